@@ -1,0 +1,115 @@
+/* buf.c - see buf.h. */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+void buf_reserve(struct buf *buf, size_t extra)
+{
+    size_t needed = buf->length + extra;
+    size_t capacity = buf->capacity ? buf->capacity : 64;
+
+    if (needed <= buf->capacity)
+        return;
+    while (capacity < needed)
+        capacity *= 2;
+    buf->data = mem_resize(buf->data, capacity);
+    buf->capacity = capacity;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t length)
+{
+    if (!length)
+        return;
+    buf_reserve(buf, length);
+    memcpy(buf->data + buf->length, data, length);
+    buf->length += length;
+}
+
+void buf_add_text(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+    buf_add(buf, &c, 1);
+}
+
+void buf_add_format(struct buf *buf, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (length <= 0)
+        return;
+    buf_reserve(buf, (size_t)length + 1);
+    va_start(args, format);
+    vsnprintf(buf->data + buf->length, (size_t)length + 1, format, args);
+    va_end(args);
+    buf->length += (size_t)length;
+}
+
+void buf_add_json(struct buf *buf, const char *text, size_t length)
+{
+    size_t i = 0, plain = 0;
+
+    buf_add_char(buf, '"');
+    while (i < length) {
+        unsigned char c = (unsigned char)text[i];
+        size_t size = c < 0x80 ? 1 : utf8_length(text + i, length - i);
+
+        if (size > 0 && c >= 0x20 && c != '"' && c != '\\') {
+            i += size;
+            continue;
+        }
+        buf_add(buf, text + plain, i - plain);
+        if (size == 0)
+            buf_add_text(buf, "\xef\xbf\xbd");
+        else if (c == '"' || c == '\\')
+            buf_add_format(buf, "\\%c", c);
+        else if (c == '\n')
+            buf_add_text(buf, "\\n");
+        else
+            buf_add_format(buf, "\\u%04x", c);
+        plain = ++i;
+    }
+    buf_add(buf, text + plain, i - plain);
+    buf_add_char(buf, '"');
+}
+
+void buf_drop(struct buf *buf, size_t length)
+{
+    if (length >= buf->length) {
+        buf->length = 0;
+        return;
+    }
+    memmove(buf->data, buf->data + length, buf->length - length);
+    buf->length -= length;
+}
+
+const char *buf_text_of(struct buf *buf)
+{
+    buf_reserve(buf, 1);
+    buf->data[buf->length] = '\0';
+    return buf->data;
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->length = 0;
+}
+
+void buf_free(struct buf *buf)
+{
+    mem_free(buf->data);
+    *buf = (struct buf) { 0 };
+}

@@ -1,0 +1,19 @@
+/*
+ * log.h - one line an event on standard error: JSON, or plain text where a
+ * person reads it. Callable from every thread; a line is written whole.
+ * Never give it a secret.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+void log_open(enum log_level least, bool json);
+/* The message, then pairs of name and value (C strings; a NULL value is left out), then NULL. */
+void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
+/* The same with members already in JSON: fields is `"a":1,"b":"c"` or "". */
+void log_members(enum log_level level, const char *message, const char *fields);
+
+#endif

@@ -1,0 +1,63 @@
+/* mem.c - see mem.h. Running out of memory ends the program here and nowhere else. */
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *checked(void *block)
+{
+    if (!block) {
+        fputs("moongate: out of memory\n", stderr);
+        abort();
+    }
+    return block;
+}
+
+void *mem_alloc(size_t size)
+{
+    return checked(malloc(size ? size : 1));
+}
+
+void *mem_zero(size_t size)
+{
+    return checked(calloc(1, size ? size : 1));
+}
+
+void *mem_resize(void *block, size_t size)
+{
+    return checked(realloc(block, size ? size : 1));
+}
+
+char *mem_copy(const void *data, size_t length)
+{
+    char *copy = mem_alloc(length + 1);
+
+    if (length)
+        memcpy(copy, data, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *mem_text(const char *text)
+{
+    return text ? mem_copy(text, strlen(text)) : NULL;
+}
+
+char *mem_format(const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    return checked(text);
+}
+
+void mem_free(void *block)
+{
+    free(block);
+}

@@ -1,0 +1,31 @@
+/*
+ * listener.h - a listening socket, and accepting from it on one loop without
+ * ever spinning: out of descriptors it rests and sheds.
+ */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct loop;
+struct listener;
+
+/*
+ * Opens one listening socket (SO_REUSEPORT) for "127.0.0.1:8080", "[::1]:8080", "localhost:8080" or ":8080" (all
+ * addresses). `first` also makes sure that no other program listens there. Returns the descriptor, or -1 with a
+ * sentence in error: what was wrong with the address, who may have the port, what to do.
+ */
+int listener_bind(const char *address, bool first, char *error, size_t error_size);
+/* The port that a descriptor listens on (for "127.0.0.1:0"). */
+int listener_port(int descriptor);
+/* True if only this machine can reach the address. */
+bool listener_is_loopback(const char *address);
+
+/* Accepts from descriptor (which it now owns); on_accept owns the new one (non-blocking, close-on-exec). */
+struct listener *listener_start(struct loop *loop, int descriptor,
+                                void (*on_accept)(void *arg, int accepted, const char *peer), void *arg);
+/* Accepts what is queued, then closes. */
+void listener_stop(struct listener *listener);
+
+#endif

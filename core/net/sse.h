@@ -1,0 +1,32 @@
+/*
+ * sse.h - cuts a byte stream into server-sent events, wherever the network cut
+ * it: LF, CR LF and CR line ends, comments, several data lines, a BOM.
+ */
+#ifndef NET_SSE_H
+#define NET_SSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sse;
+
+struct sse_event {
+    const char *raw; /* the event's own bytes, its blank line included */
+    size_t raw_length;
+    const char *name; /* the event field; "" if none */
+    size_t name_length;
+    const char *data; /* data lines joined by LF; NULL when it has none (comments, blank lines) */
+    size_t data_length;
+};
+
+/* An event of more than max_bytes is an error. */
+struct sse *sse_new(size_t max_bytes);
+void sse_free(struct sse *sse);
+/* Hands every event that is complete to on_event, in order. on_event may return false to stop: what is left of data is
+ * kept and comes with the next push. False: an event was too large; nothing more can be read. */
+bool sse_push(struct sse *sse, const char *data, size_t length, bool (*on_event)(void *arg, const struct sse_event *event),
+              void *arg);
+/* At the end of the stream: a last event without its blank line counts (many servers leave it out). */
+bool sse_finish(struct sse *sse, bool (*on_event)(void *arg, const struct sse_event *event), void *arg);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * store.h - the one contract for what must be exact and what must last:
+ * counters, reservations, exhaustion marks, learnt limits, keys, the ledger.
+ * Backends: memory.c, sqlite.c (redis.c is to come behind the same functions).
+ *
+ * Any thread may call; a call never waits for a disk or a network. Answers that
+ * have to wait come back through a home: on the thread that asked. Money is
+ * in micro-dollars, times are unix milliseconds, both integers.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/zone.h"
+
+struct store;
+
+/* Where an answer is delivered: post runs on_call(arg) on the asker's thread. */
+struct store_home {
+    void (*post)(void *loop, void (*on_call)(void *arg), void *arg);
+    void *loop;
+};
+
+/* "memory:" or "sqlite:PATH". NULL with a sentence in error: what is wrong and what to do. */
+struct store *store_open(const char *address, char *error, size_t error_size);
+/* Writes everything out first. */
+void store_close(struct store *store);
+/* NULL when all is well, else a sentence for /ready (disk full, ...), valid until the next call on this thread. */
+const char *store_problem(struct store *store);
+
+/* ---- limits: reserve before a call, settle after it ---- */
+
+struct store_limit {
+    const char *key; /* "provider:groq:requests", "key:7f3a:tokens": names the counter; the window is part of it too */
+    enum window window;
+    bool sliding;            /* the last so many seconds instead of the calendar's window */
+    const struct zone *zone; /* for day, week, month; NULL is UTC */
+    int64_t max;             /* INT64_MAX: counted, never refused */
+};
+
+struct store_claim {
+    struct store_limit limit;
+    int64_t amount;
+};
+
+/* What one upstream call draws on. */
+struct store_call {
+    const struct store_claim *claims;
+    size_t claim_count;
+    const char *provider; /* whose learnt limits count too; NULL: none */
+    const char *model;
+    int64_t tokens; /* estimate drawn from learnt token limits; one request is drawn from learnt request limits */
+};
+
+struct store_verdict {
+    bool granted;
+    uint64_t reservation; /* to be settled exactly once */
+    char blocked[160];    /* not granted: "provider:groq:requests minute" */
+    int64_t wait_ms;      /* until that limit has room, 0 if unknown */
+};
+
+/* All or nothing. The answer is there at once for memory and sqlite; a backend that has to wait will take a home. */
+void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+/* The real amounts, in the order of the claims; zeros give everything back. A second settle is ignored. */
+void store_settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
+/* What is used of a limit now, reservations included. */
+int64_t store_used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
+
+/* ---- exhaustion: a target (provider or provider/model) that said "no more" ---- */
+
+/* until 0: not told, so 60 s, doubling while it repeats (an hour at most). An expiry is only ever raised. Returns it. */
+int64_t store_exhaust(struct store *store, const char *target, int64_t until, const char *reason, int64_t now);
+/* When the target may be tried again; 0: now. reason (may be NULL) gets up to size bytes. */
+int64_t store_exhausted(struct store *store, const char *target, int64_t now, char *reason, size_t size);
+/* It answered: the doubling starts over. */
+void store_recovered(struct store *store, const char *target);
+
+/* ---- what providers told of their limits ---- */
+
+struct store_learnt {
+    char provider[64];
+    char model[128]; /* "" : the provider as a whole */
+    char metric[24]; /* requests, tokens, input_tokens, ... */
+    char window[12]; /* minute, day, unknown, ... */
+    int64_t limit;     /* -1: unknown */
+    int64_t remaining; /* -1: unknown; counted down by reservations until the next word of the provider */
+    int64_t reset_at;  /* 0: unknown */
+    int64_t seen_at;
+    char source[12]; /* discovered, checker */
+};
+
+void store_learn(struct store *store, const struct store_learnt *learnt);
+/* Every one of that provider (NULL: of all). each runs under the store's lock: copy and return. */
+void store_each_learnt(struct store *store, const char *provider, void (*each)(void *arg, const struct store_learnt *),
+                       void *arg);
+
+/* ---- keys ---- */
+
+enum { STORE_HASH = 32 };
+
+struct store_key {
+    char prefix[24]; /* "mg-3f9c2a": shown, finds it for people */
+    unsigned char hash[STORE_HASH]; /* SHA-256 of the whole key */
+    const char *settings; /* JSON object: name, org, tier, models, rpm, budget, policy, ... */
+    int64_t created;
+    int64_t revoked; /* 0: in force */
+};
+
+/* False if there is such a prefix or hash already. home and on_saved (may be NULL): when it is on the disk. */
+bool store_key_add(struct store *store, const struct store_key *key, const struct store_home *home,
+                   void (*on_saved)(void *arg, bool saved), void *arg);
+/* The settings of the unrevoked key with this hash as a new string; NULL if there is none. */
+char *store_key_find(struct store *store, const unsigned char hash[static STORE_HASH]);
+void store_each_key(struct store *store, void (*each)(void *arg, const struct store_key *), void *arg);
+/* How many keys begin with prefix and were in force; they are revoked only when it is exactly one. */
+size_t store_key_revoke(struct store *store, const char *prefix, int64_t now, const struct store_home *home,
+                        void (*on_saved)(void *arg, bool saved), void *arg);
+/* Counts up whenever a key is added or revoked: what was looked up before is then stale. */
+uint64_t store_key_generation(struct store *store);
+
+/* ---- the ledger: a row opened at admission, closed at the end ---- */
+
+struct ledger_row {
+    const char *request_id;
+    int64_t time;
+    const char *org, *key, *label, *tier, *surface, *task, *policy, *provider, *model;
+    const char *outcome; /* ok, error, cancelled, lost */
+    int status;          /* HTTP status that the caller saw */
+    int attempts;
+    int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;
+    int64_t billed_tokens;
+    int64_t cost_microusd;
+    int64_t savings_microusd;
+    bool estimated;
+    int64_t latency_ms;
+    const char *detail; /* JSON: attempts and explanation */
+};
+
+/* Noted, not waited for. After a crash the next start closes it as lost, estimated. */
+void store_row_open(struct store *store, const struct ledger_row *row);
+/* on_committed comes when the row is as safe as the backend makes it (sqlite: synced). False: it could not be kept. */
+void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
+                     void (*on_committed)(void *arg, bool committed), void *arg);
+/* The row of that id, open or closed; NULL if there is none. It is valid inside on_row. */
+void store_row_find(struct store *store, const char *request_id, const struct store_home *home,
+                    void (*on_row)(void *arg, const struct ledger_row *row), void *arg);
+
+#endif
