@@ -2,7 +2,7 @@
 #
 #   make            build/moongate
 #   make run        build, then serve examples/quickstart on 127.0.0.1:8080
-#   make test       every spec; the last line is `N passed, N failed`
+#   make test       every spec (SPECS=spec/store: those below); the last line is `N passed, N failed`
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
 #   make install    PREFIX=/usr/local, DESTDIR=
@@ -33,7 +33,7 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test lint asan install clean help deps deps-test test-library
+.PHONY: all run test specs lint asan install clean help deps deps-test deps-lint test-library
 
 all: $(OUT)/moongate
 
@@ -61,6 +61,93 @@ $(OUT)/embedded.o: $(OUT)/embedded.c
 	$(COMPILE) -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
+
+# ---- what builds and specs need from Debian ----
+
+BUILD_NEEDS := gcc libc6-dev pkg-config libevent-dev libcurl4-openssl-dev libhiredis-dev libcjson-dev libluajit-5.1-dev \
+	luajit libsqlite3-dev libssl-dev node-llhttp tzdata ca-certificates curl
+TEST_NEEDS := $(BUILD_NEEDS) lua-busted lua-check lua-dkjson lua-filesystem lua-socket openssl procps redis-server
+LINT_NEEDS := $(BUILD_NEEDS) lua-check clang-format clang-tidy
+
+# Installs those of $(1) that are missing, as root or through sudo; else says what to type.
+define install_missing
+	@command -v dpkg-query >/dev/null || { echo "Not a Debian system: have these ready yourself: $(strip $(1))"; exit 0; }; \
+	have=$$(dpkg-query -W -f='$${db:Status-Status} $${Package}\n' $(1) 2>/dev/null | sed -n 's/^installed //p'); \
+	missing=$$(for package in $(1); do echo "$$have" | grep -qxF "$$package" || echo "$$package"; done | xargs); \
+	[ -n "$$missing" ] || exit 0; \
+	install="env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing"; \
+	if [ "$$(id -u)" = 0 ]; then as=; elif command -v sudo >/dev/null; then as=sudo; else \
+		echo "These Debian packages are missing. As root, type:"; \
+		echo "  apt-get install --no-install-recommends $$missing"; exit 1; fi; \
+	echo "Installing $$missing"; \
+	$$as $$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$as $$install >/dev/null; }
+endef
+
+deps:
+	$(call install_missing,$(BUILD_NEEDS))
+
+# A node and an npm of one's own are as good as Debian's.
+deps-test:
+	$(call install_missing,$(TEST_NEEDS) $$(command -v node >/dev/null || echo nodejs) $$(command -v npm >/dev/null || echo npm))
+
+deps-lint:
+	$(call install_missing,$(LINT_NEEDS))
+
+# The SDKs that spec/sdk drives, as its lock file pins them.
+SDK := spec/sdk/node_modules/.package-lock.json
+$(SDK): spec/sdk/package-lock.json
+	@cd spec/sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+
+# ---- run, test, lint, asan, install ----
+
+# Below, make is called anew: what pkg-config says is only known once the packages are there.
+BUILD = +@$(MAKE) -s -j$$(nproc)
+
+run: deps
+	$(BUILD) all
+	@exec $(OUT)/moongate serve -c examples/quickstart/moongate.lua
+
+test: deps-test
+	$(BUILD) specs
+
+# The specs' LuaJIT is not built with the sanitizers, so their library is loaded into it first; LuaJIT's own memory
+# would count as leaks. The gateway's leaks do count: spec/support/gateway.lua asks for them.
+asan: deps-test
+	$(BUILD) OUT=build/asan CFLAGS='-O1 -g' SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
+		MOONGATE_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so) \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 specs
+
+specs: export MOONGATE_BINARY = $(OUT)/moongate
+specs: export MOONGATE_TEST_LIBRARY = $(OUT)/libmoongate-test.so
+specs: export MOONGATE_TEST_ECHO = $(OUT)/spec/echo
+specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
+specs: all test-library $(SDK)
+	@luajit spec/run.lua $(SPECS)
+
+# What specs drive besides the gateway: a server that is nothing but the edge, and a clock that can be shifted.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so
+$(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
+$(OUT)/spec/clock.so: spec/support/clock.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARN) -fPIC -shared -o $@ $<
+
+lint: deps-lint
+	@luacheck --quiet --codes lua policies examples spec
+	@clang-format --dry-run -Werror $$(find core spec -name node_modules -prune -o -name '*.[ch]' -print)
+	$(BUILD) tidy
+
+TIDIED := $(patsubst %,tidy/%,$(SOURCES) $(wildcard spec/*/*.c))
+.PHONY: tidy $(TIDIED)
+tidy: $(TIDIED)
+$(TIDIED): tidy/%:
+	@clang-tidy --quiet $* -- $(DEFS) $(INCLUDES) 2>/dev/null
+
+install: all
+	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
+	for file in $$(find policies examples -type f); do \
+		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
 
 clean:
 	rm -rf build

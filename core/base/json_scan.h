@@ -4,8 +4,8 @@
  * built; a caller looks up what it needs and cuts the text by offsets.
  *
  * Strict means RFC 8259 and more: well-formed UTF-8, no lone surrogates, no
- * NUL escape, no duplicate member names in one object, a bound on depth, one
- * value and nothing after it.
+ * NUL escape, no duplicate member names in one object, no number beyond a
+ * double, a bound on depth, one value and nothing after it.
  */
 #ifndef BASE_JSON_SCAN_H
 #define BASE_JSON_SCAN_H
@@ -30,6 +30,7 @@ struct json_node {
     uint32_t size;   /* items of an array, members of an object */
     uint8_t type;    /* enum json_type */
     uint8_t escaped; /* a string that holds a backslash */
+    uint8_t name;    /* a string that is the name of a member */
 };
 
 struct json_index {

@@ -21,7 +21,11 @@ const char *window_name(enum window window);
 
 /* "UTC", "America/Los_Angeles"; NULL if the system has no such zone. Kept for the life of the process; any thread. */
 const struct zone *zone_find(const char *name);
-/* The window around now: its first second and the first one behind it (unix seconds). zone NULL is UTC. A week begins on Monday. */
+const char *zone_name(const struct zone *zone); /* NULL is "UTC" */
+/*
+ * The window around now: its first second and the first one behind it (unix seconds). zone NULL is UTC. A week begins
+ * on Monday; windows shorter than a day are the same in every zone. WINDOW_NONE has no end: INT64_MAX.
+ */
 void zone_window(const struct zone *zone, enum window window, int64_t now, int64_t *start, int64_t *end);
 
 #endif

@@ -13,6 +13,7 @@ struct lookup;
 struct resolver;
 
 struct resolver *resolver_new(void);
+/* Look-ups that are still pending are answered with a reason; a thread that hangs is not waited for. */
 void resolver_free(struct resolver *resolver);
 
 /*

@@ -7,6 +7,7 @@
 #ifndef SCRIPT_BUDGET_H
 #define SCRIPT_BUDGET_H
 
+#include <signal.h>
 #include <stddef.h>
 
 #include <lua.h>
@@ -29,5 +30,10 @@ void budget_stop(void);
  */
 enum budget_end budget_call(lua_State *L, int arguments, int results, double milliseconds, size_t bytes);
 const char *budget_end_name(enum budget_end end); /* "time", "memory", ... */
+
+/* For C code that may run long inside a guarded call: not 0 once the time of this thread's call is up. */
+const volatile sig_atomic_t *budget_over(void);
+/* For C code that calls back into Lua: raises when a guarded call has nested that too deeply; else nothing. */
+void budget_check_depth(lua_State *L);
 
 #endif

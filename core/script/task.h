@@ -15,7 +15,7 @@ struct vm;
 /*
  * Starts a task with the function and its arguments that lie on top of vm_state(vm), and runs it to its first wait. It
  * ends by returning or by an error; on_end(arg, NULL or the error with its traceback) is then called once, perhaps
- * before this returns; the task is gone after it. Coroutines of ended tasks are used again.
+ * before this returns (which is then NULL); the task is gone after it. Coroutines of ended tasks are used again.
  */
 struct task *task_start(struct vm *vm, int arguments, void (*on_end)(void *arg, const char *error), void *arg);
 

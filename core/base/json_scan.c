@@ -1,0 +1,530 @@
+/*
+ * json_scan.c - see json_scan.h. One pass, no recursion: while a container is
+ * open, its node's `next` holds the index of its parent, so the index is its
+ * own stack.
+ */
+#include "base/json_scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+enum { NO_PARENT = UINT32_MAX, FEW = 8 };
+
+enum expect { EXPECT_VALUE, EXPECT_ITEM_OR_END, EXPECT_NAME, EXPECT_NAME_OR_END, EXPECT_COMMA_OR_END, EXPECT_NOTHING };
+
+struct scanner {
+    const char *text;
+    size_t length;
+    size_t at;
+    struct json_index *index;
+    const char *message; /* set: scanning failed at `at` */
+};
+
+static bool fail(struct scanner *s, size_t at, const char *message)
+{
+    s->at = at;
+    s->message = message;
+    return false;
+}
+
+static struct json_node *add_node(struct scanner *s, enum json_type type)
+{
+    struct json_index *index = s->index;
+    struct json_node *node;
+
+    if (index->count == index->capacity) {
+        /* By half: the index of a large text is already several times its size. */
+        index->capacity = index->capacity ? index->capacity + index->capacity / 2 : 64;
+        index->nodes = mem_resize(index->nodes, index->capacity * sizeof *index->nodes);
+    }
+    node = &index->nodes[index->count++];
+    *node = (struct json_node) { .start = (uint32_t)s->at, .type = (uint8_t)type };
+    return node;
+}
+
+static void end_node(struct scanner *s, struct json_node *node)
+{
+    node->end = (uint32_t)s->at;
+    node->next = (uint32_t)s->index->count;
+}
+
+/* The next byte that is not plain ASCII inside a string: a quote, a backslash, a control or a part of UTF-8. */
+static size_t skip_plain(const char *text, size_t at, size_t length)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+
+    while (length - at >= 8) {
+        uint64_t bytes, quote, slash;
+
+        memcpy(&bytes, text + at, 8);
+        quote = bytes ^ ones * '"';
+        slash = bytes ^ ones * '\\';
+        if (((bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & highs) != 0)
+            break;
+        at += 8;
+    }
+    while (at < length) {
+        unsigned char c = (unsigned char)text[at];
+
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            break;
+        at++;
+    }
+    return at;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The four digits of \uXXXX at text; -1 if there are not four. */
+static int hex_unit(const char *text, size_t available)
+{
+    int unit = 0;
+
+    if (available < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(text[i]);
+
+        if (digit < 0)
+            return -1;
+        unit = unit << 4 | digit;
+    }
+    return unit;
+}
+
+/* At a backslash. */
+static bool scan_escape(struct scanner *s)
+{
+    size_t start = s->at;
+    size_t left = s->length - start;
+    int unit;
+
+    if (left < 2)
+        return fail(s, s->length, "the text ends inside a string");
+    if (s->text[start + 1] != 'u') {
+        if (!memchr("\"\\/bfnrt", s->text[start + 1], 8))
+            return fail(s, start, "unknown escape in a string");
+        s->at += 2;
+        return true;
+    }
+    unit = hex_unit(s->text + start + 2, left - 2);
+    if (unit < 0)
+        return fail(s, start, "\\u must be followed by four hexadecimal digits");
+    if (unit == 0)
+        return fail(s, start, "a NUL character is not allowed in a string");
+    s->at += 6;
+    if (unit < 0xd800 || unit > 0xdfff)
+        return true;
+    if (unit <= 0xdbff && left >= 12 && s->text[start + 6] == '\\' && s->text[start + 7] == 'u') {
+        unit = hex_unit(s->text + start + 8, left - 8);
+        s->at += 6;
+        if (unit >= 0xdc00 && unit <= 0xdfff)
+            return true;
+    }
+    return fail(s, start, "a lone surrogate is not a character");
+}
+
+/* At the opening quote. */
+static bool scan_string(struct scanner *s, bool name)
+{
+    struct json_node *node = add_node(s, JSON_STRING);
+
+    node->name = name;
+    s->at++;
+    for (;;) {
+        size_t size;
+
+        s->at = skip_plain(s->text, s->at, s->length);
+        if (s->at == s->length)
+            return fail(s, s->length, "the text ends inside a string");
+        switch (s->text[s->at]) {
+        case '"':
+            s->at++;
+            end_node(s, node);
+            return true;
+        case '\\':
+            node->escaped = 1;
+            if (!scan_escape(s))
+                return false;
+            break;
+        default:
+            if ((unsigned char)s->text[s->at] < 0x20)
+                return fail(s, s->at, "a control character in a string must be escaped");
+            size = utf8_length(s->text + s->at, s->length - s->at);
+            if (size == 0)
+                return fail(s, s->at, "a string must be well-formed UTF-8");
+            s->at += size;
+        }
+    }
+}
+
+static size_t skip_digits(const struct scanner *s, size_t at)
+{
+    while (at < s->length && s->text[at] >= '0' && s->text[at] <= '9')
+        at++;
+    return at;
+}
+
+static bool is_finite(const char *text, size_t length)
+{
+    char *copy = mem_copy(text, length);
+    double value = strtod(copy, NULL);
+
+    mem_free(copy);
+    return isfinite(value);
+}
+
+/* At a digit or a minus. */
+static bool scan_number(struct scanner *s)
+{
+    struct json_node *node = add_node(s, JSON_NUMBER);
+    size_t start = s->at, digits, at = start + (s->text[start] == '-');
+    bool long_exponent = false;
+
+    digits = skip_digits(s, at);
+    if (digits == at)
+        return fail(s, at, "a number must have a digit here");
+    if (s->text[at] == '0' && digits > at + 1)
+        return fail(s, at, "a number must not begin with a zero");
+    at = digits;
+    if (at < s->length && s->text[at] == '.') {
+        digits = skip_digits(s, ++at);
+        if (digits == at)
+            return fail(s, at, "a number must have a digit after its point");
+        at = digits;
+    }
+    if (at < s->length && (s->text[at] == 'e' || s->text[at] == 'E')) {
+        at++;
+        if (at < s->length && (s->text[at] == '+' || s->text[at] == '-'))
+            at++;
+        digits = skip_digits(s, at);
+        if (digits == at)
+            return fail(s, at, "a number must have a digit in its exponent");
+        long_exponent = digits - at >= 3;
+        at = digits;
+    }
+    if ((long_exponent || at - start > 300) && !is_finite(s->text + start, at - start))
+        return fail(s, start, "a number beyond what a double can hold");
+    s->at = at;
+    end_node(s, node);
+    return true;
+}
+
+static bool scan_word(struct scanner *s, const char *word, enum json_type type)
+{
+    size_t length = strlen(word);
+    struct json_node *node;
+
+    if (s->length - s->at < length || memcmp(s->text + s->at, word, length) != 0)
+        return fail(s, s->at, "expected a value");
+    node = add_node(s, type);
+    s->at += length;
+    end_node(s, node);
+    return true;
+}
+
+/* The second of two members of the same name, found by hash: for objects with many members or escaped names. */
+static const struct json_node *hashed_duplicate(const char *text, const struct json_index *index, size_t object)
+{
+    const struct json_node *nodes = index->nodes, *found = NULL;
+    struct hash seen = { 0 };
+    struct buf unescaped = { 0 };
+    size_t escaped = 0;
+
+    /* Names must stay where they are: room for all of them first. */
+    for (size_t at = object + 1; at < index->count; at = nodes[at + 1].next)
+        if (nodes[at].escaped)
+            escaped += nodes[at].end - nodes[at].start;
+    buf_reserve(&unescaped, escaped);
+    for (size_t at = object + 1; at < index->count && !found; at = nodes[at + 1].next) {
+        const char *name = text + nodes[at].start + 1;
+        size_t length = nodes[at].end - nodes[at].start - 2, start = unescaped.length;
+
+        if (nodes[at].escaped) {
+            json_unescape(text, &nodes[at], &unescaped);
+            name = unescaped.data + start;
+            length = unescaped.length - start;
+        }
+        if (hash_get(&seen, name, length))
+            found = &nodes[at];
+        else
+            hash_put(&seen, name, length, (void *)&nodes[at]);
+    }
+    hash_free(&seen);
+    buf_free(&unescaped);
+    return found;
+}
+
+/* The object at `object` is the last thing in the index, and complete. */
+static const struct json_node *find_duplicate(const char *text, const struct json_index *index, size_t object)
+{
+    const struct json_node *nodes = index->nodes, *names[FEW];
+    size_t count = 0;
+
+    if (nodes[object].size > FEW)
+        return hashed_duplicate(text, index, object);
+    for (size_t at = object + 1; at < index->count; at = nodes[at + 1].next) {
+        const struct json_node *name = &nodes[at];
+        size_t length = name->end - name->start;
+
+        if (name->escaped)
+            return hashed_duplicate(text, index, object);
+        for (size_t i = 0; i < count; i++)
+            if (names[i]->end - names[i]->start == length &&
+                memcmp(text + names[i]->start, text + name->start, length) == 0)
+                return name;
+        names[count++] = name;
+    }
+    return NULL;
+}
+
+static bool scan_value(struct scanner *s)
+{
+    switch (s->text[s->at]) {
+    case '"':
+        return scan_string(s, false);
+    case 't':
+        return scan_word(s, "true", JSON_TRUE);
+    case 'f':
+        return scan_word(s, "false", JSON_FALSE);
+    case 'n':
+        return scan_word(s, "null", JSON_NULL);
+    case '-':
+    case '0' ... '9':
+        return scan_number(s);
+    default:
+        return fail(s, s->at, "expected a value");
+    }
+}
+
+static const char *missing(enum expect expect)
+{
+    switch (expect) {
+    case EXPECT_VALUE:
+        return "the text ends where a value is expected";
+    case EXPECT_ITEM_OR_END:
+        return "the text ends inside an array";
+    case EXPECT_NAME:
+    case EXPECT_NAME_OR_END:
+        return "the text ends inside an object";
+    default:
+        return "the text ends before all brackets are closed";
+    }
+}
+
+static void skip_space(struct scanner *s)
+{
+    while (s->at < s->length) {
+        char c = s->text[s->at];
+
+        if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
+            break;
+        s->at++;
+    }
+}
+
+static bool scan_name(struct scanner *s)
+{
+    if (!scan_string(s, true))
+        return false;
+    skip_space(s);
+    if (s->at == s->length || s->text[s->at] != ':')
+        return fail(s, s->at, "expected a colon after a member's name");
+    s->at++;
+    return true;
+}
+
+static bool scan_all(struct scanner *s, unsigned depth)
+{
+    enum expect expect = EXPECT_VALUE;
+    uint32_t parent = NO_PARENT;
+    unsigned open = 0;
+
+    for (;;) {
+        struct json_node *node = parent == NO_PARENT ? NULL : &s->index->nodes[parent];
+        char c;
+
+        skip_space(s);
+        if (s->at == s->length)
+            return expect == EXPECT_NOTHING || fail(s, s->at, missing(expect));
+        c = s->text[s->at];
+        if (expect == EXPECT_NOTHING)
+            return fail(s, s->at, "expected nothing after the value");
+
+        if (node && expect != EXPECT_VALUE && expect != EXPECT_NAME && c == (node->type == JSON_ARRAY ? ']' : '}')) {
+            uint32_t outer = node->next;
+
+            s->at++;
+            end_node(s, node);
+            if (node->type == JSON_OBJECT && node->size > 1) {
+                const struct json_node *twice = find_duplicate(s->text, s->index, parent);
+
+                if (twice)
+                    return fail(s, twice->start, "a member of that name is already in the object");
+            }
+            open--;
+            parent = outer;
+            expect = parent == NO_PARENT ? EXPECT_NOTHING : EXPECT_COMMA_OR_END;
+            continue;
+        }
+
+        if (expect == EXPECT_COMMA_OR_END) {
+            if (c != ',')
+                return fail(s, s->at, node->type == JSON_ARRAY ? "expected a comma or ]" : "expected a comma or }");
+            s->at++;
+            expect = node->type == JSON_ARRAY ? EXPECT_VALUE : EXPECT_NAME;
+            continue;
+        }
+
+        if (expect == EXPECT_NAME || expect == EXPECT_NAME_OR_END) {
+            if (c != '"')
+                return fail(s, s->at, "expected a member's name in double quotes");
+            if (!scan_name(s))
+                return false;
+            expect = EXPECT_VALUE;
+            continue;
+        }
+
+        if (node)
+            node->size++;
+        if (c == '[' || c == '{') {
+            if (open++ == depth)
+                return fail(s, s->at, "nested too deeply");
+            node = add_node(s, c == '[' ? JSON_ARRAY : JSON_OBJECT);
+            node->next = parent;
+            parent = (uint32_t)(s->index->count - 1);
+            s->at++;
+            expect = c == '[' ? EXPECT_ITEM_OR_END : EXPECT_NAME_OR_END;
+        } else {
+            if (!scan_value(s))
+                return false;
+            expect = parent == NO_PARENT ? EXPECT_NOTHING : EXPECT_COMMA_OR_END;
+        }
+    }
+}
+
+static void tell(const struct scanner *s, struct json_fault *fault)
+{
+    *fault = (struct json_fault) { .offset = s->at, .line = 1, .column = 1, .message = s->message };
+    for (size_t i = 0; i < s->at; i++) {
+        fault->column++;
+        if (s->text[i] == '\n') {
+            fault->line++;
+            fault->column = 1;
+        }
+    }
+}
+
+bool json_scan(const char *text, size_t length, unsigned depth, struct json_index *index, struct json_fault *fault)
+{
+    struct scanner s = { .text = text, .length = length, .index = index };
+
+    index->count = 0;
+    if (length >= UINT32_MAX)
+        fail(&s, 0, "a text of 4 GiB or more");
+    else if (scan_all(&s, depth))
+        return true;
+    index->count = 0;
+    tell(&s, fault);
+    return false;
+}
+
+void json_index_free(struct json_index *index)
+{
+    mem_free(index->nodes);
+    *index = (struct json_index) { 0 };
+}
+
+bool json_equals(const char *text, const struct json_index *index, size_t node, const char *value, size_t length)
+{
+    const struct json_node *string = &index->nodes[node];
+    size_t raw = string->end - string->start - 2;
+    struct buf plain = { 0 };
+    bool equal;
+
+    if (string->type != JSON_STRING)
+        return false;
+    if (!string->escaped)
+        return raw == length && memcmp(text + string->start + 1, value, length) == 0;
+    /* An escape takes 2 to 6 bytes for each one it stands for. */
+    if (raw < length || raw / 6 > length)
+        return false;
+    json_unescape(text, string, &plain);
+    equal = plain.length == length && memcmp(plain.data, value, length) == 0;
+    buf_free(&plain);
+    return equal;
+}
+
+size_t json_member(const char *text, const struct json_index *index, size_t node, const char *name, size_t length)
+{
+    const struct json_node *nodes = index->nodes;
+
+    if (nodes[node].type != JSON_OBJECT)
+        return 0;
+    for (size_t at = node + 1; at < nodes[node].next; at = nodes[at + 1].next)
+        if (json_equals(text, index, at, name, length))
+            return at + 1;
+    return 0;
+}
+
+static void add_character(struct buf *out, uint32_t point)
+{
+    if (point < 0x80) {
+        buf_add_char(out, (char)point);
+    } else if (point < 0x800) {
+        buf_add_char(out, (char)(0xc0 | point >> 6));
+        buf_add_char(out, (char)(0x80 | (point & 0x3f)));
+    } else {
+        if (point < 0x10000) {
+            buf_add_char(out, (char)(0xe0 | point >> 12));
+        } else {
+            buf_add_char(out, (char)(0xf0 | point >> 18));
+            buf_add_char(out, (char)(0x80 | (point >> 12 & 0x3f)));
+        }
+        buf_add_char(out, (char)(0x80 | (point >> 6 & 0x3f)));
+        buf_add_char(out, (char)(0x80 | (point & 0x3f)));
+    }
+}
+
+void json_unescape(const char *text, const struct json_node *node, struct buf *out)
+{
+    static const char letters[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    const char *at = text + node->start + 1, *end = text + node->end - 1;
+
+    buf_reserve(out, (size_t)(end - at));
+    while (at < end) {
+        const char *slash = memchr(at, '\\', (size_t)(end - at)), *letter;
+        uint32_t point;
+
+        buf_add(out, at, (size_t)((slash ? slash : end) - at));
+        if (!slash)
+            break;
+        at = slash + 2;
+        if (slash[1] != 'u') {
+            letter = strchr(letters, slash[1]);
+            buf_add_char(out, letter ? meant[letter - letters] : slash[1]);
+            continue;
+        }
+        /* The scan has seen that the digits and the second half of a pair are there. */
+        point = (uint32_t)hex_unit(at, 4);
+        at += 4;
+        if (point >= 0xd800 && point <= 0xdbff) {
+            point = 0x10000 + ((point - 0xd800) << 10) + ((uint32_t)hex_unit(at + 2, 4) - 0xdc00);
+            at += 6;
+        }
+        add_character(out, point);
+    }
+}

@@ -1,0 +1,412 @@
+/*
+ * attempt.c - moongate.core.attempt: one call of a provider. What waits here
+ * returns nil and a reason when it cannot go on: the transfer's own
+ * ("unreachable", "cut", ...) or why the task was cancelled ("client_gone").
+ */
+#include "bind/bind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "base/headers.h"
+#include "base/mem.h"
+#include "gate/attempt.h"
+#include "gate/exchange.h"
+#include "gate/firewall.h"
+#include "net/canned.h"
+#include "net/upstream.h"
+#include "script/task.h"
+
+static const char TYPE[] = "moongate.attempt";
+
+enum { PIECES_MAX = 100000 };
+
+struct handle {
+    struct attempt *attempt; /* NULL: closed */
+    struct task *task;       /* who waits */
+    bool piping;
+};
+
+static struct handle *handle_of(lua_State *L)
+{
+    struct handle *handle = luaL_checkudata(L, 1, TYPE);
+
+    if (!handle->attempt)
+        luaL_error(L, "this attempt is closed");
+    return handle;
+}
+
+static struct handle *push_handle(lua_State *L)
+{
+    struct handle *handle = lua_newuserdata(L, sizeof *handle);
+
+    *handle = (struct handle) { 0 };
+    luaL_getmetatable(L, TYPE);
+    lua_setmetatable(L, -2);
+    return handle;
+}
+
+static int refused(lua_State *L, const char *reason)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "firewall");
+    lua_pushstring(L, reason);
+    return 3;
+}
+
+/*
+ * send(exchange, { target, method, url, headers, body, http2, ca_file, connect, first_byte, first_content, idle, deadline }):
+ * an attempt, or nil, "firewall" and the reason. Times are seconds.
+ */
+static int attempt_lua_send(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    struct upstream_request request = { 0 };
+    struct headers headers = { 0 };
+    const char *target, *reason;
+    struct handle *handle;
+    int top;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    target = bind_text(L, 2, "target");
+    request.method = bind_text(L, 2, "method");
+    request.url = bind_text(L, 2, "url");
+    request.ca_file = bind_text(L, 2, "ca_file");
+    luaL_argcheck(L, target && request.method && request.url, 2, "target, method and url are needed");
+    reason = firewall_refuses(exchange, target, request.url);
+    if (reason)
+        return refused(L, reason);
+    lua_getfield(L, 2, "body");
+    request.body = lua_tolstring(L, -1, &request.body_length);
+    request.http2 = bind_flag(L, 2, "http2");
+    request.connect_s = bind_number(L, 2, "connect", 5);
+    request.first_byte_s = bind_number(L, 2, "first_byte", 60);
+    request.idle_s = bind_number(L, 2, "idle", 60);
+    handle = push_handle(L);
+    top = lua_gettop(L);
+    lua_getfield(L, 2, "headers");
+    bind_read_headers(L, lua_gettop(L), &headers);
+    request.headers = &headers;
+    handle->attempt = attempt_send(exchange->worker, &request, bind_number(L, 2, "deadline", 600),
+                                   bind_number(L, 2, "first_content", 0));
+    headers_free(&headers);
+    lua_pushvalue(L, top);
+    return 1;
+}
+
+static void read_pieces(lua_State *L, int index, struct canned_reply *reply)
+{
+    size_t count = lua_objlen(L, index);
+
+    reply->piece_count = count < PIECES_MAX ? count : PIECES_MAX;
+    reply->pieces = mem_zero(reply->piece_count * sizeof *reply->pieces);
+    for (size_t i = 0; i < reply->piece_count; i++) {
+        size_t length = 0;
+        const char *text;
+
+        lua_rawgeti(L, index, (int)i + 1);
+        text = lua_istable(L, -1) ? bind_text(L, lua_gettop(L), "text") : NULL;
+        if (text) {
+            text = lua_tolstring(L, -1, &length);
+            lua_pop(L, 1);
+            reply->pieces[i].data = mem_copy(text, length);
+            reply->pieces[i].length = length;
+            reply->pieces[i].delay_s = bind_number(L, lua_gettop(L), "delay_s", 0);
+        } else if (lua_istable(L, -1)) {
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* play(exchange, target, { status, headers, delay_s, pieces, finish }, { first_content, deadline }): the same without a network */
+static int attempt_lua_play(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    struct canned_reply *reply;
+    struct headers headers = { 0 };
+    struct handle *handle;
+    const char *reason, *finish;
+
+    luaL_checktype(L, 3, LUA_TTABLE);
+    luaL_checktype(L, 4, LUA_TTABLE);
+    lua_settop(L, 4);
+    reason = firewall_refuses(exchange, luaL_checkstring(L, 2), NULL);
+    if (reason)
+        return refused(L, reason);
+    lua_getfield(L, 3, "headers");
+    bind_read_headers(L, 5, &headers);
+    lua_getfield(L, 3, "pieces");
+    if (!lua_istable(L, 6)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+    }
+    finish = bind_text(L, 3, "finish");
+    reply = mem_zero(sizeof *reply);
+    reply->status = (int)bind_integer(L, 3, "status", 200);
+    reply->delay_s = bind_number(L, 3, "delay_s", 0);
+    reply->headers = headers;
+    reply->end = finish && strcmp(finish, "cut") == 0 ? TRANSFER_CUT : TRANSFER_DONE;
+    read_pieces(L, 6, reply);
+    handle = push_handle(L);
+    handle->attempt = attempt_play(exchange->worker, reply, bind_number(L, 4, "deadline", 600),
+                                   bind_number(L, 4, "first_content", 0));
+    return 1;
+}
+
+static int push_failure(lua_State *L, const struct attempt *attempt, const char *otherwise)
+{
+    const char *failure = attempt_failure(attempt);
+
+    lua_pushnil(L);
+    lua_pushstring(L, failure ? failure : otherwise);
+    lua_pushstring(L, attempt_message(attempt));
+    return 3;
+}
+
+static int push_head(lua_State *L, void *arg)
+{
+    const struct attempt *attempt = ((struct handle *)arg)->attempt;
+
+    if (attempt_status(attempt) == 0)
+        return push_failure(L, attempt, "cut");
+    lua_pushinteger(L, attempt_status(attempt));
+    bind_push_headers(L, attempt_headers(attempt));
+    return 2;
+}
+
+static int push_body(lua_State *L, void *arg)
+{
+    const struct attempt *attempt = ((struct handle *)arg)->attempt;
+
+    if (attempt_failure(attempt))
+        return push_failure(L, attempt, "cut");
+    lua_pushlstring(L, attempt_body(attempt)->data, attempt_body(attempt)->length);
+    return 1;
+}
+
+static int push_event(lua_State *L, void *arg)
+{
+    const struct attempt *attempt = ((struct handle *)arg)->attempt;
+    const char *name, *data, *raw;
+    size_t name_length, data_length, raw_length;
+
+    if (!attempt_event(((struct handle *)arg)->attempt, &name, &name_length, &data, &data_length, &raw, &raw_length))
+        return push_failure(L, attempt, "end");
+    lua_createtable(L, 0, 3);
+    lua_pushlstring(L, name, name_length);
+    lua_setfield(L, -2, "name");
+    if (data) {
+        lua_pushlstring(L, data, data_length);
+        lua_setfield(L, -2, "data");
+    }
+    lua_pushlstring(L, raw, raw_length);
+    lua_setfield(L, -2, "raw");
+    return 1;
+}
+
+static void set_buf(lua_State *L, const char *name, const struct buf *buf)
+{
+    if (!buf->length)
+        return;
+    lua_pushlstring(L, buf->data, buf->length);
+    lua_setfield(L, -2, name);
+}
+
+/* { ended = "terminal" | "finished" | "error" | "cut", failure, message, usage, error, terminal_raw, text_bytes, events } */
+static int push_seen(lua_State *L, const struct attempt *attempt)
+{
+    const struct attempt_piped *seen = attempt_piped(attempt);
+    const char *ended = seen->failed                                        ? "error"
+                        : seen->terminal                                    ? "terminal"
+                        : seen->finished && !attempt_failure(attempt) &&
+                                  attempt_is_over(attempt)                  ? "finished"
+                                                                            : "cut";
+
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, ended);
+    lua_setfield(L, -2, "ended");
+    if (attempt_failure(attempt)) {
+        lua_pushstring(L, attempt_failure(attempt));
+        lua_setfield(L, -2, "failure");
+        lua_pushstring(L, attempt_message(attempt));
+        lua_setfield(L, -2, "message");
+    }
+    set_buf(L, "usage", &seen->usage);
+    set_buf(L, "error", &seen->error);
+    set_buf(L, "terminal_raw", &seen->terminal_raw);
+    lua_pushnumber(L, (lua_Number)seen->text_bytes);
+    lua_setfield(L, -2, "text_bytes");
+    lua_pushnumber(L, (lua_Number)seen->events);
+    lua_setfield(L, -2, "events");
+    return 1;
+}
+
+static int push_piped(lua_State *L, void *arg)
+{
+    struct handle *handle = arg;
+
+    attempt_unpipe(handle->attempt);
+    return push_seen(L, handle->attempt);
+}
+
+static void on_head_ready(void *arg)
+{
+    task_wake(((struct handle *)arg)->task, push_head, arg);
+}
+
+static void on_body_ready(void *arg)
+{
+    task_wake(((struct handle *)arg)->task, push_body, arg);
+}
+
+static void on_event_ready(void *arg)
+{
+    task_wake(((struct handle *)arg)->task, push_event, arg);
+}
+
+static void on_pipe_ready(void *arg)
+{
+    task_wake(((struct handle *)arg)->task, push_piped, arg);
+}
+
+static void on_cancel(void *arg)
+{
+    struct handle *handle = arg;
+
+    attempt_forget(handle->attempt);
+    if (handle->piping)
+        attempt_unpipe(handle->attempt);
+}
+
+/* head(): status and headers, or nil, reason, message */
+static int attempt_lua_head(lua_State *L)
+{
+    struct handle *handle = handle_of(L);
+
+    handle->task = task_here(L);
+    if (attempt_await_head(handle->attempt, on_head_ready, handle))
+        return push_head(L, handle);
+    return task_wait(L, on_cancel, handle);
+}
+
+/* body(): all of it, or nil, reason, message */
+static int attempt_lua_body(lua_State *L)
+{
+    struct handle *handle = handle_of(L);
+
+    handle->task = task_here(L);
+    if (attempt_await_body(handle->attempt, on_body_ready, handle))
+        return push_body(L, handle);
+    return task_wait(L, on_cancel, handle);
+}
+
+/* event(): the next { name, data, raw } of a stream; nil, "end" behind the last; nil, reason, message */
+static int attempt_lua_event(lua_State *L)
+{
+    struct handle *handle = handle_of(L);
+
+    handle->task = task_here(L);
+    if (attempt_await_event(handle->attempt, on_event_ready, handle))
+        return push_event(L, handle);
+    return task_wait(L, on_cancel, handle);
+}
+
+/* content(): the first content is there; from now on only idle and the deadline count */
+static int attempt_lua_content(lua_State *L)
+{
+    attempt_content(handle_of(L)->attempt);
+    return 0;
+}
+
+static void read_mark(lua_State *L, const char *name, char *mark, size_t size)
+{
+    const char *text = bind_text(L, 3, name);
+
+    if (text)
+        snprintf(mark, size, "%s", text);
+    lua_pop(L, 1);
+}
+
+/* pipe(exchange, marks): the rest of the stream goes to the caller; waits to its end; see push_seen, or nil and the reason */
+static int attempt_lua_pipe(lua_State *L)
+{
+    struct handle *handle = handle_of(L);
+    struct exchange *exchange = bind_exchange(L, 2);
+    struct attempt_marks marks = { 0 };
+
+    luaL_checktype(L, 3, LUA_TTABLE);
+    read_mark(L, "terminal", marks.terminal, sizeof marks.terminal);
+    read_mark(L, "usage", marks.usage, sizeof marks.usage);
+    read_mark(L, "error", marks.error, sizeof marks.error);
+    read_mark(L, "finish", marks.finish, sizeof marks.finish);
+    read_mark(L, "hollow", marks.hollow, sizeof marks.hollow);
+    marks.hide_usage = bind_flag(L, 3, "hide_usage");
+    lua_getfield(L, 3, "text");
+    for (int i = 0; i < 4 && lua_istable(L, -1); i++) {
+        lua_rawgeti(L, -1, i + 1);
+        if (lua_isstring(L, -1))
+            snprintf(marks.text[i], sizeof marks.text[i], "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    handle->task = task_here(L);
+    handle->piping = true;
+    attempt_pipe(handle->attempt, exchange, &marks);
+    if (attempt_await_pipe(handle->attempt, on_pipe_ready, handle))
+        return push_piped(L, handle);
+    return task_wait(L, on_cancel, handle);
+}
+
+/* piped(): what the pipe has seen so far, also after the caller left; nil if it was never begun */
+static int attempt_lua_piped(lua_State *L)
+{
+    const struct attempt *attempt = handle_of(L)->attempt;
+
+    return attempt_piped(attempt) ? push_seen(L, attempt) : 0;
+}
+
+/* close(nearly_over): see attempt.h; a closed one may be closed again */
+static int attempt_lua_close(lua_State *L)
+{
+    struct handle *handle = luaL_checkudata(L, 1, TYPE);
+
+    if (handle->attempt)
+        attempt_close(handle->attempt, lua_toboolean(L, 2));
+    handle->attempt = NULL;
+    return 0;
+}
+
+static int attempt_collected(lua_State *L)
+{
+    lua_settop(L, 1);
+    return attempt_lua_close(L);
+}
+
+static const luaL_Reg methods[] = {
+    { "body", attempt_lua_body },   { "close", attempt_lua_close }, { "content", attempt_lua_content },
+    { "event", attempt_lua_event }, { "head", attempt_lua_head },   { "pipe", attempt_lua_pipe },
+    { "piped", attempt_lua_piped }, { NULL, NULL },
+};
+
+static const luaL_Reg functions[] = {
+    { "send", attempt_lua_send },
+    { "play", attempt_lua_play },
+    { NULL, NULL },
+};
+
+int bind_attempt_module(lua_State *L)
+{
+    luaL_newmetatable(L, TYPE);
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, attempt_collected);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}

@@ -1,0 +1,59 @@
+/*
+ * bind.h - the gate shown to Lua: one C file per module, opened on the first
+ * `require "moongate.core.<name>"`. bind.c is the table of contents.
+ */
+#ifndef BIND_BIND_H
+#define BIND_BIND_H
+
+#include <stdbool.h>
+
+#include <lua.h>
+
+struct exchange;
+struct gate_script;
+struct vm;
+struct worker;
+
+/* How the gate reaches Lua on its workers. */
+extern const struct gate_script bind_script;
+
+void bind_open(struct vm *vm);
+struct worker *bind_worker(lua_State *L);
+
+/* The table of strings at index as a header list for the wire; raises on anything else. */
+struct headers;
+void bind_read_headers(lua_State *L, int index, struct headers *headers);
+/* Leaves a table: lower-case name -> value, or a list of values where a name came more than once. */
+void bind_push_headers(lua_State *L, const struct headers *headers);
+/* A member of the table at index: what is there, or the other value. */
+double bind_number(lua_State *L, int index, const char *name, double otherwise);
+long long bind_integer(lua_State *L, int index, const char *name, long long otherwise);
+bool bind_flag(lua_State *L, int index, const char *name);
+/* The string stays on the stack: pop it when done with it. NULL if there is none. */
+const char *bind_text(lua_State *L, int index, const char *name);
+
+/* Leaves a handle for the exchange; it is dead when the exchange ends. */
+void bind_push_exchange(lua_State *L, struct exchange *exchange);
+struct exchange *bind_exchange(lua_State *L, int index);
+
+/* Leaves an array of { prefix, settings (JSON text), created, revoked }. */
+struct store;
+void bind_push_keys(lua_State *L, struct store *store);
+/* Leaves an array of { path, text, version }. */
+struct policyset;
+void bind_push_policies(lua_State *L, const struct policyset *policies);
+
+int bind_attempt_module(lua_State *L);
+int bind_clock_module(lua_State *L);
+int bind_exchange_module(lua_State *L);
+int bind_gate_module(lua_State *L);
+int bind_health_module(lua_State *L);
+int bind_keys_module(lua_State *L);
+int bind_log_module(lua_State *L);
+int bind_metrics_module(lua_State *L);
+int bind_offline_module(lua_State *L);
+int bind_process_module(lua_State *L);
+int bind_store_module(lua_State *L);
+int bind_ledger_module(lua_State *L);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * control.h - the control thread's Lua: reads and checks configuration and
+ * policies before any worker sees them, and runs the commands that are
+ * written in Lua.
+ */
+#ifndef BIND_CONTROL_H
+#define BIND_CONTROL_H
+
+#include <stddef.h>
+
+struct control;
+struct policyset;
+struct settings;
+
+/* NULL: the program's own Lua does not load (said on standard error). */
+struct control *control_new(void);
+void control_free(struct control *control);
+
+/*
+ * Reads the configuration at path; NULL: ./moongate.lua, or what the environment offers if there is none. addresses
+ * (may be none) replace its `listen`. NULL with one line a problem in *error, which is the caller's.
+ */
+struct settings *control_load(struct control *control, const char *path, const char *const *addresses, size_t count,
+                              char **error);
+/* Tries the policies and keeps what is wrong with them for control_problems. */
+void control_install(struct control *control, struct policyset *policies);
+/* What is wrong now, as a JSON array for /ready; the caller's. */
+char *control_problems(struct control *control);
+/* Notes that a configuration did not load (NULL: it did). */
+void control_note(struct control *control, const char *error);
+/* Runs lua/moongate/commands/<name>.lua with the words behind its name; its exit code. */
+int control_command(struct control *control, const char *name, int count, char **words);
+
+#endif

@@ -1,0 +1,324 @@
+/*
+ * document.c - a JSON text that is scanned once, looked into by node and
+ * patched, without being rebuilt. Part of moongate.core.json, opened by json.c.
+ * Holds the Lua string it was made from, never a copy.
+ */
+#include "bind/json.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { DEPTH_MOST = 1000 };
+
+/* Its environment table holds the Lua string. All its memory is the collector's, which so sees its full size. */
+struct document {
+    const char *text;
+    size_t length;
+    struct json_index index; /* nodes lie behind this struct */
+};
+
+/* scan(text, depth = 200): a document; or nil and { message =, offset =, line =, column = }. */
+static int json_scan_text(lua_State *L)
+{
+    size_t length, size;
+    const char *text = luaL_checklstring(L, 1, &length);
+    lua_Integer depth = luaL_optinteger(L, 2, JSON_DEPTH);
+    struct json_kept *kept = json_kept(L);
+    struct document *document;
+    struct json_fault fault;
+
+    luaL_argcheck(L, depth >= 1 && depth <= DEPTH_MOST, 2, "a depth is 1 to 1000");
+    if (!json_scan(text, length, (unsigned)depth, &kept->index, &fault)) {
+        lua_pushnil(L);
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, fault.message);
+        lua_setfield(L, -2, "message");
+        lua_pushnumber(L, (lua_Number)fault.offset);
+        lua_setfield(L, -2, "offset");
+        lua_pushnumber(L, (lua_Number)fault.line);
+        lua_setfield(L, -2, "line");
+        lua_pushnumber(L, (lua_Number)fault.column);
+        lua_setfield(L, -2, "column");
+        return 2;
+    }
+    size = kept->index.count * sizeof *kept->index.nodes;
+    document = lua_newuserdata(L, sizeof *document + size);
+    document->text = text;
+    document->length = length;
+    document->index.nodes = (struct json_node *)(document + 1);
+    document->index.count = document->index.capacity = kept->index.count;
+    memcpy(document->index.nodes, kept->index.nodes, size);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_setfenv(L, -2);
+    lua_pushvalue(L, lua_upvalueindex(JSON_UP_DOCUMENT));
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static struct document *check_document(lua_State *L, int argument)
+{
+    bool fits = lua_isuserdata(L, argument) && lua_getmetatable(L, argument);
+
+    if (fits) {
+        fits = lua_rawequal(L, -1, lua_upvalueindex(JSON_UP_DOCUMENT));
+        lua_pop(L, 1);
+    }
+    luaL_argcheck(L, fits, argument, "a document was expected");
+    return lua_touserdata(L, argument);
+}
+
+static size_t check_node(lua_State *L, const struct document *document, int argument)
+{
+    lua_Number node = luaL_checknumber(L, argument);
+
+    luaL_argcheck(L, node >= 0 && node < (lua_Number)document->index.count && node == floor(node), argument,
+                  "the document has no such node");
+    return (size_t)node;
+}
+
+/* doc:kind(node): "object", "array", "string", "number", "boolean" or "null". */
+static int document_kind(lua_State *L)
+{
+    static const char *const kinds[] = { "null", "boolean", "boolean", "number", "string", "array", "object" };
+    const struct document *document = check_document(L, 1);
+
+    lua_pushstring(L, kinds[document->index.nodes[check_node(L, document, 2)].type]);
+    return 1;
+}
+
+/* doc:find(node, name): the node of that member's value; nil if there is none (or if node is no object). */
+static int document_find(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    size_t node = check_node(L, document, 2), length, found;
+    const char *name = luaL_checklstring(L, 3, &length);
+
+    found = json_member(document->text, &document->index, node, name, length);
+    if (found)
+        lua_pushnumber(L, (lua_Number)found);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* doc:size(node): items of an array, members of an object, else 0. */
+static int document_size(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+
+    lua_pushnumber(L, document->index.nodes[check_node(L, document, 2)].size);
+    return 1;
+}
+
+/* The step of doc:items; behind the module's upvalues: the document, the next child, the end, the items so far. */
+enum { UP_OWNER = JSON_UPS + 1, UP_CHILD, UP_END, UP_COUNT };
+
+static int next_item(lua_State *L)
+{
+    const struct document *document = lua_touserdata(L, lua_upvalueindex(UP_OWNER));
+    const struct json_node *nodes = document->index.nodes;
+    size_t child = (size_t)lua_tonumber(L, lua_upvalueindex(UP_CHILD));
+
+    if (child >= (size_t)lua_tonumber(L, lua_upvalueindex(UP_END)))
+        return 0;
+    if (nodes[child].name) {
+        json_push_string(L, json_kept(L), document->text, &nodes[child++]);
+    } else {
+        lua_pushnumber(L, lua_tonumber(L, lua_upvalueindex(UP_COUNT)) + 1);
+        lua_pushvalue(L, -1);
+        lua_replace(L, lua_upvalueindex(UP_COUNT));
+    }
+    lua_pushnumber(L, nodes[child].next);
+    lua_replace(L, lua_upvalueindex(UP_CHILD));
+    lua_pushnumber(L, (lua_Number)child);
+    return 2;
+}
+
+/* doc:items(node): for i, item in an array, for name, value in an object; nothing in any other value. */
+static int document_items(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    size_t node = check_node(L, document, 2);
+
+    for (int i = 1; i <= JSON_UPS; i++)
+        lua_pushvalue(L, lua_upvalueindex(i));
+    lua_pushvalue(L, 1);
+    lua_pushnumber(L, (lua_Number)(node + 1));
+    lua_pushnumber(L, document->index.nodes[node].next);
+    lua_pushnumber(L, 0);
+    lua_pushcclosure(L, next_item, UP_COUNT);
+    return 1;
+}
+
+/* doc:value(node): the value, built. */
+static int document_value(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    size_t node = check_node(L, document, 2);
+
+    json_push_value(L, json_kept(L), document->text, &document->index, node);
+    return 1;
+}
+
+/* doc:text(node): its bytes, as they are in the text. */
+static int document_text(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *node = &document->index.nodes[check_node(L, document, 2)];
+
+    lua_pushlstring(L, document->text + node->start, node->end - node->start);
+    return 1;
+}
+
+/* doc:string_bytes(node): the bytes, unescaped, of all string values at and below node; names do not count. */
+static int document_string_bytes(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *nodes = document->index.nodes;
+    size_t at = check_node(L, document, 2), end = nodes[at].next;
+    struct json_kept *kept = json_kept(L);
+    double total = 0;
+
+    for (; at < end; at++) {
+        if (nodes[at].type != JSON_STRING || nodes[at].name)
+            continue;
+        if (nodes[at].escaped) {
+            buf_clear(&kept->out);
+            json_unescape(document->text, &nodes[at], &kept->out);
+            total += (double)kept->out.length;
+        } else {
+            total += nodes[at].end - nodes[at].start - 2;
+        }
+    }
+    lua_pushnumber(L, total);
+    return 1;
+}
+
+/* What doc:patch is to do with one member. */
+struct change {
+    struct json_name name;
+    size_t value; /* the node of the value it replaces; 0: it is new */
+    const char *text;
+    size_t length;
+    bool removed;
+};
+
+/*
+ * Reads the table at index 2 into a list sorted by name, which is left on the stack: nothing leaks if a change is not
+ * what it should be.
+ */
+static struct change *read_changes(lua_State *L, struct json_kept *kept, const struct document *document,
+                                   size_t *count)
+{
+    struct change *changes;
+    struct json_fault fault;
+
+    json_add_keys(L, kept, 2);
+    *count = kept->names_count;
+    changes = lua_newuserdata(L, (*count + 1) * sizeof *changes);
+    for (size_t i = 0; i < *count; i++) {
+        struct change *change = &changes[i];
+
+        *change = (struct change) { .name = kept->names[i] };
+        change->value =
+            json_member(document->text, &document->index, 0, change->name.text, change->name.length);
+        lua_pushlstring(L, change->name.text, change->name.length);
+        lua_rawget(L, 2);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            change->text = lua_tolstring(L, -1, &change->length);
+            if (!json_scan(change->text, change->length, DEPTH_MOST, &kept->index, &fault))
+                luaL_error(L, "the change of \"%s\" is no JSON text: %s", change->name.text, fault.message);
+        } else if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+            change->removed = true;
+        } else {
+            luaL_error(L, "the change of \"%s\" must be a JSON text or false", change->name.text);
+        }
+        lua_pop(L, 1);
+    }
+    return changes;
+}
+
+/* Separator and bytes of one member. lead is where the member before it ended. */
+static void patch_member(struct buf *out, const struct document *document, size_t name, size_t lead, bool first,
+                         const struct change *change)
+{
+    const struct json_node *nodes = document->index.nodes;
+    const char *text = document->text, *start = text + lead, *comma;
+
+    /* The first one that stays must not keep the comma of its place. */
+    if (first && (comma = memchr(start, ',', nodes[name].start - lead)))
+        start = comma + 1;
+    if (!change) {
+        buf_add(out, start, (size_t)(text + nodes[name + 1].end - start));
+        return;
+    }
+    buf_add(out, start, (size_t)(text + nodes[name + 1].start - start));
+    buf_add(out, change->text, change->length);
+}
+
+/*
+ * doc:patch(changes): the text with members of its root object replaced by raw JSON texts, or removed (false). Members
+ * keep their place, new ones come last, sorted by name; every other byte stays.
+ */
+static int document_patch(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *nodes = document->index.nodes;
+    struct json_kept *kept = json_kept(L);
+    struct buf *out = &kept->out;
+    struct change *changes;
+    size_t count, lead;
+    bool first = true;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_argcheck(L, nodes[0].type == JSON_OBJECT, 1, "only an object can be patched");
+    changes = read_changes(L, kept, document, &count);
+
+    lead = nodes[0].start + 1;
+    buf_add(out, document->text, lead);
+    for (size_t name = 1; name < nodes[0].next; name = nodes[name + 1].next) {
+        const struct change *change = NULL;
+
+        for (size_t i = 0; i < count && !change; i++)
+            if (changes[i].value == name + 1)
+                change = &changes[i];
+        if (!change || !change->removed) {
+            patch_member(out, document, name, lead, first, change);
+            first = false;
+        }
+        lead = nodes[name + 1].end;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].value || changes[i].removed)
+            continue;
+        if (!first)
+            buf_add_char(out, ',');
+        buf_add_json(out, changes[i].name.text, changes[i].name.length);
+        buf_add_char(out, ':');
+        buf_add(out, changes[i].text, changes[i].length);
+        first = false;
+    }
+    buf_add(out, document->text + lead, document->length - lead);
+    lua_pushlstring(L, out->data, out->length);
+    return 1;
+}
+
+const luaL_Reg json_document_functions[] = {
+    { "scan", json_scan_text },
+    { NULL, NULL },
+};
+
+const luaL_Reg json_document_methods[] = {
+    { "kind", document_kind },
+    { "find", document_find },
+    { "size", document_size },
+    { "items", document_items },
+    { "value", document_value },
+    { "text", document_text },
+    { "string_bytes", document_string_bytes },
+    { "patch", document_patch },
+    { NULL, NULL },
+};

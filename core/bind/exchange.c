@@ -1,0 +1,256 @@
+/*
+ * exchange.c - moongate.core.exchange: the handle of one request. Its methods
+ * read what the caller sent and write what it gets. A handle whose exchange has
+ * ended raises; one whose caller left reads empty and writes nothing.
+ */
+#include "bind/bind.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "base/clock.h"
+#include "base/headers.h"
+#include "gate/exchange.h"
+#include "net/client.h"
+#include "script/task.h"
+
+static const char TYPE[] = "moongate.exchange";
+
+struct exchange *bind_exchange(lua_State *L, int index)
+{
+    struct exchange **handle = luaL_checkudata(L, index, TYPE);
+
+    if (!*handle)
+        luaL_error(L, "this request has ended");
+    return *handle;
+}
+
+static const struct client_request *request_of(lua_State *L)
+{
+    const struct client_request *request = bind_exchange(L, 1)->request;
+
+    if (!request)
+        luaL_error(L, "this request has been answered: read what is needed of it before");
+    return request;
+}
+
+static int exchange_id(lua_State *L)
+{
+    lua_pushstring(L, bind_exchange(L, 1)->id);
+    return 1;
+}
+
+static int exchange_method(lua_State *L)
+{
+    lua_pushstring(L, request_of(L)->method);
+    return 1;
+}
+
+static int exchange_path(lua_State *L)
+{
+    lua_pushstring(L, request_of(L)->path);
+    return 1;
+}
+
+static int exchange_query(lua_State *L)
+{
+    lua_pushstring(L, request_of(L)->query);
+    return 1;
+}
+
+static int exchange_peer(lua_State *L)
+{
+    lua_pushstring(L, request_of(L)->peer);
+    return 1;
+}
+
+static int exchange_body(lua_State *L)
+{
+    const struct client_request *request = request_of(L);
+
+    lua_pushlstring(L, request->body.data, request->body.length);
+    return 1;
+}
+
+/* header(name): its first value, or nil */
+static int exchange_header(lua_State *L)
+{
+    const char *value = headers_get(&request_of(L)->headers, luaL_checkstring(L, 2));
+
+    if (!value)
+        return 0;
+    lua_pushstring(L, value);
+    return 1;
+}
+
+static int exchange_headers(lua_State *L)
+{
+    bind_push_headers(L, &request_of(L)->headers);
+    return 1;
+}
+
+/* elapsed(): seconds since the request was whole */
+static int exchange_elapsed(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)(clock_monotonic_us() - bind_exchange(L, 1)->started_us) / 1e6);
+    return 1;
+}
+
+/* gone(): true if the caller left before its answer was whole */
+static int exchange_gone(lua_State *L)
+{
+    lua_pushboolean(L, bind_exchange(L, 1)->gone);
+    return 1;
+}
+
+/* begun(): true once a streamed answer is under way; then nothing else can be answered */
+static int exchange_begun(lua_State *L)
+{
+    lua_pushboolean(L, bind_exchange(L, 1)->begun);
+    return 1;
+}
+
+/* status(): the HTTP status that the caller saw, 0 before */
+static int exchange_status(lua_State *L)
+{
+    lua_pushinteger(L, bind_exchange(L, 1)->status);
+    return 1;
+}
+
+/* keep_private(): from now on only targets on this machine are called */
+static int exchange_keep_private(lua_State *L)
+{
+    bind_exchange(L, 1)->private = true;
+    return 0;
+}
+
+/* calm(): the script has seen that it was cancelled; it may wait again, to settle */
+static int exchange_calm(lua_State *L)
+{
+    (void)bind_exchange(L, 1);
+    task_calm(task_here(L));
+    return 0;
+}
+
+/* reply(status, headers, body): the whole answer */
+static int exchange_lua_reply(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    int status = (int)luaL_checkinteger(L, 2);
+    struct headers headers = { 0 };
+    size_t length = 0;
+    const char *body = luaL_optlstring(L, 4, "", &length);
+
+    bind_read_headers(L, 3, &headers);
+    exchange_reply(exchange, status, &headers, body, length);
+    headers_free(&headers);
+    return 0;
+}
+
+/* begin(status, headers): a streamed answer */
+static int exchange_lua_begin(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    int status = (int)luaL_checkinteger(L, 2);
+    struct headers headers = { 0 };
+
+    bind_read_headers(L, 3, &headers);
+    exchange_begin(exchange, status, &headers);
+    headers_free(&headers);
+    return 0;
+}
+
+static int push_true(lua_State *L, void *arg)
+{
+    (void)arg;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void on_drained(void *arg)
+{
+    task_wake(arg, push_true, NULL);
+}
+
+static void on_cancel(void *arg)
+{
+    exchange_forget(arg);
+}
+
+/* write(text): true; waits while the caller reads slowly; nil and the reason if it left */
+static int exchange_lua_write(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+
+    if (exchange_write(exchange, text, length, on_drained, task_here(L))) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    return task_wait(L, on_cancel, exchange);
+}
+
+static int exchange_lua_finish(lua_State *L)
+{
+    exchange_finish(bind_exchange(L, 1));
+    return 0;
+}
+
+/* abort(): cuts a begun answer, so that the caller does not take it for whole */
+static int exchange_lua_abort(lua_State *L)
+{
+    exchange_abort(bind_exchange(L, 1));
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    { "abort", exchange_lua_abort },
+    { "begin", exchange_lua_begin },
+    { "begun", exchange_begun },
+    { "body", exchange_body },
+    { "calm", exchange_calm },
+    { "elapsed", exchange_elapsed },
+    { "finish", exchange_lua_finish },
+    { "gone", exchange_gone },
+    { "header", exchange_header },
+    { "headers", exchange_headers },
+    { "id", exchange_id },
+    { "keep_private", exchange_keep_private },
+    { "method", exchange_method },
+    { "path", exchange_path },
+    { "peer", exchange_peer },
+    { "query", exchange_query },
+    { "reply", exchange_lua_reply },
+    { "status", exchange_status },
+    { "write", exchange_lua_write },
+    { NULL, NULL },
+};
+
+static void push_type(lua_State *L)
+{
+    if (!luaL_newmetatable(L, TYPE))
+        return;
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "exchange");
+    lua_setfield(L, -2, "__metatable");
+}
+
+void bind_push_exchange(lua_State *L, struct exchange *exchange)
+{
+    struct exchange **handle = lua_newuserdata(L, sizeof *handle);
+
+    *handle = exchange;
+    exchange->handle = (void **)handle;
+    push_type(L);
+    lua_setmetatable(L, -2);
+}
+
+int bind_exchange_module(lua_State *L)
+{
+    lua_newtable(L);
+    return 1;
+}

@@ -1,0 +1,74 @@
+/*
+ * guard.c - runs a function within a budget of time and memory.
+ *
+ * Opened as moongate.core.guard, for lua/moongate/policies.lua and sandbox.lua.
+ * A script is never given it.
+ */
+#include "bind/guard.h"
+
+#include <dlfcn.h>
+
+#include <lauxlib.h>
+#include <luajit.h>
+
+#include "script/budget.h"
+#include "script/strings.h"
+
+/* call(milliseconds, bytes, fn, ...): true and the results; or false, the kind ("time", "memory", "depth", "error"), text. */
+static int guard_call(lua_State *L)
+{
+    lua_Number milliseconds = luaL_checknumber(L, 1), bytes = luaL_checknumber(L, 2);
+    enum budget_end end;
+
+    luaL_argcheck(L, milliseconds > 0 && milliseconds <= 1e6, 1, "a time of up to 1000 s was expected");
+    luaL_argcheck(L, bytes > 0 && bytes <= 1e12, 2, "a number of bytes was expected");
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    end = budget_call(L, lua_gettop(L) - 3, LUA_MULTRET, milliseconds, (size_t)bytes);
+    if (end == BUDGET_FINE) {
+        lua_pushboolean(L, 1);
+        lua_replace(L, 2);
+        return lua_gettop(L) - 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_pushstring(L, budget_end_name(end));
+    lua_pushvalue(L, 3);
+    return 3;
+}
+
+/* deep(): nothing; raises if the caller is nested too deeply in callbacks or coroutines. */
+static int guard_deep(lua_State *L)
+{
+    budget_check_depth(L);
+    return 0;
+}
+
+static const luaL_Reg functions[] = {
+    { "call", guard_call },
+    { "deep", guard_deep },
+    { NULL, NULL },
+};
+
+int bind_guard(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}
+
+/*
+ * In a program that is not the gateway (specs): what vm.c and main.c do there is done here. The library must never be
+ * unloaded, for the watchdog runs in it.
+ */
+int luaopen_moongate_core_guard(lua_State *L)
+{
+    Dl_info library;
+
+    if (dladdr(&functions, &library))
+        dlopen(library.dli_fname, RTLD_NOW | RTLD_NODELETE);
+    budget_start();
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+    strings_protect(L);
+    tables_protect(L);
+    return bind_guard(L);
+}

@@ -1,0 +1,54 @@
+/*
+ * json.h - opens moongate.core.json: JSON for Lua. json.c turns texts into
+ * values and back, document.c looks into texts without building them. Also
+ * loadable by a plain luajit (package.loadlib).
+ */
+#ifndef BIND_JSON_H
+#define BIND_JSON_H
+
+#include <stddef.h>
+
+#include <lua.h>
+#include <lauxlib.h>
+
+#include "base/buf.h"
+#include "base/json_scan.h"
+
+int bind_json(lua_State *L);
+int luaopen_moongate_core_json(lua_State *L);
+
+/* Upvalues of every function of the module: working memory, the metatable of arrays, that of documents. */
+enum { JSON_UP_KEPT = 1, JSON_UP_ARRAY, JSON_UP_DOCUMENT, JSON_UPS = 3 };
+
+enum { JSON_DEPTH = 200 };
+
+struct json_name {
+    const char *text;
+    size_t length;
+};
+
+/*
+ * Working memory of one Lua state, used again from call to call. No Lua code
+ * runs while it is in use (no metamethods, no finalizers in Lua), so it has one
+ * user at a time, and an error half-way loses nothing.
+ */
+struct json_kept {
+    struct json_index index;
+    struct buf out;
+    struct json_name *names;
+    size_t names_count, names_capacity;
+    const void *array; /* the metatable of arrays */
+};
+
+/* Empty, and freed of what one huge text had needed. */
+struct json_kept *json_kept(lua_State *L);
+/* Adds the keys of the table at index to the names, sorted; raises if one is no string. */
+void json_add_keys(lua_State *L, struct json_kept *kept, int index);
+/* Pushes the string at node, unescaped; the value at node `at`. Both use kept->out. */
+void json_push_string(lua_State *L, struct json_kept *kept, const char *text, const struct json_node *node);
+void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index,
+                     size_t at);
+/* The functions of document.c: scan, and the methods of a document. */
+extern const luaL_Reg json_document_functions[], json_document_methods[];
+
+#endif

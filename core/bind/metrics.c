@@ -1,0 +1,63 @@
+/* metrics.c - moongate.core.metrics: counts into the worker's set, and the sum of all sets as text. */
+#include "bind/bind.h"
+
+#include <lauxlib.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "gate/counters.h"
+#include "gate/gate.h"
+#include "gate/worker.h"
+
+/* series(name, labels): the number to count under; it stays the same, so keep it. */
+static int metrics_series(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    int series = counters_series(bind_worker(L)->counters, name, luaL_optstring(L, 2, ""));
+
+    luaL_argcheck(L, series >= 0, 1, "no metric has this name");
+    lua_pushinteger(L, series);
+    return 1;
+}
+
+static int metrics_add(lua_State *L)
+{
+    counters_add(bind_worker(L)->counters, (int)luaL_checkinteger(L, 1), (int64_t)luaL_optnumber(L, 2, 1));
+    return 0;
+}
+
+/* observe(series, seconds) */
+static int metrics_observe(lua_State *L)
+{
+    counters_observe(bind_worker(L)->counters, (int)luaL_checkinteger(L, 1), luaL_checknumber(L, 2));
+    return 0;
+}
+
+static int metrics_text(lua_State *L)
+{
+    struct gate *gate = bind_worker(L)->gate;
+    struct counters **sets = lua_newuserdata(L, gate->worker_count * sizeof *sets);
+    struct buf text = { 0 };
+
+    for (size_t i = 0; i < gate->worker_count; i++)
+        sets[i] = gate->workers[i]->counters;
+    counters_write(sets, gate->worker_count, &text);
+    lua_pushlstring(L, text.data, text.length);
+    buf_free(&text);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    { "series", metrics_series },
+    { "add", metrics_add },
+    { "observe", metrics_observe },
+    { "text", metrics_text },
+    { NULL, NULL },
+};
+
+int bind_metrics_module(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}

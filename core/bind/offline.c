@@ -1,0 +1,151 @@
+/*
+ * offline.c - moongate.core.offline: the store of a gateway that is not
+ * running, opened by a command. Each call waits until the disk has it.
+ */
+#include "bind/bind.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "base/clock.h"
+#include "store/store.h"
+
+static const char TYPE[] = "moongate.offline";
+
+static struct store *store_of(lua_State *L)
+{
+    struct store **handle = luaL_checkudata(L, 1, TYPE);
+
+    if (!*handle)
+        luaL_error(L, "this store is closed");
+    return *handle;
+}
+
+/* There is no loop here: the store's own thread may run the answer. */
+static void post(void *loop, void (*on_call)(void *), void *arg)
+{
+    (void)loop;
+    on_call(arg);
+}
+
+static const struct store_home home = { post, NULL };
+
+struct saving {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool over, saved;
+};
+
+static void on_saved(void *arg, bool saved)
+{
+    struct saving *saving = arg;
+
+    pthread_mutex_lock(&saving->lock);
+    saving->saved = saved;
+    saving->over = true;
+    pthread_cond_signal(&saving->done);
+    pthread_mutex_unlock(&saving->lock);
+}
+
+static bool wait_saved(struct saving *saving)
+{
+    pthread_mutex_lock(&saving->lock);
+    while (!saving->over)
+        pthread_cond_wait(&saving->done, &saving->lock);
+    pthread_mutex_unlock(&saving->lock);
+    return saving->saved;
+}
+
+/* open(address): a store, or nil and why not */
+static int offline_open(lua_State *L)
+{
+    const char *address = luaL_checkstring(L, 1);
+    struct store **handle = lua_newuserdata(L, sizeof *handle);
+    char error[512] = "";
+
+    *handle = store_open(address, error, sizeof error);
+    if (!*handle) {
+        lua_pushnil(L);
+        lua_pushstring(L, error);
+        return 2;
+    }
+    luaL_getmetatable(L, TYPE);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* add(prefix, hash, settings as JSON text): true, false if the disk refused it, nil if it is there already */
+static int offline_add(lua_State *L)
+{
+    struct saving saving = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false };
+    struct store *store = store_of(L);
+    struct store_key key = { 0 };
+    size_t length;
+    const char *hash = luaL_checklstring(L, 3, &length);
+
+    snprintf(key.prefix, sizeof key.prefix, "%s", luaL_checkstring(L, 2));
+    luaL_argcheck(L, length == STORE_HASH, 3, "a SHA-256 has 32 bytes");
+    memcpy(key.hash, hash, STORE_HASH);
+    key.settings = luaL_checkstring(L, 4);
+    key.created = clock_wall_ms();
+    if (!store_key_add(store, &key, &home, on_saved, &saving))
+        return 0;
+    lua_pushboolean(L, wait_saved(&saving));
+    return 1;
+}
+
+/* revoke(prefix): how many keys in force begin with it; revoked only if one. false if the disk refused it */
+static int offline_revoke(lua_State *L)
+{
+    struct saving saving = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false };
+    struct store *store = store_of(L);
+    size_t count = store_key_revoke(store, luaL_checkstring(L, 2), clock_wall_ms(), &home, on_saved, &saving);
+
+    if (count == 1 && !wait_saved(&saving))
+        lua_pushboolean(L, 0);
+    else
+        lua_pushinteger(L, (lua_Integer)count);
+    return 1;
+}
+
+static int offline_all(lua_State *L)
+{
+    bind_push_keys(L, store_of(L));
+    return 1;
+}
+
+static int offline_close(lua_State *L)
+{
+    struct store **handle = luaL_checkudata(L, 1, TYPE);
+
+    if (*handle)
+        store_close(*handle);
+    *handle = NULL;
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    { "add", offline_add }, { "all", offline_all }, { "close", offline_close }, { "revoke", offline_revoke }, { NULL, NULL },
+};
+
+static const luaL_Reg functions[] = {
+    { "open", offline_open },
+    { NULL, NULL },
+};
+
+int bind_offline_module(lua_State *L)
+{
+    luaL_newmetatable(L, TYPE);
+    lua_newtable(L);
+    luaL_register(L, NULL, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, offline_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}

@@ -1,0 +1,252 @@
+/*
+ * store.c - moongate.core.store: limits, exhaustion and learnt limits.
+ * Times here are seconds, as everywhere in Lua; the store counts milliseconds.
+ */
+#include "bind/bind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/zone.h"
+#include "gate/gate.h"
+#include "gate/worker.h"
+#include "store/store.h"
+
+enum { CLAIMS_MAX = 64 };
+
+static struct store *store_of(lua_State *L)
+{
+    return bind_worker(L)->gate->store;
+}
+
+static int64_t milliseconds(double seconds)
+{
+    return (int64_t)(seconds * 1000);
+}
+
+/* The limit in the table at index: { key, window, sliding, zone, max }. Its strings stay on the stack. */
+static struct store_limit read_limit(lua_State *L, int index)
+{
+    struct store_limit limit = { 0 };
+    const char *window, *zone;
+
+    limit.key = bind_text(L, index, "key");
+    window = bind_text(L, index, "window");
+    zone = bind_text(L, index, "zone");
+    if (!limit.key || !window || !window_parse(window, &limit.window))
+        luaL_error(L, "a limit needs a key and a window");
+    limit.sliding = bind_flag(L, index, "sliding");
+    limit.zone = zone ? zone_find(zone) : NULL;
+    limit.max = bind_integer(L, index, "max", INT64_MAX);
+    return limit;
+}
+
+/*
+ * reserve({ claims = { { key, window, max, amount, zone, sliding } ... }, provider, model, tokens }): a reservation;
+ * or nil, what blocks, seconds until it does not (0 if unknown)
+ */
+static int store_lua_reserve(lua_State *L)
+{
+    struct store_claim claims[CLAIMS_MAX];
+    struct store_call call = { .claims = claims };
+    struct store_verdict verdict = { 0 };
+    int list;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkstack(L, 4 * CLAIMS_MAX + 8, "too many limits");
+    call.provider = bind_text(L, 1, "provider");
+    call.model = bind_text(L, 1, "model");
+    call.tokens = bind_integer(L, 1, "tokens", 0);
+    lua_getfield(L, 1, "claims");
+    list = lua_gettop(L);
+    luaL_argcheck(L, lua_istable(L, list) && lua_objlen(L, list) <= CLAIMS_MAX, 1, "at most 64 claims");
+    call.claim_count = lua_objlen(L, list);
+    for (size_t i = 0; i < call.claim_count; i++) {
+        lua_rawgeti(L, list, (int)i + 1);
+        claims[i].amount = bind_integer(L, lua_gettop(L), "amount", 0);
+        claims[i].limit = read_limit(L, lua_gettop(L));
+    }
+    store_reserve(store_of(L), &call, clock_wall_ms(), &verdict);
+    if (verdict.granted) {
+        /* A number in Lua holds 53 bits: the reservation travels as its bytes. */
+        lua_pushlstring(L, (const char *)&verdict.reservation, sizeof verdict.reservation);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, verdict.blocked);
+    lua_pushnumber(L, (lua_Number)verdict.wait_ms / 1000);
+    return 3;
+}
+
+/* settle(reservation, amounts): the real amounts in the order of the claims */
+static int store_lua_settle(lua_State *L)
+{
+    int64_t amounts[CLAIMS_MAX];
+    uint64_t reservation;
+    size_t length, count;
+    const char *bytes = luaL_checklstring(L, 1, &length);
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    count = lua_objlen(L, 2);
+    luaL_argcheck(L, length == sizeof reservation, 1, "not a reservation");
+    luaL_argcheck(L, count <= CLAIMS_MAX, 2, "at most 64 amounts");
+    memcpy(&reservation, bytes, sizeof reservation);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (int)i + 1);
+        amounts[i] = (int64_t)lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+    store_settle(store_of(L), reservation, amounts, count, clock_wall_ms());
+    return 0;
+}
+
+/* used(limit): what is used of it, and seconds until its window ends */
+static int store_lua_used(lua_State *L)
+{
+    int64_t now = clock_wall_ms(), end = 0, used;
+    struct store_limit limit;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    limit = read_limit(L, 1);
+    used = store_used(store_of(L), &limit, now, &end);
+    lua_pushnumber(L, (lua_Number)used);
+    lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);
+    return 2;
+}
+
+/* exhaust(target, seconds or nil, reason): seconds until it is tried again */
+static int store_lua_exhaust(lua_State *L)
+{
+    int64_t now = clock_wall_ms(), until = 0;
+    const char *target = luaL_checkstring(L, 1);
+
+    if (!lua_isnoneornil(L, 2))
+        until = now + milliseconds(luaL_checknumber(L, 2));
+    until = store_exhaust(store_of(L), target, until, luaL_optstring(L, 3, ""), now);
+    lua_pushnumber(L, until > now ? (lua_Number)(until - now) / 1000 : 0);
+    return 1;
+}
+
+/* exhausted(target): seconds left (0: usable) and the reason */
+static int store_lua_exhausted(lua_State *L)
+{
+    int64_t now = clock_wall_ms(), until;
+    char reason[256] = "";
+
+    until = store_exhausted(store_of(L), luaL_checkstring(L, 1), now, reason, sizeof reason);
+    lua_pushnumber(L, until > now ? (lua_Number)(until - now) / 1000 : 0);
+    lua_pushstring(L, reason);
+    return 2;
+}
+
+static int store_lua_recovered(lua_State *L)
+{
+    store_recovered(store_of(L), luaL_checkstring(L, 1));
+    return 0;
+}
+
+static void copy_text(lua_State *L, const char *name, char *to, size_t size)
+{
+    const char *text = bind_text(L, 1, name);
+
+    snprintf(to, size, "%s", text ? text : "");
+    lua_pop(L, 1);
+}
+
+/* learn({ provider, model, metric, window, limit, remaining, reset_s, source }): nil members are unknown */
+static int store_lua_learn(lua_State *L)
+{
+    struct store_learnt learnt = { 0 };
+    double reset;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    copy_text(L, "provider", learnt.provider, sizeof learnt.provider);
+    copy_text(L, "model", learnt.model, sizeof learnt.model);
+    copy_text(L, "metric", learnt.metric, sizeof learnt.metric);
+    copy_text(L, "window", learnt.window, sizeof learnt.window);
+    copy_text(L, "source", learnt.source, sizeof learnt.source);
+    learnt.limit = bind_integer(L, 1, "limit", -1);
+    learnt.remaining = bind_integer(L, 1, "remaining", -1);
+    reset = bind_number(L, 1, "reset_s", -1);
+    learnt.seen_at = clock_wall_ms();
+    learnt.reset_at = reset < 0 ? 0 : learnt.seen_at + milliseconds(reset);
+    store_learn(store_of(L), &learnt);
+    return 0;
+}
+
+struct learnt_list {
+    struct store_learnt *items;
+    size_t count, capacity;
+};
+
+static void add_learnt(void *arg, const struct store_learnt *learnt)
+{
+    struct learnt_list *list = arg;
+
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? 2 * list->capacity : 16;
+        list->items = mem_resize(list->items, list->capacity * sizeof *list->items);
+    }
+    list->items[list->count++] = *learnt;
+}
+
+static void set_number(lua_State *L, const char *name, double number, bool known)
+{
+    if (!known)
+        return;
+    lua_pushnumber(L, number);
+    lua_setfield(L, -2, name);
+}
+
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* learnt(provider or nil): an array in the shape that learn takes, and age_s */
+static int store_lua_learnt(lua_State *L)
+{
+    struct learnt_list list = { 0 };
+    int64_t now = clock_wall_ms();
+
+    store_each_learnt(store_of(L), luaL_optstring(L, 1, NULL), add_learnt, &list);
+    lua_createtable(L, (int)list.count, 0);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct store_learnt *learnt = &list.items[i];
+
+        lua_createtable(L, 0, 9);
+        set_text(L, "provider", learnt->provider);
+        set_text(L, "model", learnt->model);
+        set_text(L, "metric", learnt->metric);
+        set_text(L, "window", learnt->window);
+        set_text(L, "source", learnt->source);
+        set_number(L, "limit", (double)learnt->limit, learnt->limit >= 0);
+        set_number(L, "remaining", (double)learnt->remaining, learnt->remaining >= 0);
+        set_number(L, "reset_s", learnt->reset_at > now ? (double)(learnt->reset_at - now) / 1000 : 0,
+                   learnt->reset_at > 0);
+        set_number(L, "age_s", (double)(now - learnt->seen_at) / 1000, true);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    mem_free(list.items);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    { "exhaust", store_lua_exhaust },
+    { "exhausted", store_lua_exhausted },   { "learn", store_lua_learn },
+    { "learnt", store_lua_learnt },         { "recovered", store_lua_recovered },
+    { "reserve", store_lua_reserve },       { "settle", store_lua_settle },         { "used", store_lua_used },
+    { NULL, NULL },
+};
+
+int bind_store_module(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_register(L, NULL, functions);
+    return 1;
+}

@@ -1,0 +1,440 @@
+/*
+ * attempt.c - see attempt.h. Bytes come in by the transfer's hooks; who waits
+ * is told from the loop, never from inside a hook, because what it does next
+ * (another call) is not allowed there.
+ */
+#include "gate/attempt.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "gate/exchange.h"
+#include "gate/pipe.h"
+#include "gate/worker.h"
+#include "net/canned.h"
+#include "net/loop.h"
+#include "net/sse.h"
+#include "net/upstream.h"
+
+/* Unread bytes at which the provider is asked to wait. */
+enum { PENDING_MAX = 256 * 1024 };
+
+enum mode { MODE_HEAD, MODE_BODY, MODE_EVENTS, MODE_PIPE };
+
+struct attempt {
+    struct worker *worker;
+    struct transfer *transfer; /* NULL once it ended */
+    enum mode mode;
+    bool over, paused, posted, closed;
+    int status;
+    char *request_body; /* ours: the provider may answer, and Lua be done, before it has read all of it */
+    struct headers headers;
+    struct buf pending; /* came before anyone asked, or behind an event not taken yet */
+    struct buf body;
+    struct sse *sse;
+    struct {
+        struct buf name, data, raw;
+        bool there, has_data;
+    } event;
+    struct pipe *pipe;
+    const char *failure; /* static text */
+    char *message;
+    struct loop_timer *deadline, *content, *linger;
+    void (*on_ready)(void *arg);
+    void *ready_arg;
+};
+
+static void free_attempt(struct attempt *attempt)
+{
+    loop_forget(attempt->deadline);
+    loop_forget(attempt->content);
+    loop_forget(attempt->linger);
+    headers_free(&attempt->headers);
+    buf_free(&attempt->pending);
+    buf_free(&attempt->body);
+    buf_free(&attempt->event.name);
+    buf_free(&attempt->event.data);
+    buf_free(&attempt->event.raw);
+    sse_free(attempt->sse);
+    pipe_free(attempt->pipe);
+    mem_free(attempt->request_body);
+    mem_free(attempt->message);
+    mem_free(attempt);
+}
+
+static bool is_ready(struct attempt *attempt)
+{
+    if (attempt->over)
+        return true;
+    switch (attempt->mode) {
+    case MODE_HEAD:
+        return attempt->status != 0;
+    case MODE_BODY:
+        return false;
+    case MODE_EVENTS:
+        return attempt->event.there;
+    case MODE_PIPE:
+        return pipe_is_over(attempt->pipe);
+    }
+    return true;
+}
+
+static void on_posted(void *arg)
+{
+    struct attempt *attempt = arg;
+    void (*on_ready)(void *) = attempt->on_ready;
+
+    attempt->posted = false;
+    if (attempt->closed) {
+        if (!attempt->transfer)
+            free_attempt(attempt);
+        return;
+    }
+    if (!on_ready || !is_ready(attempt))
+        return;
+    attempt->on_ready = NULL;
+    on_ready(attempt->ready_arg);
+}
+
+static void tell(struct attempt *attempt)
+{
+    if (attempt->posted || (!attempt->closed && (!attempt->on_ready || !is_ready(attempt))))
+        return;
+    attempt->posted = true;
+    loop_post(attempt->worker->loop, on_posted, attempt);
+}
+
+static void finish(struct attempt *attempt, const char *failure, const char *message)
+{
+    if (attempt->over)
+        return;
+    attempt->over = true;
+    attempt->failure = failure;
+    attempt->message = mem_text(message);
+    if (attempt->transfer)
+        transfer_cancel(attempt->transfer);
+    attempt->transfer = NULL;
+    tell(attempt);
+}
+
+static void on_deadline(void *arg)
+{
+    struct attempt *attempt = arg;
+
+    attempt->deadline = NULL;
+    finish(attempt, "total_timeout", "the time for the whole request is used up");
+}
+
+static void on_no_content(void *arg)
+{
+    struct attempt *attempt = arg;
+
+    attempt->content = NULL;
+    finish(attempt, "first_content_timeout", "no content came in time");
+}
+
+static bool on_event(void *arg, const struct sse_event *event)
+{
+    struct attempt *attempt = arg;
+
+    buf_clear(&attempt->event.name);
+    buf_clear(&attempt->event.data);
+    buf_clear(&attempt->event.raw);
+    buf_add(&attempt->event.name, event->name, event->name_length);
+    if (event->data)
+        buf_add(&attempt->event.data, event->data, event->data_length);
+    buf_add(&attempt->event.raw, event->raw, event->raw_length);
+    attempt->event.has_data = event->data != NULL;
+    attempt->event.there = true;
+    return false;
+}
+
+static bool on_piped_event(void *arg, const struct sse_event *event)
+{
+    struct attempt *attempt = arg;
+
+    return pipe_event(attempt->pipe, event);
+}
+
+static void on_caller_drained(void *arg)
+{
+    struct attempt *attempt = arg;
+
+    attempt->paused = false;
+    if (attempt->transfer)
+        transfer_resume(attempt->transfer);
+}
+
+/* Hands bytes to the stream's reader. last: nothing comes behind them. */
+static void read_stream(struct attempt *attempt, const char *data, size_t length, bool last)
+{
+    bool (*reader)(void *, const struct sse_event *) = attempt->mode == MODE_PIPE ? on_piped_event : on_event;
+    bool readable = sse_push(attempt->sse, data, length, reader, attempt);
+
+    if (readable && last && !attempt->event.there)
+        sse_finish(attempt->sse, reader, attempt);
+    if (attempt->mode == MODE_PIPE && !pipe_flush(attempt->pipe, on_caller_drained, attempt) && !attempt->paused &&
+        attempt->transfer) {
+        attempt->paused = true;
+        transfer_pause(attempt->transfer);
+    }
+    if (!readable)
+        finish(attempt, "malformed", "a stream event is larger than the gateway accepts");
+}
+
+static void keep(struct attempt *attempt, const char *data, size_t length)
+{
+    buf_add(&attempt->pending, data, length);
+    if (attempt->pending.length > PENDING_MAX && !attempt->paused && attempt->transfer) {
+        attempt->paused = true;
+        transfer_pause(attempt->transfer);
+    }
+}
+
+static void on_head(void *arg, int status, const struct headers *headers)
+{
+    struct attempt *attempt = arg;
+
+    attempt->status = status;
+    for (size_t i = 0; i < headers->count; i++)
+        headers_add(&attempt->headers, headers->fields[i].name, headers->fields[i].value);
+    tell(attempt);
+}
+
+static void on_data(void *arg, const char *data, size_t length)
+{
+    struct attempt *attempt = arg;
+
+    if (attempt->over || attempt->closed)
+        return;
+    if (attempt->mode == MODE_BODY) {
+        buf_add(&attempt->body, data, length);
+        if (attempt->body.length > ATTEMPT_BODY_MAX)
+            finish(attempt, "malformed", "the reply is larger than the gateway accepts");
+    } else if (attempt->mode == MODE_PIPE || (attempt->mode == MODE_EVENTS && !attempt->event.there)) {
+        read_stream(attempt, data, length, false);
+    } else {
+        keep(attempt, data, length);
+    }
+    tell(attempt);
+}
+
+static void on_end(void *arg, enum transfer_end end, const char *message)
+{
+    struct attempt *attempt = arg;
+
+    attempt->transfer = NULL;
+    if (attempt->closed) {
+        if (!attempt->posted)
+            free_attempt(attempt);
+        return;
+    }
+    /* What is still unread ends the stream; events not taken yet are read when they are asked for. */
+    if (end == TRANSFER_DONE && attempt->mode == MODE_PIPE)
+        read_stream(attempt, "", 0, true);
+    finish(attempt, end == TRANSFER_DONE ? NULL : transfer_end_name(end), message);
+}
+
+static const struct transfer_hooks hooks = { .on_head = on_head, .on_data = on_data, .on_end = on_end };
+
+static struct attempt *new_attempt(struct worker *worker, double deadline_s, double content_s)
+{
+    struct attempt *attempt = mem_zero(sizeof *attempt);
+
+    attempt->worker = worker;
+    attempt->deadline = loop_after(worker->loop, deadline_s, on_deadline, attempt);
+    if (content_s > 0)
+        attempt->content = loop_after(worker->loop, content_s, on_no_content, attempt);
+    return attempt;
+}
+
+struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, double deadline_s,
+                             double content_s)
+{
+    struct attempt *attempt = new_attempt(worker, deadline_s, content_s);
+    struct upstream_request own = *request;
+    struct transfer *transfer;
+
+    if (request->body)
+        own.body = attempt->request_body = mem_copy(request->body, request->body_length);
+    transfer = upstream_send(worker->upstream, &own, &hooks, attempt);
+    if (!attempt->over)
+        attempt->transfer = transfer;
+    return attempt;
+}
+
+struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, double deadline_s, double content_s)
+{
+    struct attempt *attempt = new_attempt(worker, deadline_s, content_s);
+
+    attempt->transfer = canned_play(worker->loop, reply, &hooks, attempt);
+    return attempt;
+}
+
+static void on_lingered(void *arg)
+{
+    struct attempt *attempt = arg;
+
+    attempt->linger = NULL;
+    transfer_cancel(attempt->transfer);
+    attempt->transfer = NULL;
+    if (!attempt->posted)
+        free_attempt(attempt);
+}
+
+void attempt_close(struct attempt *attempt, bool nearly_over)
+{
+    attempt->closed = true;
+    attempt->on_ready = NULL;
+    if (attempt->transfer && nearly_over) {
+        loop_forget(attempt->deadline);
+        loop_forget(attempt->content);
+        attempt->deadline = attempt->content = NULL;
+        if (attempt->paused)
+            transfer_resume(attempt->transfer);
+        attempt->linger = loop_after(attempt->worker->loop, 1, on_lingered, attempt);
+        return;
+    }
+    if (attempt->transfer)
+        transfer_cancel(attempt->transfer);
+    attempt->transfer = NULL;
+    if (!attempt->posted)
+        free_attempt(attempt);
+}
+
+static bool await(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
+{
+    if (is_ready(attempt))
+        return true;
+    attempt->on_ready = on_ready;
+    attempt->ready_arg = arg;
+    return false;
+}
+
+static void resume(struct attempt *attempt)
+{
+    if (!attempt->paused || !attempt->transfer)
+        return;
+    attempt->paused = false;
+    transfer_resume(attempt->transfer);
+}
+
+bool attempt_await_head(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
+{
+    return await(attempt, on_ready, arg);
+}
+
+bool attempt_await_body(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
+{
+    if (attempt->mode == MODE_HEAD) {
+        attempt->mode = MODE_BODY;
+        buf_add(&attempt->body, attempt->pending.data, attempt->pending.length);
+        buf_free(&attempt->pending);
+        resume(attempt);
+    }
+    return await(attempt, on_ready, arg);
+}
+
+/* Reads on in what has come already. */
+static void read_pending(struct attempt *attempt)
+{
+    struct buf pending = attempt->pending;
+
+    attempt->pending = (struct buf) { 0 };
+    read_stream(attempt, pending.data, pending.length, attempt->over && !attempt->failure);
+    buf_free(&pending);
+    resume(attempt);
+}
+
+bool attempt_await_event(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
+{
+    if (attempt->mode == MODE_HEAD) {
+        attempt->mode = MODE_EVENTS;
+        attempt->sse = sse_new(ATTEMPT_EVENT_MAX);
+    }
+    attempt->event.there = false;
+    read_pending(attempt);
+    return await(attempt, on_ready, arg);
+}
+
+bool attempt_await_pipe(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
+{
+    return await(attempt, on_ready, arg);
+}
+
+void attempt_forget(struct attempt *attempt)
+{
+    attempt->on_ready = NULL;
+}
+
+void attempt_content(struct attempt *attempt)
+{
+    loop_forget(attempt->content);
+    attempt->content = NULL;
+}
+
+void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks)
+{
+    attempt_content(attempt);
+    if (!attempt->sse)
+        attempt->sse = sse_new(ATTEMPT_EVENT_MAX);
+    attempt->mode = MODE_PIPE;
+    attempt->event.there = false;
+    attempt->pipe = pipe_new(exchange, marks);
+    read_pending(attempt);
+}
+
+void attempt_unpipe(struct attempt *attempt)
+{
+    attempt->on_ready = NULL;
+    pipe_detach(attempt->pipe);
+}
+
+const char *attempt_failure(const struct attempt *attempt)
+{
+    return attempt->failure;
+}
+
+const char *attempt_message(const struct attempt *attempt)
+{
+    return attempt->message ? attempt->message : "";
+}
+
+bool attempt_is_over(const struct attempt *attempt)
+{
+    return attempt->over;
+}
+
+int attempt_status(const struct attempt *attempt)
+{
+    return attempt->status;
+}
+
+const struct headers *attempt_headers(const struct attempt *attempt)
+{
+    return &attempt->headers;
+}
+
+const struct buf *attempt_body(const struct attempt *attempt)
+{
+    return &attempt->body;
+}
+
+bool attempt_event(struct attempt *attempt, const char **name, size_t *name_length, const char **data,
+                   size_t *data_length, const char **raw, size_t *raw_length)
+{
+    if (!attempt->event.there)
+        return false;
+    *name = attempt->event.name.data;
+    *name_length = attempt->event.name.length;
+    *data = attempt->event.has_data ? attempt->event.data.data : NULL;
+    *data_length = attempt->event.data.length;
+    *raw = attempt->event.raw.data;
+    *raw_length = attempt->event.raw.length;
+    return true;
+}
+
+const struct attempt_piped *attempt_piped(const struct attempt *attempt)
+{
+    return attempt->pipe ? pipe_seen(attempt->pipe) : NULL;
+}

@@ -1,0 +1,59 @@
+/*
+ * exchange.h - one request and its answer: what joins a caller's connection to
+ * the Lua task that serves it. It sees to it that every exchange ends once,
+ * whatever the caller, the provider or the script does.
+ */
+#ifndef GATE_EXCHANGE_H
+#define GATE_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/id.h"
+
+struct client;
+struct client_request;
+struct headers;
+struct task;
+struct worker;
+
+struct session; /* a caller's connection */
+
+struct exchange {
+    struct exchange *previous, *next; /* of the worker */
+    struct worker *worker;
+    struct session *session;              /* NULL: answered, or the caller left */
+    const struct client_request *request; /* valid while session is */
+    struct task *task;
+    void **handle; /* Lua's userdata: cleared when the exchange ends */
+    char id[4 + ID_LENGTH + 1 + 96]; /* "req_...", or the caller's own */
+    int64_t started_us;
+    bool begun;    /* a streamed reply is under way */
+    bool answered; /* the reply is whole */
+    bool gone;     /* the caller left before that */
+    bool private;  /* only local targets, from now on */
+    int status;
+    void (*on_drained)(void *arg); /* who waits for the caller to read on */
+    void *drained_arg;
+};
+
+/* Serves an accepted connection. */
+void exchange_accept(struct worker *worker, int descriptor, const char *peer);
+/* Draining: idle connections close, busy ones after their reply. */
+void exchange_retire_all(struct worker *worker);
+/* Cancels every task still at work (for the end of the process). */
+void exchange_cancel_all(struct worker *worker, const char *reason);
+
+/* The reply; ignored once the caller has left. Headers gain x-request-id. */
+void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length);
+void exchange_begin(struct exchange *exchange, int status, struct headers *headers);
+/* False: on_drained will be called when the caller has read enough; wait for it. */
+bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg), void *arg);
+/* The writer no longer waits. */
+void exchange_forget(struct exchange *exchange);
+void exchange_finish(struct exchange *exchange);
+/* Cuts a begun reply so that it is not taken for whole. */
+void exchange_abort(struct exchange *exchange);
+
+#endif

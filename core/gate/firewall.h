@@ -1,0 +1,13 @@
+/*
+ * firewall.h - what no script can talk the gateway into: the last look at a
+ * call before it leaves, on its final target.
+ */
+#ifndef GATE_FIREWALL_H
+#define GATE_FIREWALL_H
+
+struct exchange;
+
+/* NULL: it may go. Else why not, as a sentence. url NULL: a call without network. */
+const char *firewall_refuses(const struct exchange *exchange, const char *target, const char *url);
+
+#endif

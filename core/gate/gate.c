@@ -1,0 +1,150 @@
+/* gate.c - see gate.h. On the control thread but where it says otherwise. */
+#include "gate/gate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gate/health.h"
+#include "gate/settings.h"
+#include "gate/worker.h"
+#include "net/listener.h"
+#include "net/resolver.h"
+#include "net/upstream.h"
+#include "script/budget.h"
+#include "store/store.h"
+
+/* The address with the port that the system chose, where the configuration left it open with 0. */
+static void real_address(char *address, size_t size, const char *configured, int descriptor)
+{
+    const char *colon = strrchr(configured, ':');
+
+    snprintf(address, size, "%.*s:%d", colon ? (int)(colon - configured) : 0, configured, listener_port(descriptor));
+}
+
+/* Every worker has a socket of its own for every address; the first one of an address fixes its port. */
+static bool bind_all(int *descriptors, const struct settings *settings, size_t workers, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < settings->listen_count; i++) {
+        const char *address = settings->listen[i];
+        char real[160];
+
+        descriptors[i * workers] = listener_bind(address, true, error, error_size);
+        if (descriptors[i * workers] < 0)
+            return false;
+        real_address(real, sizeof real, address, descriptors[i * workers]);
+        for (size_t j = 1; j < workers; j++) {
+            descriptors[i * workers + j] = listener_bind(real, false, error, error_size);
+            if (descriptors[i * workers + j] < 0)
+                return false;
+        }
+        log_line(LOG_INFO, "listening", "address", real, NULL);
+    }
+    return true;
+}
+
+struct gate *gate_open(const struct gate_script *script, struct settings *settings, char *error, size_t error_size)
+{
+    size_t workers = (size_t)settings->workers, total = workers * settings->listen_count;
+    int *descriptors = mem_alloc(total * sizeof *descriptors);
+    int *own = mem_alloc(settings->listen_count * sizeof *own);
+    struct gate *gate = NULL;
+    struct store *store = store_open(settings->store, error, error_size);
+
+    if (!store || !bind_all(descriptors, settings, workers, error, error_size))
+        goto out;
+    gate = mem_zero(sizeof *gate);
+    pthread_mutex_init(&gate->lock, NULL);
+    gate->script = script;
+    gate->store = store;
+    gate->started = clock_wall_ms();
+    gate->health = health_new();
+    gate->resolver = resolver_new();
+    gate->problems = mem_text("[]");
+    if (settings->listen_count > 0)
+        real_address(gate->address, sizeof gate->address, settings->listen[0], descriptors[0]);
+    gate->worker_count = workers;
+    gate->workers = mem_zero(workers * sizeof *gate->workers);
+    for (size_t i = 0; i < workers; i++) {
+        for (size_t j = 0; j < settings->listen_count; j++)
+            own[j] = descriptors[j * workers + i];
+        gate->workers[i] = worker_new(gate, (int)i, own, settings->listen_count);
+    }
+out:
+    if (!gate && store)
+        store_close(store);
+    mem_free(own);
+    mem_free(descriptors);
+    return gate;
+}
+
+bool gate_start(struct gate *gate, struct settings *settings, struct policyset *policies)
+{
+    budget_start();
+    for (size_t i = 0; i < gate->worker_count; i++)
+        if (!worker_start(gate->workers[i], settings, policies))
+            return false;
+    return true;
+}
+
+void gate_configure(struct gate *gate, struct settings *settings)
+{
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_configure(gate->workers[i], settings);
+}
+
+void gate_install(struct gate *gate, struct policyset *policies)
+{
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_install(gate->workers[i], policies);
+}
+
+void gate_set_problems(struct gate *gate, char *problems)
+{
+    pthread_mutex_lock(&gate->lock);
+    mem_free(gate->problems);
+    gate->problems = problems;
+    pthread_mutex_unlock(&gate->lock);
+}
+
+char *gate_problems(struct gate *gate)
+{
+    char *copy;
+
+    pthread_mutex_lock(&gate->lock);
+    copy = mem_text(gate->problems);
+    pthread_mutex_unlock(&gate->lock);
+    return copy;
+}
+
+void gate_drain(struct gate *gate)
+{
+    __atomic_store_n(&gate->draining, true, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_drain(gate->workers[i]);
+}
+
+size_t gate_busy(const struct gate *gate)
+{
+    size_t busy = 0;
+
+    for (size_t i = 0; i < gate->worker_count; i++)
+        busy += worker_busy(gate->workers[i]);
+    return busy;
+}
+
+void gate_close(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_stop(gate->workers[i]);
+    budget_stop();
+    resolver_free(gate->resolver);
+    store_close(gate->store);
+    health_free(gate->health);
+    pthread_mutex_destroy(&gate->lock);
+    mem_free(gate->workers);
+    mem_free(gate->problems);
+    mem_free(gate);
+}

@@ -1,0 +1,60 @@
+/*
+ * gate.h - the running gateway: what its workers share, and what the control
+ * thread does with them: start, reload, drain, stop.
+ */
+#ifndef GATE_GATE_H
+#define GATE_GATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct exchange;
+struct health;
+struct policyset;
+struct resolver;
+struct settings;
+struct store;
+struct worker;
+
+/* What the gate asks of Lua; bind/ answers. Each runs on the worker's own thread. */
+struct gate_script {
+    bool (*on_start)(struct worker *worker);
+    void (*on_settings)(struct worker *worker, struct settings *settings);
+    void (*on_policies)(struct worker *worker, struct policyset *policies);
+    /* Leaves the function that serves the exchange, and its argument, on the worker's Lua stack. */
+    void (*on_request)(struct exchange *exchange);
+    /* Answers at once, in the shape of the surface that was called. */
+    void (*on_refused)(struct exchange *exchange, int status, const char *message);
+};
+
+struct gate {
+    const struct gate_script *script;
+    struct store *store;
+    struct health *health;
+    struct resolver *resolver;
+    struct worker **workers;
+    size_t worker_count;
+    bool draining;
+    char address[160]; /* what the first listener really has: "127.0.0.1:8080" */
+    int64_t started; /* unix milliseconds */
+    pthread_mutex_t lock; /* guards what follows */
+    char *problems; /* JSON array for /ready: what is wrong with policies and configuration */
+};
+
+/* Opens the store, binds every address (descriptors are logged as "listening"). NULL with a sentence in error. */
+struct gate *gate_open(const struct gate_script *script, struct settings *settings, char *error, size_t error_size);
+/* Starts the workers. False: Lua could not be loaded. */
+bool gate_start(struct gate *gate, struct settings *settings, struct policyset *policies);
+void gate_configure(struct gate *gate, struct settings *settings);
+void gate_install(struct gate *gate, struct policyset *policies);
+/* Takes problems over: a JSON array. */
+void gate_set_problems(struct gate *gate, char *problems);
+char *gate_problems(struct gate *gate); /* a copy */
+void gate_drain(struct gate *gate);
+size_t gate_busy(const struct gate *gate);
+/* Cancels what is left, writes everything out, frees. */
+void gate_close(struct gate *gate);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * settings.h - the configuration as C needs it: immutable, counted, shared by
+ * all workers. Made from the JSON that lua/moongate/control.lua writes once a
+ * config file has been validated; the JSON itself goes on to each worker's Lua.
+ */
+#ifndef GATE_SETTINGS_H
+#define GATE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "net/client.h"
+
+/* What C itself has to know of a target, so that no script can lie about it. */
+struct settings_target {
+    char *id;       /* "groq/llama-3.3-70b" */
+    char *base_url; /* every call's address begins with it; NULL for the built-in mock */
+    bool is_local;
+    bool costs_nothing; /* stated free, and no price above zero */
+};
+
+struct settings {
+    char *json;
+    char **listen;
+    size_t listen_count;
+    int workers;
+    char *store;
+    char *policies; /* NULL: those inside the binary */
+    char *policies_label; /* as messages name the folder */
+    struct client_limits client;
+    bool zero_spend;
+    bool keyless; /* auth = "none" */
+    int log_level; /* as in base/log.h */
+    bool log_json, log_text; /* neither: text on a terminal, else JSON */
+    struct settings_target *targets; /* sorted by id */
+    size_t target_count;
+    int references;
+};
+
+/* NULL only if the JSON is not what control.lua writes. */
+struct settings *settings_parse(const char *json);
+const struct settings_target *settings_target(const struct settings *settings, const char *id);
+struct settings *settings_take(struct settings *settings); /* any thread */
+void settings_drop(struct settings *settings);             /* any thread; NULL is fine */
+
+#endif

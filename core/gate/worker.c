@@ -1,0 +1,182 @@
+/* worker.c - see worker.h. What the control thread wants is posted to the worker's own loop. */
+#include "gate/worker.h"
+
+#include "base/mem.h"
+#include "gate/counters.h"
+#include "gate/exchange.h"
+#include "gate/gate.h"
+#include "gate/settings.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/upstream.h"
+#include "script/policyset.h"
+#include "script/vm.h"
+
+/* Cancelled requests get two seconds to settle. */
+static const double STOP_TICK = 0.02;
+enum { STOP_TICKS = 100 };
+
+/* A message from the control thread. */
+struct order {
+    struct worker *worker;
+    struct settings *settings;
+    struct policyset *policies;
+};
+
+static void on_accept(void *arg, int descriptor, const char *peer)
+{
+    exchange_accept(arg, descriptor, peer);
+}
+
+struct worker *worker_new(struct gate *gate, int index, const int *descriptors, size_t count)
+{
+    struct worker *worker = mem_zero(sizeof *worker);
+
+    worker->gate = gate;
+    worker->index = index;
+    worker->loop = loop_new();
+    worker->vm = vm_new(worker);
+    worker->upstream = upstream_new(worker->loop, gate->resolver);
+    worker->counters = counters_new();
+    worker->listener_count = count;
+    worker->listeners = mem_zero(count * sizeof *worker->listeners);
+    for (size_t i = 0; i < count; i++)
+        worker->listeners[i] = listener_start(worker->loop, descriptors[i], on_accept, worker);
+    return worker;
+}
+
+static void apply(struct order *order)
+{
+    struct worker *worker = order->worker;
+
+    if (order->policies)
+        worker->gate->script->on_policies(worker, order->policies);
+    if (order->settings) {
+        settings_drop(worker->settings);
+        worker->settings = settings_take(order->settings);
+        worker->gate->script->on_settings(worker, order->settings);
+    }
+}
+
+static void on_order(void *arg)
+{
+    struct order *order = arg;
+
+    apply(order);
+    settings_drop(order->settings);
+    policyset_drop(order->policies);
+    mem_free(order);
+}
+
+static void send(struct worker *worker, struct settings *settings, struct policyset *policies)
+{
+    struct order *order = mem_zero(sizeof *order);
+
+    order->worker = worker;
+    order->settings = settings ? settings_take(settings) : NULL;
+    order->policies = policies ? policyset_take(policies) : NULL;
+    loop_post(worker->loop, on_order, order);
+}
+
+static void *run(void *arg)
+{
+    struct worker *worker = arg;
+
+    loop_run(worker->loop);
+    return NULL;
+}
+
+bool worker_start(struct worker *worker, struct settings *settings, struct policyset *policies)
+{
+    pthread_attr_t attributes;
+
+    if (!worker->gate->script->on_start(worker))
+        return false;
+    /* Before the first request: it finds its settings and policies there. */
+    apply(&(struct order) { worker, settings, policies });
+    pthread_attr_init(&attributes);
+    /* A size of our choosing, so that the depth bounds for scripts hold wherever the program runs. */
+    pthread_attr_setstacksize(&attributes, 8u * 1024 * 1024);
+    pthread_create(&worker->thread, &attributes, run, worker);
+    pthread_attr_destroy(&attributes);
+    worker->running = true;
+    return true;
+}
+
+void worker_configure(struct worker *worker, struct settings *settings)
+{
+    send(worker, settings, NULL);
+}
+
+void worker_install(struct worker *worker, struct policyset *policies)
+{
+    send(worker, NULL, policies);
+}
+
+static void stop_listening(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listener_count; i++)
+        listener_stop(worker->listeners[i]);
+    worker->listener_count = 0;
+}
+
+static void on_drain(void *arg)
+{
+    struct worker *worker = arg;
+
+    worker->draining = true;
+    stop_listening(worker);
+    exchange_retire_all(worker);
+}
+
+void worker_drain(struct worker *worker)
+{
+    loop_post(worker->loop, on_drain, worker);
+}
+
+size_t worker_busy(const struct worker *worker)
+{
+    return __atomic_load_n(&worker->exchange_count, __ATOMIC_ACQUIRE);
+}
+
+static void on_stop_tick(void *arg)
+{
+    struct worker *worker = arg;
+
+    if (worker->exchanges && --worker->ticks_left > 0) {
+        loop_after(worker->loop, STOP_TICK, on_stop_tick, worker);
+        return;
+    }
+    /* Who is still settling now must not wait any more. */
+    exchange_cancel_all(worker, "shutdown");
+    loop_stop(worker->loop);
+}
+
+static void on_stop(void *arg)
+{
+    struct worker *worker = arg;
+
+    worker->draining = true;
+    worker->ticks_left = STOP_TICKS;
+    stop_listening(worker);
+    exchange_cancel_all(worker, "shutdown");
+    exchange_retire_all(worker);
+    on_stop_tick(worker);
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (worker->running) {
+        loop_post(worker->loop, on_stop, worker);
+        pthread_join(worker->thread, NULL);
+    } else {
+        stop_listening(worker);
+    }
+    upstream_free(worker->upstream);
+    vm_free(worker->vm);
+    loop_free(worker->loop);
+    counters_free(worker->counters);
+    settings_drop(worker->settings);
+    mem_free(worker->listeners);
+    mem_free(worker);
+}

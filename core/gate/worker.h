@@ -1,0 +1,56 @@
+/*
+ * worker.h - one thread of the gateway: its loop, its Lua, its upstream
+ * connections, the callers it serves.
+ */
+#ifndef GATE_WORKER_H
+#define GATE_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct counters;
+struct exchange;
+struct gate;
+struct listener;
+struct loop;
+struct policyset;
+struct session;
+struct settings;
+struct upstream;
+struct vm;
+
+struct worker {
+    int index;
+    struct gate *gate;
+    struct loop *loop;
+    struct vm *vm;
+    struct upstream *upstream;
+    struct counters *counters;
+    struct settings *settings;
+    struct listener **listeners;
+    size_t listener_count;
+    struct session *sessions; /* callers' connections */
+    struct exchange *exchanges; /* requests under way */
+    size_t exchange_count;
+    bool draining;
+    bool running;
+    int ticks_left; /* while it stops */
+    pthread_t thread;
+};
+
+/* Makes the worker's parts on the calling thread; descriptors are its own listening sockets from now on. */
+struct worker *worker_new(struct gate *gate, int index, const int *descriptors, size_t count);
+/* Runs its thread until worker_stop. False: its Lua could not be loaded (logged). */
+bool worker_start(struct worker *worker, struct settings *settings, struct policyset *policies);
+/* From the control thread. Settings and policies are taken (counted). */
+void worker_configure(struct worker *worker, struct settings *settings);
+void worker_install(struct worker *worker, struct policyset *policies);
+/* No new connections; idle ones close, busy ones end after their reply. */
+void worker_drain(struct worker *worker);
+/* Requests under way at this moment. */
+size_t worker_busy(const struct worker *worker);
+/* Cancels what is still under way, stops the loop, waits for the thread, frees. */
+void worker_stop(struct worker *worker);
+
+#endif

@@ -1,0 +1,73 @@
+/* fetch.c - see fetch.h. */
+#include "net/fetch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "base/buf.h"
+#include "base/headers.h"
+#include "base/mem.h"
+
+enum { REPLY_MAX = 8 * 1024 * 1024 };
+
+static size_t on_data(char *data, size_t size, size_t count, void *arg)
+{
+    struct buf *reply = arg;
+    size_t length = size * count;
+
+    if (reply->length + length > REPLY_MAX)
+        return 0;
+    buf_add(reply, data, length);
+    return length;
+}
+
+static struct curl_slist *header_list(const struct headers *headers)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+
+    for (size_t i = 0; i < headers->count; i++) {
+        const struct header *field = &headers->fields[i];
+        char *line;
+
+        if (!headers_is_token(field->name, strlen(field->name)) ||
+            !headers_is_clean(field->value, strlen(field->value)))
+            continue;
+        line = mem_format("%s: %s", field->name, field->value);
+        list = curl_slist_append(list, line);
+        mem_free(line);
+    }
+    return list;
+}
+
+int fetch(const char *method, const char *url, const struct headers *headers, const char *body, size_t length,
+          double seconds, struct buf *reply, char *error, size_t error_size)
+{
+    struct curl_slist *list = header_list(headers);
+    CURL *easy = curl_easy_init();
+    long status = 0;
+    CURLcode code;
+
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(seconds * 1000));
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, reply);
+    if (body) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    }
+    code = curl_easy_perform(easy);
+    if (code == CURLE_OK)
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    else
+        snprintf(error, error_size, "%s", curl_easy_strerror(code));
+    curl_slist_free_all(list);
+    curl_easy_cleanup(easy);
+    return (int)status;
+}

@@ -1,0 +1,25 @@
+/*
+ * reply.h - a reply as bytes: status line, fields, date, and the frame round
+ * its body. It lets nothing through that could split a reply in two.
+ */
+#ifndef NET_REPLY_H
+#define NET_REPLY_H
+
+#include <stddef.h>
+
+struct buf;
+struct headers;
+
+enum reply_framing { REPLY_SIZED, REPLY_CHUNKED, REPLY_UNTIL_CLOSE };
+
+/*
+ * Appends the head. connection is "close", "keep-alive" or NULL. Fields that frame the message are written here alone:
+ * those in headers are left out, and so are fields that are not clean.
+ */
+void reply_add_head(struct buf *out, int status, const struct headers *headers, enum reply_framing framing,
+                    size_t length, const char *connection);
+/* data must not be empty: an empty chunk is the last one. */
+void reply_add_chunk(struct buf *out, const void *data, size_t length);
+void reply_add_last_chunk(struct buf *out);
+
+#endif

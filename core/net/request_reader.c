@@ -1,0 +1,420 @@
+/*
+ * request_reader.c - see request_reader.h. A head is first scanned byte by
+ * byte up to its blank line (line ends, controls, folding, bounds), then
+ * parsed in one piece. Trailers are scanned the same way and thrown away.
+ */
+#include "net/request_reader.h"
+
+#include <llhttp.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "net/client.h"
+#include "net/request_head.h"
+
+enum {
+    FIRST_LINE_FRAME = 32,  /* method, spaces and version beside the target */
+    EXTENSION_BYTES = 4096, /* of chunk extensions in one request */
+    BODY_RESERVED = 256 * 1024
+};
+
+enum part { PART_HEAD, PART_BODY, PART_TRAILERS, PART_WHOLE };
+
+struct span {
+    const char *at;
+    size_t length;
+};
+
+struct request_reader {
+    const struct client_limits *limits;
+    struct client_request request;
+    llhttp_t parser;
+    enum part part;
+    int status; /* of the refusal; 0 if there is none */
+    const char *message;
+    char *target; /* owns target, query and path */
+    /* scanning a head or trailers */
+    struct buf head; /* what came before, if it did not come in one piece */
+    size_t scanned, line_length, lines;
+    bool after_cr;
+    /* parsing */
+    struct span url, name, value;
+    size_t extension_bytes;
+    bool wants_continue;
+};
+
+static bool refuse(struct request_reader *reader, int status, const char *message)
+{
+    if (!reader->status) {
+        reader->status = status;
+        reader->message = message;
+    }
+    return false;
+}
+
+static void refuse_length(struct request_reader *reader)
+{
+    if (reader->part == PART_HEAD && reader->lines == 0)
+        refuse(reader, 414, "the request line is too long");
+    else
+        refuse(reader, 431, "the header fields are too large");
+}
+
+/* A line has ended. Returns true at the blank line that ends the section. */
+static bool end_line(struct request_reader *reader)
+{
+    bool blank = reader->line_length == 0;
+
+    reader->line_length = 0;
+    if (blank)
+        return reader->lines > 0;
+    reader->lines++;
+    if (reader->lines > reader->limits->header_count + 1)
+        refuse(reader, 431, "there are too many header fields");
+    return false;
+}
+
+/* Looks at the next byte of a head; returns true behind its blank line. */
+static bool scan_byte(struct request_reader *reader, unsigned char c)
+{
+    bool at_start = reader->line_length == 0;
+
+    if (reader->after_cr) {
+        reader->after_cr = false;
+        if (c == '\n')
+            return end_line(reader);
+        refuse(reader, 400, "a carriage return stands without its line feed");
+    } else if (c == '\r') {
+        reader->after_cr = true;
+    } else if (c == '\n') {
+        refuse(reader, 400, "a line ends without a carriage return");
+    } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
+        refuse(reader, 400, "there is a control character in the head");
+    } else if (at_start && (c == ' ' || c == '\t')) {
+        refuse(reader, 400, "a line begins with white space");
+    } else if (at_start && c == ':') {
+        refuse(reader, 400, "a header field has no name");
+    } else {
+        reader->line_length++;
+    }
+    return false;
+}
+
+/* Scans on and returns how many bytes it took; done tells that the section is whole. */
+static size_t scan(struct request_reader *reader, const char *data, size_t length, bool *done)
+{
+    size_t i = 0;
+
+    *done = false;
+    while (i < length && !*done && !reader->status) {
+        bool first_line = reader->part == PART_HEAD && reader->lines == 0;
+
+        if (reader->scanned >= reader->limits->header_bytes ||
+            (first_line && reader->line_length > reader->limits->target_bytes + FIRST_LINE_FRAME))
+            refuse_length(reader);
+        reader->scanned++;
+        *done = scan_byte(reader, (unsigned char)data[i++]);
+    }
+    return i;
+}
+
+static bool split_target(struct request_reader *reader)
+{
+    struct client_request *request = &reader->request;
+
+    reader->target = request_head_split(reader->url.at, reader->url.length, &request->path, &request->query);
+    if (!reader->target)
+        return refuse(reader, 400, "the path holds a percent sign without two hexadecimal digits, or a NUL");
+    request->target = reader->target;
+    return true;
+}
+
+static bool check_framing(struct request_reader *reader, bool old)
+{
+    const struct headers *headers = &reader->request.headers;
+    const char *length = headers_get(headers, "content-length");
+    const char *coding = headers_get(headers, "transfer-encoding");
+
+    if (coding && length)
+        return refuse(reader, 400, "content-length and transfer-encoding exclude each other");
+    if (headers_count(headers, "content-length") > 1 || headers_count(headers, "transfer-encoding") > 1)
+        return refuse(reader, 400, "the length of the body is given more than once");
+    if (coding && (old || strcasecmp(coding, "chunked") != 0))
+        return refuse(reader, old ? 400 : 501, "the only transfer-encoding served is chunked, in HTTP/1.1");
+    if (length && (!*length || length[strspn(length, "0123456789")]))
+        return refuse(reader, 400, "content-length is not a number");
+    if ((coding != NULL) != ((reader->parser.flags & F_CHUNKED) != 0) ||
+        (length != NULL) != ((reader->parser.flags & F_CONTENT_LENGTH) != 0))
+        return refuse(reader, 400, "the length of the body is not clear");
+    if (length && reader->parser.content_length > reader->limits->body_bytes)
+        return refuse(reader, 413, "the request body is too large");
+    return true;
+}
+
+/* The fields are all there; what llhttp lets pass is refused here. */
+static bool check_head(struct request_reader *reader)
+{
+    const struct headers *headers = &reader->request.headers;
+    bool old = reader->parser.http_minor == 0;
+    size_t hosts = headers_count(headers, "host");
+    const char *expected = headers_get(headers, "expect");
+
+    if (hosts > 1 || (hosts == 0 && !old))
+        return refuse(reader, 400, "there must be exactly one host field");
+    if (hosts && !request_head_is_host(headers_get(headers, "host")))
+        return refuse(reader, 400, "the host field is not a host");
+    if (!check_framing(reader, old))
+        return false;
+    if (reader->parser.upgrade)
+        return refuse(reader, 400, "no upgrade to another protocol is served");
+    if (expected && !old) {
+        if (strcasecmp(expected, "100-continue") != 0)
+            return refuse(reader, 417, "the only expectation served is 100-continue");
+        reader->wants_continue = true;
+    }
+    return true;
+}
+
+static int on_url(llhttp_t *parser, const char *at, size_t length)
+{
+    struct request_reader *reader = parser->data;
+
+    reader->url = (struct span){ at, length };
+    return 0;
+}
+
+static int on_name(llhttp_t *parser, const char *at, size_t length)
+{
+    struct request_reader *reader = parser->data;
+
+    reader->name = (struct span){ at, length };
+    reader->value = (struct span){ at, 0 };
+    return 0;
+}
+
+static int on_value(llhttp_t *parser, const char *at, size_t length)
+{
+    struct request_reader *reader = parser->data;
+
+    reader->value = (struct span){ at, length };
+    return 0;
+}
+
+static int on_field(llhttp_t *parser)
+{
+    struct request_reader *reader = parser->data;
+    struct span name = reader->name, value = reader->value;
+
+    if (!headers_is_token(name.at, name.length)) {
+        refuse(reader, 400, "the name of a header field is not a word");
+        return -1;
+    }
+    while (value.length && (value.at[value.length - 1] == ' ' || value.at[value.length - 1] == '\t'))
+        value.length--;
+    headers_add_bytes(&reader->request.headers, name.at, name.length, value.at, value.length);
+    return 0;
+}
+
+static int on_head(llhttp_t *parser)
+{
+    struct request_reader *reader = parser->data;
+
+    reader->request.method = llhttp_method_name(parser->method);
+    reader->request.keep_alive = llhttp_should_keep_alive(parser);
+    if (!split_target(reader) || !check_head(reader))
+        return -1;
+    reader->part = PART_BODY;
+    if (parser->flags & F_CONTENT_LENGTH)
+        buf_reserve(&reader->request.body,
+                    parser->content_length < BODY_RESERVED ? (size_t)parser->content_length + 1 : BODY_RESERVED);
+    return 0;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t length)
+{
+    struct request_reader *reader = parser->data;
+
+    buf_add(&reader->request.body, at, length);
+    return 0;
+}
+
+static int on_chunk(llhttp_t *parser)
+{
+    struct request_reader *reader = parser->data;
+
+    if (parser->content_length > reader->limits->body_bytes - reader->request.body.length) {
+        refuse(reader, 413, "the request body is too large");
+        return -1;
+    }
+    if (parser->content_length > 0)
+        return 0;
+    reader->part = PART_TRAILERS;
+    reader->lines = 1;
+    reader->scanned = reader->line_length = 0;
+    return HPE_PAUSED;
+}
+
+static int on_extension(llhttp_t *parser, const char *at, size_t length)
+{
+    struct request_reader *reader = parser->data;
+
+    (void)at;
+    reader->extension_bytes += length;
+    if (reader->extension_bytes <= EXTENSION_BYTES)
+        return 0;
+    refuse(reader, 400, "the chunk extensions are too long");
+    return -1;
+}
+
+static int on_whole(llhttp_t *parser)
+{
+    struct request_reader *reader = parser->data;
+
+    reader->part = PART_WHOLE;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_header_field = on_name,
+    .on_header_value = on_value,
+    .on_header_value_complete = on_field,
+    .on_headers_complete = on_head,
+    .on_chunk_header = on_chunk,
+    .on_chunk_extension_name = on_extension,
+    .on_chunk_extension_value = on_extension,
+    .on_body = on_body,
+    .on_message_complete = on_whole,
+};
+
+/* Parses on and returns how many bytes were used. */
+static size_t parse(struct request_reader *reader, const char *data, size_t length)
+{
+    llhttp_errno_t outcome = llhttp_execute(&reader->parser, data, length);
+
+    if (outcome == HPE_OK)
+        return length;
+    if (outcome == HPE_PAUSED)
+        return (size_t)(llhttp_get_error_pos(&reader->parser) - data);
+    if (outcome == HPE_INVALID_METHOD)
+        refuse(reader, 501, "this method is not served");
+    else if (reader->part == PART_HEAD)
+        refuse(reader, 400, "the head of the request is malformed");
+    else
+        refuse(reader, 400, "the body of the request is malformed");
+    return length;
+}
+
+static void parse_head(struct request_reader *reader, const char *head, size_t length)
+{
+    const char *line_end, *message;
+    int status;
+
+    /* Empty lines before a request are allowed, and none of the parser's business. */
+    while (length > 1 && head[0] == '\r') {
+        head += 2;
+        length -= 2;
+    }
+    line_end = memchr(head, '\r', length);
+    status = request_head_check(head, line_end ? (size_t)(line_end - head) : 0, reader->limits->target_bytes, &message);
+    if (status) {
+        refuse(reader, status, message);
+        return;
+    }
+    llhttp_init(&reader->parser, HTTP_REQUEST, &settings);
+    reader->parser.data = reader;
+    parse(reader, head, length);
+    if (reader->part == PART_HEAD)
+        refuse(reader, 400, "the head of the request is malformed");
+}
+
+static size_t read_head(struct request_reader *reader, const char *data, size_t length)
+{
+    bool done;
+    size_t used = scan(reader, data, length, &done);
+
+    if (reader->status)
+        return used;
+    if (!done || reader->head.length > 0)
+        buf_add(&reader->head, data, used);
+    if (!done)
+        return used;
+    if (reader->head.length > 0)
+        parse_head(reader, reader->head.data, reader->head.length);
+    else
+        parse_head(reader, data, used);
+    buf_free(&reader->head);
+    return used;
+}
+
+enum request_outcome request_reader_read(struct request_reader *reader, const char *data, size_t length, size_t *used)
+{
+    bool done;
+
+    *used = 0;
+    while (*used < length && reader->part != PART_WHOLE && !reader->status) {
+        const char *rest = data + *used;
+        size_t left = length - *used;
+
+        if (reader->part == PART_HEAD) {
+            *used += read_head(reader, rest, left);
+        } else if (reader->part == PART_BODY) {
+            *used += parse(reader, rest, left);
+        } else {
+            *used += scan(reader, rest, left, &done);
+            if (done)
+                reader->part = PART_WHOLE;
+        }
+    }
+    if (reader->status)
+        return REQUEST_REFUSED;
+    return reader->part == PART_WHOLE ? REQUEST_WHOLE : REQUEST_MORE;
+}
+
+struct request_reader *request_reader_new(const struct client_limits *limits, const char *peer)
+{
+    struct request_reader *reader = mem_zero(sizeof *reader);
+
+    reader->limits = limits;
+    reader->request.method = reader->request.target = reader->request.path = reader->request.query = "";
+    reader->request.peer = peer;
+    return reader;
+}
+
+void request_reader_free(struct request_reader *reader)
+{
+    if (!reader)
+        return;
+    headers_free(&reader->request.headers);
+    buf_free(&reader->request.body);
+    buf_free(&reader->head);
+    mem_free(reader->target);
+    mem_free(reader);
+}
+
+const struct client_request *request_reader_request(const struct request_reader *reader)
+{
+    return &reader->request;
+}
+
+int request_reader_refusal(const struct request_reader *reader, const char **message)
+{
+    *message = reader->message;
+    return reader->status;
+}
+
+bool request_reader_in_body(const struct request_reader *reader)
+{
+    return reader->part == PART_BODY || reader->part == PART_TRAILERS;
+}
+
+bool request_reader_wants_continue(const struct request_reader *reader)
+{
+    return reader->wants_continue && reader->part == PART_BODY && reader->request.body.length == 0;
+}
+
+bool request_reader_is_old(const struct request_reader *reader)
+{
+    return reader->part != PART_HEAD && reader->parser.http_minor == 0;
+}

@@ -1,0 +1,203 @@
+/*
+ * sse.c - see sse.h. Bytes are looked at twice: once for the blank line that
+ * ends an event, wherever the network cut it, and once more, whole, for its
+ * fields. Nothing is copied but several data lines that must be joined. It
+ * never looks into the data.
+ */
+#include "net/sse.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+typedef bool on_event_fn(void *arg, const struct sse_event *event);
+
+struct sse {
+    struct buf bytes;
+    struct buf joined; /* data of an event with several data lines */
+    size_t begin;      /* of the event under way, in bytes */
+    size_t scanned;    /* up to here no end was found */
+    size_t max_bytes;
+    bool in_line; /* the line at scanned has begun */
+    bool begun;   /* past the place where a byte order mark may stand */
+    size_t mark;  /* bytes of the mark before the event under way */
+    bool failed;
+};
+
+static const char byte_order_mark[] = { '\xef', '\xbb', '\xbf' };
+
+struct sse *sse_new(size_t max_bytes)
+{
+    struct sse *sse = mem_zero(sizeof *sse);
+
+    sse->max_bytes = max_bytes;
+    return sse;
+}
+
+void sse_free(struct sse *sse)
+{
+    if (!sse)
+        return;
+    buf_free(&sse->bytes);
+    buf_free(&sse->joined);
+    mem_free(sse);
+}
+
+/* False: the stream's first bytes may yet become a byte order mark. */
+static bool skip_mark(struct sse *sse, bool at_end)
+{
+    size_t length = sse->bytes.length;
+
+    if (sse->begun)
+        return true;
+    if (length >= sizeof byte_order_mark) {
+        if (memcmp(sse->bytes.data, byte_order_mark, sizeof byte_order_mark) == 0)
+            sse->mark = sse->scanned = sizeof byte_order_mark;
+    } else if (!at_end && (length == 0 || memcmp(sse->bytes.data, byte_order_mark, length) == 0)) {
+        return false;
+    }
+    sse->begun = true;
+    return true;
+}
+
+/*
+ * The offset behind the blank line of the event under way, or 0; at the end of the stream no blank line is needed. A
+ * CR that comes last waits for the next byte: an LF would belong to it, and an event is the same however it is cut.
+ */
+static size_t find_end(struct sse *sse, bool at_end)
+{
+    const char *data = sse->bytes.data;
+    size_t length = sse->bytes.length;
+    size_t i = sse->scanned;
+    bool in_line = sse->in_line;
+
+    for (; i < length; i++) {
+        if (data[i] != '\n' && data[i] != '\r') {
+            in_line = true;
+            continue;
+        }
+        if (data[i] == '\r') {
+            if (i + 1 == length && !at_end)
+                break;
+            if (i + 1 < length && data[i + 1] == '\n')
+                i++;
+        }
+        if (!in_line) {
+            sse->in_line = false;
+            sse->scanned = i + 1;
+            return i + 1;
+        }
+        in_line = false;
+    }
+    sse->in_line = in_line;
+    sse->scanned = i;
+    return at_end && i > sse->begin ? i : 0;
+}
+
+static bool is_field(const char *line, size_t name_length, const char *name)
+{
+    return name_length == strlen(name) && memcmp(line, name, name_length) == 0;
+}
+
+static void read_line(struct sse *sse, struct sse_event *event, const char *line, size_t length)
+{
+    const char *colon = memchr(line, ':', length);
+    size_t name_length = colon ? (size_t)(colon - line) : length;
+    const char *value = colon ? colon + 1 : line + length;
+    size_t value_length = (size_t)(line + length - value);
+
+    if (value_length && *value == ' ') {
+        value++;
+        value_length--;
+    }
+    if (is_field(line, name_length, "event")) {
+        event->name = value;
+        event->name_length = value_length;
+    } else if (is_field(line, name_length, "data")) {
+        if (!event->data) {
+            event->data = value;
+            event->data_length = value_length;
+            return;
+        }
+        if (!sse->joined.length && event->data_length)
+            buf_add(&sse->joined, event->data, event->data_length);
+        buf_add_char(&sse->joined, '\n');
+        buf_add(&sse->joined, value, value_length);
+        event->data = sse->joined.data;
+        event->data_length = sse->joined.length;
+    }
+}
+
+/* Moves on before it calls: on_event may free the sse, if it says stop. */
+static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *arg)
+{
+    const char *raw = sse->bytes.data + sse->begin;
+    struct sse_event event = { .raw = raw, .raw_length = end - sse->begin, .name = "" };
+    const char *last = raw + event.raw_length;
+
+    buf_clear(&sse->joined);
+    for (const char *line = raw + sse->mark; line < last;) {
+        const char *stop = line;
+
+        while (stop < last && *stop != '\n' && *stop != '\r')
+            stop++;
+        read_line(sse, &event, line, (size_t)(stop - line));
+        line = stop + 1;
+        if (line < last && stop[0] == '\r' && stop[1] == '\n')
+            line++;
+    }
+    sse->mark = 0;
+    sse->begin = end;
+    return on_event(arg, &event);
+}
+
+/* What was handed out leaves the front; only when it is most of the bytes, so that each is moved about once. */
+static void compact(struct sse *sse)
+{
+    if (sse->begin == 0 || sse->begin < sse->bytes.length / 2)
+        return;
+    buf_drop(&sse->bytes, sse->begin);
+    sse->scanned -= sse->begin;
+    sse->begin = 0;
+}
+
+static bool refuse(struct sse *sse)
+{
+    sse->failed = true;
+    buf_free(&sse->bytes);
+    return false;
+}
+
+static bool read_events(struct sse *sse, bool at_end, on_event_fn *on_event, void *arg)
+{
+    size_t end;
+
+    if (sse->failed)
+        return false;
+    if (!skip_mark(sse, at_end))
+        return true;
+    while ((end = find_end(sse, at_end))) {
+        if (end - sse->begin > sse->max_bytes)
+            return refuse(sse);
+        if (!deliver(sse, end, on_event, arg))
+            return true;
+    }
+    if (sse->bytes.length - sse->begin > sse->max_bytes)
+        return refuse(sse);
+    return true;
+}
+
+bool sse_push(struct sse *sse, const char *data, size_t length, on_event_fn *on_event, void *arg)
+{
+    if (sse->failed)
+        return false;
+    compact(sse);
+    buf_add(&sse->bytes, data, length);
+    return read_events(sse, false, on_event, arg);
+}
+
+bool sse_finish(struct sse *sse, on_event_fn *on_event, void *arg)
+{
+    return read_events(sse, true, on_event, arg);
+}

@@ -1,0 +1,176 @@
+/*
+ * vm.c - see vm.h. Library Lua and policies share one state; what policies may
+ * reach of it is lua/moongate/sandbox.lua's business, but for two things made
+ * here: `require` sees no file system, and the library functions that could run
+ * long are those of strings.h.
+ */
+#include "script/vm.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <luajit.h>
+#include <lualib.h>
+
+#include "base/id.h"
+#include "base/mem.h"
+#include "script/strings.h"
+
+struct vm {
+    lua_State *L;
+    void *owner;
+    size_t bytes;
+};
+
+static const char vm_key;
+
+/* Out of memory ends the program in mem.c; the ceiling of a guarded call lies around this, in budget.c. */
+static void *count_and_allocate(void *data, void *block, size_t old_size, size_t size)
+{
+    struct vm *vm = data;
+
+    if (!block)
+        old_size = 0;
+    vm->bytes += size - old_size;
+    if (size == 0) {
+        mem_free(block);
+        return NULL;
+    }
+    return mem_resize(block, size);
+}
+
+static int on_panic(lua_State *L)
+{
+    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1);
+
+    fprintf(stderr, "moongate: a Lua error outside of any protected call: %s\n", message);
+    abort();
+}
+
+/* The only searcher behind package.preload: what is embedded. Policies are embedded too, but are no modules. */
+static int find_embedded(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const struct vm_source *source;
+    const char *path;
+
+    for (source = vm_sources; source->name; source++)
+        if (strcmp(source->name, name) == 0 && !strchr(name, '/'))
+            break;
+    if (!source->name) {
+        lua_pushfstring(L, "\n\tno module '%s' in this program", name);
+        return 1;
+    }
+    luaL_gsub(L, name, ".", "/");
+    path = lua_pushfstring(L, "@lua/%s.lua", lua_tostring(L, -1));
+    if (luaL_loadbufferx(L, source->text, source->length, path, "t") != 0)
+        return lua_error(L);
+    return 1;
+}
+
+static void restrict_require(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaders");
+    lua_pushcfunction(L, find_embedded);
+    lua_rawseti(L, -2, 2);
+    for (int i = 3; i <= 4; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "path");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "cpath");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "loadlib");
+    lua_pop(L, 1);
+}
+
+/* Every state begins with the same seed otherwise: all workers would draw the same "random" provider. */
+static void seed_random(lua_State *L)
+{
+    uint64_t seed;
+
+    id_random(&seed, sizeof seed);
+    lua_getglobal(L, "math");
+    lua_getfield(L, -1, "randomseed");
+    lua_pushnumber(L, (lua_Number)(seed >> 11));
+    lua_call(L, 1, 0);
+    lua_pop(L, 1);
+}
+
+struct vm *vm_new(void *owner)
+{
+    struct vm *vm = mem_zero(sizeof *vm);
+    lua_State *L = lua_newstate(count_and_allocate, vm);
+
+    if (!L) {
+        fputs("moongate: no Lua state\n", stderr);
+        abort();
+    }
+    vm->L = L;
+    vm->owner = owner;
+    lua_atpanic(L, on_panic);
+    lua_pushlightuserdata(L, (void *)&vm_key);
+    lua_pushlightuserdata(L, vm);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    luaL_openlibs(L);
+    /* Compiled code cannot be interrupted. */
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    restrict_require(L);
+    seed_random(L);
+    strings_protect(L);
+    tables_protect(L);
+    lua_settop(L, 0);
+    return vm;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    lua_close(vm->L);
+    mem_free(vm);
+}
+
+lua_State *vm_state(struct vm *vm)
+{
+    return vm->L;
+}
+
+struct vm *vm_of(lua_State *L)
+{
+    struct vm *vm;
+
+    lua_pushlightuserdata(L, (void *)&vm_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    vm = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return vm;
+}
+
+void *vm_owner(lua_State *L)
+{
+    return vm_of(L)->owner;
+}
+
+void vm_preload(struct vm *vm, const char *module, lua_CFunction open)
+{
+    lua_State *L = vm->L;
+
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    lua_pushcfunction(L, open);
+    lua_setfield(L, -2, module);
+    lua_pop(L, 2);
+}
+
+size_t vm_bytes(const struct vm *vm)
+{
+    return vm->bytes;
+}

@@ -1,0 +1,44 @@
+/*
+ * backend.h - what store.c and its backends share. Counters, marks, learnt
+ * limits and keys are tables in this process for each of them; a backend makes
+ * them last, and keeps the ledger. One that shares tables with other processes
+ * adds its operations here, and store.c asks it before its own tables.
+ */
+#ifndef STORE_BACKEND_H
+#define STORE_BACKEND_H
+
+#include "store/answer.h"
+#include "store/store.h"
+
+struct limits;
+struct marks;
+struct keys;
+
+struct store {
+    const struct backend *backend;
+    void *own; /* the backend's */
+    struct limits *limits;
+    struct marks *marks;
+    struct keys *keys;
+};
+
+struct backend {
+    const char *scheme; /* of its addresses */
+    /* Sets store->own and fills the tables. False: error says why. */
+    bool (*open)(struct store *store, const char *place, char *error, size_t error_size);
+    void (*close)(struct store *store);
+    /* True: something is wrong, and text says what. */
+    bool (*problem)(struct store *store, char *text, size_t size);
+    /* Counters, marks or learnt limits changed: fetch them with the each_changed functions, soon. */
+    void (*changed)(struct store *store);
+    /* A key that was added, or revoked (its settings are NULL then). */
+    void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
+    void (*open_row)(struct store *store, const struct ledger_row *row);
+    void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);
+    void (*find_row)(struct store *store, const char *request_id, const struct row_answer *answer);
+};
+
+extern const struct backend backend_memory;
+extern const struct backend backend_sqlite;
+
+#endif

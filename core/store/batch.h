@@ -1,0 +1,43 @@
+/*
+ * batch.h - what goes into one transaction. Stays as it is until it is
+ * written: a refused one is tried again whole. Called by ledger.c alone, on its
+ * thread.
+ */
+#ifndef STORE_BATCH_H
+#define STORE_BATCH_H
+
+#include "store/answer.h"
+
+struct batch;
+struct database;
+struct row;
+struct statements;
+
+enum change_kind { CHANGE_OPEN, CHANGE_CLOSE, CHANGE_KEY };
+
+struct change {
+    struct change *next;
+    enum change_kind kind;
+    bool was_open;       /* close: it may be among the open rows */
+    bool is_void;        /* open: closed before it was written */
+    struct row *row;     /* held */
+    struct store_key key; /* its settings are its own */
+    size_t size;
+    struct answer answer;
+};
+
+void change_free(struct change *change); /* NULL is fine */
+
+struct batch *batch_new(struct database *database, struct statements *statements);
+void batch_free(struct batch *batch); /* NULL is fine */
+/* Takes a list of changes over, and fetches what changed in the tables. */
+void batch_fill(struct batch *batch, struct change *changes, struct store *store);
+bool batch_is_empty(const struct batch *batch);
+/* In one transaction; counters that were over at that time (0: none) are forgotten. False: nothing was written. */
+bool batch_write(struct batch *batch, int64_t forget_before);
+void batch_answer(struct batch *batch, bool kept);
+struct change *batch_changes(const struct batch *batch);
+/* Frees what it holds. */
+void batch_clear(struct batch *batch);
+
+#endif

@@ -1,0 +1,243 @@
+/* database.c - see database.h. */
+#include "store/database.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/mem.h"
+
+enum { SCHEMA = 1, APPLICATION = 0x6d6f6f6e /* "moon" */ };
+
+#define ROW_SCHEMA                                                                                                     \
+    "(request_id TEXT PRIMARY KEY NOT NULL, time INTEGER NOT NULL, org TEXT, \"key\" TEXT, label TEXT, tier TEXT,"     \
+    " surface TEXT, task TEXT, policy TEXT, provider TEXT, model TEXT, outcome TEXT, status INTEGER NOT NULL,"         \
+    " attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"                       \
+    " cache_write_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,"         \
+    " billed_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL, savings_microusd INTEGER NOT NULL,"              \
+    " estimated INTEGER NOT NULL, latency_ms INTEGER NOT NULL, detail TEXT)"
+
+/* Request ids begin with the time, so new rows go to the end of both trees of the ledger. */
+static const char schema[] =
+    "CREATE TABLE ledger " ROW_SCHEMA ";"
+    "CREATE INDEX ledger_time ON ledger (time);"
+    "CREATE TABLE open_rows " ROW_SCHEMA " WITHOUT ROWID;"
+    "CREATE TABLE counters (\"key\" TEXT NOT NULL, window TEXT NOT NULL, sliding INTEGER NOT NULL, zone TEXT NOT NULL,"
+    " slot INTEGER NOT NULL, at INTEGER NOT NULL, ends INTEGER NOT NULL, settled INTEGER NOT NULL,"
+    " PRIMARY KEY (\"key\", window, sliding, zone, slot)) WITHOUT ROWID;"
+    "CREATE TABLE marks (target TEXT PRIMARY KEY NOT NULL, until INTEGER NOT NULL, step INTEGER NOT NULL,"
+    " reason TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE learnt (provider TEXT NOT NULL, model TEXT NOT NULL, metric TEXT NOT NULL, window TEXT NOT NULL,"
+    " \"limit\" INTEGER NOT NULL, remaining INTEGER NOT NULL, reset_at INTEGER NOT NULL, seen_at INTEGER NOT NULL,"
+    " source TEXT NOT NULL, PRIMARY KEY (provider, model, metric, window)) WITHOUT ROWID;"
+    "CREATE TABLE keys (hash BLOB PRIMARY KEY NOT NULL, prefix TEXT NOT NULL UNIQUE, settings TEXT NOT NULL,"
+    " created INTEGER NOT NULL, revoked INTEGER NOT NULL) WITHOUT ROWID;";
+
+bool database_run(struct database *database, const char *sql)
+{
+    return sqlite3_exec(database->connection, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+void database_explain(const struct database *database, char *error, size_t error_size)
+{
+    int code = database->connection ? sqlite3_errcode(database->connection) & 0xff : SQLITE_NOMEM;
+    const char *path = database->path, *reason = sqlite3_errmsg(database->connection);
+
+    if (code == SQLITE_NOTADB)
+        snprintf(error, error_size, "%.200s is not a SQLite database: name another file in `store`", path);
+    else if (code == SQLITE_CORRUPT)
+        snprintf(error, error_size,
+                 "the database %.200s is damaged (%.80s): restore it from a backup, or move it away to begin anew",
+                 path, reason);
+    else if (code == SQLITE_FULL)
+        snprintf(error, error_size, "the database %.200s cannot be written: the disk is full", path);
+    else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        snprintf(error, error_size, "the database %.200s is locked by another program: close that", path);
+    else
+        snprintf(error, error_size, "the database %.200s cannot be used: %.120s", path, reason);
+}
+
+static bool find_place(const char *path, char *error, size_t error_size)
+{
+    char *copy, *folder;
+    struct stat found;
+    bool is_good = false;
+
+    if (!*path || *path == ':') {
+        snprintf(error, error_size, "\"sqlite:%.80s\" names no file: write \"sqlite:moongate.db\", or \"memory:\"", path);
+        return false;
+    }
+    copy = mem_text(path);
+    folder = dirname(copy);
+    if (stat(folder, &found) != 0)
+        snprintf(error, error_size, "the folder %.200s of the database cannot be reached (%s): create it, or change `store`",
+                 folder, strerror(errno));
+    else if (!S_ISDIR(found.st_mode))
+        snprintf(error, error_size, "%.200s is no folder, so no database can be in it: change `store`", folder);
+    else if (stat(path, &found) == 0 && !S_ISREG(found.st_mode))
+        snprintf(error, error_size, "%.200s is not a file: name a file in `store`", path);
+    else
+        is_good = true;
+    mem_free(copy);
+    return is_good;
+}
+
+/* The lock outlives no process and the file stays: removing it would let two in. */
+static int take_lock(const char *path, char *error, size_t error_size)
+{
+    char *name = mem_format("%s.lock", path), holder[24] = "";
+    int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ssize_t length;
+
+    if (lock < 0) {
+        snprintf(error, error_size, "%.200s cannot be written (%s): give the gateway the right to write in that folder",
+                 name, strerror(errno));
+    } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        length = pread(lock, holder, sizeof holder - 1, 0);
+        holder[length > 0 ? strspn(holder, "0123456789") : 0] = '\0';
+        snprintf(error, error_size,
+                 "%.200s is in use by another moongate (pid %s): stop that one, or give this one another `store`", path,
+                 *holder ? holder : "unknown");
+        close(lock);
+        lock = -1;
+    } else if (ftruncate(lock, 0) != 0 || dprintf(lock, "%ld\n", (long)getpid()) < 0) {
+        snprintf(error, error_size, "%.200s cannot be written: %s", name, strerror(errno));
+        close(lock);
+        lock = -1;
+    }
+    mem_free(name);
+    return lock;
+}
+
+static bool make_file(const char *path, char *error, size_t error_size)
+{
+    /* Made here, since SQLite would let everybody read it; its WAL takes over these rights. */
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (file < 0) {
+        snprintf(error, error_size, "the database %.200s cannot be written (%s): give the gateway the right to it", path,
+                 strerror(errno));
+        return false;
+    }
+    close(file);
+    return true;
+}
+
+/* The first integer of the answer; false: the question failed. */
+static bool ask(struct database *database, const char *sql, int *answer)
+{
+    sqlite3_stmt *question = NULL;
+    bool is_good = sqlite3_prepare_v2(database->connection, sql, -1, &question, NULL) == SQLITE_OK &&
+                   sqlite3_step(question) == SQLITE_ROW;
+
+    if (is_good)
+        *answer = sqlite3_column_int(question, 0);
+    sqlite3_finalize(question);
+    return is_good;
+}
+
+static bool check_schema(struct database *database, char *error, size_t error_size)
+{
+    int tables, version, application;
+    char mark[96];
+
+    if (!ask(database, "SELECT count(*) FROM sqlite_master", &tables) ||
+        !ask(database, "PRAGMA user_version", &version) || !ask(database, "PRAGMA application_id", &application))
+        goto failed;
+    if (tables > 0 && application != APPLICATION) {
+        snprintf(error, error_size, "%.200s is the database of another program: name another file in `store`",
+                 database->path);
+        return false;
+    }
+    if (version > SCHEMA) {
+        snprintf(error, error_size,
+                 "the database %.200s was written by a newer moongate (schema %d, this one knows %d): run that one",
+                 database->path, version, SCHEMA);
+        return false;
+    }
+    if (tables > 0)
+        return true;
+    snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION, SCHEMA);
+    if (database_run(database, "BEGIN IMMEDIATE") && database_run(database, schema) && database_run(database, mark))
+        return true;
+failed:
+    database_explain(database, error, error_size);
+    return false;
+}
+
+static bool set_up(struct database *database, char *error, size_t error_size)
+{
+    sqlite3_stmt *mode = NULL;
+    bool is_wal;
+
+    sqlite3_busy_timeout(database->connection, 2000);
+    if (!check_schema(database, error, error_size))
+        return false;
+    is_wal = sqlite3_prepare_v2(database->connection, "PRAGMA journal_mode = WAL", -1, &mode, NULL) == SQLITE_OK &&
+             sqlite3_step(mode) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
+    sqlite3_finalize(mode);
+    if (is_wal && database_run(database, "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+                                         "PRAGMA journal_size_limit = 67108864"))
+        return true;
+    database_explain(database, error, error_size);
+    return false;
+}
+
+struct database *database_open(const char *path, char *error, size_t error_size)
+{
+    struct database *database;
+
+    if (!find_place(path, error, error_size))
+        return NULL;
+    database = mem_zero(sizeof *database);
+    database->path = mem_text(path);
+    database->lock = take_lock(path, error, error_size);
+    if (database->lock < 0 || !make_file(path, error, error_size))
+        goto failed;
+    if (sqlite3_open_v2(path, &database->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        database_explain(database, error, error_size);
+        goto failed;
+    }
+    if (set_up(database, error, error_size))
+        return database;
+failed:
+    database_close(database);
+    return NULL;
+}
+
+void database_close(struct database *database)
+{
+    if (!database)
+        return;
+    sqlite3_close(database->connection);
+    if (database->lock >= 0)
+        close(database->lock);
+    mem_free(database->path);
+    mem_free(database);
+}
+
+struct sqlite3 *database_open_reader(const struct database *database)
+{
+    sqlite3 *connection = NULL;
+
+    if (sqlite3_open_v2(database->path, &connection, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        sqlite3_close(connection);
+        return NULL;
+    }
+    sqlite3_busy_timeout(connection, 2000);
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return connection;
+}
+
+void database_close_reader(struct sqlite3 *connection)
+{
+    sqlite3_close(connection);
+}

@@ -1,0 +1,32 @@
+/*
+ * database.h - the SQLite file: that it is ours, that nobody else has it, and
+ * its schema. One connection writes and makes checkpoints (SQLite before 3.51.3
+ * can corrupt a WAL that two do), others only read. Called by sqlite.c, ledger.c
+ * and reader.c.
+ */
+#ifndef STORE_DATABASE_H
+#define STORE_DATABASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sqlite3;
+
+struct database {
+    struct sqlite3 *connection;
+    char *path;
+    int lock; /* the descriptor of PATH.lock */
+};
+
+/* NULL with a sentence in error. */
+struct database *database_open(const char *path, char *error, size_t error_size);
+void database_close(struct database *database); /* NULL is fine */
+/* A second connection that cannot write; NULL if it cannot be opened. */
+struct sqlite3 *database_open_reader(const struct database *database);
+void database_close_reader(struct sqlite3 *connection);
+/* What went wrong last, in a sentence that names the file. */
+void database_explain(const struct database *database, char *error, size_t error_size);
+/* Runs SQL without parameters. */
+bool database_run(struct database *database, const char *sql);
+
+#endif

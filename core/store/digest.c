@@ -1,0 +1,59 @@
+/* digest.c - see digest.h. */
+#include "store/digest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+void digest_sha256(const void *data, size_t length, unsigned char out[static DIGEST_SIZE])
+{
+    /* Fails only if OpenSSL is broken; a key must never match by accident then. */
+    if (!EVP_Digest(data, length, out, NULL, EVP_sha256(), NULL)) {
+        fputs("moongate: OpenSSL has no SHA-256\n", stderr);
+        abort();
+    }
+}
+
+void digest_hex(const unsigned char digest[static DIGEST_SIZE], char out[static DIGEST_HEX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < DIGEST_SIZE; i++) {
+        out[2 * i] = digits[digest[i] >> 4];
+        out[2 * i + 1] = digits[digest[i] & 15];
+    }
+    out[DIGEST_HEX] = '\0';
+}
+
+static int value_of(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+bool digest_from_hex(const char *text, unsigned char out[static DIGEST_SIZE])
+{
+    if (strlen(text) != DIGEST_HEX)
+        return false;
+    for (int i = 0; i < DIGEST_SIZE; i++) {
+        int high = value_of(text[2 * i]), low = value_of(text[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+bool digest_equals(const unsigned char one[static DIGEST_SIZE], const unsigned char other[static DIGEST_SIZE])
+{
+    return CRYPTO_memcmp(one, other, DIGEST_SIZE) == 0;
+}

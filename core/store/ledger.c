@@ -1,0 +1,475 @@
+/* ledger.c - see ledger.h. */
+#include "store/ledger.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/backend.h"
+#include "store/batch.h"
+#include "store/database.h"
+#include "store/limits.h"
+#include "store/row.h"
+#include "store/statements.h"
+
+enum {
+    LINGER_US = 5 * 1000,
+    RETRY_US = 500 * 1000,
+    LAST_TRIES = 3,
+    BATCH_CHANGES = 1000,
+    QUEUE_BYTES = 64 * 1024 * 1024,
+};
+static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
+
+/* A row that is open, or closed and not yet written. */
+struct flight {
+    struct row *row;
+    struct change *open_change; /* while it is queued */
+    bool is_closed;
+    unsigned unwritten; /* closes that are queued */
+    char id[];
+};
+
+struct ledger {
+    struct store *store;
+    struct database *database;
+    struct statements *statements;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* for all below */
+    pthread_cond_t wake;
+    struct hash flights;
+    struct change *first, **last;
+    size_t bytes;          /* queued, and in the batch */
+    size_t urgent;         /* queued changes that are not to linger */
+    size_t unanswered;     /* queued changes that somebody waits for */
+    int64_t linger_until;  /* when the rest is written at the latest; 0: there is none */
+    bool is_stopping;
+    uint64_t refused; /* rows for which there was no room, since the trouble began */
+    char problem[320];
+    atomic_bool is_changed; /* the tables hold something new */
+
+    struct batch *batch; /* the thread's own */
+    int64_t forget_at;
+};
+
+/* ---- what others call ---- */
+
+static struct flight *flight_of(struct ledger *ledger, const char *id)
+{
+    return hash_get(&ledger->flights, id, strlen(id));
+}
+
+static struct flight *add_flight(struct ledger *ledger, struct row *row)
+{
+    const char *id = row_fields(row)->request_id;
+    size_t length = strlen(id);
+    struct flight *flight = mem_zero(sizeof *flight + length + 1);
+
+    memcpy(flight->id, id, length + 1);
+    flight->row = row_take(row);
+    hash_put(&ledger->flights, flight->id, length, flight);
+    return flight;
+}
+
+static void remove_flight(struct ledger *ledger, struct flight *flight)
+{
+    hash_remove(&ledger->flights, flight->id, strlen(flight->id));
+    row_drop(flight->row);
+    mem_free(flight);
+}
+
+static void linger(struct ledger *ledger)
+{
+    if (ledger->linger_until)
+        return;
+    ledger->linger_until = clock_monotonic_us() + LINGER_US;
+    pthread_cond_signal(&ledger->wake);
+}
+
+static void enqueue(struct ledger *ledger, struct change *change)
+{
+    change->size = sizeof *change + (change->row ? row_size(change->row) : 0);
+    *ledger->last = change;
+    ledger->last = &change->next;
+    ledger->bytes += change->size;
+    ledger->unanswered += change->answer.on_done != NULL;
+    if (change->kind == CHANGE_OPEN) {
+        linger(ledger);
+    } else {
+        ledger->urgent++;
+        pthread_cond_signal(&ledger->wake);
+    }
+}
+
+void ledger_open_row(struct ledger *ledger, const struct ledger_row *fields)
+{
+    struct change *change = mem_zero(sizeof *change);
+
+    change->kind = CHANGE_OPEN;
+    change->row = row_copy(fields);
+    pthread_mutex_lock(&ledger->lock);
+    if (!flight_of(ledger, row_fields(change->row)->request_id) && ledger->bytes < QUEUE_BYTES) {
+        add_flight(ledger, change->row)->open_change = change;
+        enqueue(ledger, change);
+        change = NULL;
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    change_free(change);
+}
+
+static void land(struct ledger *ledger, struct change *change)
+{
+    struct flight *flight = flight_of(ledger, row_fields(change->row)->request_id);
+
+    if (!flight) {
+        flight = add_flight(ledger, change->row);
+    } else if (!flight->is_closed) {
+        change->was_open = !flight->open_change;
+        if (flight->open_change)
+            flight->open_change->is_void = true;
+        flight->open_change = NULL;
+        row_drop(flight->row);
+        flight->row = row_take(change->row);
+    }
+    flight->is_closed = true;
+    flight->unwritten++;
+    enqueue(ledger, change);
+}
+
+/* There is no room. It stays among the open rows of the database, if it came that far. */
+static void refuse(struct ledger *ledger, const struct change *change)
+{
+    struct flight *flight = flight_of(ledger, row_fields(change->row)->request_id);
+
+    ledger->refused++;
+    if (flight && !flight->is_closed)
+        remove_flight(ledger, flight);
+}
+
+void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, struct answer answer)
+{
+    struct change *change = mem_zero(sizeof *change);
+    bool has_room;
+
+    change->kind = CHANGE_CLOSE;
+    change->row = row_copy(fields);
+    change->answer = answer;
+    pthread_mutex_lock(&ledger->lock);
+    has_room = ledger->bytes < QUEUE_BYTES;
+    if (has_room)
+        land(ledger, change);
+    else
+        refuse(ledger, change);
+    pthread_mutex_unlock(&ledger->lock);
+    if (has_room)
+        return;
+    change_free(change);
+    answer_give(&answer, false);
+}
+
+void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer)
+{
+    struct change *change = mem_zero(sizeof *change);
+
+    change->kind = CHANGE_KEY;
+    change->key = *key;
+    change->key.settings = mem_text(key->settings);
+    change->answer = answer;
+    pthread_mutex_lock(&ledger->lock);
+    enqueue(ledger, change);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_changed(struct ledger *ledger)
+{
+    if (atomic_exchange(&ledger->is_changed, true))
+        return;
+    pthread_mutex_lock(&ledger->lock);
+    linger(ledger);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id)
+{
+    struct flight *flight;
+    struct row *row = NULL;
+
+    pthread_mutex_lock(&ledger->lock);
+    flight = flight_of(ledger, request_id);
+    if (flight)
+        row = row_take(flight->row);
+    pthread_mutex_unlock(&ledger->lock);
+    return row;
+}
+
+bool ledger_problem(struct ledger *ledger, char *text, size_t size)
+{
+    bool is_there;
+
+    pthread_mutex_lock(&ledger->lock);
+    is_there = ledger->problem[0] != '\0';
+    if (is_there)
+        snprintf(text, size, "%s; what is to be written waits in memory (%zu KB; rows refused for want of room: %llu)",
+                 ledger->problem, ledger->bytes / 1024, (unsigned long long)ledger->refused);
+    pthread_mutex_unlock(&ledger->lock);
+    return is_there;
+}
+
+/* ---- the thread ---- */
+
+/* Waits to be woken, or until that time (0: for ever). */
+static void wait_until(struct ledger *ledger, int64_t time)
+{
+    struct timespec at = { .tv_sec = time / 1000000, .tv_nsec = time % 1000000 * 1000 };
+
+    if (time)
+        pthread_cond_timedwait(&ledger->wake, &ledger->lock, &at);
+    else
+        pthread_cond_wait(&ledger->wake, &ledger->lock);
+}
+
+/* Waits for work. False: there is none, and there will be none. */
+static bool wait_for_work(struct ledger *ledger)
+{
+    while (!ledger->urgent && !ledger->is_stopping) {
+        if (ledger->linger_until && clock_monotonic_us() >= ledger->linger_until)
+            return true;
+        wait_until(ledger, ledger->linger_until);
+    }
+    return ledger->first || atomic_load(&ledger->is_changed);
+}
+
+static struct change *take_changes(struct ledger *ledger)
+{
+    struct change *taken = ledger->first, *change = taken, *last = NULL;
+
+    for (int i = 0; change && i < BATCH_CHANGES; i++, last = change, change = change->next) {
+        ledger->urgent -= change->kind != CHANGE_OPEN;
+        ledger->unanswered -= change->answer.on_done != NULL;
+        if (change->kind == CHANGE_OPEN && !change->is_void) {
+            struct flight *flight = flight_of(ledger, row_fields(change->row)->request_id);
+
+            if (flight && flight->open_change == change)
+                flight->open_change = NULL;
+        }
+    }
+    if (last)
+        last->next = NULL;
+    ledger->first = change;
+    if (!change)
+        ledger->last = &ledger->first;
+    ledger->linger_until = change ? clock_monotonic_us() : 0;
+    return taken;
+}
+
+/* Who waits for something that is still queued is told that it was not kept: it is not on the disk, and may never be. */
+static void answer_queued(struct ledger *ledger)
+{
+    struct answer *answers = mem_alloc(ledger->unanswered * sizeof *answers);
+    size_t count = 0;
+
+    for (struct change *change = ledger->first; change; change = change->next) {
+        if (change->answer.on_done)
+            answers[count++] = change->answer;
+        change->answer = (struct answer) { 0 };
+    }
+    ledger->unanswered = 0;
+    pthread_mutex_unlock(&ledger->lock);
+    for (size_t i = 0; i < count; i++)
+        answer_give(&answers[i], false);
+    mem_free(answers);
+    pthread_mutex_lock(&ledger->lock);
+}
+
+static void note_trouble(struct ledger *ledger)
+{
+    char text[sizeof ledger->problem];
+    bool is_new;
+
+    database_explain(ledger->database, text, sizeof text);
+    pthread_mutex_lock(&ledger->lock);
+    is_new = strcmp(text, ledger->problem) != 0;
+    memcpy(ledger->problem, text, sizeof text);
+    pthread_mutex_unlock(&ledger->lock);
+    if (is_new)
+        log_line(LOG_ERROR, "the store cannot write", "reason", text, NULL);
+}
+
+static void note_success(struct ledger *ledger)
+{
+    bool was_bad;
+
+    pthread_mutex_lock(&ledger->lock);
+    was_bad = ledger->problem[0] != '\0';
+    ledger->problem[0] = '\0';
+    ledger->refused = 0;
+    for (struct change *change = batch_changes(ledger->batch); change; change = change->next) {
+        struct flight *flight;
+
+        ledger->bytes -= change->size;
+        flight = change->kind == CHANGE_CLOSE ? flight_of(ledger, row_fields(change->row)->request_id) : NULL;
+        if (flight && flight->is_closed && --flight->unwritten == 0)
+            remove_flight(ledger, flight);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    if (was_bad)
+        log_line(LOG_INFO, "the store writes again", NULL);
+}
+
+/* Half a second until the next try, or until it is stopped. */
+static void wait_to_retry(struct ledger *ledger)
+{
+    int64_t until = clock_monotonic_us() + RETRY_US;
+
+    pthread_mutex_lock(&ledger->lock);
+    while (!ledger->is_stopping && clock_monotonic_us() < until) {
+        if (ledger->unanswered)
+            answer_queued(ledger); /* which lets go of the lock: look again */
+        else
+            wait_until(ledger, until);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+/* False: it could not be written, and the gateway stops. */
+static bool write_batch(struct ledger *ledger)
+{
+    int last_tries = 0;
+    bool is_stopping;
+
+    for (;;) {
+        int64_t now = clock_monotonic_us(), latest = limits_latest(ledger->store->limits);
+        bool forget = latest > 0 && now >= ledger->forget_at;
+
+        if (batch_write(ledger->batch, forget ? latest - DAY_MS : 0)) {
+            if (forget)
+                ledger->forget_at = now + FORGET_EVERY_US;
+            break;
+        }
+        note_trouble(ledger);
+        batch_answer(ledger->batch, false);
+        pthread_mutex_lock(&ledger->lock);
+        is_stopping = ledger->is_stopping;
+        pthread_mutex_unlock(&ledger->lock);
+        if (is_stopping && ++last_tries >= LAST_TRIES)
+            return false;
+        wait_to_retry(ledger);
+    }
+    note_success(ledger);
+    batch_answer(ledger->batch, true);
+    batch_clear(ledger->batch);
+    return true;
+}
+
+static void give_up(struct ledger *ledger)
+{
+    char bytes[24];
+
+    pthread_mutex_lock(&ledger->lock);
+    answer_queued(ledger);
+    snprintf(bytes, sizeof bytes, "%zu", ledger->bytes);
+    pthread_mutex_unlock(&ledger->lock);
+    log_line(LOG_ERROR, "the store was closed before all could be written", "reason", ledger->problem, "bytes_lost",
+             bytes, NULL);
+}
+
+static void *write_ledger(void *arg)
+{
+    struct ledger *ledger = arg;
+    struct change *changes;
+
+    for (;;) {
+        pthread_mutex_lock(&ledger->lock);
+        if (!wait_for_work(ledger) && ledger->is_stopping) {
+            pthread_mutex_unlock(&ledger->lock);
+            return NULL;
+        }
+        changes = take_changes(ledger);
+        /* Before the tables are read: what changes from here on is a new change. */
+        atomic_store(&ledger->is_changed, false);
+        pthread_mutex_unlock(&ledger->lock);
+        batch_fill(ledger->batch, changes, ledger->store);
+        if (!batch_is_empty(ledger->batch) && !write_batch(ledger)) {
+            give_up(ledger);
+            return NULL;
+        }
+    }
+}
+
+/* ---- its life ---- */
+
+static void free_ledger(struct ledger *ledger)
+{
+    struct flight *flight;
+    struct change *change;
+    size_t at = 0;
+
+    while ((flight = hash_next(&ledger->flights, &at))) {
+        row_drop(flight->row);
+        mem_free(flight);
+    }
+    hash_free(&ledger->flights);
+    while ((change = ledger->first)) {
+        ledger->first = change->next;
+        change_free(change);
+    }
+    batch_free(ledger->batch);
+    statements_free(ledger->statements);
+    pthread_mutex_destroy(&ledger->lock);
+    pthread_cond_destroy(&ledger->wake);
+    mem_free(ledger);
+}
+
+struct ledger *ledger_start(struct store *store, struct database *database, char *error, size_t error_size)
+{
+    struct ledger *ledger = mem_zero(sizeof *ledger);
+    pthread_condattr_t clock;
+    sigset_t all, before;
+    int failed;
+
+    ledger->store = store;
+    ledger->database = database;
+    ledger->last = &ledger->first;
+    pthread_mutex_init(&ledger->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&ledger->wake, &clock);
+    pthread_condattr_destroy(&clock);
+    ledger->statements = statements_new(database);
+    ledger->batch = batch_new(database, ledger->statements);
+    if (!ledger->statements) {
+        database_explain(database, error, error_size);
+        free_ledger(ledger);
+        return NULL;
+    }
+    /* Signals are for the main thread. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&ledger->thread, NULL, write_ledger, ledger);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed)
+        return ledger;
+    snprintf(error, error_size, "the thread that writes the database cannot be started: %s", strerror(failed));
+    free_ledger(ledger);
+    return NULL;
+}
+
+void ledger_stop(struct ledger *ledger)
+{
+    if (!ledger)
+        return;
+    pthread_mutex_lock(&ledger->lock);
+    ledger->is_stopping = true;
+    pthread_cond_signal(&ledger->wake);
+    pthread_mutex_unlock(&ledger->lock);
+    pthread_join(ledger->thread, NULL);
+    free_ledger(ledger);
+}

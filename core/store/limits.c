@@ -1,0 +1,390 @@
+/*
+ * limits.c - see limits.h. Counters are found by name, reservations by number:
+ * a place in an array and how often that place was used, so that a second
+ * settle finds nobody. Counters whose window is over are swept when the table
+ * would grow.
+ */
+#include "store/limits.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "store/counter.h"
+#include "store/learnt.h"
+
+struct hold {
+    struct counter *counter;
+    struct counter_place place;
+    int64_t amount;
+};
+
+struct reservation {
+    uint32_t round; /* how often this place was given out */
+    uint32_t next_free;
+    bool is_open;
+    size_t hold_count, draw_count;
+    struct hold *holds;
+    struct learnt_draw *draws;
+};
+
+struct limits {
+    pthread_mutex_t lock;
+    struct hash counters;
+    struct counter *dirty; /* ends with last_dirty */
+    size_t sweep_at;
+    struct learnt learnt;
+    struct reservation *reservations; /* place 0 is never given out */
+    uint32_t reservation_count;
+    uint32_t first_free; /* 0: none */
+    int64_t latest;
+};
+
+/* Ends the list of changed counters: a counter whose next is NULL is on no list. */
+static struct counter last_dirty;
+
+struct limits *limits_new(void)
+{
+    struct limits *limits = mem_zero(sizeof *limits);
+
+    pthread_mutex_init(&limits->lock, NULL);
+    limits->dirty = &last_dirty;
+    limits->sweep_at = 1024;
+    limits->reservations = mem_zero(sizeof *limits->reservations);
+    limits->reservation_count = 1;
+    return limits;
+}
+
+void limits_free(struct limits *limits)
+{
+    struct counter *counter;
+    size_t at = 0;
+
+    if (!limits)
+        return;
+    while ((counter = hash_next(&limits->counters, &at)))
+        counter_free(counter);
+    hash_free(&limits->counters);
+    for (uint32_t i = 0; i < limits->reservation_count; i++) {
+        mem_free(limits->reservations[i].holds);
+        mem_free(limits->reservations[i].draws);
+    }
+    mem_free(limits->reservations);
+    learnt_free(&limits->learnt);
+    pthread_mutex_destroy(&limits->lock);
+    mem_free(limits);
+}
+
+/* ---- finding counters ---- */
+
+static size_t append(char *name, size_t length, const char *text)
+{
+    size_t size = strlen(text);
+
+    memcpy(name + length, text, size);
+    name[length + size] = '\n';
+    return length + size + 1;
+}
+
+/* What tells counters apart: two zones have two days. In a block of its own if room is too small. */
+static char *name_of(const struct store_limit *limit, char *room, size_t size, size_t *length)
+{
+    bool has_zone = limit->window >= WINDOW_DAY && limit->window < WINDOW_NONE && !limit->sliding;
+    const char *zone = has_zone ? zone_name(limit->zone) : "";
+    size_t needed = strlen(limit->key) + strlen(zone) + 32;
+    char *name = needed > size ? mem_alloc(needed) : room;
+
+    *length = append(name, 0, limit->key);
+    *length = append(name, *length, window_name(limit->window));
+    *length = append(name, *length, limit->sliding ? "sliding" : zone);
+    return name;
+}
+
+static void sweep(struct limits *limits)
+{
+    struct counter **gone = mem_alloc(limits->counters.count * sizeof *gone), *counter;
+    size_t at = 0, count = 0;
+
+    while ((counter = hash_next(&limits->counters, &at)))
+        if (counter->holders == 0 && !counter->next_dirty && counter_is_over(counter, limits->latest))
+            gone[count++] = counter;
+    for (size_t i = 0; i < count; i++) {
+        hash_remove(&limits->counters, gone[i]->name, gone[i]->name_length);
+        counter_free(gone[i]);
+    }
+    mem_free(gone);
+    limits->sweep_at = limits->counters.count * 2 + 1024;
+}
+
+static struct counter *find(struct limits *limits, const struct store_limit *limit, bool make)
+{
+    char room[256];
+    size_t length;
+    char *name = name_of(limit, room, sizeof room, &length);
+    struct counter *counter = hash_get(&limits->counters, name, length);
+
+    if (!counter && make) {
+        if (limits->counters.count >= limits->sweep_at)
+            sweep(limits);
+        counter = counter_new(name, length, limit);
+        hash_put(&limits->counters, counter->name, counter->name_length, counter);
+    }
+    if (name != room)
+        mem_free(name);
+    return counter;
+}
+
+static bool note_change(struct limits *limits, struct counter *counter)
+{
+    if (!counter->dirty)
+        return false;
+    if (!counter->next_dirty) {
+        counter->next_dirty = limits->dirty;
+        limits->dirty = counter;
+    }
+    return true;
+}
+
+static void lock_at(struct limits *limits, int64_t now)
+{
+    pthread_mutex_lock(&limits->lock);
+    limits->latest = now > limits->latest ? now : limits->latest;
+}
+
+/* ---- reserving ---- */
+
+static uint64_t open_reservation(struct limits *limits, struct reservation **opened)
+{
+    uint32_t place = limits->first_free;
+    struct reservation *reservation;
+
+    if (place) {
+        limits->first_free = limits->reservations[place].next_free;
+    } else {
+        place = limits->reservation_count++;
+        /* Room doubles when the count passes a power of two. */
+        if ((place & (place - 1)) == 0)
+            limits->reservations = mem_resize(limits->reservations, (size_t)place * 2 * sizeof *limits->reservations);
+        limits->reservations[place] = (struct reservation) { 0 };
+    }
+    reservation = &limits->reservations[place];
+    *reservation = (struct reservation) { .round = reservation->round + 1, .is_open = true };
+    *opened = reservation;
+    return (uint64_t)reservation->round << 32 | place;
+}
+
+static void close_reservation(struct limits *limits, struct reservation *reservation)
+{
+    uint32_t place = (uint32_t)(reservation - limits->reservations);
+
+    mem_free(reservation->holds);
+    mem_free(reservation->draws);
+    *reservation = (struct reservation) { .round = reservation->round, .next_free = limits->first_free };
+    limits->first_free = place;
+}
+
+static void refuse(struct store_verdict *verdict, const struct store_limit *limit, int64_t wait)
+{
+    const char *window = window_name(limit->window);
+    size_t room = sizeof verdict->blocked - strlen(window) - 2;
+    size_t length = strnlen(limit->key, room);
+
+    memcpy(verdict->blocked, limit->key, length);
+    verdict->blocked[length] = ' ';
+    memcpy(verdict->blocked + length + 1, window, strlen(window) + 1);
+    verdict->wait_ms = wait;
+}
+
+/* Takes every claim into holds; false: one or more had no room, and the one with the longest wait is named. */
+static bool take_claims(struct limits *limits, const struct store_call *call, int64_t now, struct hold *holds,
+                        struct store_verdict *verdict)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < call->claim_count; i++) {
+        const struct store_claim *claim = &call->claims[i];
+        struct counter *counter = find(limits, &claim->limit, true);
+        int64_t amount = claim->amount > 0 ? claim->amount : 0, max = claim->limit.max > 0 ? claim->limit.max : 0, wait;
+
+        counter_roll(counter, now);
+        counter->holders++;
+        if (amount > 0 && max != INT64_MAX && amount > max - counter_used(counter)) {
+            wait = counter_wait(counter, amount, max, now);
+            if (fits || wait == 0 || (verdict->wait_ms > 0 && wait > verdict->wait_ms))
+                refuse(verdict, &claim->limit, wait);
+            fits = false;
+            amount = 0;
+        }
+        holds[i] = (struct hold) { counter, counter_reserve(counter, amount), amount };
+    }
+    return fits;
+}
+
+bool limits_reserve(struct limits *limits, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+{
+    struct hold *holds = mem_alloc(call->claim_count * sizeof *holds);
+    struct reservation *reservation;
+    bool changed = false;
+
+    *verdict = (struct store_verdict) { 0 };
+    lock_at(limits, now);
+    verdict->granted = take_claims(limits, call, now, holds, verdict);
+    if (verdict->granted && !learnt_allows(&limits->learnt, call, now, verdict))
+        verdict->granted = false;
+    if (verdict->granted) {
+        verdict->reservation = open_reservation(limits, &reservation);
+        reservation->holds = holds;
+        reservation->hold_count = call->claim_count;
+        reservation->draw_count = learnt_take(&limits->learnt, call, now, &reservation->draws);
+        changed = reservation->draw_count > 0;
+    }
+    for (size_t i = 0; i < call->claim_count; i++) {
+        /* Rolling may have moved what a wrong clock had put into the future. */
+        changed |= note_change(limits, holds[i].counter);
+        if (verdict->granted)
+            continue;
+        counter_cancel(holds[i].counter, holds[i].place, holds[i].amount);
+        holds[i].counter->holders--;
+    }
+    if (!verdict->granted)
+        mem_free(holds);
+    pthread_mutex_unlock(&limits->lock);
+    return changed;
+}
+
+static bool settle(struct limits *limits, struct reservation *reservation, const int64_t *amounts, size_t count,
+                   int64_t now)
+{
+    bool all_back = count > 0 && count >= reservation->hold_count, changed = false;
+
+    for (size_t i = 0; i < reservation->hold_count; i++) {
+        struct hold *hold = &reservation->holds[i];
+        /* An amount that was not told is taken to be what was reserved. */
+        int64_t actual = i < count ? amounts[i] : hold->amount;
+
+        counter_roll(hold->counter, now);
+        counter_settle(hold->counter, hold->place, hold->amount, actual > 0 ? actual : 0);
+        hold->counter->holders--;
+        changed |= note_change(limits, hold->counter);
+        all_back = all_back && actual <= 0;
+    }
+    for (size_t i = 0; all_back && i < reservation->draw_count; i++) {
+        learnt_give_back(&limits->learnt, &reservation->draws[i]);
+        changed = true;
+    }
+    close_reservation(limits, reservation);
+    return changed;
+}
+
+bool limits_settle(struct limits *limits, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now)
+{
+    uint32_t place = (uint32_t)reservation;
+    struct reservation *opened;
+    bool changed = false;
+
+    lock_at(limits, now);
+    if (place < limits->reservation_count) {
+        opened = &limits->reservations[place];
+        if (opened->is_open && opened->round == reservation >> 32)
+            changed = settle(limits, opened, amounts, count, now);
+    }
+    pthread_mutex_unlock(&limits->lock);
+    return changed;
+}
+
+int64_t limits_used(struct limits *limits, const struct store_limit *limit, int64_t now, int64_t *window_end)
+{
+    struct counter *counter, *spare = NULL;
+    int64_t used;
+
+    lock_at(limits, now);
+    counter = find(limits, limit, false);
+    if (!counter)
+        counter = spare = counter_new("", 0, limit);
+    counter_roll(counter, now);
+    if (!spare)
+        note_change(limits, counter);
+    used = counter_used(counter);
+    if (window_end)
+        *window_end = counter_end(counter, now);
+    counter_free(spare);
+    pthread_mutex_unlock(&limits->lock);
+    return used;
+}
+
+/* ---- learnt limits ---- */
+
+bool limits_learn(struct limits *limits, const struct store_learnt *word)
+{
+    struct store_learnt clean = *word;
+    bool is_news;
+
+    clean.provider[sizeof clean.provider - 1] = '\0';
+    clean.model[sizeof clean.model - 1] = '\0';
+    clean.metric[sizeof clean.metric - 1] = '\0';
+    clean.window[sizeof clean.window - 1] = '\0';
+    clean.source[sizeof clean.source - 1] = '\0';
+    pthread_mutex_lock(&limits->lock);
+    is_news = learnt_put(&limits->learnt, &clean);
+    pthread_mutex_unlock(&limits->lock);
+    return is_news;
+}
+
+void limits_each_learnt(struct limits *limits, const char *provider,
+                        void (*each)(void *arg, const struct store_learnt *), void *arg)
+{
+    pthread_mutex_lock(&limits->lock);
+    learnt_each(&limits->learnt, provider, each, arg);
+    pthread_mutex_unlock(&limits->lock);
+}
+
+/* ---- to the disk and back ---- */
+
+void limits_load_counter(struct limits *limits, const struct counter_state *state)
+{
+    struct store_limit limit = { state->key, state->window, state->sliding, state->zone, 0 };
+
+    counter_load(find(limits, &limit, true), state->at, state->ends, state->settled);
+}
+
+void limits_load_learnt(struct limits *limits, const struct store_learnt *word)
+{
+    learnt_load(&limits->learnt, word);
+}
+
+void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
+                         void (*on_learnt)(void *arg, const struct store_learnt *), void *arg)
+{
+    pthread_mutex_lock(&limits->lock);
+    while (limits->dirty != &last_dirty) {
+        struct counter *counter = limits->dirty;
+
+        limits->dirty = counter->next_dirty;
+        counter->next_dirty = NULL;
+        for (int slot = 0; counter->dirty >> slot; slot++) {
+            struct counter_state state = { NULL, counter->window, counter->sliding, counter->zone, slot, 0, 0, 0 };
+
+            if (!(counter->dirty >> slot & 1))
+                continue;
+            state.key = mem_copy(counter->name, counter->key_length);
+            state.at = counter_slot_at(counter, slot);
+            state.ends = counter_slot_ends(counter, slot);
+            state.settled = counter->slots[slot].settled;
+            on_counter(arg, &state);
+        }
+        counter->dirty = 0;
+    }
+    learnt_each_dirty(&limits->learnt, on_learnt, arg);
+    pthread_mutex_unlock(&limits->lock);
+}
+
+int64_t limits_latest(struct limits *limits)
+{
+    int64_t latest;
+
+    pthread_mutex_lock(&limits->lock);
+    latest = limits->latest;
+    pthread_mutex_unlock(&limits->lock);
+    return latest;
+}

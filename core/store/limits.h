@@ -1,0 +1,43 @@
+/*
+ * limits.h - every counter, reservation and learnt limit of the process, behind
+ * one lock held for a microsecond. What changed is fetched by whoever keeps it.
+ */
+#ifndef STORE_LIMITS_H
+#define STORE_LIMITS_H
+
+#include "store/store.h"
+
+struct limits;
+
+/* A settled amount as it is written out and read back. */
+struct counter_state {
+    char *key; /* the receiver frees it */
+    enum window window;
+    bool sliding;
+    const struct zone *zone;
+    int slot;
+    int64_t at;      /* the window's first millisecond; sliding: the number of the part */
+    int64_t ends;    /* from here on it counts no more */
+    int64_t settled; /* without reservations: those die with the process */
+};
+
+struct limits *limits_new(void);
+void limits_free(struct limits *limits);
+
+/* As store_reserve. True: something changed that is to be kept. */
+bool limits_reserve(struct limits *limits, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+bool limits_settle(struct limits *limits, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
+int64_t limits_used(struct limits *limits, const struct store_limit *limit, int64_t now, int64_t *window_end);
+bool limits_learn(struct limits *limits, const struct store_learnt *word);
+void limits_each_learnt(struct limits *limits, const char *provider,
+                        void (*each)(void *arg, const struct store_learnt *), void *arg);
+
+void limits_load_counter(struct limits *limits, const struct counter_state *state);
+void limits_load_learnt(struct limits *limits, const struct store_learnt *word);
+/* Hands over all that changed since the last time, its newest value only. */
+void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
+                         void (*on_learnt)(void *arg, const struct store_learnt *), void *arg);
+/* The latest time that anyone gave; 0: none yet. What was over a day before that can be forgotten. */
+int64_t limits_latest(struct limits *limits);
+
+#endif

@@ -1,0 +1,217 @@
+/*
+ * sqlite.c - the backend that lasts: one file, one writer (ledger.c), one
+ * reader (reader.c). Here it is opened, and what it knows is loaded.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/mem.h"
+#include "store/backend.h"
+#include "store/database.h"
+#include "store/keys.h"
+#include "store/ledger.h"
+#include "store/limits.h"
+#include "store/marks.h"
+#include "store/reader.h"
+
+struct sqlite {
+    struct database *database;
+    struct ledger *ledger;
+    struct reader *reader;
+};
+
+/* ---- loading ---- */
+
+static const char *text_at(sqlite3_stmt *rows, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(rows, column);
+
+    return text ? text : "";
+}
+
+static void load_counter(struct store *store, sqlite3_stmt *rows)
+{
+    struct counter_state state = { .key = (char *)text_at(rows, 0) };
+
+    if (!window_parse(text_at(rows, 1), &state.window))
+        return;
+    state.sliding = sqlite3_column_int(rows, 2);
+    state.zone = zone_find(text_at(rows, 3));
+    if (!state.zone)
+        return; /* that zone is gone from the system: its days cannot be told */
+    state.slot = sqlite3_column_int(rows, 4);
+    state.at = sqlite3_column_int64(rows, 5);
+    state.ends = sqlite3_column_int64(rows, 6);
+    state.settled = sqlite3_column_int64(rows, 7);
+    limits_load_counter(store->limits, &state);
+}
+
+static void load_mark(struct store *store, sqlite3_stmt *rows)
+{
+    struct mark_state state = { (char *)text_at(rows, 0), sqlite3_column_int64(rows, 1), sqlite3_column_int64(rows, 2),
+                                (char *)text_at(rows, 3) };
+
+    marks_load(store->marks, &state);
+}
+
+static void load_learnt(struct store *store, sqlite3_stmt *rows)
+{
+    struct store_learnt word = { .limit = sqlite3_column_int64(rows, 4),
+                                 .remaining = sqlite3_column_int64(rows, 5),
+                                 .reset_at = sqlite3_column_int64(rows, 6),
+                                 .seen_at = sqlite3_column_int64(rows, 7) };
+
+    snprintf(word.provider, sizeof word.provider, "%s", text_at(rows, 0));
+    snprintf(word.model, sizeof word.model, "%s", text_at(rows, 1));
+    snprintf(word.metric, sizeof word.metric, "%s", text_at(rows, 2));
+    snprintf(word.window, sizeof word.window, "%s", text_at(rows, 3));
+    snprintf(word.source, sizeof word.source, "%s", text_at(rows, 8));
+    limits_load_learnt(store->limits, &word);
+}
+
+static void load_key(struct store *store, sqlite3_stmt *rows)
+{
+    struct store_key key = { .settings = text_at(rows, 2),
+                             .created = sqlite3_column_int64(rows, 3),
+                             .revoked = sqlite3_column_int64(rows, 4) };
+
+    if (sqlite3_column_bytes(rows, 0) != STORE_HASH)
+        return;
+    memcpy(key.hash, sqlite3_column_blob(rows, 0), STORE_HASH);
+    snprintf(key.prefix, sizeof key.prefix, "%s", text_at(rows, 1));
+    keys_add(store->keys, &key);
+}
+
+static bool load(struct store *store, struct database *database, const char *sql,
+                 void (*load_one)(struct store *store, sqlite3_stmt *rows))
+{
+    sqlite3_stmt *rows = NULL;
+
+    if (sqlite3_prepare_v2(database->connection, sql, -1, &rows, NULL) == SQLITE_OK)
+        while (sqlite3_step(rows) == SQLITE_ROW)
+            load_one(store, rows);
+    return sqlite3_finalize(rows) == SQLITE_OK && rows;
+}
+
+static bool load_all(struct store *store, struct database *database)
+{
+    return load(store, database,
+                "SELECT \"key\", window, sliding, zone, slot, at, ends, settled FROM counters ORDER BY at",
+                load_counter) &&
+           load(store, database, "SELECT target, until, step, reason FROM marks", load_mark) &&
+           load(store, database,
+                "SELECT provider, model, metric, window, \"limit\", remaining, reset_at, seen_at, source FROM learnt",
+                load_learnt) &&
+           load(store, database, "SELECT hash, prefix, settings, created, revoked FROM keys", load_key);
+}
+
+/* What was under way when the process before died. Both tables have the same columns in the same order. */
+static bool close_lost_rows(struct database *database)
+{
+    return database_run(database, "BEGIN IMMEDIATE;"
+                                  "UPDATE open_rows SET outcome = 'lost', estimated = 1;"
+                                  "INSERT OR IGNORE INTO ledger SELECT * FROM open_rows;"
+                                  "DELETE FROM open_rows;"
+                                  "COMMIT");
+}
+
+/* ---- the backend ---- */
+
+static void close_all(struct sqlite *sqlite)
+{
+    reader_stop(sqlite->reader);
+    ledger_stop(sqlite->ledger);
+    database_close(sqlite->database);
+    mem_free(sqlite);
+}
+
+static bool sqlite_open(struct store *store, const char *place, char *error, size_t error_size)
+{
+    struct sqlite *sqlite = mem_zero(sizeof *sqlite);
+
+    sqlite->database = database_open(place, error, error_size);
+    if (!sqlite->database)
+        goto failed;
+    if (!load_all(store, sqlite->database) || !close_lost_rows(sqlite->database)) {
+        database_explain(sqlite->database, error, error_size);
+        goto failed;
+    }
+    sqlite->ledger = ledger_start(store, sqlite->database, error, error_size);
+    if (!sqlite->ledger)
+        goto failed;
+    sqlite->reader = reader_start(sqlite->database);
+    if (!sqlite->reader) {
+        snprintf(error, error_size, "the database %.200s cannot be opened for reading", place);
+        goto failed;
+    }
+    store->own = sqlite;
+    return true;
+failed:
+    close_all(sqlite);
+    return false;
+}
+
+static void sqlite_close(struct store *store)
+{
+    close_all(store->own);
+}
+
+static bool sqlite_problem(struct store *store, char *text, size_t size)
+{
+    struct sqlite *sqlite = store->own;
+
+    return ledger_problem(sqlite->ledger, text, size);
+}
+
+static void sqlite_changed(struct store *store)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_changed(sqlite->ledger);
+}
+
+static void sqlite_keep_key(struct store *store, const struct store_key *key, struct answer answer)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_keep_key(sqlite->ledger, key, answer);
+}
+
+static void sqlite_open_row(struct store *store, const struct ledger_row *row)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_open_row(sqlite->ledger, row);
+}
+
+static void sqlite_close_row(struct store *store, const struct ledger_row *row, struct answer answer)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_close_row(sqlite->ledger, row, answer);
+}
+
+static void sqlite_find_row(struct store *store, const char *request_id, const struct row_answer *answer)
+{
+    struct sqlite *sqlite = store->own;
+    struct row *row = ledger_row_under_way(sqlite->ledger, request_id);
+
+    if (row)
+        answer_give_row(answer, row);
+    else
+        reader_find(sqlite->reader, request_id, answer);
+}
+
+const struct backend backend_sqlite = {
+    .scheme = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .problem = sqlite_problem,
+    .changed = sqlite_changed,
+    .keep_key = sqlite_keep_key,
+    .open_row = sqlite_open_row,
+    .close_row = sqlite_close_row,
+    .find_row = sqlite_find_row,
+};

@@ -1,0 +1,220 @@
+/* statements.c - see statements.h. */
+#include "store/statements.h"
+
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "store/database.h"
+
+enum { OPEN_ROW, CLOSE_ROW, DELETE_OPEN, ADD_KEY, REVOKE_KEY, KEEP_COUNTER, KEEP_MARK, KEEP_LEARNT, FORGET, STATEMENTS };
+
+struct statements {
+    sqlite3_stmt *list[STATEMENTS];
+};
+
+static const char *const texts[STATEMENTS] = {
+    [OPEN_ROW] = "INSERT OR IGNORE INTO open_rows ",
+    [CLOSE_ROW] = "INSERT OR IGNORE INTO ledger ",
+    [DELETE_OPEN] = "DELETE FROM open_rows WHERE request_id = ?",
+    [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
+    [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
+    [KEEP_COUNTER] = "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
+                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEEP_MARK] = "INSERT OR REPLACE INTO marks (target, until, step, reason) VALUES (?, ?, ?, ?)",
+    [KEEP_LEARNT] = "INSERT OR REPLACE INTO learnt (provider, model, metric, window, \"limit\", remaining, reset_at,"
+                    " seen_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [FORGET] = "DELETE FROM counters WHERE ends < ?",
+};
+
+static void add_columns(struct buf *sql)
+{
+    for (int i = 0; i < ROW_COLUMNS; i++)
+        buf_add_format(sql, "\"%s\", ", row_columns[i].name);
+    buf_add_text(sql, "detail");
+}
+
+static sqlite3_stmt *prepare(sqlite3 *connection, int which)
+{
+    sqlite3_stmt *statement = NULL;
+    struct buf sql = { 0 };
+
+    buf_add_text(&sql, texts[which]);
+    if (which == OPEN_ROW || which == CLOSE_ROW) {
+        buf_add_char(&sql, '(');
+        add_columns(&sql);
+        buf_add_text(&sql, ") VALUES (");
+        for (int i = 0; i < ROW_COLUMNS; i++)
+            buf_add_text(&sql, "?, ");
+        buf_add_text(&sql, "?)");
+    }
+    sqlite3_prepare_v3(connection, buf_text_of(&sql), -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+    buf_free(&sql);
+    return statement;
+}
+
+struct statements *statements_new(struct database *database)
+{
+    struct statements *statements = mem_zero(sizeof *statements);
+
+    for (int i = 0; i < STATEMENTS; i++) {
+        statements->list[i] = prepare(database->connection, i);
+        if (!statements->list[i]) {
+            statements_free(statements);
+            return NULL;
+        }
+    }
+    return statements;
+}
+
+void statements_free(struct statements *statements)
+{
+    if (!statements)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(statements->list[i]);
+    mem_free(statements);
+}
+
+/* What is bound lives until the step is done: nothing is copied. */
+static void bind_text(sqlite3_stmt *statement, int at, const char *text)
+{
+    if (text)
+        sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(statement, at);
+}
+
+static bool run(sqlite3_stmt *statement)
+{
+    sqlite3_step(statement);
+    return sqlite3_reset(statement) == SQLITE_OK;
+}
+
+static bool insert_row(sqlite3_stmt *statement, const struct ledger_row *row)
+{
+    struct ledger_row fields = *row;
+
+    for (int i = 0; i < ROW_COLUMNS; i++) {
+        if (row_columns[i].type == ROW_TEXT)
+            bind_text(statement, i + 1, *row_text(&fields, &row_columns[i]));
+        else
+            sqlite3_bind_int64(statement, i + 1, row_integer(&fields, &row_columns[i]));
+    }
+    bind_text(statement, ROW_COLUMNS + 1, fields.detail);
+    return run(statement);
+}
+
+bool statements_open_row(struct statements *statements, const struct ledger_row *row)
+{
+    return insert_row(statements->list[OPEN_ROW], row);
+}
+
+bool statements_close_row(struct statements *statements, const struct ledger_row *row, bool was_open)
+{
+    if (was_open) {
+        bind_text(statements->list[DELETE_OPEN], 1, row->request_id);
+        if (!run(statements->list[DELETE_OPEN]))
+            return false;
+    }
+    return insert_row(statements->list[CLOSE_ROW], row);
+}
+
+bool statements_keep_key(struct statements *statements, const struct store_key *key)
+{
+    sqlite3_stmt *statement = statements->list[key->settings ? ADD_KEY : REVOKE_KEY];
+
+    sqlite3_bind_blob(statement, 1, key->hash, STORE_HASH, SQLITE_STATIC);
+    if (key->settings) {
+        bind_text(statement, 2, key->prefix);
+        bind_text(statement, 3, key->settings);
+        sqlite3_bind_int64(statement, 4, key->created);
+        sqlite3_bind_int64(statement, 5, key->revoked);
+    } else {
+        sqlite3_bind_int64(statement, 2, key->revoked);
+    }
+    return run(statement);
+}
+
+bool statements_keep_counter(struct statements *statements, const struct counter_state *state)
+{
+    sqlite3_stmt *statement = statements->list[KEEP_COUNTER];
+
+    bind_text(statement, 1, state->key);
+    bind_text(statement, 2, window_name(state->window));
+    sqlite3_bind_int(statement, 3, state->sliding);
+    bind_text(statement, 4, zone_name(state->zone));
+    sqlite3_bind_int(statement, 5, state->slot);
+    sqlite3_bind_int64(statement, 6, state->at);
+    sqlite3_bind_int64(statement, 7, state->ends);
+    sqlite3_bind_int64(statement, 8, state->settled);
+    return run(statement);
+}
+
+bool statements_keep_mark(struct statements *statements, const struct mark_state *state)
+{
+    sqlite3_stmt *statement = statements->list[KEEP_MARK];
+
+    bind_text(statement, 1, state->target);
+    sqlite3_bind_int64(statement, 2, state->until);
+    sqlite3_bind_int64(statement, 3, state->step);
+    bind_text(statement, 4, state->reason);
+    return run(statement);
+}
+
+bool statements_keep_learnt(struct statements *statements, const struct store_learnt *word)
+{
+    sqlite3_stmt *statement = statements->list[KEEP_LEARNT];
+
+    bind_text(statement, 1, word->provider);
+    bind_text(statement, 2, word->model);
+    bind_text(statement, 3, word->metric);
+    bind_text(statement, 4, word->window);
+    sqlite3_bind_int64(statement, 5, word->limit);
+    sqlite3_bind_int64(statement, 6, word->remaining);
+    sqlite3_bind_int64(statement, 7, word->reset_at);
+    sqlite3_bind_int64(statement, 8, word->seen_at);
+    bind_text(statement, 9, word->source);
+    return run(statement);
+}
+
+bool statements_forget_counters(struct statements *statements, int64_t before)
+{
+    sqlite3_bind_int64(statements->list[FORGET], 1, before);
+    return run(statements->list[FORGET]);
+}
+
+struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection)
+{
+    sqlite3_stmt *statement = NULL;
+    struct buf sql = { 0 };
+
+    buf_add_text(&sql, "SELECT ");
+    add_columns(&sql);
+    buf_add_text(&sql, " FROM ledger WHERE request_id = ?");
+    sqlite3_prepare_v3(connection, buf_text_of(&sql), -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+    buf_free(&sql);
+    return statement;
+}
+
+struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *request_id)
+{
+    struct ledger_row fields = { 0 };
+    struct row *row = NULL;
+
+    bind_text(find_row, 1, request_id);
+    if (sqlite3_step(find_row) == SQLITE_ROW) {
+        for (int i = 0; i < ROW_COLUMNS; i++) {
+            if (row_columns[i].type == ROW_TEXT)
+                *row_text(&fields, &row_columns[i]) = (const char *)sqlite3_column_text(find_row, i);
+            else
+                row_set_integer(&fields, &row_columns[i], sqlite3_column_int64(find_row, i));
+        }
+        fields.detail = (const char *)sqlite3_column_text(find_row, ROW_COLUMNS);
+        row = row_copy(&fields);
+    }
+    sqlite3_reset(find_row);
+    return row;
+}

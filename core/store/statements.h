@@ -1,0 +1,36 @@
+/*
+ * statements.h - every SQL statement that reads or writes a table, prepared.
+ * For one thread at a time; all return false when SQLite refuses.
+ */
+#ifndef STORE_STATEMENTS_H
+#define STORE_STATEMENTS_H
+
+#include "store/limits.h"
+#include "store/marks.h"
+#include "store/row.h"
+
+struct database;
+struct sqlite3;
+struct sqlite3_stmt;
+struct statements;
+
+struct statements *statements_new(struct database *database); /* NULL: they do not fit the database */
+void statements_free(struct statements *statements);
+
+bool statements_open_row(struct statements *statements, const struct ledger_row *row);
+/* An id that is in the ledger already stays as it is. */
+bool statements_close_row(struct statements *statements, const struct ledger_row *row, bool was_open);
+/* Without settings: only that it was revoked. */
+bool statements_keep_key(struct statements *statements, const struct store_key *key);
+bool statements_keep_counter(struct statements *statements, const struct counter_state *state);
+bool statements_keep_mark(struct statements *statements, const struct mark_state *state);
+bool statements_keep_learnt(struct statements *statements, const struct store_learnt *word);
+/* Forgets counters that have not counted since that time. */
+bool statements_forget_counters(struct statements *statements, int64_t before);
+
+/* SELECT of one ledger row by its id, for any connection. */
+struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection);
+/* A new row, or NULL if there is none. */
+struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *request_id);
+
+#endif

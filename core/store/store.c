@@ -1,0 +1,183 @@
+/*
+ * store.c - see store.h. Opens the backend that an address names and passes
+ * every call to the table that answers it, then tells the backend what changed.
+ */
+#include "store/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/backend.h"
+#include "store/keys.h"
+#include "store/limits.h"
+#include "store/marks.h"
+
+static const struct backend *const backends[] = { &backend_memory, &backend_sqlite };
+
+static void free_tables(struct store *store)
+{
+    limits_free(store->limits);
+    marks_free(store->marks);
+    keys_free(store->keys);
+    mem_free(store);
+}
+
+static const struct backend *backend_of(const char *address, const char **place)
+{
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        size_t length = strlen(backends[i]->scheme);
+
+        if (strncmp(address, backends[i]->scheme, length) == 0 && address[length] == ':') {
+            *place = address + length + 1;
+            return backends[i];
+        }
+    }
+    return NULL;
+}
+
+struct store *store_open(const char *address, char *error, size_t error_size)
+{
+    const char *place;
+    const struct backend *backend = backend_of(address, &place);
+    struct store *store;
+
+    if (!backend) {
+        snprintf(error, error_size, "there is no store \"%.200s\": it is \"memory:\" or \"sqlite:PATH\"", address);
+        return NULL;
+    }
+    store = mem_zero(sizeof *store);
+    store->backend = backend;
+    store->limits = limits_new();
+    store->marks = marks_new();
+    store->keys = keys_new();
+    if (backend->open(store, place, error, error_size))
+        return store;
+    free_tables(store);
+    return NULL;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    store->backend->close(store);
+    free_tables(store);
+}
+
+const char *store_problem(struct store *store)
+{
+    static _Thread_local char text[512];
+
+    return store->backend->problem(store, text, sizeof text) ? text : NULL;
+}
+
+static void tell(struct store *store, bool changed)
+{
+    if (changed)
+        store->backend->changed(store);
+}
+
+void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+{
+    tell(store, limits_reserve(store->limits, call, now, verdict));
+}
+
+void store_settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now)
+{
+    tell(store, limits_settle(store->limits, reservation, amounts, count, now));
+}
+
+int64_t store_used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end)
+{
+    return limits_used(store->limits, limit, now, window_end);
+}
+
+int64_t store_exhaust(struct store *store, const char *target, int64_t until, const char *reason, int64_t now)
+{
+    until = marks_exhaust(store->marks, target, until, reason, now);
+    tell(store, true);
+    return until;
+}
+
+int64_t store_exhausted(struct store *store, const char *target, int64_t now, char *reason, size_t size)
+{
+    return marks_exhausted(store->marks, target, now, reason, size);
+}
+
+void store_recovered(struct store *store, const char *target)
+{
+    tell(store, marks_recovered(store->marks, target));
+}
+
+void store_learn(struct store *store, const struct store_learnt *learnt)
+{
+    tell(store, limits_learn(store->limits, learnt));
+}
+
+void store_each_learnt(struct store *store, const char *provider, void (*each)(void *arg, const struct store_learnt *),
+                       void *arg)
+{
+    limits_each_learnt(store->limits, provider, each, arg);
+}
+
+bool store_key_add(struct store *store, const struct store_key *key, const struct store_home *home,
+                   void (*on_saved)(void *arg, bool saved), void *arg)
+{
+    struct store_key complete = *key;
+
+    if (!complete.settings)
+        complete.settings = "{}";
+    complete.prefix[sizeof complete.prefix - 1] = '\0';
+    if (!keys_add(store->keys, &complete))
+        return false;
+    store->backend->keep_key(store, &complete, answer_of(home, on_saved, arg));
+    return true;
+}
+
+char *store_key_find(struct store *store, const unsigned char hash[static STORE_HASH])
+{
+    return keys_find(store->keys, hash);
+}
+
+void store_each_key(struct store *store, void (*each)(void *arg, const struct store_key *), void *arg)
+{
+    keys_each(store->keys, each, arg);
+}
+
+size_t store_key_revoke(struct store *store, const char *prefix, int64_t now, const struct store_home *home,
+                        void (*on_saved)(void *arg, bool saved), void *arg)
+{
+    struct store_key revoked;
+    size_t count = keys_revoke(store->keys, prefix, now, &revoked);
+
+    if (count == 1)
+        store->backend->keep_key(store, &revoked, answer_of(home, on_saved, arg));
+    return count;
+}
+
+uint64_t store_key_generation(struct store *store)
+{
+    return keys_generation(store->keys);
+}
+
+void store_row_open(struct store *store, const struct ledger_row *row)
+{
+    store->backend->open_row(store, row);
+}
+
+void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
+                     void (*on_committed)(void *arg, bool committed), void *arg)
+{
+    store->backend->close_row(store, row, answer_of(home, on_committed, arg));
+}
+
+void store_row_find(struct store *store, const char *request_id, const struct store_home *home,
+                    void (*on_row)(void *arg, const struct ledger_row *row), void *arg)
+{
+    struct row_answer answer = { .on_row = on_row, .arg = arg };
+
+    if (home)
+        answer.home = *home;
+    store->backend->find_row(store, request_id, &answer);
+}

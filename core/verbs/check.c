@@ -1,0 +1,60 @@
+/* check.c - `moongate check`: the configuration and every policy, without starting anything. */
+#include "verbs/verbs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "bind/control.h"
+#include "gate/settings.h"
+#include "net/upstream.h"
+#include "script/budget.h"
+#include "script/policyset.h"
+#include "verbs/options.h"
+
+static int check(struct control *control, const struct options *options)
+{
+    char error[512], *problem;
+    struct settings *settings = control_load(control, options->config, options->listen, options->listen_count, &problem);
+    struct policyset *policies;
+
+    if (!settings) {
+        fprintf(stderr, "%s\n", problem);
+        mem_free(problem);
+        return 1;
+    }
+    policies = settings->policies ? policyset_read(settings->policies, error, sizeof error) : policyset_builtin();
+    settings_drop(settings);
+    if (!policies) {
+        fprintf(stderr, "moongate: %s\n", error);
+        return 1;
+    }
+    control_install(control, policies);
+    policyset_drop(policies);
+    return control_command(control, "check", 0, NULL);
+}
+
+int verb_check(int count, char **words)
+{
+    struct options options;
+    struct control *control;
+    int code = 1;
+
+    if (!options_read(&options, "check", count, words))
+        return 2;
+    if (options.help) {
+        puts("moongate check [-c moongate.lua]\n\n"
+             "Reads the configuration and every policy, runs the policies' own checks, and prints what is wrong, one\n"
+             "line a problem: file:line: message. Exit code 0: nothing is.\n\n  moongate check -c moongate.lua");
+        return 0;
+    }
+    upstream_global_start();
+    budget_start();
+    control = control_new();
+    if (control)
+        code = check(control, &options);
+    control_free(control);
+    budget_stop();
+    upstream_global_stop();
+    return code;
+}

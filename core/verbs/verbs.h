@@ -1,0 +1,9 @@
+/* verbs.h - the commands; main.c has their table. Each gets the words behind its name and returns the exit code. */
+#ifndef VERBS_VERBS_H
+#define VERBS_VERBS_H
+
+int verb_serve(int count, char **words);
+int verb_check(int count, char **words);
+int verb_key(int count, char **words);
+
+#endif

@@ -1,0 +1,85 @@
+-- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
+local answers = {}
+
+local function routed(call, target)
+  return {
+    ["x-moongate-provider"] = target.provider, ["x-moongate-model"] = target.model,
+    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
+  }
+end
+
+-- The headers of a whole answer.
+---@param call moongate.call
+---@param answer table
+---@param settled { cost_microusd: integer, billed_tokens: integer }
+---@return table<string, string>
+function answers.headers(call, answer, settled)
+  local headers = routed(call, answer.target)
+  headers["content-type"] = "application/json"
+  headers["x-moongate-cost-usd"] = string.format("%.6f", settled.cost_microusd / 1000000)
+  headers["x-moongate-billed-tokens"] = string.format("%d", settled.billed_tokens)
+  return headers
+end
+
+---@param call moongate.call
+---@param answer table
+---@return table<string, string>
+function answers.stream_headers(call, answer)
+  local headers = routed(call, answer.target)
+  headers["content-type"] = "text/event-stream; charset=utf-8"
+  headers["cache-control"] = "no-cache"
+  headers["x-accel-buffering"] = "no" -- a buffering proxy in between would hold the stream back
+  return headers
+end
+
+-- The headers of a refusal; what was decided before it is told too.
+---@param refusal table
+---@param call moongate.call|nil
+---@return table<string, string>
+function answers.refusal_headers(refusal, call)
+  local headers = { ["content-type"] = "application/json" }
+  if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
+  if refusal.allow then headers.allow = refusal.allow end
+  if call and call.plan then
+    headers["x-moongate-policy"] = call.plan.policy
+    headers["x-moongate-attempts"] = tostring(call.calls)
+    local last = call.attempts[#call.attempts]
+    if last then
+      headers["x-moongate-provider"], headers["x-moongate-model"] = last.provider, last.model
+    end
+  end
+  return headers
+end
+
+-- What the pipe looks for in this protocol's stream events.
+---@param call moongate.call
+---@param protocol table
+---@return table
+function answers.marks(call, protocol)
+  local scan = protocol.scan
+  return {
+    terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
+    hollow = scan.hollow_mark, text = scan.text_marks, hide_usage = not call.request.include_usage,
+  }
+end
+
+-- How a piped stream ended: { kind, message }. seen is nil when it was cancelled, for the reason given.
+---@param seen table|nil
+---@param reason string|nil
+---@param finished boolean whether the finish was seen before the pipe began
+---@return { kind: string, message: string|nil }
+function answers.outcome(seen, reason, finished)
+  if not seen then
+    return { kind = "cancelled", message = reason == "client_gone" and "the caller left" or "the gateway is stopping" }
+  end
+  if seen.ended == "terminal" or seen.ended == "finished" then return { kind = "ok" } end
+  if seen.ended == "error" then return { kind = "stream_error", message = "the provider ended the stream with an error" } end
+  if finished and not seen.failure then return { kind = "ok" } end
+  if seen.failure == "idle_timeout" then return { kind = "timeout", message = "the provider fell silent in mid-stream" } end
+  if seen.failure == "total_timeout" then
+    return { kind = "timeout", message = "the time for this request is used up" }
+  end
+  return { kind = "cut", message = "the provider's stream broke off before its end" }
+end
+
+return answers

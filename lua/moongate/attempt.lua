@@ -1,0 +1,247 @@
+-- One rung of the ladder, tried once: reserve, call the provider, read its answer up to the first content, and either
+-- hand it on to the caller or say why not. What follows from a failure is decided by moongate.failures; who is tried
+-- next by moongate.climb.
+local claims = require "moongate.claims"
+local core = require "moongate.core.attempt"
+local failures = require "moongate.failures"
+local health = require "moongate.core.health"
+local limits = require "moongate.limits"
+local meter = require "moongate.meter"
+local protocols = require "moongate.protocols"
+local providers = require "moongate.providers"
+local store = require "moongate.core.store"
+local clock = require "moongate.core.clock"
+
+local attempt = {}
+
+-- Frames held back until the first content; a provider that sends more of them says nothing.
+local MOST_HELD_BYTES = 1024 * 1024
+local NOTHING_USED = { requests = 0, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 }
+-- A call that reached the provider counts there, whatever came of it.
+local ONE_REQUEST = { requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 }
+
+local turns = 0
+
+local function next_key(provider)
+  if #provider.keys == 0 then return nil end
+  turns = turns + 1
+  return provider.keys[turns % #provider.keys + 1].key
+end
+
+local function start(call, target, provider, protocol)
+  local times = provider.timeouts
+  local deadline = math.max(0.001, times.total - call.handle:elapsed())
+  local first_content = call.request.stream and times.first_content or nil
+  local order = {
+    operation = call.operation, target = target, provider = provider, key = next_key(provider),
+    document = call.document, stream = call.request.stream, include_usage = call.request.include_usage,
+  }
+  if protocol.play then
+    return core.play(call.handle, target.id, protocol.play(order), { deadline = deadline, first_content = first_content })
+  end
+  local wire = protocol.build(order)
+  return core.send(call.handle, {
+    target = target.id, method = wire.method, url = wire.url, headers = wire.headers, body = wire.body,
+    http2 = provider.http2, ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte,
+    idle = times.idle, first_content = first_content, deadline = deadline,
+  })
+end
+
+-- What the provider told of its limits goes into the store, on success and on failure.
+local function learn(call, target, provider, status, headers, body)
+  local reading = limits.read {
+    provider = provider.name, like = provider.like, status = status, headers = headers, body = body, now = clock.now(),
+  }
+  local builtin = providers.get(provider.like or provider.name)
+  local model = builtin and builtin.limit_scope == "provider" and "" or target.upstream_id
+  for _, limit in ipairs(reading.limits) do
+    store.learn {
+      provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
+      remaining = limit.remaining, reset_s = limit.reset_s, source = "discovered",
+    }
+  end
+  return reading
+end
+
+local function is_stream(headers)
+  local kind = headers["content-type"]
+  if type(kind) == "table" then kind = kind[1] end
+  return kind ~= nil and string.find(string.lower(kind), "text/event-stream", 1, true) ~= nil
+end
+
+-- Reads on to the first event that is content. Answers { event, read, held }, or nil and a failure.
+local function first_content(call, wire, protocol)
+  local held, bytes = {}, 0
+  while true do
+    local event, reason, message = wire:event()
+    if not event then
+      if reason == "end" then reason, message = "cut", "the stream ended before its first content" end
+      return nil, { stage = "body", end_name = reason, message = message }
+    end
+    local read = event.data and protocol.read_event(event) or { kind = "lifecycle" }
+    if read.kind == "error" then
+      return nil, { stage = "body", status = 200, error = read.error, body = read.body }
+    elseif read.kind == "end" then
+      return nil, { stage = "body", end_name = "cut", message = "the stream ended before its first content" }
+    elseif read.kind == "content" or read.kind == "finish" then
+      return { event = event, read = read, held = table.concat(held) }
+    end
+    -- The usage of a caller who did not ask for it is not handed on.
+    if read.kind ~= "usage" or call.request.include_usage then held[#held + 1] = event.raw end
+    bytes = bytes + #event.raw
+    if bytes > MOST_HELD_BYTES then
+      return nil, { stage = "body", end_name = "malformed", message = "the stream begins without content" }
+    end
+  end
+end
+
+-- Reads the provider's answer as far as it must be read before it may be handed on.
+local function read(call, wire, protocol)
+  local status, headers, message = wire:head()
+  if not status then return nil, { stage = "head", end_name = headers, message = message } end
+  local succeeded = status >= 200 and status < 300
+  if call.request.stream and succeeded and is_stream(headers) then
+    local begun, failure = first_content(call, wire, protocol)
+    if not begun then
+      failure.headers = headers
+      return nil, failure
+    end
+    begun.status, begun.headers = status, headers
+    return begun
+  end
+  local text, reason, why = wire:body()
+  if not text then
+    return nil, { stage = "body", status = status, headers = headers, end_name = reason, message = why }
+  end
+  local reply = protocol.read_reply(status, headers, text)
+  if reply.error or not succeeded then
+    return nil, { stage = "body", status = status, headers = headers, error = reply.error, body = reply.body or text }
+  end
+  if call.request.stream then
+    return nil, { stage = "body", status = status, headers = headers, end_name = "malformed",
+      message = "a stream was asked for and something else came" }
+  end
+  reply.status, reply.headers, reply.text = status, headers, text
+  return reply
+end
+
+local function note(call, target, status, kind, message, seconds)
+  call.attempts[#call.attempts + 1] = {
+    provider = target.provider, model = target.model, status = status, error = kind, message = message,
+    ms = math.floor(seconds * 1000 + 0.5),
+  }
+  call.upstream_seconds = call.upstream_seconds + seconds
+end
+
+-- Seconds until the target may be tried again; nil: nobody told. A window that the provider rolls at a fixed hour is
+-- over when ours is.
+local function exhausted_for(target, exhaust)
+  if not exhaust.window or exhaust.seconds then return exhaust.seconds end
+  local zone
+  for _, limits_of in ipairs { target.provider_limits, target.limits } do
+    for _, limit in ipairs(limits_of) do
+      if limit.window == exhaust.window then zone = zone or limit.zone end
+    end
+  end
+  local _, seconds = store.used { key = "window", window = exhaust.window, zone = zone }
+  return math.max(seconds, exhaust.at_least or 0)
+end
+
+-- A failed attempt: what it means for the target, and for the request.
+local function judge(call, target, provider, failure, seconds)
+  local reading
+  if failure.headers then
+    reading = learn(call, target, provider, failure.status or 200, failure.headers, failure.body)
+  end
+  local builtin = providers.get(provider.like or provider.name) or {}
+  local verdict = failures.judge {
+    stage = failure.stage, end_name = failure.end_name, status = failure.status, reading = reading,
+    error = failure.error, limit_scope = builtin.limit_scope, resets = builtin.resets,
+  }
+  if verdict.exhaust then
+    local name = verdict.exhaust.scope == "provider" and target.provider or target.id
+    verdict.wait = store.exhaust(name, exhausted_for(target, verdict.exhaust), verdict.kind)
+  end
+  if verdict.breaker then
+    health.failed(target.id, provider.breaker.failures, provider.breaker.open)
+  else
+    health.released(target.id)
+  end
+  verdict.status, verdict.error, verdict.end_name = failure.status, failure.error, failure.end_name
+  if failure.message and failure.message ~= "" then
+    verdict.message = verdict.message .. " (" .. failures.redact(failure.message) .. ")"
+  end
+  note(call, target, failure.status, verdict.kind, verdict.message, seconds)
+  meter.add("moongate_attempts_total", 1, "outcome", verdict.kind)
+  return verdict
+end
+
+local function cancelled(reason)
+  return reason == "client_gone" or reason == "shutdown"
+end
+
+-- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, reservation, status, headers, and
+-- what read found }; or nil and { skipped = "why", wait } (never called), { refusal } (the caller's own limit),
+-- { cancelled } or a verdict of moongate.failures.
+---@param call table see moongate.exchange
+---@param target table
+---@return table|nil
+---@return table|nil
+function attempt.try(call, target)
+  local provider = call.state.config.providers[target.provider]
+  local protocol = protocols.get(provider.protocol)
+  if not health.admit(target.id) then
+    local _, _, _, open_s = health.state(target.id)
+    return nil, { skipped = "it failed repeatedly and is left alone for a while", wait = open_s }
+  end
+  local drawn, tokens = claims.of(target, call.caller, call.request, call.state.config)
+  local reservation, blocked, wait = store.reserve {
+    claims = drawn, provider = target.provider, model = target.upstream_id, tokens = tokens,
+  }
+  if not reservation then
+    health.released(target.id)
+    if claims.is_callers(blocked) then return nil, { refusal = blocked, wait = wait } end
+    return nil, { skipped = "no quota left: " .. blocked, wait = wait }
+  end
+  local wire, barred, reason = start(call, target, provider, protocol)
+  if not wire then
+    health.released(target.id)
+    store.settle(reservation, claims.amounts(drawn, NOTHING_USED))
+    return nil, { skipped = reason or barred }
+  end
+  local began = clock.monotonic()
+  local answer, failure = read(call, wire, protocol)
+  local seconds = clock.monotonic() - began
+  if answer then
+    answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
+    answer.claims, answer.reservation, answer.began = drawn, reservation, began
+    learn(call, target, provider, answer.status, answer.headers, answer.body)
+    health.succeeded(target.id, seconds * 1000)
+    store.recovered(target.id)
+    return answer
+  end
+  wire:close()
+  if cancelled(failure.end_name) then
+    health.released(target.id)
+    note(call, target, failure.status, "cancelled", failure.end_name, seconds)
+    meter.add("moongate_attempts_total", 1, "outcome", "cancelled")
+    return nil, { cancelled = failure.end_name, target = target, claims = drawn, reservation = reservation }
+  end
+  local reached = failure.status ~= nil and failure.status ~= 429
+  store.settle(reservation, claims.amounts(drawn, reached and ONE_REQUEST or NOTHING_USED))
+  return nil, judge(call, target, provider, failure, seconds)
+end
+
+-- An answer that was handed on has come to its end, well or not.
+---@param call table
+---@param answer table
+---@param kind string "ok", or how it failed
+function attempt.finished(call, answer, kind, message)
+  note(call, answer.target, answer.status, kind ~= "ok" and kind or nil, message, clock.monotonic() - answer.began)
+  meter.add("moongate_attempts_total", 1, "outcome", kind)
+  if kind ~= "ok" and kind ~= "cancelled" then
+    health.failed(answer.target.id, answer.provider.breaker.failures, answer.provider.breaker.open)
+  end
+end
+
+return attempt

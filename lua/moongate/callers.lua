@@ -1,0 +1,128 @@
+-- Who calls: finds the key that a request carries, in the configuration or in the store, by its hash. What it says of
+-- a caller is what routing, limits and the ledger go by.
+local json = require "moongate.core.json"
+local keys = require "moongate.core.keys"
+
+local callers = {}
+callers.__index = callers
+
+---@class moongate.caller
+---@field name string
+---@field key_id string names its counters
+---@field org string
+---@field tier string
+---@field label string
+---@field policy string|nil
+---@field privacy boolean
+---@field models string[] patterns
+---@field rpm number|nil
+---@field tpm number|nil
+---@field budget { usd: number|nil, billed_tokens: number|nil, window: string }|nil
+
+local MOST_CACHED = 10000
+local LONGEST_LABEL = 64
+
+local function from_hex(text)
+  return (string.gsub(text, "%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+-- A key's own settings over those of its tier.
+local function new_caller(settings, id, config)
+  local tier = config.tiers and settings.tier and config.tiers[settings.tier] or {}
+  local function either(name)
+    if settings[name] ~= nil then return settings[name] end
+    return tier[name]
+  end
+  return {
+    name = settings.name, key_id = id, org = settings.org or "", tier = settings.tier or "",
+    label = settings.label or "", policy = either "policy", privacy = either "privacy" == true,
+    models = settings.models or { "*" }, tier_models = tier.models,
+    rpm = either "rpm", tpm = either "tpm", budget = either "budget",
+  }
+end
+
+-- The callers that the configuration knows.
+---@param config table
+function callers.new(config)
+  local self = setmetatable({ config = config, configured = {}, cache = {}, cached = 0, generation = 0 }, callers)
+  for _, settings in ipairs(config.keys or {}) do
+    local hash = settings.key and keys.hash(settings.key) or from_hex(settings.key_hash)
+    self.configured[hash] = new_caller(settings, "config:" .. settings.name, config)
+  end
+  if config.auth == "none" then
+    self.anonymous = new_caller({ name = "anonymous" }, "anonymous", config)
+  end
+  self.admin = config.admin_token and keys.hash(config.admin_token) or nil
+  return self
+end
+
+local function query_key(query)
+  for name, value in string.gmatch(query, "([^&=]+)=([^&]*)") do
+    if name == "key" then
+      return (string.gsub(value, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+    end
+  end
+  return nil
+end
+
+-- The secret that the request carries, wherever its protocol puts it.
+local function credential(handle)
+  local bearer = handle:header "authorization"
+  local secret = bearer and string.match(bearer, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)%s*$")
+  return secret or handle:header "x-api-key" or handle:header "x-goog-api-key" or query_key(handle:query())
+end
+
+function callers:find(secret)
+  local hash = keys.hash(secret)
+  local found = self.configured[hash]
+  if found then return found end
+  local generation = keys.generation()
+  if generation ~= self.generation or self.cached > MOST_CACHED then
+    self.cache, self.cached, self.generation = {}, 0, generation
+  end
+  found = self.cache[hash]
+  if found == nil then
+    local settings = keys.find(hash)
+    settings = settings and json.decode(settings)
+    found = settings and new_caller(settings, settings.id or settings.name, self.config) or false
+    self.cache[hash], self.cached = found, self.cached + 1
+  end
+  return found or nil
+end
+
+local function labelled(caller, label)
+  return setmetatable({ label = label }, { __index = caller })
+end
+
+-- The caller of a request, or why it is refused. A key may be used as "key:label".
+---@param handle table
+---@return moongate.caller|nil
+---@return table|nil refusal
+function callers:of(handle)
+  local secret = credential(handle)
+  if not secret then
+    if self.anonymous then return self.anonymous end
+    return nil, {
+      status = 401, code = "missing_api_key",
+      message = "no API key: send one as Authorization: Bearer KEY, x-api-key or x-goog-api-key",
+    }
+  end
+  local caller = self:find(secret)
+  if caller then return caller end
+  local key, label = string.match(secret, "^(.+):([%w_.%-]+)$")
+  caller = key and #label <= LONGEST_LABEL and self:find(key)
+  if caller then return labelled(caller, label) end
+  if self.anonymous then return self.anonymous end -- SDKs insist on a key; without keys any will do
+  return nil, { status = 401, message = "unknown API key" }
+end
+
+-- True if the request carries the admin token.
+---@param handle table
+---@return boolean
+function callers:is_admin(handle)
+  local secret = credential(handle)
+  -- Digests are compared, so the time taken tells nothing of the token.
+  return self.admin ~= nil and secret ~= nil and keys.hash(secret) == self.admin
+end
+
+return callers

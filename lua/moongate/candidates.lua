@@ -1,0 +1,126 @@
+-- What a policy sees of targets and request: fresh light tables whose facts are read when they are asked for.
+-- Writing to one harms only the writer; the router finds the target behind a candidate by identity, never by a field.
+
+local list = require "moongate.list"
+local money = require "moongate.money"
+local near = require "moongate.near"
+local quota = require "moongate.quota"
+
+local candidates = {}
+
+local DEEPEST = 32
+
+local function copy(value, depth)
+  if type(value) ~= "table" then return value end
+  local result = {}
+  if depth < DEEPEST then
+    for key, item in pairs(value) do result[key] = copy(item, depth + 1) end
+  end
+  return result
+end
+
+-- Facts that are read off the target as they are.
+local plain = {}
+
+for _, name in ipairs {
+  "id", "model", "provider", "protocol", "is_local", "free", "quality", "rank", "context_length", "max_output", "tools",
+  "vision", "json_schema", "embeddings", "priority", "keyed",
+} do
+  plain[name] = true
+end
+
+-- Facts that are kept on the candidate once read: tables, which must be the same twice, and what is dear to ask.
+local kept = {}
+
+function kept.cost(target) return target.cost and copy(target.cost, 1) end
+function kept.strengths(target) return copy(target.strengths or {}, 1) end
+function kept.retry_in(target, plan) return (plan.view.exhausted(target)) or 0 end
+function kept.left(target, plan) return quota.left(plan.view.left(target)) end
+function kept.used(target, plan) return quota.used(plan.view.used(target)) end
+function kept.balance(target, plan) return plan.view.balance(target.provider) end
+
+-- Facts that are worked out each time.
+local facts = {}
+
+function facts.exhausted(_, _, candidate) return candidate.retry_in > 0 end
+function facts.latency_ms(target, plan) return plan.view.latency_ms(target) or target.latency_ms end
+function facts.error_rate(target, plan) return plan.view.error_rate(target) or 0 end
+function facts.estimated_cost(target, plan) return money.estimate(target, plan.request) end
+function facts.weight(target, plan) return plan.weights and plan.weights[target] or target.weight or 1 end
+function facts.score(_, plan, candidate) return plan.trail.scores and plan.trail.scores[candidate] end
+
+-- "exhausted" (said no more), "failing" (its circuit breaker is open) or "ready".
+function facts.status(target, plan, candidate)
+  if candidate.exhausted then return "exhausted" end
+  return plan.view.open(target) and "failing" or "ready"
+end
+
+-- The names of all facts, for whoever documents them.
+---@return string[]
+function candidates.facts()
+  local names = {}
+  for _, group in ipairs { plain, kept, facts } do
+    for name in pairs(group) do names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+-- A list of candidates for these targets. plan = { request, view, weights = by target or nil, task = function }.
+-- Answers with the list, the target of each candidate, and the trail of the steps to come.
+---@param targets table[]
+---@param plan table
+---@return list
+---@return table<table, table> owner
+---@return table trail
+function candidates.new(targets, plan)
+  local owner, trail, items = {}, {}, {}
+  local own = { request = plan.request, view = plan.view, weights = plan.weights, trail = trail }
+  local meta = {
+    __metatable = "candidate",
+    __index = function(candidate, name)
+      local target = owner[candidate]
+      if plain[name] then return target[name] end
+      local fact = facts[name]
+      if fact then return fact(target, own, candidate) end
+      fact = kept[name]
+      if not fact then
+        error('a candidate has no "' .. tostring(name) .. '"' .. near.hint(tostring(name), candidates.facts()), 2)
+      end
+      local value = fact(target, own, candidate)
+      rawset(candidate, name, value)
+      return value
+    end,
+  }
+  for i = 1, #targets do
+    local candidate = setmetatable({}, meta)
+    items[i] = candidate
+    owner[candidate] = targets[i]
+  end
+  return list.new(items, trail, { random = plan.view.random, task = plan.task }), owner, trail
+end
+
+-- The request as a policy sees it: its own to write to. `more` holds facts that outweigh the request's, and task().
+-- The clock and the dice of a call are there from the beginning: the set of policies reads them raw.
+---@param request table
+---@param more table
+---@return table
+function candidates.request(request, more)
+  return setmetatable({ now = request.now, seed = request.seed }, {
+    __metatable = "request",
+    __index = function(own, name)
+      local value
+      if name == "task" then
+        value = more.task()
+      else
+        value = more[name]
+        if value == nil then value = request[name] end
+      end
+      value = copy(value, 1)
+      rawset(own, name, value)
+      return value
+    end,
+  })
+end
+
+return candidates

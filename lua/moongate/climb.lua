@@ -1,0 +1,143 @@
+-- Goes up the ladder: tries its rungs in order, the same one again where that makes sense, and stops at the first
+-- answer that may be handed on, or with the reason why there is none.
+local attempt = require "moongate.attempt"
+local clock = require "moongate.core.clock"
+local failures = require "moongate.failures"
+local store = require "moongate.core.store"
+
+local climb = {}
+
+-- A provider that names its wait is waited for only if the wait is shorter than a caller notices.
+local LONGEST_WAIT = 2
+-- More calls than this for one request help nobody.
+local MOST_CALLS = 16
+
+local function seconds(wait)
+  return wait and wait > 0 and string.format(" (%d s left)", math.ceil(wait)) or ""
+end
+
+local function exhausted(target)
+  local own, reason = store.exhausted(target.id)
+  local all, why = store.exhausted(target.provider)
+  if all > own then return all, why end
+  return own, reason
+end
+
+local function time_is_up(call, target)
+  return call.handle:elapsed() >= call.state.config.providers[target.provider].timeouts.total
+end
+
+-- Whether the same target is tried again after this verdict, and after which wait.
+local function again(call, target, verdict, tries, is_last)
+  local provider = call.state.config.providers[target.provider]
+  if tries > provider.retries or call.calls >= MOST_CALLS then return nil end
+  local wait = failures.backoff(tries, math.random)
+  if verdict.retry == "last_rung" then
+    local told = verdict.wait or LONGEST_WAIT + 1
+    if not is_last or told > LONGEST_WAIT then return nil end
+    return math.max(wait, told)
+  end
+  return verdict.retry and wait or nil
+end
+
+-- One rung, with its retries.
+local function try_rung(call, target, is_last)
+  local tries = 0
+  while true do
+    tries, call.calls = tries + 1, call.calls + 1
+    local answer, outcome = attempt.try(call, target)
+    if answer then return answer end
+    if outcome.skipped then call.calls = call.calls - 1 end
+    if outcome.skipped or outcome.refusal or outcome.cancelled then return nil, outcome end
+    local wait = again(call, target, outcome, tries, is_last)
+    if not wait or time_is_up(call, target) then return nil, outcome end
+    local _, reason = clock.sleep(wait)
+    if reason then return nil, { cancelled = reason } end
+  end
+end
+
+local function describe(target, outcome)
+  if outcome.skipped then return target.id .. ": " .. outcome.skipped .. seconds(outcome.wait) end
+  return target.id .. ": " .. outcome.message .. seconds(outcome.wait)
+end
+
+local function sooner(a, b)
+  if not b or b <= 0 then return a end
+  return a and math.min(a, b) or b
+end
+
+-- Every rung failed or was left out.
+local function nothing_left(call, told, retry_after, timed_out)
+  local list = table.concat(told, "; ")
+  if timed_out then
+    return { status = 504, message = "the time for this request is used up: " .. list, code = "timeout" }
+  end
+  if #call.attempts == 0 then
+    return {
+      status = 503, message = "no provider can be used now: " .. list, retry_after = retry_after,
+      code = "no_provider_available",
+    }
+  end
+  return {
+    status = 502, message = "all providers failed: " .. list, retry_after = retry_after, code = "all_providers_failed",
+  }
+end
+
+local function passed_on(verdict)
+  local error = verdict.error or {}
+  return {
+    status = verdict.status and verdict.status >= 400 and verdict.status or 400,
+    message = error.message or verdict.message, type = error.type, code = error.code,
+  }
+end
+
+-- Tries the ladder. Answers an opened answer (see attempt.try), or nil and { refusal = ... } or { cancelled = ... }.
+---@param call table
+---@return table|nil
+---@return table|nil
+function climb.ladder(call)
+  local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, {}, nil, nil, false
+  for i, target in ipairs(ladder) do
+    local wait, reason = exhausted(target)
+    local outcome
+    if wait > 0 then
+      outcome = { skipped = "exhausted, " .. (reason ~= "" and string.gsub(reason, "_", " ") or "no quota"), wait = wait }
+    elseif needs_larger and (target.context_length or 0) <= needs_larger then
+      outcome = { skipped = "its context is no larger" }
+    else
+      local answer
+      answer, outcome = try_rung(call, target, i == #ladder)
+      if answer then return answer end
+    end
+    if outcome.cancelled then return nil, outcome end
+    if outcome.refusal then return nil, { refusal = climb.own_limit(call.caller, outcome) } end
+    if outcome.next == "no" or outcome.pass_on and outcome.next ~= "larger" then return nil, { refusal = passed_on(outcome) } end
+    if outcome.next == "larger" then
+      needs_larger, call.too_long = math.max(needs_larger or 0, target.context_length or 0), outcome
+    end
+    told[#told + 1] = describe(target, outcome)
+    retry_after = sooner(retry_after, outcome.wait)
+    if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end
+    if call.calls >= MOST_CALLS then break end
+  end
+  -- Too long for everyone is the caller's own fault, said in the provider's words.
+  if call.too_long and not timed_out then return nil, { refusal = passed_on(call.too_long) } end
+  return nil, { refusal = nothing_left(call, told, retry_after, timed_out) }
+end
+
+-- The caller's own limit blocks: its scope, limit and reset.
+---@param caller moongate.caller
+---@param outcome { refusal: string, wait: number|nil }
+---@return table refusal
+function climb.own_limit(caller, outcome)
+  local scope, metric, window = string.match(outcome.refusal, "^(%a+):.*:([%w_]+) (%w+)")
+  local owner = scope == "org" and "org " .. caller.org or "key " .. caller.name
+  local wait = math.max(1, math.ceil(outcome.wait or 1))
+  return {
+    status = 429, retry_after = wait,
+    message = string.format("%s has used up its %s per %s; try again in %d s", owner,
+      string.gsub(metric or "limit", "_", " "), window or "window", wait),
+  }
+end
+
+return climb

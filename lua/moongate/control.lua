@@ -1,0 +1,175 @@
+-- The control thread's half of the gateway: reads and checks the configuration and the policies before any worker
+-- sees them, and remembers what is wrong for /ready. Called by core/bind/control.c and the commands.
+local config = require "moongate.config"
+local json = require "moongate.core.json"
+local log = require "moongate.core.log"
+local policies = require "moongate.policies"
+local process = require "moongate.core.process"
+local providers = require "moongate.providers"
+local registry = require "moongate.registry"
+
+local control = {}
+
+local USUAL_FILE = "moongate.lua"
+local LEVELS = { debug = 0, info = 1, warn = 2, error = 3 }
+-- How long start-up asks a local Ollama what it has; it answers within milliseconds or is not there.
+local OLLAMA_SECONDS = 0.5
+
+local state = {
+  set = policies.new { milliseconds = 100, bytes = 64 * 1024 * 1024, log = function() end },
+  current = nil, -- the configuration in force
+  label = "policies", -- the folder as problems name it
+  fault = nil, -- why the newest configuration did not load
+  problems = {},
+}
+
+function control.start() end
+
+local function routing_names(folder)
+  local files = process.policies(folder)
+  if not files then return nil end -- said when the folder itself is read
+  local names = {}
+  for _, file in ipairs(files) do
+    names[#names + 1] = string.match(file.path, "^routing/(.+)%.lua$")
+  end
+  return names
+end
+
+local function protocols(folder)
+  local known = { openai = true, mock = true }
+  for _, file in ipairs(folder and process.policies(folder) or {}) do
+    local name = string.match(file.path, "^protocols/(.+)%.lua$")
+    if name then known[name] = true end
+  end
+  return known
+end
+
+local function known()
+  return {
+    protocols = protocols(nil),
+    policies = routing_names,
+    is_folder = function(path) return process.kind(path) == "folder" end,
+    is_zone = process.is_zone,
+  }
+end
+
+local function local_models()
+  local address = process.env "OLLAMA_HOST" or "127.0.0.1:11434"
+  if not string.find(address, "://", 1, true) then address = "http://" .. address end
+  local status, body = process.fetch { url = address .. "/v1/models", seconds = OLLAMA_SECONDS }
+  local answer = status == 200 and json.decode(body)
+  local names = {}
+  for _, model in ipairs(type(answer) == "table" and type(answer.data) == "table" and answer.data or {}) do
+    if type(model) == "table" and type(model.id) == "string" then names[#names + 1] = model.id end
+  end
+  return names
+end
+
+-- The configuration at path, or what is wrong with it, one line a problem.
+local function read(path)
+  local given = path or USUAL_FILE
+  if not path and not process.kind(USUAL_FILE) then
+    local found, hint = config.discover(process.env, local_models(), known())
+    log.write("info", hint)
+    return found
+  end
+  local text, reason = process.read(given)
+  if not text then return nil, "moongate: " .. given .. ": " .. reason .. "; name a configuration with -c FILE" end
+  local loaded, problems = config.load(text, given, process.env, known())
+  if loaded then return loaded end
+  local lines = {}
+  for i, problem in ipairs(problems) do lines[i] = config.message(problem) end
+  return nil, table.concat(lines, "\n")
+end
+
+local function is_zero(cost)
+  return cost ~= nil and cost.input == 0 and cost.output == 0 and (cost.cached_input or 0) == 0
+    and (cost.cache_write or 0) == 0
+end
+
+-- What C itself keeps of each target. Free means nothing here unless its price is known to be zero.
+local function guarded_targets(loaded)
+  local list = {}
+  for i, target in ipairs(registry.new(loaded, providers.get).targets) do
+    local provider = loaded.providers[target.provider]
+    local is_mock = provider.protocol == "mock"
+    list[i] = {
+      id = target.id, base_url = not is_mock and provider.base_url or nil, is_local = target.is_local,
+      costs_nothing = is_mock or target.is_local or (target.free == true and is_zero(target.cost)),
+    }
+  end
+  return json.array(list)
+end
+
+local function override_listen(loaded, addresses)
+  if #addresses == 0 then return end
+  loaded.listen = {}
+  for i, address in ipairs(addresses) do loaded.listen[i] = { addr = address } end
+end
+
+-- Loads the configuration; see control_load.
+---@param path string|nil
+---@param addresses string[]
+---@return string|nil settings JSON
+---@return string|nil problem
+function control.load(path, addresses)
+  local loaded, problem = read(path)
+  if not loaded then return nil, problem end
+  override_listen(loaded, addresses)
+  loaded.workers = loaded.workers or process.processors()
+  if loaded.policies and process.kind(loaded.policies) ~= "folder" then
+    return nil, string.format("moongate: policies: there is no folder %s; create it, or leave `policies` out of the "
+      .. "configuration to use those that ship with the program", loaded.policies)
+  end
+  loaded.keyless = loaded.auth == "none"
+  loaded.log_level = LEVELS[loaded.log.level]
+  loaded.log_json, loaded.log_text = loaded.log.format == "json", loaded.log.format == "text"
+  loaded.targets = guarded_targets(loaded)
+  state.current, state.label = loaded, loaded.policies or "policies"
+  return json.encode(loaded)
+end
+
+-- The configuration that was loaded last: for commands.
+---@return table
+function control.current()
+  return state.current
+end
+
+-- Tries a policies folder as every worker will.
+---@param files { path: string, text: string, version: string }[]
+function control.install(files)
+  local report = state.set:install(files)
+  state.problems = report.problems
+  for _, problem in ipairs(report.problems) do
+    log.write("error", "a policy did not load; its last good version stays", string.sub(json.encode {
+      file = problem.file, line = problem.line, error = problem.message,
+    }, 2, -2))
+  end
+end
+
+-- Remembers why a configuration did not load; nil: it did.
+---@param fault string|nil
+function control.note(fault)
+  state.fault = fault
+end
+
+-- What is wrong now.
+---@return { what: string, file: string|nil, line: integer|nil, message: string }[]
+function control.problem_list()
+  local list = {}
+  for line in string.gmatch(state.fault or "", "[^\n]+") do
+    local file, number, message = string.match(line, "^(.-):(%d+): (.*)$")
+    list[#list + 1] = { what = "configuration", file = file, line = tonumber(number), message = message or line }
+  end
+  for _, problem in ipairs(state.problems) do
+    list[#list + 1] = { what = "policy", file = problem.file, line = problem.line, message = problem.message }
+  end
+  return list
+end
+
+---@return string JSON array
+function control.problems()
+  return json.encode(json.array(control.problem_list()))
+end
+
+return control

@@ -1,0 +1,148 @@
+-- What the gateway tells of itself: models, limits, past requests, health, readiness, metrics. Reads only.
+local exchange = require "moongate.exchange"
+local gate = require "moongate.core.gate"
+local json = require "moongate.core.json"
+local ledger = require "moongate.core.ledger"
+local live = require "moongate.live"
+local metrics = require "moongate.core.metrics"
+local near = require "moongate.near"
+local overview = require "moongate.overview"
+local surface = require "moongate.surfaces.openai"
+
+local inspect = {}
+
+local JSON = { ["content-type"] = "application/json" }
+
+local function reply(handle, value)
+  handle:reply(200, JSON, json.encode(value))
+end
+
+-- Whoever may ask for what callers may see: a caller, or the admin. nil after it was refused.
+local function known(handle, state)
+  if state.callers:is_admin(handle) then return { is_admin = true } end
+  local caller, refusal = state.callers:of(handle)
+  if not caller then
+    exchange.refuse(handle, refusal)
+    return nil
+  end
+  return caller
+end
+
+local function query_value(handle, wanted)
+  for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do
+    if name == wanted then return value end
+  end
+  return nil
+end
+
+local function model_entry(entry)
+  local target = entry.target
+  if not target then return { id = entry.id, owned_by = entry.owned_by } end
+  return {
+    id = entry.id, owned_by = target.provider, provider = target.provider, context_length = target.context_length,
+    max_output = target.max_output, cost = target.cost, free = target.free, is_local = target.is_local,
+    tools = target.tools, vision = target.vision, strengths = json.array(target.strengths), quality = target.quality,
+  }
+end
+
+function inspect.models(handle, state)
+  local caller = known(handle, state)
+  if not caller then return end
+  local provider, list = query_value(handle, "provider"), {}
+  for _, entry in ipairs(state.registry:models(caller.models)) do
+    if not provider or (entry.target and entry.target.provider == provider) then list[#list + 1] = model_entry(entry) end
+  end
+  handle:reply(200, JSON, surface.models(list))
+end
+
+function inspect.model(handle, state, id)
+  local caller = known(handle, state)
+  if not caller then return end
+  for _, entry in ipairs(state.registry:models(caller.models)) do
+    if entry.id == id then
+      local model = model_entry(entry)
+      model.object, model.created = "model", 0
+      return reply(handle, model)
+    end
+  end
+  exchange.refuse(handle, {
+    status = 404, code = "model_not_found", type = "invalid_request_error",
+    message = string.format('there is no model "%s" here%s', id, near.hint(id, state.registry:names())),
+  })
+end
+
+local function provider_names(state)
+  local names = {}
+  for name in pairs(state.config.providers) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+function inspect.limits(handle, state)
+  if not known(handle, state) then return end
+  local list, view = {}, live.view()
+  for i, name in ipairs(provider_names(state)) do list[i] = overview.provider(state, name, view) end
+  reply(handle, json.array(list))
+end
+
+function inspect.provider_limits(handle, state, name)
+  if not known(handle, state) then return end
+  if state.config.providers[name] then return reply(handle, overview.provider(state, name, live.view())) end
+  exchange.refuse(handle, {
+    status = 404, code = "provider_not_found", type = "invalid_request_error",
+    message = string.format('there is no provider "%s" here%s', name, near.hint(name, provider_names(state))),
+  })
+end
+
+-- A past request: for the key that made it, and for the admin.
+function inspect.request(handle, state, id)
+  local caller = known(handle, state)
+  if not caller then return end
+  local row = ledger.find(id)
+  if not row or not (caller.is_admin or row.key == caller.name) then
+    return exchange.refuse(handle, {
+      status = 404, code = "request_not_found", type = "invalid_request_error",
+      message = "there is no request of that id, or it is not this key's",
+    })
+  end
+  local detail = row.detail ~= "" and json.decode(row.detail) or {}
+  row.detail = nil
+  row.attempts_made, row.attempts = row.attempts, json.array(detail.attempts or {})
+  for name, value in pairs(detail.explanation or {}) do row[name] = row[name] or value end
+  row.explanation = detail.explanation
+  reply(handle, row)
+end
+
+-- These three are open to this machine, and to whoever has a key or the admin token.
+local function open_to(handle, state)
+  local peer = handle:peer()
+  if string.find(peer, "^127%.") or string.find(peer, "^%[::1%]") then return true end
+  return known(handle, state) ~= nil
+end
+
+function inspect.health(handle, state)
+  if not open_to(handle, state) then return end
+  reply(handle, { status = "ok" })
+end
+
+function inspect.ready(handle, state)
+  if not open_to(handle, state) then return end
+  local now = gate.state()
+  local problems = json.decode(now.problems)
+  if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
+  if next(state.config.providers) == nil then
+    table.insert(problems, {
+      what = "configuration", message = "no provider is configured: set a key variable such as OPENAI_API_KEY, or write a moongate.lua",
+    })
+  end
+  local status = now.draining and "draining" or #problems > 0 and "degraded" or "ready"
+  handle:reply(now.draining and 503 or 200, JSON, json.encode { status = status, problems = json.array(problems) })
+end
+
+function inspect.metrics(handle, state)
+  if not open_to(handle, state) then return end
+  local text = metrics.text() .. overview.gauges(state, live.view(), gate.state().store_problem == nil)
+  handle:reply(200, { ["content-type"] = "text/plain; version=0.0.4; charset=utf-8" }, text)
+end
+
+return inspect

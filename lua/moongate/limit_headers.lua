@@ -1,0 +1,220 @@
+-- Rate-limit headers as data: what each family of providers calls its limits, and one reader for all of them. A line
+-- of the grammar is { name with {} for limit, remaining or reset, metric, window }; a family's own lines come before
+-- the common ones. "told" means that the header's value may name its window itself (`100;w=60`).
+local time = require "moongate.time"
+
+local limit_headers = {}
+
+local FIELDS = { "limit", "remaining", "reset" }
+
+local COMMON = {
+  { "x-ratelimit-{}-requests", "requests", "minute" },
+  { "x-ratelimit-{}-tokens", "tokens", "minute" },
+  { "x-ratelimit-{}-input-tokens", "input_tokens", "minute" },
+  { "x-ratelimit-{}-output-tokens", "output_tokens", "minute" },
+  { "ratelimit-{}", "requests", "told" },
+  { "x-ratelimit-{}", "requests", "told" },
+  { "x-rate-limit-{}", "requests", "told" },
+  { "x-rate-limit-{}-requests", "requests", "minute" },
+  { "x-rate-limit-{}-tokens", "tokens", "minute" },
+}
+for _, window in ipairs({ "second", "minute", "hour", "day", "week", "month" }) do
+  COMMON[#COMMON + 1] = { "x-ratelimit-{}-requests-" .. window, "requests", window }
+  COMMON[#COMMON + 1] = { "x-ratelimit-{}-req-" .. window, "requests", window }
+  COMMON[#COMMON + 1] = { "x-ratelimit-{}-tokens-" .. window, "tokens", window }
+end
+
+-- `percents` are subscription windows: a share used instead of limit and remaining.
+local FAMILIES = {
+  generic = {},
+  openai = {},
+  azure = {},
+  anthropic = {
+    { "anthropic-ratelimit-requests-{}", "requests", "minute" },
+    { "anthropic-ratelimit-tokens-{}", "tokens", "minute" },
+    { "anthropic-ratelimit-input-tokens-{}", "input_tokens", "minute" },
+    { "anthropic-ratelimit-output-tokens-{}", "output_tokens", "minute" },
+    { "anthropic-priority-input-tokens-{}", "priority_input_tokens", "minute" },
+    { "anthropic-priority-output-tokens-{}", "priority_output_tokens", "minute" },
+  },
+  -- Requests are always per day there.
+  groq = { { "x-ratelimit-{}-requests", "requests", "day" } },
+  mistral = {
+    { "x-ratelimit-{}-req-10-second", "requests", "10s" },
+    { "x-ratelimit-{}-tokens-10-second", "tokens", "10s" },
+    { "ratelimitbysize-{}", "tokens", "minute" },
+    { "x-ratelimitbysize-{}-minute", "tokens", "minute" },
+    { "x-ratelimitbysize-{}-month", "tokens", "month" },
+  },
+  together = {
+    { "x-ratelimit-{}", "requests", "second" },
+    { "x-tokenlimit-{}", "tokens", "second" },
+  },
+  cohere = {
+    { "x-trial-endpoint-call-{}", "requests", "minute" },
+    { "x-endpoint-monthly-call-{}", "requests", "month" },
+  },
+}
+
+-- name -> { metric, window, field, rank }; the first line that makes a name has it.
+local function index_of(family)
+  local index, rank = {}, 0
+  local function add(lines)
+    for _, line in ipairs(lines) do
+      rank = rank + 1
+      for _, field in ipairs(FIELDS) do
+        local name = string.gsub(line[1], "{}", field)
+        index[name] = index[name] or { metric = line[2], window = line[3], field = field, rank = rank }
+      end
+    end
+  end
+  add(FAMILIES[family])
+  add(COMMON)
+  return index
+end
+
+local indexes = {}
+for family in pairs(FAMILIES) do indexes[family] = index_of(family) end
+
+local SECONDS = {
+  [1] = "second", [10] = "10s", [60] = "minute", [3600] = "hour", [18000] = "5h", [86400] = "day", [604800] = "week",
+  [2592000] = "month", [2678400] = "month",
+}
+
+-- The name of a window of that many seconds.
+---@param seconds number|nil
+---@return string
+function limit_headers.window(seconds)
+  return SECONDS[seconds] or "unknown"
+end
+
+-- The values of a header: it may have come more than once.
+local function each(value)
+  if type(value) == "table" then return value end
+  return { value }
+end
+
+-- Limits and remainders end at the first comma or semicolon.
+local function figure(value)
+  for _, text in ipairs(each(value)) do
+    local number = type(text) == "string" and time.number(string.match(text, "^[^,;]*"))
+    if number then return number end
+  end
+end
+
+local function wait(value, now)
+  for _, text in ipairs(each(value)) do
+    local seconds = time.wait(text, now)
+    if seconds then return seconds end
+  end
+end
+
+local function told_window(value)
+  for _, text in ipairs(each(value)) do
+    local seconds = type(text) == "string" and string.match(text, ";%s*w%s*=%s*\"?(%d+)")
+    if seconds then return limit_headers.window(tonumber(seconds)) end
+  end
+end
+
+-- Where the window is told by the value: in the limit itself, else by the policy header beside it.
+local function window_of(headers, name, entry)
+  if entry.window ~= "told" then return entry.window end
+  local limit = headers[(string.gsub(name, entry.field .. "$", "limit"))]
+  return told_window(limit) or told_window(headers["ratelimit-policy"]) or "unknown"
+end
+
+-- Every header of the grammar, in the order of its lines.
+local function matches(headers, index)
+  local found = {}
+  for name, value in pairs(headers) do
+    local entry = index[name]
+    if entry then found[#found + 1] = { name = name, value = value, entry = entry } end
+  end
+  table.sort(found, function(a, b)
+    if a.entry.rank ~= b.entry.rank then return a.entry.rank < b.entry.rank end
+    return a.name < b.name
+  end)
+  return found
+end
+
+local function round(value)
+  return math.floor(value * 1e6 + 0.5) / 1e6
+end
+
+-- One subscription window; of two with the same name the tighter one stays.
+local function add_percent(limits, window, used, reset_s)
+  if not used and not reset_s then return end
+  local remaining = used and round(math.max(0, 100 - used)) or nil
+  for _, other in ipairs(limits) do
+    if other.metric == "percent" and other.window == window then
+      if remaining and (not other.remaining or remaining < other.remaining) then
+        other.remaining, other.reset_s = remaining, reset_s
+      end
+      return
+    end
+  end
+  limits[#limits + 1] = { metric = "percent", window = window, limit = 100, remaining = remaining, reset_s = reset_s }
+end
+
+-- ChatGPT plans: percent used, the window's length in minutes, the reset from now or as a moment.
+local function add_codex(limits, headers, now)
+  for _, which in ipairs({ "primary", "secondary" }) do
+    local prefix = "x-codex-" .. which .. "-"
+    local minutes = figure(headers[prefix .. "window-minutes"])
+    local reset_s = wait(headers[prefix .. "reset-after-seconds"], now) or wait(headers[prefix .. "reset-at"], now)
+    local used = figure(headers[prefix .. "used-percent"])
+    add_percent(limits, limit_headers.window(minutes and minutes * 60), used, reset_s)
+  end
+end
+
+local UNIFIED = { { "5h", "5h" }, { "7d", "week" }, { "7d_oi", "week" } }
+
+-- Claude plans: the share used as a fraction that may pass 1, the reset as epoch seconds.
+local function add_unified(limits, headers, now)
+  for _, line in ipairs(UNIFIED) do
+    local prefix = "anthropic-ratelimit-unified-" .. line[1] .. "-"
+    local share = figure(headers[prefix .. "utilization"])
+    add_percent(limits, line[2], share and share * 100, wait(headers[prefix .. "reset"], now))
+  end
+end
+
+-- The header grammar of a provider of that name, or the common one.
+---@param name string|nil
+---@return string
+function limit_headers.family(name)
+  return FAMILIES[name] and name or "generic"
+end
+
+-- The limits that headers tell: a list of { metric, window, limit, remaining, reset_s }.
+---@param headers table<string, string|string[]> lower-case names
+---@param family string
+---@param now number
+---@return table[]
+function limit_headers.read(headers, family, now)
+  local limits, by_key = {}, {}
+  for _, found in ipairs(matches(headers, indexes[family])) do
+    local entry = found.entry
+    local window = window_of(headers, found.name, entry)
+    local key = entry.metric .. "/" .. window
+    local limit = by_key[key]
+    if not limit then
+      limit = { metric = entry.metric, window = window }
+      by_key[key], limits[#limits + 1] = limit, limit
+    end
+    local value
+    if entry.field == "reset" then value = wait(found.value, now) else value = figure(found.value) end
+    local field = entry.field == "reset" and "reset_s" or entry.field
+    if limit[field] == nil then limit[field] = value end
+  end
+  add_codex(limits, headers, now)
+  add_unified(limits, headers, now)
+  local kept = {}
+  for _, limit in ipairs(limits) do
+    -- Azure writes 0 and 0 where it does not know.
+    if family == "azure" and limit.limit == 0 and limit.remaining == 0 then limit.limit, limit.remaining = nil, nil end
+    if limit.limit or limit.remaining or limit.reset_s then kept[#kept + 1] = limit end
+  end
+  return kept
+end
+
+return limit_headers

@@ -1,0 +1,236 @@
+-- A list of candidates as policies see it: an array with named steps, each giving a new list and noting what it left
+-- out and why. Copies references only; items are never changed. Reasons are put into words by reasons.lua, on demand.
+
+local score = require "moongate.score"
+
+local list = {}
+
+---@class list
+---@field keep fun(self: list, name: string, test: fun(candidate: table): any): list
+---@field drop fun(self: list, name: string, test: fun(candidate: table): any): list
+---@field sort fun(self: list, name: string, key: fun(candidate: table): number|string|nil): list
+---@field prefer fun(self: list, name: string, test: fun(candidate: table): any): list
+---@field shuffle fun(self: list, name: string|nil, weight: nil|fun(candidate: table): number): list
+---@field take fun(self: list, count: integer): list
+---@field concat fun(self: list, other: table): list
+---@field score fun(self: list, weights: table<string, number>): list
+
+local function check_name(method, name)
+  if type(name) ~= "string" or name == "" then
+    error(method .. ' wants a name first, which explains the step: list:' .. method
+      .. '("has a free tier", function(c) return c.free end)', 3)
+  end
+end
+
+local function check_function(method, name, value)
+  if type(value) ~= "function" then
+    error(method .. ' "' .. name .. '" wants a function of a candidate, not a ' .. type(value), 3)
+  end
+end
+
+local function describe(item)
+  local id = type(item) == "table" and item.id
+  return type(id) == "string" and id or "an item"
+end
+
+-- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. A merge sort: stable
+-- by itself, and quicker here than a sort in C that calls back for each comparison.
+local function ordered(keys, count)
+  local from, last, n, sorted = {}, {}, 0, true
+  for i = 1, count do
+    if keys[i] == nil then
+      last[#last + 1] = i
+    else
+      if sorted and n > 0 and keys[i] < keys[from[n]] then sorted = false end
+      n = n + 1
+      from[n] = i
+    end
+  end
+  local to, width = {}, 1
+  while not sorted and width < n do
+    for start = 1, n, 2 * width do
+      local a, b, at = start, math.min(start + width, n + 1), start
+      local middle, stop = b, math.min(start + 2 * width, n + 1)
+      while a < middle and b < stop do
+        local first, second = from[a], from[b]
+        if keys[second] < keys[first] then
+          to[at], b = second, b + 1
+        else
+          to[at], a = first, a + 1
+        end
+        at = at + 1
+      end
+      for i = a, middle - 1 do
+        to[at] = from[i]
+        at = at + 1
+      end
+      for i = b, stop - 1 do
+        to[at] = from[i]
+        at = at + 1
+      end
+    end
+    from, to, width = to, from, width * 2
+  end
+  for i = 1, #last do from[n + i] = last[i] end
+  return from
+end
+
+local function sort_keys(items, name, key)
+  local keys, kind = {}, nil
+  for i = 1, #items do
+    local value = key(items[i])
+    if value ~= value then value = nil end
+    if value ~= nil then
+      local found = type(value)
+      if found ~= "number" and found ~= "string" then
+        error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
+          .. describe(items[i]) .. ")", 3)
+      end
+      kind = kind or found
+      if kind ~= found then error('sort "' .. name .. '" mixes numbers and strings', 3) end
+    end
+    keys[i] = value
+  end
+  return keys
+end
+
+local chance = { random = math.random, task = function() return "chat" end }
+
+-- Makes lists that share one trail of steps: { kind, name, gone = { item... } } each, and trail.scores by item.
+-- facts = { random = function() -> [0,1), task = function() -> string }. A policy may make its own: list.new{ a, b }.
+---@param items table[]
+---@param trail table|nil
+---@param facts table|nil
+---@return list
+function list.new(items, trail, facts)
+  trail, facts = trail or {}, facts or chance
+  local methods, meta = {}, nil
+
+  local function made(result)
+    return setmetatable(result, meta)
+  end
+
+  local function note(kind, name, gone)
+    trail[#trail + 1] = { kind = kind, name = name, gone = gone }
+  end
+
+  local function filter(self, kind, name, test, wanted)
+    local kept, gone, n = {}, {}, 0
+    for i = 1, #self do
+      local item = self[i]
+      if (test(item) and true or false) == wanted then
+        n = n + 1
+        kept[n] = item
+      else
+        gone[#gone + 1] = item
+      end
+    end
+    note(kind, name, gone)
+    return made(kept)
+  end
+
+  function methods.keep(self, name, test)
+    check_name("keep", name)
+    check_function("keep", name, test)
+    return filter(self, "keep", name, test, true)
+  end
+
+  function methods.drop(self, name, test)
+    check_name("drop", name)
+    check_function("drop", name, test)
+    return filter(self, "drop", name, test, false)
+  end
+
+  local function arranged(self, order)
+    local result = {}
+    for i = 1, #order do result[i] = self[order[i]] end
+    return made(result)
+  end
+
+  function methods.sort(self, name, key)
+    check_name("sort", name)
+    check_function("sort", name, key)
+    local keys = sort_keys(self, name, key)
+    note("sort", name)
+    return arranged(self, ordered(keys, #self))
+  end
+
+  function methods.prefer(self, name, test)
+    check_name("prefer", name)
+    check_function("prefer", name, test)
+    local result, others = {}, {}
+    for i = 1, #self do
+      if test(self[i]) then result[#result + 1] = self[i] else others[#others + 1] = self[i] end
+    end
+    for i = 1, #others do result[#result + 1] = others[i] end
+    note("prefer", name)
+    return made(result)
+  end
+
+  function methods.shuffle(self, name, weight)
+    if type(name) == "function" then name, weight = nil, name end
+    if weight ~= nil then check_function("shuffle", name or "by weight", weight) end
+    local keys = {}
+    for i = 1, #self do
+      local share
+      if weight then share = weight(self[i]) else share = self[i].weight or 1 end
+      if type(share) ~= "number" or not (share >= 0 and share < math.huge) then
+        error("shuffle wants a weight of 0 or more for each candidate (" .. describe(self[i]) .. ")", 2)
+      end
+      -- The first of an order by -log(u)/w is drawn with probability w / sum; so is each next of what is left.
+      keys[i] = share > 0 and -math.log(1 - facts.random()) / share or math.huge
+    end
+    note("shuffle", name or "weight")
+    return arranged(self, ordered(keys, #self))
+  end
+
+  function methods.take(self, count)
+    if type(count) ~= "number" or count < 0 or count ~= count then error("take wants how many", 2) end
+    local kept, gone = {}, {}
+    for i = 1, #self do
+      if i <= count then kept[i] = self[i] else gone[#gone + 1] = self[i] end
+    end
+    note("take", tostring(count), gone)
+    return made(kept)
+  end
+
+  function methods.concat(self, other)
+    if type(other) ~= "table" then error("concat wants another list", 2) end
+    local result, has = {}, {}
+    for i = 1, #self do
+      result[i] = self[i]
+      has[self[i]] = true
+    end
+    for i = 1, #other do
+      if not has[other[i]] then
+        result[#result + 1] = other[i]
+        has[other[i]] = true
+      end
+    end
+    return made(result)
+  end
+
+  function methods.score(self, weights)
+    local wrong = score.problem(weights)
+    if wrong then error(wrong, 2) end
+    local values = score.of(self, weights, facts.task())
+    trail.scores = trail.scores or {}
+    local keys = {}
+    for i = 1, #self do
+      trail.scores[self[i]] = values[i]
+      keys[i] = -values[i]
+    end
+    note("sort", "score")
+    return arranged(self, ordered(keys, #self))
+  end
+
+  meta = {
+    __index = methods,
+    __metatable = "list",
+  }
+  local copy = {}
+  for i = 1, #items do copy[i] = items[i] end
+  return made(copy)
+end
+
+return list

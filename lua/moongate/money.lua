@@ -1,0 +1,101 @@
+-- Money and billed tokens, in whole numbers: prices are USD per million tokens, which is micro-dollars per token;
+-- sums are exact and rounded up once, to the micro-dollar. Never adds fractions as floating point.
+
+local money = {}
+
+local PARTS = 1000000 -- a price is kept in millionths of a micro-dollar per token
+
+-- An answer's length where the caller set no bound, for estimates before the call.
+money.assumed_output = 500
+
+-- Every class of tokens, and the price it has where the table is silent: cached input like fresh input, so that an
+-- estimate errs upwards; reasoning is output.
+local classes = {
+  { tokens = "input", price = "input" },
+  { tokens = "cached", price = "cached_input", otherwise = "input" },
+  { tokens = "cache_write", price = "cache_write", otherwise = "input" },
+  { tokens = "output", price = "output" },
+  { tokens = "reasoning", price = "output" },
+}
+
+local function split(price)
+  local parts = math.floor(price * PARTS + 0.5)
+  local rest = parts % PARTS
+  return (parts - rest) / PARTS, rest
+end
+
+-- Micro-dollars for that usage, rounded up; nil when a price that is needed is unknown.
+---@param usage table {input, cached, cache_write, output, reasoning}
+---@param cost table|nil {input, output, cached_input, cache_write}
+---@return integer|nil
+function money.cost(usage, cost)
+  if not cost then return nil end
+  local whole, rest = 0, 0
+  for _, class in ipairs(classes) do
+    local tokens = usage[class.tokens] or 0
+    if tokens > 0 then
+      local price = cost[class.price] or cost[class.otherwise or class.price]
+      if not price then return nil end
+      local each, parts = split(price)
+      whole, rest = whole + tokens * each, rest + tokens * parts
+    end
+  end
+  local below = rest % PARTS
+  whole = whole + (rest - below) / PARTS
+  return below > 0 and whole + 1 or whole
+end
+
+-- What a call would cost in USD; nil when unknown. Local and free ones cost nothing unless a price is stated.
+---@param target table
+---@param request table estimated_tokens (of the prompt), max_tokens, surface
+---@return number|nil
+function money.estimate(target, request)
+  if not target.cost then
+    if target.free or target.is_local then return 0 end
+    return nil
+  end
+  local output = 0
+  if request.surface ~= "embeddings" then
+    output = request.max_tokens or money.assumed_output
+    if target.max_output and output > target.max_output then output = target.max_output end
+  end
+  local micro = money.cost({ input = request.estimated_tokens or 0, output = output }, target.cost)
+  return micro and micro / 1000000
+end
+
+-- Micro-dollars saved against a baseline's price for the same tokens; negative when it was dearer; nil when unknown.
+---@param usage table
+---@param baseline table|nil the baseline's cost table
+---@param spent integer|nil micro-dollars
+---@return integer|nil
+function money.savings(usage, baseline, spent)
+  local price = money.cost(usage, baseline)
+  if not (price and spent) then return nil end
+  return price - spent
+end
+
+-- True for what a billing policy may answer: a number from 0 to a million.
+---@param value any
+---@return boolean
+function money.is_multiplier(value)
+  return type(value) == "number" and value >= 0 and value <= 1e6
+end
+
+-- ceil(total x multiplier), exact for a multiplier of up to nine decimals: 10 x 1.1 is 11, not 12.
+---@param total integer
+---@param multiplier number
+---@return integer
+function money.billed(total, multiplier)
+  assert(money.is_multiplier(multiplier), "a billing multiplier is a number from 0 to 1000000")
+  local whole, decimals = string.match(string.format("%.9f", multiplier), "^(%d+)%.(%d+)$")
+  -- total x decimals / 1e9, in two steps that stay below 2^53
+  local upper, lower = tonumber(string.sub(decimals, 1, 4)), tonumber(string.sub(decimals, 5))
+  local left = total * upper % 10000
+  local carried = (total * upper - left) / 10000
+  local fraction = left * 100000 + total * lower
+  local below = fraction % 1000000000
+  carried = carried + (fraction - below) / 1000000000
+  return total * tonumber(whole) + carried + (below > 0 and 1 or 0)
+end
+
+return money

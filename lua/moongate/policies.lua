@@ -1,0 +1,362 @@
+-- The policies in force: compiles the files of the policies folder, checks their shape, lets them check themselves, and
+-- keeps the last good version of one that fails. Every call of a policy goes through set:call, which bounds it.
+local guard = require "moongate.core.guard"
+local near = require "moongate.near"
+local sandbox = require "moongate.sandbox"
+
+local policies = {}
+
+---@class moongate.policy
+---@field name string "free-tier"
+---@field label string "routing/free-tier": its name in metrics and logs
+---@field version string
+---@field run function|nil routing, billing, task
+---@field validate function|nil access
+---@field resolve function|nil access
+---@field request function|nil hooks have phases
+---@field event function|nil
+---@field response function|nil
+---@field finish function|nil
+
+---@class moongate.policies.set
+local set = {}
+set.__index = set
+
+local PHASES = { "request", "event", "response", "finish" }
+
+-- What a file in each place may return: the names of its functions, and which of them a bare function is.
+local SHAPES = {
+  routing = { bare = "run", needs = "run", names = { "run" } },
+  access = { bare = "validate", needs = "validate", names = { "validate", "resolve" } },
+  billing = { bare = "run", needs = "run", names = { "run" } },
+  task = { bare = "run", needs = "run", names = { "run" } },
+  hooks = { names = PHASES },
+}
+
+local ASIDE = { protocols = true, checkers = true }
+local FOLDER = "policies/"
+local MILLISECONDS, BYTES = 20, 64 * 1024 * 1024
+
+-- The place and the name of a file; nil and why if it has none.
+local function place_of(path)
+  local folder, name = string.match(path, "^([^/]+)/(.+)%.lua$")
+  if not folder then
+    name = string.match(path, "^([^/]+)%.lua$")
+    if name == "access" or name == "billing" or name == "task" then return name, name end
+    return nil, "a policy has its place: access.lua, billing.lua, task.lua, or a file in routing/, hooks/ or lib/"
+  end
+  if folder == "lib" or ASIDE[folder] then return folder, name end
+  if folder == "routing" then
+    if string.find(name, "^[%w_%-%.]+$") then return folder, name end
+    return nil, "the name of a routing policy is made of letters, digits, - and _"
+  end
+  if folder == "hooks" then
+    if string.find(name, "^%d+_[%w_%-]+$") then return folder, name end
+    return nil, "a hook's file is named by its turn, like hooks/10_redact.lua"
+  end
+  local folders = { "routing", "hooks", "lib", "protocols", "checkers" }
+  return nil, string.format("no policies are looked for in %s/%s", folder, near.hint(folder, folders))
+end
+
+-- Splits "policies/routing/x.lua:3: text" for a problem; file is whose it is if the text does not say.
+local function locate(message, file)
+  local where, line, rest = string.match(message, "^([^:\n]+):(%d+): (.*)$")
+  if not where then return file, nil, message end
+  -- Long names are cut at the front.
+  local tail = string.match(where, "^%.%.%.(.*)$")
+  if tail and string.sub(file, -#tail) == tail then where = file end
+  if string.sub(where, 1, #FOLDER) ~= FOLDER then return file, nil, message end
+  return where, tonumber(line), rest
+end
+
+local function problem(file, message, label)
+  local where, line, rest = locate(message, file)
+  return { what = "policy", file = where, line = line, message = rest, policy = label }
+end
+
+---@class moongate.policies.options
+---@field milliseconds number|nil 20
+---@field bytes number|nil 64 MiB
+---@field log (fun(policy: string, text: string))|nil gets what policies log
+---@field seed any what policies draw random numbers from where a call brings no seed
+
+---@param options moongate.policies.options|nil read at every call: its owner may change it
+---@return moongate.policies.set
+function policies.new(options)
+  options = options or {}
+  return setmetatable({
+    options = options,
+    host = sandbox.host(options.seed or math.random()),
+    units = {},   -- by path: what is in force
+    sources = {}, -- by path: all files as last installed
+    labels = setmetatable({}, { __mode = "k" }), -- function -> unit, also of versions that are no longer in force
+  }, set)
+end
+
+function set:guarded(label, fn, ...)
+  local options = self.options
+  return self:finish(label, guard.call(options.milliseconds or MILLISECONDS, options.bytes or BYTES, fn, ...))
+end
+
+-- Hands on what was logged, after the call: a host's function must not be cut off half-way by the budget.
+function set:finish(label, ...)
+  local lines = self.host.lines
+  if #lines > 0 then
+    self.host.lines = {}
+    for _, line in ipairs(lines) do
+      if self.options.log then self.options.log(label, line) end
+    end
+  end
+  return ...
+end
+
+-- Gives `require "lib.<name>"` for one policy: its own instance, in its own environment; remembers what it used.
+function set:library_of(unit)
+  local loaded, loading = {}, {}
+
+  local function library(name)
+    if loaded[name] ~= nil then return loaded[name] end
+    local path = "lib/" .. string.gsub(name, "%.", "/") .. ".lua"
+    local source = self.sources[path]
+    unit.libraries[path] = source and source.version or "none"
+    if not source then error("there is no " .. FOLDER .. path, 0) end
+    if loading[name] then error(FOLDER .. path .. " requires itself", 0) end
+    local chunk, message = sandbox.load(source.text, FOLDER .. path, sandbox.environment(self.host, library))
+    if not chunk then error(message, 0) end
+    loading[name] = true
+    local result = chunk()
+    loading[name] = nil
+    if result == nil then result = true end
+    loaded[name] = result
+    return result
+  end
+
+  return library
+end
+
+local function article(value)
+  local kind = type(value)
+  return kind == "nil" and "nothing" or "a " .. kind
+end
+
+-- Takes the functions out of what a file returned; raw, for it may have a metatable. nil and a message: wrong shape.
+local function read_shape(place, value)
+  local shape = SHAPES[place]
+  if shape.bare and type(value) == "function" then return { [shape.bare] = value }, {} end
+  if type(value) ~= "table" then
+    return nil, string.format("must return %sa table, and returned %s", shape.bare and "a function or " or "",
+      article(value))
+  end
+  local functions, known = {}, { "checks", unpack(shape.names) }
+  for _, name in ipairs(shape.names) do functions[name] = rawget(value, name) end
+  -- { run =, checks = } is what any file may return.
+  if shape.bare and functions[shape.bare] == nil then functions[shape.bare] = rawget(value, "run") end
+  for name in next, value do
+    local fits = name == "run" and shape.bare
+    for _, each in ipairs(known) do fits = fits or name == each end
+    if not fits then
+      name = type(name) == "string" and '"' .. string.sub(name, 1, 40) .. '"' or article(name)
+      return nil, string.format("%s is no %s%s; there are %s", name, place == "hooks" and "phase" or "part of it",
+        near.hint(string.gsub(name, '"', ""), known), table.concat(known, ", "))
+    end
+  end
+  for name, fn in next, functions do
+    if type(fn) ~= "function" then return nil, string.format("%s must be a function, not %s", name, article(fn)) end
+  end
+  if shape.needs and not functions[shape.needs] then
+    return nil, string.format("must return a function, or a table with %s = function", shape.needs)
+  end
+  if next(functions) == nil then return nil, "must have one of the phases " .. table.concat(PHASES, ", ") end
+  local checks = rawget(value, "checks")
+  if checks ~= nil and type(checks) ~= "table" then return nil, "checks must be a table of functions" end
+  return functions, checks or {}
+end
+
+function set:run_checks(unit, checks)
+  local names = {}
+  for name, fn in next, checks do
+    if type(fn) ~= "function" then return "checks must be a table of functions" end
+    names[#names + 1] = { text = type(name) == "string" and name or tostring(name), fn = fn }
+  end
+  table.sort(names, function(a, b) return a.text < b.text end)
+  for _, check in ipairs(names) do
+    local fine, _, message = self:guarded(unit.label, check.fn)
+    if not fine then
+      local where, line, rest = locate(message, FOLDER .. unit.path)
+      return string.format('%s:%s: the check "%s" failed: %s', where, line or 0, string.sub(check.text, 1, 100), rest)
+    end
+  end
+  return nil
+end
+
+-- Compiles, runs and checks a file; nil and a message if it must not go live.
+function set:load_unit(place, name, file)
+  local label = string.gsub(file.path, "%.lua$", "")
+  local unit = { place = place, path = file.path, label = label, version = file.version, libraries = {} }
+  local env = sandbox.environment(self.host, self:library_of(unit))
+  local chunk, message = sandbox.load(file.text, FOLDER .. file.path, env)
+  if not chunk then return nil, message end
+  local fine, value, text = self:guarded(label, chunk)
+  if not fine then return nil, text end
+  local functions, checks = read_shape(place, value)
+  if not functions then return nil, checks end
+  local failed = self:run_checks(unit, checks)
+  if failed then return nil, failed end
+  local policy = { name = name, label = label, version = file.version }
+  for phase, fn in next, functions do
+    policy[phase] = fn
+    self.labels[fn] = unit
+  end
+  unit.policy = policy
+  return unit
+end
+
+local function is_current(self, unit, file)
+  if unit.version ~= file.version then return false end
+  for path, version in next, unit.libraries do
+    local source = self.sources[path]
+    if (source and source.version or "none") ~= version then return false end
+  end
+  return true
+end
+
+local function in_order(files)
+  local sorted = {}
+  for i, file in ipairs(files) do sorted[i] = file end
+  table.sort(sorted, function(a, b) return a.path < b.path end)
+  return sorted
+end
+
+-- Puts the files of the whole folder in force. One that fails leaves its last good version there; one that is gone
+-- takes its policy out. Requests that hold older policies keep them.
+---@param files { path: string, text: string, version: string }[] paths below the folder
+---@return { problems: table[], loaded: string[], removed: string[] }
+function set:install(files)
+  local report = { problems = {}, loaded = {}, removed = {} }
+  local before, seen = self.units, {}
+  self.sources, self.units = {}, {}
+  self.host.now = nil
+  for _, file in ipairs(files) do self.sources[file.path] = file end
+
+  local function add(each)
+    local key = table.concat({ each.file, tostring(each.line), each.message }, "\n")
+    if not seen[key] then report.problems[#report.problems + 1] = each end
+    seen[key] = true
+  end
+
+  for _, file in ipairs(in_order(files)) do
+    local place, name = place_of(file.path)
+    if place == "lib" then
+      -- Compiled here only to tell of a broken one that nobody uses yet.
+      local chunk, message = sandbox.load(file.text, FOLDER .. file.path, {})
+      if not chunk then add(problem(FOLDER .. file.path, message)) end
+    elseif not place then
+      add(problem(FOLDER .. file.path, name))
+    elseif not ASIDE[place] then
+      local unit = before[file.path]
+      if not unit or not is_current(self, unit, file) then
+        local message
+        unit, message = self:load_unit(place, name, file)
+        if unit then
+          report.loaded[#report.loaded + 1] = file.path
+        else
+          add(problem(FOLDER .. file.path, message, string.gsub(file.path, "%.lua$", "")))
+        end
+      end
+      self.units[file.path] = unit or before[file.path]
+    end
+  end
+  for path in next, before do
+    if not self.sources[path] then report.removed[#report.removed + 1] = path end
+  end
+  table.sort(report.removed)
+  return report
+end
+
+---@param path string
+---@return moongate.policy|nil
+function set:at(path)
+  local unit = self.units[path]
+  return unit and unit.policy
+end
+
+---@param name string
+---@return moongate.policy|nil
+function set:routing(name) return self:at("routing/" .. name .. ".lua") end
+
+---@return moongate.policy|nil
+function set:access() return self:at("access.lua") end
+
+---@return moongate.policy|nil
+function set:billing() return self:at("billing.lua") end
+
+---@return moongate.policy|nil
+function set:task() return self:at("task.lua") end
+
+local function in_place(self, place)
+  local found = {}
+  for _, unit in next, self.units do
+    if unit.place == place then found[#found + 1] = unit.policy end
+  end
+  table.sort(found, function(a, b) return a.label < b.label end)
+  return found
+end
+
+-- In name order.
+---@return moongate.policy[]
+function set:hooks() return in_place(self, "hooks") end
+
+---@return string[]
+function set:routing_names()
+  local names = {}
+  for i, policy in ipairs(in_place(self, "routing")) do names[i] = policy.name end
+  return names
+end
+set.names = set.routing_names
+
+-- The files of a folder that is not policies: "protocols", "checkers"; sorted by path.
+---@param folder string
+---@return { path: string, text: string, version: string }[]
+function set:files(folder)
+  local found = {}
+  for path, file in next, self.sources do
+    if string.sub(path, 1, #folder + 1) == folder .. "/" then found[#found + 1] = file end
+  end
+  return in_order(found)
+end
+
+local function describe(unit, fine, ...)
+  if fine then return true, ... end
+  local kind, message = ...
+  local file, line, rest = locate(message, FOLDER .. unit.path)
+  return false, { kind = kind, policy = unit.label, file = file, line = line, message = rest }
+end
+
+-- A field of the host's own table; never by a metatable that a policy gave it, which would run unguarded.
+local function read_field(host, value, name)
+  if host.made[debug.getmetatable(value)] then return rawget(value, name) end
+  return value[name]
+end
+
+-- Calls a policy, or one of its functions, within the budget: true and its results, or false and the fault. The fields
+-- `now` and `seed` of the first argument, if they are there, are the policy's clock and dice. Results may carry
+-- metatables of the policy's: read them raw.
+---@param policy moongate.policy|function
+---@return boolean
+---@return any
+function set:call(policy, ...)
+  local fn = type(policy) == "table" and policy.run or policy
+  local unit = self.labels[fn]
+  if not unit then error("set:call takes a policy or a function of one", 2) end
+  local first = ...
+  local host = self.host
+  host.now = nil
+  if type(first) == "table" then
+    host.now = tonumber(read_field(host, first, "now"))
+    local seed = read_field(host, first, "seed")
+    if seed ~= nil then host.seed(seed) end
+  end
+  return describe(unit, self:guarded(unit.label, fn, ...))
+end
+
+return policies

@@ -1,0 +1,96 @@
+-- Names of limits and what they count: "rpm" is requests per minute, "neurons_per_day" a provider's own unit. And the
+-- tables of what is left and used that policies see. Counting itself is the store's.
+
+local quota = {}
+
+local metrics = { r = "requests", t = "tokens" }
+local letters = { requests = "r", tokens = "t" }
+local windows = { s = "second", m = "minute", h = "hour", d = "day", month = "month" }
+local endings = { second = "s", minute = "m", hour = "h", day = "d", month = "month" }
+
+-- Every window there is, shortest first.
+quota.windows = { "second", "10s", "minute", "hour", "5h", "day", "week", "month" }
+
+-- The short names, in the order in which people read them.
+quota.names = { "rps", "rpm", "rph", "rpd", "rpmonth", "tps", "tpm", "tph", "tpd", "tpmonth" }
+
+local is_window = {}
+for _, window in ipairs(quota.windows) do is_window[window] = true end
+
+local parsed = {}
+
+-- "rpm" -> "requests", "minute"; nil if it is not the name of a limit.
+---@param name string
+---@return string|nil metric
+---@return string|nil window
+function quota.parse(name)
+  local known = parsed[name]
+  if known then return known[1], known[2] end
+  if type(name) ~= "string" or #name > 48 then return nil end
+  local letter, ending = string.match(name, "^([rt])p(%a+)$")
+  local metric, window = metrics[letter], windows[ending]
+  if not (metric and window) then
+    metric, window = string.match(name, "^(%l[%l_]*)_per_(%w+)$")
+    if not (metric and is_window[window]) then return nil end
+  end
+  return metric, window
+end
+
+for _, name in ipairs(quota.names) do parsed[name] = { quota.parse(name) } end
+
+-- "requests", "minute" -> "rpm": the name under which policies see it.
+---@param metric string
+---@param window string
+---@return string
+function quota.name(metric, window)
+  local letter, ending = letters[metric], endings[window]
+  if letter and ending then return letter .. "p" .. ending end
+  return metric .. "_per_" .. window
+end
+
+local function reader(otherwise)
+  return {
+    __index = function(_, name)
+      if quota.parse(name) then return otherwise end
+      error('there is no limit called "' .. tostring(name) .. '"', 2)
+    end,
+  }
+end
+
+local unlimited, unused = reader(math.huge), reader(0)
+
+local function copy(values)
+  local result = {}
+  for name, value in pairs(values or {}) do result[name] = value end
+  return result
+end
+
+-- What is left, by limit name, as a policy reads it: no limit is math.huge, a misspelt name an error.
+---@param values table<string, number>|nil
+---@return table<string, number>
+function quota.left(values)
+  return setmetatable(copy(values), unlimited)
+end
+
+-- What is used, by limit name, as a policy reads it: nothing is 0.
+---@param values table<string, number>|nil
+---@return table<string, number>
+function quota.used(values)
+  return setmetatable(copy(values), unused)
+end
+
+-- What each of these limits leaves: used(limit) says what is used up. Where a name comes twice (the model's and the
+-- provider's), the smaller rest counts.
+---@param limits table[]
+---@param used fun(limit: table): number
+---@return table<string, number>
+function quota.rest(limits, used)
+  local left = {}
+  for _, limit in ipairs(limits) do
+    local rest = math.max(0, limit.max - used(limit))
+    if not left[limit.name] or rest < left[limit.name] then left[limit.name] = rest end
+  end
+  return left
+end
+
+return quota

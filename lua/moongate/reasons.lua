@@ -1,0 +1,142 @@
+-- Puts into words what the router did: why each candidate is on the ladder or not, and the whole in a sentence. Only
+-- reads what the router and the list steps noted; nothing here is done before somebody asks.
+
+local money = require "moongate.money"
+
+local reasons = {}
+
+local MOST_NAMED = 10 -- candidates named in one sentence
+
+local function seconds(wait)
+  return string.format("%d s", math.ceil(wait))
+end
+
+-- Why a step left a candidate out.
+local function of_step(step, candidate)
+  if step.kind == "take" then return "beyond the first " .. step.name end
+  local reason = step.kind == "keep" and 'fails "' .. step.name .. '"' or step.name
+  -- Only a policy that asked for it has the wait on its candidate.
+  local wait = rawget(candidate, "retry_in")
+  if type(wait) == "number" and wait > 0 then reason = reason .. " (" .. seconds(wait) .. " left)" end
+  return reason
+end
+
+-- The reason of every candidate that a run's steps left out, by target.
+local function of_run(run)
+  local result = {}
+  for _, step in ipairs(run.trail) do
+    for _, candidate in ipairs(step.gone or {}) do
+      local target = run.owner[candidate]
+      if target and not result[target] then result[target] = of_step(step, candidate) end
+    end
+  end
+  return result
+end
+
+local function orders(run)
+  local names = {}
+  for _, step in ipairs(run.trail) do
+    if not step.gone then
+      names[#names + 1] = step.kind == "shuffle" and "shuffled by " .. step.name
+        or (step.kind == "prefer" and "preferring " or "by ") .. step.name
+    end
+  end
+  return names
+end
+
+-- What is known of every target that the request named: { target, kept, reason, score }, the ladder first.
+local function verdicts(plan)
+  local run, list, on_ladder = plan.runs[#plan.runs], {}, {}
+  local left_out = run and of_run(run) or {}
+  local scores = {}
+  for candidate, value in pairs(run and run.trail.scores or {}) do scores[run.owner[candidate] or 0] = value end
+  for rung, target in ipairs(plan.ladder) do
+    on_ladder[target] = true
+    list[#list + 1] = { target = target, kept = true, score = scores[target], reason = "rung " .. rung }
+  end
+  for _, target in ipairs(plan.offered) do
+    if not on_ladder[target] then
+      list[#list + 1] = {
+        target = target, kept = false, score = scores[target],
+        reason = left_out[target] or "not in the ladder that the policy returned",
+      }
+    end
+  end
+  for i, target in ipairs(plan.refused) do
+    list[#list + 1] = { target = target, kept = false, reason = plan.refused_why[i] }
+  end
+  return list
+end
+
+-- "dropped groq/llama-3.3-70b: exhausted (41 s left); ..." for all that are not on the ladder.
+---@param plan table
+---@return string
+function reasons.dropped(plan)
+  local parts, more = {}, 0
+  for _, verdict in ipairs(verdicts(plan)) do
+    if not verdict.kept and #parts < MOST_NAMED then
+      parts[#parts + 1] = "dropped " .. verdict.target.id .. ": " .. verdict.reason
+    elseif not verdict.kept then
+      more = more + 1
+    end
+  end
+  if more > 0 then parts[#parts + 1] = "and " .. more .. " more" end
+  return table.concat(parts, "; ")
+end
+
+-- One record a candidate: { id, provider, model, score, kept, reason, estimated_cost }. most bounds how many.
+---@param plan table
+---@param most integer|nil
+---@return table[]
+function reasons.records(plan, most)
+  local records = {}
+  for i, verdict in ipairs(verdicts(plan)) do
+    if most and i > most then break end
+    local target = verdict.target
+    records[i] = {
+      id = target.id, provider = target.provider, model = target.model, score = verdict.score, kept = verdict.kept,
+      reason = verdict.reason, estimated_cost = money.estimate(target, plan.request),
+    }
+  end
+  return records
+end
+
+-- The plan in one sentence.
+---@param plan table
+---@return string
+function reasons.sentence(plan)
+  local parts = {}
+  for _, fault in ipairs(plan.faults) do parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")" end
+  for i = 1, #plan.runs - 1 do
+    local run = plan.runs[i]
+    if run.empty then parts[#parts + 1] = run.name .. " had nothing to offer" end
+  end
+  local run = plan.runs[#plan.runs]
+  local ordered = run and orders(run) or {}
+  if plan.arranged then ordered[#ordered + 1] = plan.arranged end
+  local how = #ordered > 0 and " (" .. table.concat(ordered, ", ") .. ")" or ""
+  local first = plan.ladder[1]
+  if first then
+    local total = #plan.offered + #plan.refused
+    parts[#parts + 1] = string.format("%s put %s first of %d%s, %d of %d candidates left out", plan.policy, first.id,
+      #plan.ladder, how, total - #plan.ladder, total)
+  else
+    parts[#parts + 1] = plan.policy .. " left nothing"
+  end
+  return table.concat(parts, "; ")
+end
+
+-- The whole as plain data: { policy, task, reason, ladder = { id... }, candidates = { record... } }.
+---@param plan table
+---@param most integer|nil how many candidates at most
+---@return table
+function reasons.explain(plan, most)
+  local ladder = {}
+  for i, target in ipairs(plan.ladder) do ladder[i] = target.id end
+  return {
+    policy = plan.policy, task = plan.task, reason = plan.reason, ladder = ladder,
+    candidates = reasons.records(plan, most),
+  }
+end
+
+return reasons

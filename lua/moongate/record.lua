@@ -1,0 +1,169 @@
+-- What is written down of a request: its ledger row, its counters, its log line. A request that ends in any way is
+-- settled here exactly once.
+local claims = require "moongate.claims"
+local clock = require "moongate.core.clock"
+local json = require "moongate.core.json"
+local ledger = require "moongate.core.ledger"
+local log = require "moongate.core.log"
+local meter = require "moongate.meter"
+local money = require "moongate.money"
+local router = require "moongate.router"
+local store = require "moongate.core.store"
+local usage_of = require "moongate.usage"
+
+local record = {}
+
+-- Candidates whose fate is kept with a row; the ladder itself is always whole.
+local MOST_EXPLAINED = 50
+local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0 }
+
+local function new_row(call)
+  local caller = call.caller
+  return {
+    request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
+    tier = caller.tier, surface = call.operation, policy = call.plan and call.plan.policy or "",
+    task = call.plan and call.plan.task or "", model = call.request.model or "auto",
+    input_tokens = call.request.estimated_tokens,
+  }
+end
+
+-- Notes the request before its first call: what dies under way is found as lost at the next start.
+---@param call moongate.call
+function record.open(call)
+  call.row = new_row(call)
+  ledger.open(call.row)
+  if call.request.stream then meter.add("moongate_streams_open", 1) end
+end
+
+local function detail(call)
+  local plan = call.plan
+  return json.encode {
+    attempts = json.array(call.attempts), explanation = plan and router.explain(plan, MOST_EXPLAINED) or nil,
+  }
+end
+
+local function count(call, row, status)
+  meter.add("moongate_requests_total", 1, "surface", call.operation, "provider", row.provider or "", "model",
+    row.provider and row.model or "", "status", status)
+  local seconds = call.handle:elapsed()
+  meter.observe("moongate_request_seconds", seconds)
+  meter.observe("moongate_upstream_seconds", call.upstream_seconds)
+  meter.observe("moongate_overhead_seconds", math.max(0, seconds - call.upstream_seconds))
+  if row.billed_tokens and row.provider then
+    meter.add("moongate_tokens_total", row.input_tokens, "kind", "input")
+    meter.add("moongate_tokens_total", row.cached_tokens, "kind", "cached_input")
+    meter.add("moongate_tokens_total", row.cache_write_tokens, "kind", "cache_write")
+    meter.add("moongate_tokens_total", row.output_tokens, "kind", "output")
+    meter.add("moongate_tokens_total", row.reasoning_tokens, "kind", "reasoning")
+    meter.add("moongate_billed_tokens_total", row.billed_tokens)
+    meter.add("moongate_cost_microusd_total", row.cost_microusd)
+  end
+end
+
+local function tell(call, row, refusal)
+  log.write(refusal and refusal.status >= 500 and "warn" or "info", "request", string.sub(json.encode {
+    request_id = row.request_id, key = row.key, label = row.label ~= "" and row.label or nil, surface = row.surface,
+    asked = call.request.model, provider = row.provider, model = row.model, policy = row.policy,
+    outcome = row.outcome, status = row.status, attempts = row.attempts, input_tokens = row.input_tokens,
+    cached_tokens = row.cached_tokens, output_tokens = row.output_tokens, reasoning_tokens = row.reasoning_tokens,
+    billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
+    latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
+  }, 2, -2))
+end
+
+-- Closes the row; returns once the ledger has it.
+local function close(call, row, status, refusal)
+  row.status, row.attempts = status, call.calls
+  row.latency_ms = math.floor(call.handle:elapsed() * 1000 + 0.5)
+  row.detail = detail(call)
+  if call.request.stream and call.row then meter.add("moongate_streams_open", -1) end
+  ledger.close(row)
+  count(call, row, status)
+  tell(call, row, refusal)
+end
+
+local function multiplier(call, target, usage)
+  local otherwise = target.is_local and 0 or 1
+  local billing = call.state.policies:billing()
+  if not billing then return otherwise end
+  local model = { id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost }
+  local fine, value = call.state.policies:call(billing, call.request.caller, model, usage)
+  if fine and money.is_multiplier(value) then return value end
+  if fine then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", "result") end
+  return 1
+end
+
+local function fill(row, call, target, usage)
+  row.provider, row.model = target.provider, target.model
+  row.input_tokens, row.cached_tokens, row.cache_write_tokens = usage.input, usage.cached, usage.cache_write
+  row.output_tokens, row.reasoning_tokens = usage.output, usage.reasoning
+  row.estimated = usage.estimated or false
+  row.billed_tokens = money.billed(usage.total, multiplier(call, target, usage))
+  row.cost_microusd = money.cost(usage, target.cost) or 0
+  local baseline = call.state.registry:cost(call.state.config.premium_baseline)
+  row.savings_microusd = money.savings(usage, baseline, row.cost_microusd) or 0
+end
+
+local function give_amounts(answer, row, usage)
+  store.settle(answer.reservation, claims.amounts(answer.claims, {
+    requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd,
+  }))
+end
+
+local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
+
+-- Settles an answer that was handed on: real usage, or what was delivered where the provider did not tell.
+---@param call moongate.call
+---@param answer table see moongate.attempt
+---@param kind string "ok", "cancelled", or how the stream failed
+---@param usage table|nil
+---@param delivered_bytes integer
+---@return table row
+function record.settle(call, answer, kind, usage, delivered_bytes)
+  local row = call.row
+  usage = usage or usage_of.estimate(call.request.text_length, delivered_bytes)
+  fill(row, call, answer.target, usage)
+  row.outcome = OUTCOMES[kind] or "error"
+  give_amounts(answer, row, usage)
+  close(call, row, 200)
+  return row
+end
+
+-- The caller left before there was anything to hand on. A provider that was called has read the prompt.
+---@param call moongate.call
+---@param ended table { cancelled, target, claims, reservation }
+function record.abandon(call, ended)
+  local row = call.row
+  row.outcome = "cancelled"
+  if ended.target then
+    local usage = usage_of.estimate(call.request.text_length, 0)
+    fill(row, call, ended.target, usage)
+    give_amounts(ended, row, usage)
+  else
+    row.input_tokens = 0
+  end
+  close(call, row, 499)
+end
+
+-- A request that was admitted but got no answer.
+---@param call moongate.call
+---@param refusal table
+function record.refuse(call, refusal)
+  call.plan = call.plan or refusal.plan
+  local row = call.row or new_row(call)
+  for class, name in pairs { input = "input_tokens", output = "output_tokens" } do row[name] = NOTHING[class] end
+  row.outcome = "error"
+  close(call, row, refusal.status, refusal)
+end
+
+-- A request that never got as far as a caller and a body that could be read: a log line is all it leaves.
+---@param handle table
+---@param refusal table
+function record.turn_away(handle, refusal)
+  meter.add("moongate_requests_total", 1, "surface", "", "provider", "", "model", "", "status", refusal.status)
+  log.write("info", "request refused", string.sub(json.encode {
+    request_id = handle:id(), path = handle:path(), status = refusal.status, error = refusal.message,
+  }, 2, -2))
+end
+
+return record

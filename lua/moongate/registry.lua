@@ -1,0 +1,238 @@
+-- Every target (one model at one provider) that the config and the built-in provider tables name, and how a requested
+-- name finds its targets: "auto", an alias, a model's id, or "provider/model". Immutable once built.
+
+local defaults = require "moongate.defaults"
+local near = require "moongate.near"
+local patterns = require "moongate.patterns"
+
+---@class registry
+---@field targets table[] in the order of the config
+---@field by_id table<string, table>
+---@field by_model table<string, table[]>
+---@field aliases table<string, table> { order, balanced, targets = { target... }, weights, places }
+---@field policy string the default routing policy
+---@field on_fault string
+---@field varied boolean whether priorities differ
+local registry = {}
+registry.__index = registry
+
+local MIDDLE = 50 -- quality and priority where nothing is stated
+
+local function sorted(set)
+  local names = {}
+  for name in pairs(set) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- True when every stated price is 0 and both directions are stated.
+local function costs_nothing(cost)
+  if not (cost and cost.input == 0 and cost.output == 0) then return false end
+  return (cost.cached_input or 0) == 0 and (cost.cache_write or 0) == 0
+end
+
+-- The first that is stated; false is a statement.
+local function stated(a, b, c)
+  if a ~= nil then return a end
+  if b ~= nil then return b end
+  return c
+end
+
+local function is_embedding(id, strengths)
+  for _, strength in ipairs(strengths) do
+    if strength == "embedding" or strength == "embeddings" then return true end
+  end
+  if string.find(string.lower(id), "embed", 1, true) then return true end
+  return nil
+end
+
+-- A "no" of the operator for the whole provider outweighs what the built-in table says of a model.
+local function is_free(model, provider, known, cost)
+  if model.free ~= nil then return model.free end
+  if provider.free == false then return false end
+  return stated(known.free, provider.free, costs_nothing(cost))
+end
+
+-- A price table with the prices of cached tokens in it, where the provider's built-in table tells their share.
+local function whole_cost(cost, builtin)
+  if not cost then return nil end
+  local function share(stated_price, part)
+    if stated_price or not (part and cost.input) then return stated_price end
+    return cost.input * part
+  end
+  return {
+    input = cost.input, output = cost.output,
+    cached_input = share(cost.cached_input, builtin.cache_read),
+    cache_write = share(cost.cache_write, builtin.cache_write),
+  }
+end
+
+-- model is what the config says of it, known what the built-in table of its provider does.
+local function new_target(model, provider, known, builtin)
+  local id = model.id or known.id
+  local cost = whole_cost(model.cost or known.cost, builtin)
+  local strengths = model.strengths or known.strengths or {}
+  return {
+    id = provider.name .. "/" .. id, model = id, provider = provider.name,
+    upstream_id = model.upstream_id or known.upstream_id or id,
+    protocol = provider.protocol, is_local = provider.is_local or false,
+    free = is_free(model, provider, known, cost), cost = cost,
+    context_length = model.context_length or known.context_length,
+    max_output = model.max_output or known.max_output,
+    strengths = strengths,
+    quality = model.quality or known.quality or provider.quality or MIDDLE,
+    rank = model.quality or provider.quality or known.quality or MIDDLE,
+    latency_ms = model.latency_ms or known.latency_ms,
+    tools = stated(model.tools, known.tools), vision = stated(model.vision, known.vision),
+    json_schema = stated(model.json_schema, known.json_schema),
+    embeddings = stated(model.embeddings, known.embeddings, is_embedding(id, strengths)),
+    priority = model.priority or known.priority or MIDDLE,
+    limits = model.limits or defaults.limits(known.limits), provider_limits = provider.limits,
+    pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0,
+  }
+end
+
+-- What the built-in table says of the provider's models, in its order, and by every name they have. At another
+-- address than the table's, an account's limits mean nothing and a name may be another model's.
+local function known_models(provider, builtin)
+  local list, by_name = {}, {}
+  for i, model in ipairs(builtin.models or {}) do
+    local entry = {}
+    for field, value in pairs(model) do entry[field] = value end
+    if provider.builtin_address then
+      by_name[entry.upstream_id or entry.id] = entry
+      by_name[entry.id] = entry
+    else
+      entry.limits = nil
+    end
+    list[i] = entry
+  end
+  return list, by_name
+end
+
+local nothing = {}
+
+local function add(self, model, provider, known, builtin)
+  local target = new_target(model, provider, known, builtin)
+  if self.by_id[target.id] then return end
+  target.index = #self.targets + 1
+  self.targets[target.index] = target
+  self.by_id[target.id] = target
+  local same = self.by_model[target.model] or {}
+  same[#same + 1] = target
+  self.by_model[target.model] = same
+  if target.priority ~= self.targets[1].priority then self.varied = true end
+end
+
+local function find(self, name)
+  return self.by_model[name] or (self.by_id[name] and { self.by_id[name] })
+end
+
+local function new_alias(self, alias)
+  local result = { order = alias.order, balanced = false, targets = {}, weights = {}, places = {} }
+  for place, each in ipairs(alias.targets) do
+    if each.weight then result.balanced = true end
+    for _, target in ipairs(find(self, each.model) or nothing) do
+      if not result.places[target] then
+        result.targets[#result.targets + 1] = target
+        result.places[target] = place
+        result.weights[target] = each.weight or 1
+      end
+    end
+  end
+  return result
+end
+
+-- Builds it. builtin(name) gives a built-in provider table or nil.
+---@param config table
+---@param builtin fun(name: string): table|nil
+---@return registry
+function registry.new(config, builtin)
+  local self = setmetatable({
+    targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false,
+    policy = config.policy, on_fault = config.on_fault,
+  }, registry)
+  local configured, tables, shipped, known = {}, {}, {}, {}
+  for name, provider in pairs(config.providers) do
+    local mock = provider.protocol == "mock"
+    tables[name] = not mock and builtin(provider.like or name) or nothing
+    shipped[name], known[name] = known_models(provider, tables[name])
+    if mock then shipped[name] = { { id = "mock" } } end
+  end
+  for _, model in ipairs(config.models) do
+    local name = model.provider
+    local entry = known[name][model.upstream_id or model.id] or known[name][model.id] or nothing
+    add(self, model, config.providers[name], entry, tables[name])
+    configured[name] = true
+  end
+  for _, name in ipairs(sorted(config.providers)) do
+    if not configured[name] then
+      for _, model in ipairs(shipped[name]) do add(self, nothing, config.providers[name], model, tables[name]) end
+    end
+  end
+  for name, alias in pairs(config.aliases) do self.aliases[name] = new_alias(self, alias) end
+  return self
+end
+
+-- The targets of a requested name, and its alias if it is one; nil when nothing is called so.
+---@param name string
+---@return table[]|nil targets
+---@return table|nil alias
+function registry:resolve(name)
+  if name == "auto" then return self.targets end
+  local alias = self.aliases[name]
+  if alias then return alias.targets, alias end
+  return find(self, name)
+end
+
+-- Every name that resolves: "auto", aliases, models, targets; alphabetically.
+---@return string[]
+function registry:names()
+  local names = {}
+  for name in pairs(self.aliases) do names[name] = true end
+  for name in pairs(self.by_model) do names[name] = true end
+  for name in pairs(self.by_id) do names[name] = true end
+  return sorted(names)
+end
+
+-- The names nearest to one that resolves to nothing.
+---@param name string
+---@return string[]
+function registry:near(name)
+  return near.find(name, self:names(), 3)
+end
+
+-- What /v1/models lists for a key with these patterns: { id, owned_by, target } by id, "auto" first.
+---@param permitted string[]|nil
+---@return table[]
+function registry:models(permitted)
+  local list = {}
+  for name in pairs(self.aliases) do
+    if patterns.permit(permitted, name) then list[#list + 1] = { id = name, owned_by = "moongate" } end
+  end
+  for name, targets in pairs(self.by_model) do
+    if not self.aliases[name] then
+      for _, target in ipairs(targets) do
+        if patterns.permit(permitted, name) or patterns.permit(permitted, target.id) then
+          list[#list + 1] = { id = name, owned_by = target.provider, target = target }
+          break
+        end
+      end
+    end
+  end
+  table.sort(list, function(a, b) return a.id < b.id end)
+  if #list > 0 then table.insert(list, 1, { id = "auto", owned_by = "moongate" }) end
+  return list
+end
+
+-- The price table of a model anywhere, for a baseline; nil when unknown.
+---@param name string
+---@return table|nil
+function registry:cost(name)
+  for _, target in ipairs(find(self, name) or nothing) do
+    if target.cost then return target.cost end
+  end
+  return nil
+end
+
+return registry

@@ -1,0 +1,287 @@
+-- Turns a request into a ladder: the requested name to its targets, the gates, the routing policy, and the targets in
+-- the order in which they shall be tried. Decides only: calls no provider, changes nothing, keeps no state.
+
+local candidates = require "moongate.candidates"
+local gates = require "moongate.gates"
+local list = require "moongate.list"
+local near = require "moongate.near"
+local reasons = require "moongate.reasons"
+local task = require "moongate.task"
+
+local router = {}
+
+local MOST_HOPS = 4      -- from policy to policy by their second results
+local LAST_RESORT = "in the order of the config"
+
+---@class plan
+---@field policy string name@version
+---@field ladder table[] targets, best first
+---@field task string worked out when read
+---@field reason string one sentence, worked out when read
+---@field candidates table[] one record each, worked out when read
+---@field faults table[] { policy, kind, message }: policies that failed on the way
+
+local lazy = {
+  task = function(plan) return plan.classify() end,
+  reason = reasons.sentence,
+  candidates = reasons.records,
+}
+
+local plan_meta = {
+  __index = function(plan, name)
+    local work_out = lazy[name]
+    if not work_out then return nil end
+    local value = work_out(plan)
+    rawset(plan, name, value)
+    return value
+  end,
+}
+
+local function shown(name)
+  local text = string.gsub(tostring(name), "%c", "?")
+  if #text > 80 then text = string.sub(text, 1, 77) .. "..." end
+  return text
+end
+
+local function unknown_model(name, registry)
+  local names = registry:near(name)
+  for i, each in ipairs(names) do names[i] = '"' .. each .. '"' end
+  return {
+    status = 404, code = "model_not_found", type = "invalid_request_error",
+    message = string.format('there is no model "%s" here%s', shown(name),
+      #names > 0 and "; near it: " .. table.concat(names, ", ") or ""),
+  }
+end
+
+local function unknown_policy(name, policies)
+  return {
+    status = 400, code = "policy_not_found", type = "invalid_request_error",
+    message = string.format('there is no routing policy "%s"%s', shown(name),
+      near.hint(name, policies:routing_names(), 3)),
+  }
+end
+
+local function full_name(policy)
+  return policy.version and policy.name .. "@" .. policy.version or policy.name
+end
+
+-- Only local targets will do, because ...; nil when others may serve too.
+local function local_because(request, caller, policy_name)
+  if request.privacy then return "privacy is asked for" end
+  if caller.privacy then return "this key is private" end
+  if policy_name == "local-only" then return 'the policy "local-only" keeps requests on this machine' end
+  return nil
+end
+
+-- The targets behind what a policy returned; nil and what is wrong with it. Raw reads only: it is a script's table.
+local function read_ladder(ladder, owner, most)
+  if type(ladder) ~= "table" then
+    return nil, "returned " .. (ladder == nil and "nothing" or "a " .. type(ladder)) .. ", not a list of candidates"
+  end
+  local targets, seen = {}, {}
+  local count = #ladder
+  if count > 2 * most + 100 then return nil, "returned more rungs than there are candidates" end
+  for i = 1, count do
+    local candidate = rawget(ladder, i)
+    local target = candidate ~= nil and owner[candidate] or nil
+    if not target then return nil, "returned something that is no candidate of this request, at position " .. i end
+    if not seen[target] then
+      seen[target] = true
+      targets[#targets + 1] = target
+    end
+  end
+  return targets
+end
+
+-- "policies/routing/mine.lua:3: attempt to ...": a fault as the set of policies tells it, in one line.
+local function in_words(fault)
+  if not fault.file then return fault.message end
+  return fault.file .. (fault.line and ":" .. fault.line or "") .. ": " .. fault.message
+end
+
+-- Runs one policy. Answers its ladder and its second result; or nil and the fault.
+local function run(plan, policies, policy, view, more, weights)
+  local own = { request = plan.request, view = view, weights = weights, task = plan.classify }
+  local offered, owner, trail = candidates.new(plan.offered, own)
+  plan.runs[#plan.runs + 1] = { name = policy.name, owner = owner, trail = trail }
+  plan.policy = full_name(policy)
+  local fine, ladder, second = policies:call(policy.run, candidates.request(plan.request, more), offered)
+  if not fine then return nil, ladder end
+  local targets, wrong = read_ladder(ladder, owner, #plan.offered)
+  if not targets then
+    local file = "policies/" .. policy.label .. ".lua"
+    return nil, { kind = "result", policy = policy.label, file = file, message = wrong }
+  end
+  if #targets == 0 then plan.runs[#plan.runs].empty = true end
+  return targets, type(second) == "string" and second or nil
+end
+
+-- Runs a policy and those it falls through to. Answers the ladder and, if it is empty, the last one's words; or nil
+-- and the fault, noted in the plan.
+local function follow(plan, policies, policy, view, more, weights)
+  local been = {}
+  for _ = 1, MOST_HOPS do
+    been[policy.name] = true
+    local ladder, second = run(plan, policies, policy, view, more, weights)
+    if not ladder then
+      local fault = { policy = full_name(policy), kind = second.kind, message = in_words(second) }
+      plan.faults[#plan.faults + 1] = fault
+      return nil
+    end
+    local following = #ladder == 0 and second and not been[second] and policies:routing(second) or nil
+    if not following then return ladder, second end
+    policy = following
+  end
+  return {}
+end
+
+-- Among equals higher priority is picked more often: sorting is stable, so it is enough to draw the first order.
+local function by_priority(targets, view)
+  local facts = { random = view.random }
+  return list.new(targets, {}, facts):shuffle("priority", function(target) return target.priority end)
+end
+
+-- An alias that states an order or weights arranges what the policy let through; providers of one model stay in the
+-- policy's order.
+local function arrange(plan, alias, view)
+  local first = {} -- per place in the alias: its rank
+  if alias.order then
+    for _, target in ipairs(plan.ladder) do first[alias.places[target]] = alias.places[target] end
+    plan.arranged = "in the order of the alias"
+  else
+    local places, weights, there = {}, {}, {}
+    for _, target in ipairs(plan.ladder) do
+      local place = alias.places[target]
+      if not there[place] then
+        there[place] = true
+        places[#places + 1] = place
+        weights[place] = alias.weights[target]
+      end
+    end
+    table.sort(places)
+    local boxed = {}
+    for i, place in ipairs(places) do boxed[i] = { place = place, weight = weights[place] } end
+    for rank, box in ipairs(list.new(boxed, {}, { random = view.random }):shuffle()) do first[box.place] = rank end
+    plan.arranged = "by the weights of the alias"
+  end
+  plan.ladder = list.new(plan.ladder):sort("alias", function(target) return first[alias.places[target]] end)
+end
+
+-- The wait until the first target that is exhausted or failing may be tried again; nil when that is not known.
+local function soonest(targets, view)
+  local least
+  for _, target in ipairs(targets) do
+    local wait = math.max(view.exhausted(target) or 0, view.open_s and view.open_s(target) or 0)
+    if wait > 0 and (not least or wait < least) then least = wait end
+  end
+  return least and math.ceil(least)
+end
+
+local function nothing_usable(plan, words, view)
+  local dropped = reasons.dropped(plan)
+  local message = words or "nothing usable for this request"
+  if dropped ~= "" then message = message .. ": " .. dropped end
+  return {
+    status = 503, code = "no_candidate", type = "server_error", message = message,
+    retry_after = soonest(plan.offered, view), plan = plan,
+  }
+end
+
+local function refuse_fault(plan)
+  local fault = plan.faults[#plan.faults]
+  return {
+    status = 500, code = "policy_fault", type = "server_error", plan = plan,
+    message = 'the routing policy "' .. fault.policy .. '" failed: ' .. fault.message,
+  }
+end
+
+-- What serves when policies fail and the config says to go on: the default policy, else the config's own order.
+local function fall_back(plan, policies, registry, failed, view, more, weights)
+  local default = registry.policy ~= failed and policies:routing(registry.policy) or nil
+  if default then
+    local ladder, words = follow(plan, policies, default, view, more, weights)
+    if ladder then return ladder, words end
+  end
+  local ladder = {}
+  for _, target in ipairs(plan.offered) do
+    if (view.exhausted(target) or 0) == 0 then ladder[#ladder + 1] = target end
+  end
+  plan.policy = LAST_RESORT
+  plan.runs[#plan.runs + 1] = { name = LAST_RESORT, owner = {}, trail = {} }
+  return ladder
+end
+
+-- The policy that decides: the request's, else the key's, else the config's; nil and its name when there is none.
+local function choose(request, caller, registry, policies)
+  local name = request.policy or caller.policy or registry.policy
+  return policies:routing(name), name
+end
+
+-- Plans a request. policies is a set of moongate.policies; view gives the live facts of targets: exhausted, left, used,
+-- latency_ms, error_rate, open (each of a target), balance (of a provider's name), random, and perhaps open_s.
+---@param request table
+---@param caller table
+---@param registry registry
+---@param policies table
+---@param view table
+---@return plan|nil
+---@return table|nil refusal { status, code, type, message, retry_after }
+function router.plan(request, caller, registry, policies, view)
+  local name = request.model
+  if name == nil or name == "" then name = "auto" end
+  local targets, alias = registry:resolve(name)
+  if not targets then return nil, unknown_model(name, registry) end
+
+  local policy, policy_name = choose(request, caller, registry, policies)
+  if not policy and request.policy then return nil, unknown_policy(policy_name, policies) end
+
+  local because = local_because(request, caller, policy_name)
+  local known_task
+  local plan = setmetatable({
+    request = request, runs = {}, faults = {}, ladder = {}, policy = policy and full_name(policy) or policy_name,
+    classify = function()
+      known_task = known_task or task.classify(request)
+      return known_task
+    end,
+  }, plan_meta)
+  local refusal
+  plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
+    lists = gates.lists(caller, name), local_because = because,
+    asked = name == "auto" and "this request" or '"' .. shown(name) .. '"',
+  })
+  if refusal then
+    refusal.plan = plan
+    return nil, refusal
+  end
+  if #targets == 0 then
+    local behind = alias and ' behind "' .. shown(name) .. '"' or ""
+    return nil, nothing_usable(plan, "no model is configured" .. behind, view)
+  end
+
+  if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, view) end
+  local more = {
+    privacy = request.privacy or caller.privacy or false, task = plan.classify,
+    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
+  }
+  local weights = alias and alias.weights
+  local ladder, words
+  if policy then
+    ladder, words = follow(plan, policies, policy, view, more, weights)
+  else
+    plan.faults[1] = { policy = policy_name, kind = "missing", message = "there is no such routing policy" }
+  end
+  if not ladder then
+    if registry.on_fault == "refuse" then return nil, refuse_fault(plan) end
+    ladder, words = fall_back(plan, policies, registry, policy_name, view, more, weights)
+  end
+
+  plan.ladder = ladder
+  if #ladder == 0 then return nil, nothing_usable(plan, words, view) end
+  if alias and #ladder > 1 and (alias.order or alias.balanced) then arrange(plan, alias, view) end
+  return plan
+end
+
+-- A plan as plain data, for the debug endpoint, `moongate explain` and the ledger; most bounds the candidates in it.
+router.explain = reasons.explain
+
+return router

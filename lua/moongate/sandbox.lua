@@ -1,0 +1,245 @@
+-- The world a policy lives in: a fresh environment for each file, made of copies, so that no policy can change what
+-- another one or the library sees. Time, memory and nesting are bounded by moongate.core.guard around every call and by
+-- the library functions of the Lua state; this file decides what there is to call.
+local guard = require "moongate.core.guard"
+local core_json = require "moongate.core.json"
+local bit = require "bit"
+
+local sandbox = {}
+
+local LOADED_BYTES = 64 * 1024         -- what a policy may compile at run time
+local JSON_BYTES = 4 * 1024 * 1024     -- what it may decode at once: one call in C
+local LINE_BYTES, LINES = 2000, 100    -- of its log, each call
+local DATE_BYTES = 100
+local TIME_FIELDS = { "year", "month", "day", "hour", "min", "sec", "isdst" }
+
+local getmetatable_of = debug.getmetatable
+
+-- Modules a policy may require, by their names behind "moongate.".
+sandbox.LIBRARIES = { "list", "score", "json", "time", "text" }
+
+local json = {
+  null = core_json.null,
+  encode = core_json.encode,
+  is_array = core_json.is_array,
+  decode = function(text)
+    if type(text) == "string" and #text > JSON_BYTES then return nil, "a text of more than 4 MiB" end
+    return core_json.decode(text)
+  end,
+  array = function(t)
+    if type(t) == "table" and getmetatable_of(t) ~= nil and not core_json.is_array(t) then
+      error("a table with a metatable cannot become an array", 2)
+    end
+    return core_json.array(t)
+  end,
+}
+
+local function copy(value, seen)
+  if type(value) ~= "table" then return value end
+  if seen[value] then return seen[value] end
+  local fresh = {}
+  seen[value] = fresh
+  for k, v in next, value do fresh[copy(k, seen)] = copy(v, seen) end
+  return debug.setmetatable(fresh, getmetatable_of(value))
+end
+
+local function pick(from, names)
+  local fresh = {}
+  for _, name in ipairs(names) do fresh[name] = from[name] end
+  return fresh
+end
+
+-- A generator of our own (xorshift128): the same seed draws the same numbers on every worker and in every replay.
+local function new_random(seed)
+  local x, y, z, w = 123456789, 362436069, 521288629, 88675123
+
+  local function next_word()
+    local t = bit.bxor(x, bit.lshift(x, 11))
+    x, y, z = y, z, w
+    w = bit.bxor(w, bit.rshift(w, 19), t, bit.rshift(t, 8))
+    return w % 4294967296
+  end
+
+  local function set_seed(value)
+    local text = type(value) == "number" and string.format("%.17g", value) or tostring(value)
+    local hash = 2166136261
+    for i = 1, math.min(#text, 64) do hash = bit.bxor(bit.rol(hash, 5), string.byte(text, i)) * 65599 % 4294967296 end
+    x, y, z = bit.tobit(hash), 362436069, bit.tobit(521288629 + hash)
+    w = 88675123
+    for _ = 1, 16 do next_word() end
+  end
+
+  local function fraction()
+    return (math.floor(next_word() / 32) * 67108864 + math.floor(next_word() / 64)) / 9007199254740992
+  end
+
+  local function random(low, high)
+    if low == nil then return fraction() end
+    if high == nil then low, high = 1, low end
+    if type(low) ~= "number" or type(high) ~= "number" then error("random takes numbers", 2) end
+    if low > high then error("random: the interval is empty", 2) end
+    return math.floor(low + fraction() * (high - low + 1))
+  end
+
+  set_seed(seed)
+  return random, set_seed
+end
+
+---@class moongate.sandbox.host what all policies of a set share with the program
+---@field now number|nil unix seconds of the call under way
+---@field lines string[] what was logged in the call under way
+---@field made table<table, boolean> metatables made by policies
+---@field random function
+---@field seed fun(value: any)
+---@field libraries table<string, table> loaded beforehand: never inside a budget, which could leave one half-loaded
+
+---@param seed any what unseeded calls draw from
+---@return moongate.sandbox.host
+function sandbox.host(seed)
+  local random, set_seed = new_random(seed)
+  local libraries = { json = json }
+  for _, name in ipairs(sandbox.LIBRARIES) do libraries[name] = libraries[name] or require("moongate." .. name) end
+  local made = setmetatable({}, { __mode = "k" })
+  return { lines = {}, made = made, random = random, seed = set_seed, libraries = libraries }
+end
+
+local function new_log(host)
+  return function(...)
+    local lines = host.lines
+    if #lines >= LINES then return end
+    local parts = { ... }
+    for i = 1, select("#", ...) do
+      local text = tostring(parts[i])
+      parts[i] = type(text) == "string" and string.sub(text, 1, LINE_BYTES) or type(parts[i])
+    end
+    lines[#lines + 1] = string.sub(table.concat(parts, "\t"), 1, LINE_BYTES)
+  end
+end
+
+local function new_os(host)
+  -- Fields are read raw: os.time would call metamethods from C.
+  local function time(fields)
+    if fields == nil then return host.now and math.floor(host.now) or os.time() end
+    if type(fields) ~= "table" then error("os.time takes a table", 2) end
+    local raw = {}
+    for _, name in ipairs(TIME_FIELDS) do raw[name] = rawget(fields, name) end
+    return os.time(raw)
+  end
+
+  local function date(format, when)
+    format = format == nil and "%c" or format
+    if type(format) ~= "string" or #format > DATE_BYTES then error("os.date takes a short format", 2) end
+    return os.date(format, when == nil and time() or when)
+  end
+
+  return { time = time, date = date }
+end
+
+-- Only metatables that policies made can be seen or changed: those of the library are out of reach.
+local function new_metatables(host)
+  local function get(value)
+    local metatable = getmetatable_of(value)
+    if type(metatable) ~= "table" or not host.made[metatable] then return nil end
+    local shown = rawget(metatable, "__metatable")
+    if shown ~= nil then return shown end
+    return metatable
+  end
+
+  local function set(value, metatable)
+    if type(value) ~= "table" then error("setmetatable takes a table", 2) end
+    if metatable ~= nil and type(metatable) ~= "table" then error("a metatable is a table or nil", 2) end
+    local current = getmetatable_of(value)
+    if current ~= nil and (not host.made[current] or rawget(current, "__metatable") ~= nil) then
+      error("cannot change a protected metatable", 2)
+    end
+    if metatable then host.made[metatable] = true end
+    return setmetatable(value, metatable)
+  end
+
+  return get, set
+end
+
+-- Coroutines nest on the C stack: each resume asks whether there is room.
+local function new_coroutines()
+  local fresh = pick(coroutine, { "create", "running", "status", "yield" })
+
+  function fresh.resume(...)
+    guard.deep()
+    return coroutine.resume(...)
+  end
+
+  function fresh.wrap(fn)
+    local inner = coroutine.wrap(fn)
+    return function(...)
+      guard.deep()
+      return inner(...)
+    end
+  end
+
+  return fresh
+end
+
+local function new_require(host, library)
+  local loaded = {}
+
+  return function(name)
+    if type(name) ~= "string" then error("require takes a name", 2) end
+    if loaded[name] ~= nil then return loaded[name] end
+    local own = string.match(name, "^lib%.(.+)$")
+    if own then
+      loaded[name] = library(own)
+      return loaded[name]
+    end
+    local short = string.match(name, "^moongate%.(%l+)$")
+    for _, known in ipairs(sandbox.LIBRARIES) do
+      if short == known then
+        loaded[name] = copy(host.libraries[short], {})
+        return loaded[name]
+      end
+    end
+    error(string.format("a policy cannot require '%s': there are moongate.%s and lib.<name>",
+      string.sub(name, 1, 60), table.concat(sandbox.LIBRARIES, ", moongate.")), 2)
+  end
+end
+
+-- A fresh environment.
+---@param host moongate.sandbox.host
+---@param library fun(name: string): any gives what `require "lib.<name>"` returns, or raises
+---@return table
+function sandbox.environment(host, library)
+  local env = pick(_G, { "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawset",
+    "select", "tonumber", "tostring", "type", "unpack" })
+  env.string = pick(string, { "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep",
+    "reverse", "sub", "upper" })
+  env.table = pick(table, { "concat", "insert", "remove", "sort" })
+  env.math = copy(math, {})
+  env.math.random, env.math.randomseed = host.random, host.seed
+  env.bit = copy(bit, {})
+  env.os = new_os(host)
+  env.coroutine = new_coroutines()
+  env.getmetatable, env.setmetatable = new_metatables(host)
+  env.log = new_log(host)
+  env.require = new_require(host, library)
+
+  -- Text only, and always in this environment.
+  function env.load(text, name)
+    if type(text) ~= "string" or #text > LOADED_BYTES then return nil, "load takes a text of up to 64 KiB" end
+    local shown = type(name) == "string" and string.sub(name, 1, 40) or "load"
+    return load(text, "=" .. shown, "t", env)
+  end
+  env.loadstring = env.load
+
+  return env
+end
+
+-- Compiles a policy's text in an environment. The function is still to be run, guarded.
+---@param text string
+---@param path string as errors shall name it: "policies/routing/x.lua"
+---@param env table
+---@return function|nil
+---@return string|nil message "path:line: what is wrong"
+function sandbox.load(text, path, env)
+  return load(text, "@" .. path, "t", env)
+end
+
+return sandbox

@@ -1,0 +1,213 @@
+-- The shape of moongate.lua: every key there is, and what its value must look like. What keys mean to each other
+-- (a model's provider, an alias's target) is checked in crosscheck.lua; defaults are in defaults.lua.
+
+local near = require "moongate.near"
+local quota = require "moongate.quota"
+local shape = require "moongate.shape"
+
+local text, choice, number, whole = shape.text, shape.choice, shape.number, shape.whole
+local list, map, record, either, boolean = shape.list, shape.map, shape.record, shape.either, shape.boolean
+
+local MOST = 2 ^ 53 - 1
+local DAY = 86400
+
+-- Splits "127.0.0.1:8080" or "[::1]:8080" into host and port; nil if it is neither.
+local function address(value)
+  local host, port = string.match(value, "^%[([%x:.]+)%]:(%d+)$")
+  if not host then host, port = string.match(value, "^([%w.*-]+):(%d+)$") end
+  port = tonumber(port)
+  if not port or port > 65535 then return nil end
+  return host, port
+end
+
+local listen_address = text(function(value)
+  if not address(value) then return 'must be an address and a port, like "127.0.0.1:8080" or "[::1]:8080"' end
+end)
+
+local store_address = text(function(value)
+  if value == "memory:" or string.find(value, "^sqlite:.") or string.find(value, "^rediss?://.") then return end
+  return 'must be "memory:", "sqlite:FILE" or "redis://HOST:PORT"'
+end)
+
+local web_address = text(function(value)
+  if not string.find(value, "^https?://[^%s/?#@]+[^%s?#]*$") then
+    return "must be an http:// or https:// address without a query"
+  end
+end)
+
+local function provider_name(name)
+  if not string.find(name, "^%w[%w._-]*$") or #name > 63 then
+    return "is no name for a provider: letters, digits, '.', '_' and '-', at most 63 of them"
+  end
+end
+
+local model_name = text(function(value)
+  if string.find(value, "%s") then return "must not have blanks" end
+  if value == "auto" then return '"auto" is kept for "let the policy choose"' end
+  if #value > 127 then return "must be at most 127 bytes long" end
+end)
+
+local function limit_name(name)
+  if not quota.parse(name) then
+    return "unknown limit" .. near.hint(name, quota.names)
+      .. "; there are " .. table.concat(quota.names, ", ") .. " and <unit>_per_<window>"
+  end
+end
+
+local amount = whole(0, MOST)
+
+local zone_name = text(function(value)
+  if not string.find(value, "^%a[%w_+/-]*$") then return 'must be a time zone, like "America/Los_Angeles"' end
+end)
+
+local long_limit = record({ zone = zone_name, sliding = boolean }, { items = amount })
+
+-- 30, or { 1000, zone = "America/Los_Angeles" }.
+local limit = either {
+  number = amount,
+  table = function(value, path, report)
+    long_limit(value, path, report)
+    if #value ~= 1 then report(path, "needs exactly one number, like { 1000, zone = \"America/Los_Angeles\" }") end
+  end,
+}
+
+local limits = map(limit, limit_name)
+local patterns = list(text())
+local price = number(0, 1e6)
+local seconds = number(0.001, DAY)
+
+local budget_fields = record({
+  usd = number(0, 1e9), billed_tokens = whole(0, MOST), window = choice { "day", "month" },
+})
+
+local function budget(value, path, report)
+  budget_fields(value, path, report)
+  if type(value) == "table" and (value.usd == nil) == (value.billed_tokens == nil) then
+    report(path, "needs either usd or billed_tokens")
+  end
+end
+
+local provider = record({
+  protocol = text(), base_url = web_address, like = text(),
+  api_key = text(),
+  api_keys = list(either {
+    string = text(),
+    table = record({ key = text(), pool = text() }, { items = text() }),
+  }, 1),
+  free = boolean, is_local = boolean, quality = number(0, 100),
+  limits = limits, pool = text(),
+  timeouts = record {
+    connect = seconds, first_byte = seconds, first_content = seconds, idle = seconds, total = seconds,
+  },
+  retries = whole(0, 10),
+  breaker = record { failures = whole(1, 1000), open = seconds },
+  formats = list(choice { "chat", "responses" }, 1),
+  http2 = boolean, ca_file = text(),
+  headers = map(text(), function(name)
+    if not string.find(name, "^[%w!#$%%&'*+.^_`|~-]+$") then return "is no name for a header" end
+  end),
+  mock = function(value, path, report)
+    if type(value) == "table" then shape.plain(value, path, report) else boolean(value, path, report) end
+  end,
+  checker = either {
+    string = text(),
+    table = record({ interval = seconds, base_url = web_address }, { items = text(), rest = shape.plain }),
+  },
+})
+
+local model = record({
+  id = model_name, provider = text(), upstream_id = text(), aliases = list(model_name),
+  name = text(),
+  cost = record { input = price, output = price, cached_input = price, cache_write = price },
+  context_length = whole(1, MOST), max_output = whole(1, MOST),
+  strengths = list(text()), quality = number(0, 100), latency_ms = number(0, DAY * 1000),
+  tools = boolean, vision = boolean, json_schema = boolean, embeddings = boolean,
+  free = boolean, priority = number(0, 100), limits = limits, pool = text(),
+  deprecated = either { boolean = boolean, string = text() }, replacement = model_name,
+}, { required = { "id", "provider" } })
+
+local alias_target = either {
+  string = model_name,
+  table = record({ model = model_name, weight = number(0, 1e6) }, { required = { "model" } }),
+}
+
+local alias_table = record({ order = boolean }, { items = alias_target })
+
+local alias = either {
+  string = model_name,
+  table = function(value, path, report)
+    alias_table(value, path, report)
+    if #value == 0 then report(path, "needs at least one { model = ... }") end
+  end,
+}
+
+local key_hash = text(function(value)
+  if not string.find(value, "^%x+$") or #value ~= 64 then return "must be the key's SHA-256 in 64 hex digits" end
+end)
+
+local key_text = text(function(value)
+  if #value < 3 or #value > 256 or string.find(value, "[^\33-\126]") then
+    return "must be 3 to 256 visible ASCII characters"
+  end
+end)
+
+local key_fields = record({
+  name = text(), key = key_text, key_hash = key_hash, org = text(), tier = text(), label = text(),
+  models = patterns, rpm = amount, tpm = amount, budget = budget, policy = text(), privacy = boolean,
+}, { required = { "name" } })
+
+local function key(value, path, report)
+  key_fields(value, path, report)
+  if type(value) == "table" and (value.key == nil) == (value.key_hash == nil) then
+    report(path, "needs either key or key_hash")
+  end
+end
+
+local group = record {
+  models = patterns, rpm = amount, tpm = amount, budget = budget, policy = text(), privacy = boolean,
+}
+
+local agent = record({
+  system = either { string = function() end }, model = text(), max_tokens = whole(1, MOST),
+  timeout_secs = seconds,
+})
+
+local tls_listener = record({ addr = listen_address, cert = text(), key = text() }, { required = { "addr" } })
+
+local listener = function(value, path, report)
+  if type(value) ~= "table" then return listen_address(value, path, report) end
+  tls_listener(value, path, report)
+  if (value.cert == nil) ~= (value.key == nil) then report(path, "needs both cert and key for TLS, or neither") end
+end
+
+local whole_file = record {
+  listen = function(value, path, report)
+    if type(value) == "table" and value.addr == nil and getmetatable(value) == nil then
+      return list(listener, 1)(value, path, report)
+    end
+    listener(value, path, report)
+  end,
+  workers = whole(1, 256),
+  store = store_address, policies = text(), policy = text(), on_fault = choice { "default", "refuse" },
+  zero_spend = boolean, auth = choice { "keys", "none" }, admin_token = key_text, premium_baseline = text(),
+  limits = record {
+    body_bytes = whole(1024, 2 ^ 30), policy_ms = number(1, 10000), policy_mb = number(1, 4096),
+    header_s = seconds, body_s = seconds, idle_s = seconds, drain_s = seconds,
+  },
+  log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" } },
+  providers = map(provider, provider_name),
+  models = list(model),
+  models_table = function(value, path, report)
+    record({ csv = text(), sqlite = text(), table = text() })(value, path, report)
+    if type(value) == "table" and (value.csv == nil) == (value.sqlite == nil) then
+      report(path, 'needs either csv = "FILE" or sqlite = "FILE" with table = "NAME"')
+    end
+  end,
+  aliases = map(alias, function(name)
+    if name == "auto" then return '"auto" is kept for "let the policy choose"' end
+    if #name > 127 or string.find(name, "[%c%s]") then return "is no name for a model" end
+  end),
+  keys = list(key), tiers = map(group), orgs = map(group), agents = map(agent),
+}
+
+return { check = whole_file, address = address }

@@ -1,0 +1,221 @@
+-- The surface of OpenAI's API: reads the body of a chat or embeddings call into the request that policies see, and
+-- writes errors and model lists in OpenAI's shape. Works on the scanned document; the tree is built only if a policy
+-- looks at the messages. Never talks to a provider; the document itself goes on to the protocol unchanged.
+local json = require "moongate.core.json"
+local check = require "moongate.surfaces.openai_check"
+
+local surface = {}
+
+local BYTES_PER_TOKEN = 4
+local TOKENS_PER_MESSAGE = 4
+local IMAGE_TOKENS = { low = 85, high = 765 }
+-- Base64 bytes of sound and of documents that make about one token.
+local AUDIO_BYTES_PER_TOKEN = 400
+local FILE_BYTES_PER_TOKEN = 40
+
+local CREDENTIALS = {
+  authorization = true, ["proxy-authorization"] = true, cookie = true, ["x-api-key"] = true, ["api-key"] = true,
+  ["x-goog-api-key"] = true,
+}
+local PRIORITIES = { cheap = true, balanced = true, best = true }
+local TRUTHS = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
+
+-- Tokens of a part that is not text, and the bytes of it that are not text.
+local function part_tokens(document, part)
+  local kind = document:find(part, "type")
+  kind = kind and document:value(kind)
+  local bytes = document:string_bytes(part)
+  if kind == "image_url" then
+    local image = document:find(part, "image_url")
+    local detail = image and document:kind(image) == "object" and document:find(image, "detail")
+    return IMAGE_TOKENS[detail and document:value(detail)] or IMAGE_TOKENS.high, bytes, true
+  elseif kind == "input_audio" then
+    return math.ceil(bytes / AUDIO_BYTES_PER_TOKEN), bytes
+  elseif kind == "file" then
+    return math.ceil(bytes / FILE_BYTES_PER_TOKEN), bytes
+  end
+  return 0, 0
+end
+
+-- Weighs the messages: bytes of text, tokens of what is no text, how many messages, whether there are images.
+local function weigh(document, messages)
+  local text, tokens, images = document:string_bytes(messages), 0, false
+  for _, message in document:items(messages) do
+    tokens = tokens + TOKENS_PER_MESSAGE
+    local content = document:find(message, "content")
+    if content and document:kind(content) == "array" then
+      for _, part in document:items(content) do
+        local part_weight, bytes, is_image = part_tokens(document, part)
+        tokens, text, images = tokens + part_weight, text - bytes, images or is_image or false
+      end
+    end
+  end
+  return text, tokens, images
+end
+
+local function bytes_of(document, name)
+  local node = document:find(0, name)
+  return node and document:string_bytes(node) or 0
+end
+
+local function value_of(document, name)
+  local node = document:find(0, name)
+  if not node or document:kind(node) == "null" then return nil end
+  return document:value(node)
+end
+
+-- The messages are decoded when somebody reads them, and then stay.
+local function lazy_messages(request, document)
+  local messages
+  return setmetatable(request, {
+    __index = function(_, name)
+      if name ~= "messages" then return nil end
+      if not messages then
+        local node = document:find(0, "messages")
+        messages = node and document:value(node) or {}
+      end
+      return messages
+    end,
+  })
+end
+
+local function fault(param, message)
+  return { status = 400, message = message, param = param, type = "invalid_request_error", code = "invalid_value" }
+end
+
+-- What the caller asks of the router by its own headers.
+local function read_headers(request, headers)
+  local privacy = headers["x-moongate-privacy"]
+  if privacy ~= nil then
+    request.privacy = TRUTHS[string.lower(privacy)]
+    if request.privacy == nil then
+      return fault("x-moongate-privacy", 'x-moongate-privacy: expected "true" or "false"')
+    end
+  end
+  local priority = headers["x-moongate-priority"]
+  if priority ~= nil then
+    if not PRIORITIES[priority] then
+      return fault("x-moongate-priority", "x-moongate-priority: expected cheap, balanced or best")
+    end
+    request.priority = priority
+  end
+  local max_cost = headers["x-moongate-max-cost"]
+  if max_cost ~= nil then
+    request.max_cost = string.match(max_cost, "^%d+%.?%d*$") and tonumber(max_cost) or nil
+    if not request.max_cost then
+      return fault("x-moongate-max-cost", "x-moongate-max-cost: expected an amount in USD such as 0.01")
+    end
+  end
+  request.task = headers["x-moongate-task"]
+  request.policy = headers["x-moongate-policy"]
+  request.headers = {}
+  for name, value in pairs(headers) do
+    if not CREDENTIALS[name] then request.headers[name] = value end
+  end
+end
+
+local function read_chat(document, request)
+  local messages = document:find(0, "messages")
+  local text, tokens, images = weigh(document, messages)
+  local extra = bytes_of(document, "tools") + bytes_of(document, "functions") + bytes_of(document, "response_format")
+  local tools, functions = document:find(0, "tools"), document:find(0, "functions")
+  local format = value_of(document, "response_format")
+  local stream_options = value_of(document, "stream_options")
+  request.surface = "chat"
+  request.stream = value_of(document, "stream") == true
+  request.include_usage = stream_options ~= nil and stream_options.include_usage == true
+  request.text_length = text
+  request.estimated_tokens = math.ceil((text + extra) / BYTES_PER_TOKEN) + tokens
+  request.images = images
+  request.tools = check.filled(document, tools) or check.filled(document, functions)
+  request.json_schema = format ~= nil and format.type == "json_schema"
+  request.max_tokens = value_of(document, "max_completion_tokens") or value_of(document, "max_tokens")
+end
+
+-- Token lists are counted, texts are estimated.
+local function read_embeddings(document, request)
+  local input = document:find(0, "input")
+  local bytes, tokens = document:string_bytes(input), 0
+  if document:kind(input) == "array" then
+    for _, item in document:items(input) do
+      local kind = document:kind(item)
+      if kind == "number" then tokens = tokens + 1 end
+      if kind == "array" then tokens = tokens + document:size(item) end
+    end
+  end
+  request.surface = "embeddings"
+  request.stream, request.tools, request.images, request.json_schema = false, false, false, false
+  request.text_length = bytes
+  request.estimated_tokens = math.ceil(bytes / BYTES_PER_TOKEN) + tokens
+end
+
+-- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
+---@param document table
+---@param headers table<string, string>
+---@param operation "chat"|"embeddings"
+---@return table|nil request
+---@return { status: number, message: string, type: string, param: string|nil, code: string|nil }|nil fault
+function surface.parse(document, headers, operation)
+  local wrong = check[operation](document)
+  if wrong then return nil, fault(wrong.param, wrong.message) end
+  local request = { model = value_of(document, "model"), privacy = false }
+  wrong = read_headers(request, headers)
+  if wrong then return nil, wrong end
+  if operation == "chat" then read_chat(document, request) else read_embeddings(document, request) end
+  return lazy_messages(request, document)
+end
+
+local TYPES = {
+  [401] = "authentication_error", [403] = "permission_error", [404] = "not_found_error", [429] = "rate_limit_error",
+  [503] = "api_error",
+}
+local CODES = { [401] = "invalid_api_key", [404] = "model_not_found", [429] = "rate_limit_exceeded" }
+
+local function error_object(status, message, kind, code, param)
+  local default = TYPES[status] or (status >= 500 and "server_error") or "invalid_request_error"
+  return {
+    error = {
+      message = message,
+      type = kind or default,
+      param = param or json.null,
+      code = code or (kind == nil and CODES[status]) or json.null,
+    },
+  }
+end
+
+-- The body of an error answer; type and code follow from the status unless told.
+---@param status number
+---@param message string
+---@param kind string|nil
+---@param code string|number|nil
+---@param param string|nil
+---@return string
+function surface.error(status, message, kind, code, param)
+  return json.encode(error_object(status, message, kind, code, param))
+end
+
+-- The same as the last event of a stream that has failed.
+---@param status number
+---@param message string
+---@param kind string|nil
+---@param code string|number|nil
+---@param param string|nil
+---@return string
+function surface.error_event(status, message, kind, code, param)
+  return "data: " .. surface.error(status, message, kind, code, param) .. "\n\n"
+end
+
+-- The answer of GET /v1/models. Entries need an id; other fields (provider, prices, context) are shown as they are.
+---@param list table[]
+---@return string
+function surface.models(list)
+  local data = {}
+  for index, entry in ipairs(list) do
+    local model = { object = "model", created = 0, owned_by = entry.provider or "moongate" }
+    for name, value in pairs(entry) do model[name] = value end
+    data[index] = model
+  end
+  return json.encode({ object = "list", data = json.array(data) })
+end
+
+return surface

@@ -1,0 +1,119 @@
+-- Usage: what a provider says a call has used, as classes that do not overlap: fresh input, cached input, cache
+-- writes, output and reasoning; they add up to `total`. Protocols call `usage.read`; the exchange calls
+-- `usage.estimate` where the provider told nothing. Never negative, never guessed without the mark `estimated`.
+local usage = {}
+
+---@class moongate.usage
+---@field input number fresh prompt tokens
+---@field cached number prompt tokens read from a cache
+---@field cache_write number prompt tokens written to a cache
+---@field output number answer tokens without reasoning
+---@field reasoning number
+---@field total number sum of all classes
+---@field estimated boolean|nil true: not told by the provider
+---@field cost_usd number|nil what the provider says it charged
+---@field neurons number|nil Cloudflare's unit
+
+local LARGEST = 2 ^ 53 - 1
+-- The rule of thumb of OpenAI's own help page on tokens: one token is about four characters of English text.
+local BYTES_PER_TOKEN = 4
+
+-- A count as providers write it, or nil. Fractions do occur (billing units) and are cut.
+local function count(value)
+  if type(value) ~= "number" or value ~= value or value < 0 or value > LARGEST then return nil end
+  return math.floor(value)
+end
+
+local function amount(value)
+  if type(value) == "string" then value = string.match(value, "^%d+%.?%d*$") and tonumber(value) end
+  if type(value) ~= "number" or value ~= value or value < 0 or value > LARGEST then return nil end
+  return value
+end
+
+local function largest(...)
+  local found
+  for index = 1, select("#", ...) do
+    local value = count((select(index, ...)))
+    if value and (not found or value > found) then found = value end
+  end
+  return found
+end
+
+local function object(value)
+  return type(value) == "table" and value or {}
+end
+
+-- Reads the usage object of an OpenAI-shaped reply in all the spellings met: details under `prompt_tokens_details`,
+-- `prompt_token_details` (Mistral), `prompt_cache_hit_tokens` (DeepSeek), `cached_tokens` at the top (Moonshot),
+-- `num_cached_tokens` (Mistral), reasoning inside completion_tokens (OpenAI) or beside it (xAI, Gemini).
+---@param figures table|nil
+---@return moongate.usage|nil
+function usage.read(figures)
+  if type(figures) ~= "table" then return nil end
+  local prompt_details = object(figures.prompt_tokens_details)
+  local odd_details = object(figures.prompt_token_details)
+  local completion_details = object(figures.completion_tokens_details)
+  local hit, miss = count(figures.prompt_cache_hit_tokens), count(figures.prompt_cache_miss_tokens)
+  local prompt = count(figures.prompt_tokens) or count(figures.input_tokens) or (hit and miss and hit + miss)
+  local completion = count(figures.completion_tokens) or count(figures.output_tokens)
+  local told = count(figures.total_tokens)
+  if not prompt and not completion and not told then return nil end
+  if not prompt then prompt = math.max(0, (told or 0) - (completion or 0)) end
+  completion = completion or 0
+
+  -- The same figure may come under several names: the largest, never their sum.
+  local cached = largest(prompt_details.cached_tokens, odd_details.cached_tokens, figures.num_cached_tokens,
+    figures.cached_tokens, hit) or 0
+  cached = math.min(cached, prompt)
+  local cache_write = largest(prompt_details.cache_write_tokens, prompt_details.cache_creation_tokens,
+    figures.cache_write_tokens) or 0
+  cache_write = math.min(cache_write, prompt - cached)
+
+  local reasoning = largest(completion_details.reasoning_tokens, figures.reasoning_tokens) or 0
+  local output
+  if reasoning > completion or (told and reasoning > 0 and told >= prompt + completion + reasoning) then
+    output = completion
+  else
+    output = completion - reasoning
+  end
+  local sum = prompt + output + reasoning
+  if told and told > sum then
+    -- Thinking that is only in the total (Gemini's compatible address), or a class we have no name for.
+    if reasoning == 0 then reasoning = told - sum else output = output + told - sum end
+    sum = told
+  end
+  return {
+    input = prompt - cached - cache_write,
+    cached = cached,
+    cache_write = cache_write,
+    output = output,
+    reasoning = reasoning,
+    total = sum,
+    cost_usd = amount(figures.cost),
+    neurons = amount(figures.neurons),
+  }
+end
+
+-- The usage of a decoded reply or stream chunk: in `usage`, or in Groq's `x_groq.usage`.
+---@param document table
+---@return moongate.usage|nil
+function usage.of(document)
+  local found = usage.read(document.usage)
+  if found then return found end
+  return usage.read(object(document.x_groq).usage)
+end
+
+-- What a call has used if nobody tells: about four bytes a token.
+---@param prompt_bytes number
+---@param output_bytes number
+---@return moongate.usage
+function usage.estimate(prompt_bytes, output_bytes)
+  local input = math.ceil(math.max(0, prompt_bytes or 0) / BYTES_PER_TOKEN)
+  local output = math.ceil(math.max(0, output_bytes or 0) / BYTES_PER_TOKEN)
+  return {
+    input = input, cached = 0, cache_write = 0, output = output, reasoning = 0,
+    total = input + output, estimated = true,
+  }
+end
+
+return usage

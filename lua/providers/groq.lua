@@ -1,0 +1,26 @@
+-- Groq. In its headers requests are always per day and tokens per minute; cached tokens do not count.
+return {
+  name = "groq",
+  env = "GROQ_API_KEY",
+  base_url = "https://api.groq.com/openai/v1",
+  protocol = "openai",
+  free = true,
+  quality = 95,
+  limit_scope = "model",
+  resets = "rolling",
+  quirks = { drop = { "logprobs", "top_logprobs", "logit_bias" }, message_drop = { "name" } },
+  cache_read = 0.5,
+  models = {
+    { id = "llama-3.3-70b", upstream_id = "llama-3.3-70b-versatile", cost = { input = 0.59, output = 0.79 },
+      context_length = 131072, max_output = 32768, strengths = { "chat", "coding" }, quality = 80, tools = true,
+      free = true, limits = { rpm = 30, rpd = 1000, tpm = 6000, tpd = 100000 } },
+    { id = "llama-3.1-8b", upstream_id = "llama-3.1-8b-instant", context_length = 131072, strengths = { "chat" },
+      quality = 55, tools = true, free = true, limits = { rpm = 30, rpd = 1000, tpm = 6000, tpd = 500000 } },
+    { id = "gpt-oss-120b", upstream_id = "openai/gpt-oss-120b", context_length = 131072,
+      strengths = { "chat", "coding", "reasoning" }, quality = 82, tools = true, free = true,
+      limits = { rpm = 30, rpd = 1000, tpm = 6000, tpd = 200000 } },
+    { id = "gpt-oss-20b", upstream_id = "openai/gpt-oss-20b", context_length = 131072,
+      strengths = { "chat", "reasoning" }, quality = 70, tools = true, free = true,
+      limits = { rpm = 30, rpd = 1000, tpm = 6000, tpd = 200000 } },
+  },
+}

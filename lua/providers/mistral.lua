@@ -1,0 +1,37 @@
+-- Mistral. Its schema is closed: an unknown field is a 422. Usage comes in the last chunk of every stream, unasked.
+return {
+  name = "mistral",
+  env = "MISTRAL_API_KEY",
+  base_url = "https://api.mistral.ai/v1",
+  protocol = "openai",
+  free = true,
+  quality = 70,
+  limit_scope = "model",
+  resets = "fixed",
+  -- Keys were seen with 2 to 60 a minute: the strictest first, headers raise it.
+  limits = { rps = 1 },
+  quirks = {
+    stream_options = false,
+    rename = { max_completion_tokens = "max_tokens", seed = "random_seed" },
+    drop = {
+      "stream_options", "user", "logprobs", "top_logprobs", "logit_bias", "store", "service_tier", "modalities", "audio",
+      "verbosity", "safety_identifier", "prompt_cache_options", "web_search_options", "functions", "function_call",
+    },
+    needs = { tool_choice = "tools", parallel_tool_calls = "tools" },
+    clamp = { temperature = { 0, 1.5 } },
+    roles = { developer = "system" },
+    message_drop = { "name", "refusal", "audio", "function_call", "reasoning_content", "reasoning", "reasoning_details" },
+    call_id = { length = 9 },
+    embeddings = { drop = { "user" }, rename = { dimensions = "output_dimension" } },
+  },
+  models = {
+    { id = "mistral-small", upstream_id = "mistral-small-latest", context_length = 131072, strengths = { "chat" },
+      quality = 70, tools = true, vision = true, free = true,
+      limits = { rpm = 2, tpm = 500000, tpmonth = 1000000000 } },
+    { id = "magistral-medium", upstream_id = "magistral-medium-latest", context_length = 40960,
+      strengths = { "reasoning" }, quality = 78, tools = true, free = true,
+      limits = { rpm = 2, tpm = 500000, tpmonth = 1000000000 } },
+    { id = "mistral-embed", upstream_id = "mistral-embed", context_length = 8192, strengths = { "embedding" },
+      free = true, limits = { rpm = 2, tpm = 500000, tpmonth = 1000000000 } },
+  },
+}

@@ -1,0 +1,11 @@
+-- NanoGPT, an aggregator; the address that takes larger bodies.
+return {
+  name = "nanogpt",
+  env = "NANOGPT_API_KEY",
+  base_url = "https://api.nano-gpt.com/api/v1",
+  protocol = "openai",
+  free = false,
+  quality = 65,
+  limit_scope = "provider",
+  models = {},
+}

@@ -1,0 +1,15 @@
+-- xAI. Its completion_tokens leave reasoning out, its total does not.
+return {
+  name = "xai",
+  env = "XAI_API_KEY",
+  base_url = "https://api.x.ai/v1",
+  protocol = "openai",
+  free = false,
+  quality = 82,
+  limit_scope = "model",
+  resets = "rolling",
+  models = {
+    { id = "grok-3-mini", upstream_id = "grok-3-mini", context_length = 131072, strengths = { "chat", "reasoning" },
+      quality = 75, tools = true },
+  },
+}

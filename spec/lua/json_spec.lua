@@ -1,0 +1,185 @@
+-- moongate.core.json: texts to values and back, and documents that are looked into and patched.
+require "spec.support.core"
+local json = require "moongate.core.json"
+
+local seed
+local function random(most)
+  seed = (seed * 16807) % 2147483647
+  return seed % most + 1
+end
+
+local strings = { "", "a", "é", "😀", "\n\t\"\\/", "\1\127", ("long "):rep(50), "null", "0" }
+local numbers = { 0, 1, -1, 0.1, -2.5, 1e21, 1e-7, 2 ^ 53, -2 ^ 53, 1 / 3, 1.7976931348623157e308, 5e-324, 123456.789 }
+
+local function any(depth)
+  local kind = random(depth > 4 and 4 or 6)
+  if kind == 1 then return strings[random(#strings)] end
+  if kind == 2 then return numbers[random(#numbers)] end
+  if kind == 3 then return random(2) == 1 end
+  if kind == 4 then return json.null end
+  local t = {}
+  for i = 1, random(5) - 1 do t[kind == 5 and i or strings[random(#strings)] .. i] = any(depth + 1) end
+  return kind == 5 and json.array(t) or t
+end
+
+describe("json.decode and json.encode", function()
+  it("give back what they were given", function()
+    seed = 11
+    for _ = 1, 3000 do
+      local value = any(1)
+      local text = json.encode(value)
+      assert.same(value, (json.decode(text)))
+      assert.equal(text, json.encode((json.decode(text))))
+    end
+  end)
+
+  it("tell arrays from objects, also empty ones", function()
+    assert.equal('{"a":[],"b":{},"c":[1]}', json.encode(json.decode '{"c":[1], "a":[], "b":{}}'))
+    assert.equal("{}", json.encode {})
+    assert.equal("[]", json.encode(json.array {}))
+    assert.equal('["x"]', json.encode { "x" })
+    assert.is_true(json.is_array(json.decode "[]"))
+    assert.is_true(json.is_array { 1 })
+    assert.is_false(json.is_array(json.decode "{}"))
+    assert.is_false(json.is_array "x")
+  end)
+
+  it("write members sorted by name", function()
+    assert.equal('{"":0,"A":1,"a":2,"aa":3,"b":4,"é":5}', json.encode { b = 4, a = 2, ["é"] = 5, A = 1, aa = 3, [""] = 0 })
+  end)
+
+  it("write whole numbers up to 2^53 plainly and others so that they read back", function()
+    assert.equal("[9007199254740992,-1,0,1e+20,0.1,1.5]", json.encode { 2 ^ 53, -1, 0, 1e20, 0.1, 1.5 })
+    assert.equal("0.30000000000000004", json.encode(0.1 + 0.2))
+  end)
+
+  it("keep null apart from absence", function()
+    local value = json.decode '{"a":null}'
+    assert.equal(json.null, value.a)
+    assert.equal('{"a":null}', json.encode(value))
+  end)
+
+  it("replace bytes that are no UTF-8", function()
+    assert.equal('"a\u{fffd}b"', json.encode "a\255b")
+  end)
+
+  it("answer nil and the place of a fault", function()
+    local value, message = json.decode '{\n "a": tru }'
+    assert.is_nil(value)
+    assert.equal("line 2, column 7: expected a value", message)
+    assert.is_nil((json.decode '{"a":1,"a":2}'))
+    assert.is_nil((json.decode(("["):rep(201) .. ("]"):rep(201))))
+    assert.is_false((json.decode "false"))
+  end)
+
+  it("refuse what JSON cannot say", function()
+    local circle = {}
+    circle.circle = circle
+    local deep = {}
+    for _ = 1, 201 do deep = { deep } end
+    for wanted, value in pairs {
+      ["not%-a%-number"] = 0 / 0, ["infinite"] = math.huge, ["in a circle"] = circle, ["nested more than 200"] = deep,
+      ["a function cannot"] = { print }, ["a table with number keys"] = { [5] = 1 }, ["with holes"] = { 1, nil, 3, 4 },
+      ["a list with a string key"] = { 1, a = 2 }, ["boolean keys"] = { [true] = 1 },
+    } do
+      assert.error_matches(function() json.encode(value) end, wanted)
+    end
+    assert.equal("1", json.encode(1))
+  end)
+
+  it("refuse to write without end", function()
+    local value = { "x" }
+    for _ = 1, 60 do value = { value, value } end
+    assert.error_matches(function() json.encode(value) end, "larger than 64 MiB")
+  end)
+end)
+
+describe("a scanned document", function()
+  local text = ' {"model":"m", "messages" : [{"role":"user","content":"a\\nb"},{"x":[true,null,1.5]}],"empty":{}}\n'
+  local document
+
+  before_each(function() document = assert(json.scan(text, 10)) end)
+
+  it("is looked into without being built", function()
+    local messages = document:find(0, "messages")
+    assert.same({ "object", 3, "array", 2 },
+      { document:kind(0), document:size(0), document:kind(messages), document:size(messages) })
+    local names, kinds = {}, {}
+    for name, node in document:items(0) do names[#names + 1] = name .. "=" .. document:kind(node) end
+    assert.same({ "model=string", "messages=array", "empty=object" }, names)
+    for i, node in document:items(messages) do kinds[i] = document:text(node) end
+    assert.same({ '{"role":"user","content":"a\\nb"}', '{"x":[true,null,1.5]}' }, kinds)
+    assert.equal("a\nb", document:value(document:find(messages + 1, "content")))
+    assert.is_nil(document:find(0, "Model"))
+    assert.is_nil(document:find(messages, "role"))
+    assert.same(json.decode(text), document:value(0))
+    for _ in document:items(document:find(0, "model")) do error "a string has no items" end
+  end)
+
+  it("counts the bytes of its strings, names left out", function()
+    assert.equal(#"m" + #"user" + #"a\nb", document:string_bytes(0))
+    assert.equal(1, document:string_bytes(document:find(0, "model")))
+  end)
+
+  it("is patched member by member, every other byte staying", function()
+    assert.equal(text, document:patch {})
+    assert.equal((text:gsub('"m"', '"other"')), document:patch { model = '"other"' })
+    assert.equal((text:gsub('"model":"m", ', ' ')), document:patch { model = false })
+    assert.equal((text:gsub(',"empty":{}', "")), document:patch { empty = false })
+    assert.equal((text:gsub("{}}", '{},"a":1,"z":[]}')), document:patch { z = "[]", a = "1", gone = false })
+    assert.equal(' {}\n', document:patch { model = false, messages = false, empty = false })
+    assert.equal(' {"new":true}\n', document:patch { model = false, messages = false, empty = false, new = "true" })
+    assert.equal('{"a":1}', json.scan("{}", 2):patch { a = "1" })
+    assert.equal('{"b":3}', json.scan('{"\\u0061":1,"b":2}', 2):patch { a = false, b = "3" })
+  end)
+
+  it("always patches to JSON that says the same as a change of the value", function()
+    seed = 5
+    local names = { "a", "b", "c", "d", "e" }
+    for _ = 1, 2000 do
+      local value, parts, changes = {}, {}, {}
+      for _, name in ipairs(names) do
+        if random(2) == 1 then
+          value[name] = random(9)
+          parts[#parts + 1] = (" "):rep(random(2) - 1) .. '"' .. name .. '" :' .. value[name] .. (" "):rep(random(2) - 1)
+        end
+        local change = random(3)
+        if change == 1 then changes[name] = false elseif change == 2 then changes[name] = tostring(random(9)) end
+      end
+      local patched = json.scan("{" .. table.concat(parts, ",") .. "}", 2):patch(changes)
+      for name, change in pairs(changes) do value[name] = change and tonumber(change) or nil end
+      assert.same(value, (json.decode(patched)))
+    end
+  end)
+
+  it("refuses changes that are no JSON and texts that are no object", function()
+    assert.error_matches(function() document:patch { model = "m" } end, 'the change of "model" is no JSON text')
+    assert.error_matches(function() document:patch { model = 1 } end, "must be a JSON text or false")
+    assert.error_matches(function() document:patch { "x" } end, "number keys")
+    assert.error_matches(function() json.scan("[]", 2):patch {} end, "only an object")
+  end)
+
+  it("answers a bad node or a foreign object with an error", function()
+    for _, node in ipairs { -1, 1e9, 0.5 } do
+      assert.error_matches(function() document:kind(node) end, "no such node")
+    end
+    assert.error_matches(function() document.kind(io.stdout, 0) end, "a document was expected")
+    assert.error_matches(function() document.kind({}, 0) end, "a document was expected")
+    assert.equal("document", getmetatable(document))
+  end)
+
+  it("tells where a fault is", function()
+    local nothing, fault = json.scan('{"a":[1,}', 10)
+    assert.is_nil(nothing)
+    assert.same({ message = "expected a value", offset = 8, line = 1, column = 9 }, fault)
+    assert.is_nil((json.scan("[[[]]]", 2)))
+  end)
+
+  it("keeps its text alive", function()
+    local own = json.scan('{"a":"' .. ("x"):rep(100000) .. '"}', 2)
+    collectgarbage()
+    collectgarbage()
+    assert.equal(100000, own:string_bytes(0))
+    assert.equal(("x"):rep(100000), own:value(own:find(0, "a")))
+  end)
+end)

@@ -1,0 +1,97 @@
+-- Runs every spec: each file in a busted of its own, as many at a time as there are processors, then the SDKs'. Prints
+-- what fails where it fails, a line per file, and at the very end `N passed, N failed`.
+--
+--   luajit spec/run.lua [FILE_spec.lua | FOLDER]...
+package.path = "./?.lua;" .. package.path
+local process = require "spec.support.process"
+local socket = require "socket"
+
+local folder = process.folder()
+
+local function lines_of(command)
+  local pipe = assert(io.popen(command))
+  local list = {}
+  for line in pipe:lines() do list[#list + 1] = line end
+  pipe:close()
+  return list
+end
+
+local function read(path)
+  local file = io.open(path)
+  local text = file and file:read("*a")
+  if file then file:close() end
+  return text
+end
+
+-- The slow ones first, so that the last processor is not left alone with one of them.
+local function weight(path)
+  if path:match("^spec/sdk/") then return 0 end
+  if path:match("^spec/gateway/") then return 1 end
+  return 2
+end
+
+local function jobs()
+  local places = #arg > 0 and table.concat(arg, " ") or "spec"
+  local files = lines_of("find " .. places .. " -name node_modules -prune -o -name '*_spec.lua' -print | sort")
+  local seen, list = {}, {}
+  for _, path in ipairs(files) do
+    if not seen[path] then list[#list + 1] = { path = path } end
+    seen[path] = true
+  end
+  table.sort(list, function(a, b)
+    if weight(a.path) ~= weight(b.path) then return weight(a.path) < weight(b.path) end
+    return a.path < b.path
+  end)
+  return list
+end
+
+local function start(job, number)
+  job.tally = ("%s/%d"):format(folder, number)
+  job.began = socket.gettime()
+  local command = { "luajit", "/usr/bin/busted", "--ignore-lua", "-o", "spec/support/report.lua", job.path }
+  job.process = process.start(command,
+    { env = { MOONGATE_TALLY = job.tally, LD_PRELOAD = os.getenv("MOONGATE_PRELOAD") or false },
+      stdout = job.tally .. ".out", stderr = job.tally .. ".err" })
+end
+
+local totals = { passed = 0, failed = 0, skipped = 0 }
+
+local function finish(job)
+  local counts = read(job.tally)
+  local passed, failed, skipped = (counts or ""):match("^(%d+) (%d+) (%d+)")
+  passed, failed, skipped = tonumber(passed) or 0, tonumber(failed) or 0, tonumber(skipped) or 0
+  -- It died before it could count, or after it had counted only successes: either is a failure.
+  local ended_well = counts and (job.process.status == 0 or failed > 0)
+  if not ended_well then failed = failed + 1 end
+  totals.passed, totals.failed, totals.skipped =
+    totals.passed + passed, totals.failed + failed, totals.skipped + skipped
+  io.write(("%-6s %s  %d in %.1f s\n"):format(failed == 0 and "ok" or "FAILED", job.path, passed + failed + skipped,
+    socket.gettime() - job.began))
+  if failed > 0 then
+    io.write(job.process:output(), job.process:errors())
+    if not ended_well then
+      io.write(("%s ended with %s\n"):format(job.path, job.process.status or "signal " .. job.process.signal))
+    end
+  end
+  io.flush()
+end
+
+local list = jobs()
+local width = tonumber(os.getenv("MOONGATE_JOBS") or lines_of("nproc")[1])
+local under_way, next_job = {}, 1
+while next_job <= #list or #under_way > 0 do
+  while #under_way < width and next_job <= #list do
+    start(list[next_job], next_job)
+    under_way[#under_way + 1] = list[next_job]
+    next_job = next_job + 1
+  end
+  for index = #under_way, 1, -1 do
+    if under_way[index].process:has_ended() then finish(table.remove(under_way, index)) end
+  end
+  socket.sleep(0.005)
+end
+process.remove(folder)
+
+local skipped = totals.skipped > 0 and (", %d skipped"):format(totals.skipped) or ""
+print(("%d passed, %d failed%s"):format(totals.passed, totals.failed, skipped))
+os.exit(totals.failed == 0 and totals.passed > 0 and 0 or 1)

@@ -1,0 +1,209 @@
+-- The bench that store specs work at: the C declarations, temporary folders, and short ways to call a store.
+local ffi = require "ffi"
+local lfs = require "lfs"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- The headers themselves are what FFI is told, so that they cannot drift apart.
+local function declare(path)
+  local text = read(path):gsub("/%*.-%*/", ""):gsub("#[^\n]*", ""):gsub("%[static [%w_]+%]", "[32]")
+  ffi.cdef(text)
+end
+
+-- LuaJIT must not compile code that C calls back from; and busted loads a module again for each file.
+require("jit").off()
+if not pcall(ffi.typeof, "struct store_verdict") then
+  if not pcall(ffi.typeof, "enum window") then declare("core/base/zone.h") end
+  declare("core/store/store.h")
+  ffi.cdef [[
+struct inbox;
+struct inbox *inbox_new(void);
+void inbox_free(struct inbox *inbox);
+const struct store_home *inbox_home(const struct inbox *inbox);
+bool inbox_run(struct inbox *inbox, int seconds);
+void inbox_note(void *arg, bool kept);
+long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
+               const int64_t *actual, void *reserve, void *settle);
+void digest_sha256(const void *data, size_t length, unsigned char out[32]);
+void digest_hex(const unsigned char digest[32], char out[65]);
+bool digest_from_hex(const char *text, unsigned char out[32]);
+void mem_free(void *block);
+void log_open(int least, bool json);
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+int sqlite3_open(const char *path, sqlite3 **connection);
+int sqlite3_close(sqlite3 *connection);
+int sqlite3_prepare_v2(sqlite3 *connection, const char *sql, int size, sqlite3_stmt **statement, const char **rest);
+int sqlite3_step(sqlite3_stmt *statement);
+int sqlite3_finalize(sqlite3_stmt *statement);
+const char *sqlite3_column_text(sqlite3_stmt *statement, int column);
+const char *sqlite3_errmsg(sqlite3 *connection);
+]]
+end
+
+local bench = {}
+bench.library = require "spec.support.library"
+
+local folders = {}
+
+-- A new empty folder; bench.clean removes it.
+function bench.folder()
+  local pipe = assert(io.popen("mktemp -d"))
+  local path = pipe:read("*l")
+  pipe:close()
+  folders[#folders + 1] = path
+  return path
+end
+
+function bench.clean()
+  for _, path in ipairs(folders) do os.execute("rm -rf '" .. path .. "'") end
+  folders = {}
+end
+
+-- The C half, built once a process.
+local built = os.tmpname()
+assert(os.execute("cc -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Icore -o " .. built ..
+  " spec/store/inbox.c -lpthread") == 0)
+bench.inbox = ffi.load(built)
+os.remove(built)
+
+---@return ffi.cdata*? store, string? error
+function bench.open(address)
+  local message = ffi.new("char[512]")
+  local store = bench.library.store_open(address, message, 512)
+  if store == nil then return nil, ffi.string(message) end
+  return store
+end
+
+local windows = { second = 0, ["10s"] = 1, minute = 2, hour = 3, ["5h"] = 4, day = 5, week = 6, month = 7, none = 8 }
+
+-- { key=, window=, max=, sliding=, zone= } as C has it. What the result points to is in `kept`.
+function bench.limit(limit, into, kept)
+  kept[#kept + 1] = limit.key
+  into.key = limit.key
+  into.window = windows[limit.window or "minute"]
+  into.sliding = limit.sliding or false
+  into.zone = limit.zone and bench.library.zone_find(limit.zone) or nil
+  into.max = limit.max or 0x7fffffffffffffffLL
+end
+
+-- call = { claims = { { key=, window=, max=, amount= } ... }, provider=, model=, tokens= }
+function bench.call(call)
+  local kept = { call }
+  local claims = ffi.new("struct store_claim[?]", #call.claims)
+  for i, claim in ipairs(call.claims) do
+    bench.limit(claim, claims[i - 1].limit, kept)
+    claims[i - 1].amount = claim.amount or 1
+  end
+  local made = ffi.new("struct store_call", { claims, #call.claims, call.provider, call.model, call.tokens or 0 })
+  kept[#kept + 1] = claims
+  return made, kept
+end
+
+-- The reservation, or nil, what blocks, and for how many milliseconds.
+function bench.reserve(store, call, now)
+  local made, kept = bench.call(call)
+  local verdict = ffi.new("struct store_verdict")
+  bench.library.store_reserve(store, made, now, verdict)
+  assert(kept)
+  if verdict.granted then return verdict.reservation end
+  return nil, ffi.string(verdict.blocked), tonumber(verdict.wait_ms)
+end
+
+function bench.settle(store, reservation, amounts, now)
+  bench.library.store_settle(store, reservation, ffi.new("int64_t[?]", #amounts, amounts), #amounts, now)
+end
+
+-- What is used, and when the window ends.
+function bench.used(store, limit, now)
+  local made, kept, ends = ffi.new("struct store_limit"), {}, ffi.new("int64_t[1]")
+  bench.limit(limit, made, kept)
+  return tonumber(bench.library.store_used(store, made, now, ends)), tonumber(ends[0])
+end
+
+local texts = { "request_id", "org", "key", "label", "tier", "surface", "task", "policy", "provider", "model",
+  "outcome", "detail" }
+local numbers = { "time", "status", "attempts", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens",
+  "reasoning_tokens", "billed_tokens", "cost_microusd", "savings_microusd", "latency_ms" }
+
+-- A Lua table as a row; keep the table while C needs the row.
+function bench.row(fields)
+  local row = ffi.new("struct ledger_row")
+  for name, value in pairs(fields) do row[name] = value end
+  return row
+end
+
+local function read_row(row)
+  if row == nil then return nil end
+  local fields = { estimated = row.estimated }
+  for _, name in ipairs(texts) do fields[name] = row[name] ~= nil and ffi.string(row[name]) or nil end
+  for _, name in ipairs(numbers) do fields[name] = tonumber(row[name]) end
+  return fields
+end
+
+-- A home, and what waits there.
+local desk = {}
+desk.__index = desk
+
+function bench.desk()
+  return setmetatable({ inbox = bench.inbox.inbox_new() }, desk)
+end
+
+function desk:home() return bench.inbox.inbox_home(self.inbox) end
+
+-- Runs what was posted until `is_done`; an error after ten seconds without post.
+function desk:wait(is_done)
+  while not is_done() do assert(bench.inbox.inbox_run(self.inbox, 10), "no answer came") end
+end
+
+-- An answer to come: answer() is nil, true or false; give answer.place as arg and bench.inbox.inbox_note as callback.
+function bench.answer()
+  local place = ffi.new("int[1]", -1)
+  return setmetatable({ place = place }, { __call = function() return ({ [0] = false, true })[place[0]] end })
+end
+
+function desk:close_row(store, fields)
+  local answer, row = bench.answer(), bench.row(fields)
+  bench.library.store_row_close(store, row, self:home(), bench.inbox.inbox_note, answer.place)
+  self:wait(function() return answer() ~= nil end)
+  return answer()
+end
+
+function desk:find_row(store, request_id)
+  local found, is_done
+  local on_row = ffi.cast("void (*)(void *, const struct ledger_row *)", function(_, row)
+    found, is_done = read_row(row), true
+  end)
+  bench.library.store_row_find(store, request_id, self:home(), on_row, nil)
+  self:wait(function() return is_done end)
+  on_row:free()
+  return found
+end
+
+function desk:free() bench.inbox.inbox_free(self.inbox) end
+
+local sqlite = ffi.load("sqlite3")
+
+-- Runs one SQL statement on a database file that no store has open; the first column of each row, as texts.
+function bench.sql(path, sql)
+  local connection, statement, values = ffi.new("sqlite3 *[1]"), ffi.new("sqlite3_stmt *[1]"), {}
+  assert(sqlite.sqlite3_open(path, connection) == 0)
+  local prepared = sqlite.sqlite3_prepare_v2(connection[0], sql, -1, statement, nil)
+  assert(prepared == 0, ffi.string(sqlite.sqlite3_errmsg(connection[0])))
+  while sqlite.sqlite3_step(statement[0]) == 100 do
+    local text = sqlite.sqlite3_column_text(statement[0], 0)
+    values[#values + 1] = text ~= nil and ffi.string(text) or ""
+  end
+  sqlite.sqlite3_finalize(statement[0])
+  sqlite.sqlite3_close(connection[0])
+  return values
+end
+
+function bench.exists(path) return lfs.attributes(path) ~= nil end
+
+return bench
