@@ -113,7 +113,7 @@ void hash_put(struct hash *hash, const void *name, size_t length, void *value)
         grow(hash);
     at = slot_of(hash, code, name, length);
     hash->count += hash->slots[at].value == NULL;
-    hash->slots[at] = (struct hash_slot) { code, name, length, value };
+    hash->slots[at] = (struct hash_slot){ code, name, length, value };
 }
 
 void *hash_remove(struct hash *hash, const void *name, size_t length)
@@ -137,7 +137,7 @@ void *hash_remove(struct hash *hash, const void *name, size_t length)
             at = next;
         }
     }
-    hash->slots[at] = (struct hash_slot) { 0 };
+    hash->slots[at] = (struct hash_slot){ 0 };
     return value;
 }
 
@@ -155,5 +155,5 @@ void *hash_next(const struct hash *hash, size_t *at)
 void hash_free(struct hash *hash)
 {
     mem_free(hash->slots);
-    *hash = (struct hash) { 0 };
+    *hash = (struct hash){ 0 };
 }

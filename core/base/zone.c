@@ -99,7 +99,7 @@ static void add_change(struct zone *zone, int64_t at, int32_t offset)
         return;
     if ((zone->count & (zone->count - 1)) == 0)
         zone->changes = mem_resize(zone->changes, (zone->count ? zone->count * 2 : 1) * sizeof *zone->changes);
-    zone->changes[zone->count++] = (struct change) { at, offset };
+    zone->changes[zone->count++] = (struct change){ at, offset };
 }
 
 static const char *skip_name(const char *rule)
@@ -328,21 +328,28 @@ static size_t changes_until(const struct zone *zone, int64_t time)
 
 static int32_t offset_after(const struct zone *zone, size_t changes)
 {
-    return changes ? zone->changes[changes - 1].offset : zone->first_offset;
+    return changes && zone->changes ? zone->changes[changes - 1].offset : zone->first_offset;
+}
+
+/* When the clocks there begin to follow that change, counted from 1. */
+static int64_t begin_of(const struct zone *zone, size_t changes)
+{
+    if (changes == 0)
+        return INT64_MIN;
+    return changes <= zone->count && zone->changes ? zone->changes[changes - 1].at : INT64_MAX;
 }
 
 /* The first second at which clocks there show the beginning of that day or more: midnights can be skipped. */
 static int64_t midnight(const struct zone *zone, int64_t day)
 {
-    int64_t local = day * DAY;
+    int64_t local = day * DAY, time;
     size_t passed = changes_until(zone, local - 2 * DAY);
 
     for (;; passed++) {
-        int64_t time = local - offset_after(zone, passed);
-
-        if (passed && time < zone->changes[passed - 1].at)
-            time = zone->changes[passed - 1].at;
-        if (passed == zone->count || time < zone->changes[passed].at)
+        time = local - offset_after(zone, passed);
+        if (time < begin_of(zone, passed))
+            time = begin_of(zone, passed);
+        if (time < begin_of(zone, passed + 1))
             return time;
     }
 }

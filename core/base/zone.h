@@ -12,8 +12,17 @@
 
 struct zone;
 
-enum window { WINDOW_SECOND, WINDOW_10S, WINDOW_MINUTE, WINDOW_HOUR, WINDOW_5H, WINDOW_DAY, WINDOW_WEEK, WINDOW_MONTH,
-              WINDOW_NONE };
+enum window {
+    WINDOW_SECOND,
+    WINDOW_10S,
+    WINDOW_MINUTE,
+    WINDOW_HOUR,
+    WINDOW_5H,
+    WINDOW_DAY,
+    WINDOW_WEEK,
+    WINDOW_MONTH,
+    WINDOW_NONE
+};
 
 /* "minute", "10s", ...; false if there is no such window. */
 bool window_parse(const char *name, enum window *window);

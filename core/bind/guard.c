@@ -1,7 +1,7 @@
 /*
  * guard.c - runs a function within a budget of time and memory.
  *
- * Opened as moongate.core.guard, for lua/moongate/policies.lua and sandbox.lua.
+ * Opened as moongate.core.guard, for lua/moongate/policies.lua.
  * A script is never given it.
  */
 #include "bind/guard.h"
@@ -35,16 +35,8 @@ static int guard_call(lua_State *L)
     return 3;
 }
 
-/* deep(): nothing; raises if the caller is nested too deeply in callbacks or coroutines. */
-static int guard_deep(lua_State *L)
-{
-    budget_check_depth(L);
-    return 0;
-}
-
 static const luaL_Reg functions[] = {
     { "call", guard_call },
-    { "deep", guard_deep },
     { NULL, NULL },
 };
 

@@ -170,7 +170,8 @@ void json_add_keys(lua_State *L, struct json_kept *kept, int index)
         text = lua_tolstring(L, -1, &length);
         add_name(kept, text, length);
     }
-    qsort(kept->names + first, kept->names_count - first, sizeof *kept->names, compare_names);
+    if (kept->names_count > first)
+        qsort(kept->names + first, kept->names_count - first, sizeof *kept->names, compare_names);
 }
 
 static void add_number(lua_State *L, struct buf *out, double number)

@@ -13,7 +13,6 @@
 #include "net/listener.h"
 #include "net/resolver.h"
 #include "net/upstream.h"
-#include "script/budget.h"
 #include "store/store.h"
 
 /* The address with the port that the system chose, where the configuration left it open with 0. */
@@ -25,22 +24,20 @@ static void real_address(char *address, size_t size, const char *configured, int
 }
 
 /* Every worker has a socket of its own for every address; the first one of an address fixes its port. */
-static bool bind_all(int *descriptors, const struct settings *settings, size_t workers, char *error, size_t error_size)
+static bool bind_all(int *descriptors, char (*addresses)[GATE_ADDRESS], const struct settings *settings, size_t workers,
+                     char *error, size_t error_size)
 {
     for (size_t i = 0; i < settings->listen_count; i++) {
         const char *address = settings->listen[i];
-        char real[160];
-
         descriptors[i * workers] = listener_bind(address, true, error, error_size);
         if (descriptors[i * workers] < 0)
             return false;
-        real_address(real, sizeof real, address, descriptors[i * workers]);
+        real_address(addresses[i], GATE_ADDRESS, address, descriptors[i * workers]);
         for (size_t j = 1; j < workers; j++) {
-            descriptors[i * workers + j] = listener_bind(real, false, error, error_size);
+            descriptors[i * workers + j] = listener_bind(addresses[i], false, error, error_size);
             if (descriptors[i * workers + j] < 0)
                 return false;
         }
-        log_line(LOG_INFO, "listening", "address", real, NULL);
     }
     return true;
 }
@@ -51,9 +48,10 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     int *descriptors = mem_alloc(total * sizeof *descriptors);
     int *own = mem_alloc(settings->listen_count * sizeof *own);
     struct gate *gate = NULL;
+    char(*addresses)[GATE_ADDRESS] = mem_zero(settings->listen_count * sizeof *addresses);
     struct store *store = store_open(settings->store, error, error_size);
 
-    if (!store || !bind_all(descriptors, settings, workers, error, error_size))
+    if (!store || !bind_all(descriptors, addresses, settings, workers, error, error_size))
         goto out;
     gate = mem_zero(sizeof *gate);
     pthread_mutex_init(&gate->lock, NULL);
@@ -63,8 +61,7 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     gate->health = health_new();
     gate->resolver = resolver_new();
     gate->problems = mem_text("[]");
-    if (settings->listen_count > 0)
-        real_address(gate->address, sizeof gate->address, settings->listen[0], descriptors[0]);
+    gate->addresses = addresses;
     gate->worker_count = workers;
     gate->workers = mem_zero(workers * sizeof *gate->workers);
     for (size_t i = 0; i < workers; i++) {
@@ -73,6 +70,8 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
         gate->workers[i] = worker_new(gate, (int)i, own, settings->listen_count);
     }
 out:
+    if (!gate)
+        mem_free(addresses);
     if (!gate && store)
         store_close(store);
     mem_free(own);
@@ -82,10 +81,11 @@ out:
 
 bool gate_start(struct gate *gate, struct settings *settings, struct policyset *policies)
 {
-    budget_start();
     for (size_t i = 0; i < gate->worker_count; i++)
         if (!worker_start(gate->workers[i], settings, policies))
             return false;
+    for (size_t i = 0; i < settings->listen_count; i++)
+        log_line(LOG_INFO, "listening", "address", gate->addresses[i], NULL);
     return true;
 }
 
@@ -139,11 +139,11 @@ void gate_close(struct gate *gate)
 {
     for (size_t i = 0; i < gate->worker_count; i++)
         worker_stop(gate->workers[i]);
-    budget_stop();
     resolver_free(gate->resolver);
     store_close(gate->store);
     health_free(gate->health);
     pthread_mutex_destroy(&gate->lock);
+    mem_free(gate->addresses);
     mem_free(gate->workers);
     mem_free(gate->problems);
     mem_free(gate);

@@ -18,6 +18,8 @@ struct settings;
 struct store;
 struct worker;
 
+enum { GATE_ADDRESS = 160 };
+
 /* What the gate asks of Lua; bind/ answers. Each runs on the worker's own thread. */
 struct gate_script {
     bool (*on_start)(struct worker *worker);
@@ -37,15 +39,15 @@ struct gate {
     struct worker **workers;
     size_t worker_count;
     bool draining;
-    char address[160]; /* what the first listener really has: "127.0.0.1:8080" */
+    char (*addresses)[GATE_ADDRESS]; /* what each listener really has: "127.0.0.1:8080" */
     int64_t started; /* unix milliseconds */
     pthread_mutex_t lock; /* guards what follows */
     char *problems; /* JSON array for /ready: what is wrong with policies and configuration */
 };
 
-/* Opens the store, binds every address (descriptors are logged as "listening"). NULL with a sentence in error. */
+/* Opens the store, binds every address. NULL with a sentence in error. */
 struct gate *gate_open(const struct gate_script *script, struct settings *settings, char *error, size_t error_size);
-/* Starts the workers. False: Lua could not be loaded. */
+/* Starts the workers, and tells "listening" of every address. False: Lua could not be loaded. */
 bool gate_start(struct gate *gate, struct settings *settings, struct policyset *policies);
 void gate_configure(struct gate *gate, struct settings *settings);
 void gate_install(struct gate *gate, struct policyset *policies);

@@ -28,6 +28,7 @@ struct settings {
     char *policies; /* NULL: those inside the binary */
     char *policies_label; /* as messages name the folder */
     struct client_limits client;
+    double drain_s; /* how long requests under way may take after SIGTERM */
     bool zero_spend;
     bool keyless; /* auth = "none" */
     int log_level; /* as in base/log.h */

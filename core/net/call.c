@@ -114,7 +114,7 @@ static size_t on_piece(char *data, size_t size, size_t count, void *arg)
 {
     struct call *call = arg;
 
-    if (call->cancelled || call->refused)
+    if (call->cancelled || call->refused || size * count == 0)
         return 0;
     if (call->phase != STREAMING) {
         upstream_refuse(call, TRANSFER_MALFORMED, "a body came without a reply head");
@@ -301,6 +301,9 @@ static void set_method(CURL *easy, const struct upstream_request *request, struc
     } else if (is_head) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     }
+    /* Without a body there is nothing to rewind, and so nothing that keeps libcurl from sending it again. */
+    if (request->body_length == 0 && !is_head && strcmp(request->method, "GET") != 0)
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     if (!is_head && strcmp(request->method, has_body ? "POST" : "GET") != 0)
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }

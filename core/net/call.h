@@ -37,6 +37,7 @@ struct call {
     size_t body_length, body_sent;
 
     enum phase phase;
+    bool http2;
     double connect_s, first_byte_s, idle_s;
     int64_t deadline_us; /* INT64_MAX: none */
     int64_t armed_us;    /* when clock fires; it is not moved for a later deadline */

@@ -69,7 +69,10 @@ void client_begin(struct client *client, int status, const struct headers *heade
 /* False: taken, but wait for on_drained before the next. */
 bool client_write(struct client *client, const void *data, size_t length);
 void client_finish(struct client *client);
-/* Ends a begun reply so that the caller sees it is not whole: the connection is cut without the last chunk. */
+/*
+ * Ends a begun reply so that the caller sees it is not whole: what was written still goes out, then the connection is
+ * cut without the last chunk. In any other state, or called again, it is cut at once.
+ */
 void client_abort(struct client *client);
 /* Draining: an idle connection closes at once, a busy one after its reply. */
 void client_retire(struct client *client);

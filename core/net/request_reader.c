@@ -6,6 +6,7 @@
 #include "net/request_reader.h"
 
 #include <llhttp.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -33,6 +34,7 @@ struct request_reader {
     enum part part;
     int status; /* of the refusal; 0 if there is none */
     const char *message;
+    char sentence[80]; /* a message with a figure in it */
     char *target; /* owns target, query and path */
     /* scanning a head or trailers */
     struct buf head; /* what came before, if it did not come in one piece */
@@ -51,6 +53,13 @@ static bool refuse(struct request_reader *reader, int status, const char *messag
         reader->message = message;
     }
     return false;
+}
+
+static bool refuse_body(struct request_reader *reader)
+{
+    snprintf(reader->sentence, sizeof reader->sentence, "the request body is larger than the limit of %zu bytes",
+             reader->limits->body_bytes);
+    return refuse(reader, 413, reader->sentence);
 }
 
 static void refuse_length(struct request_reader *reader)
@@ -148,7 +157,7 @@ static bool check_framing(struct request_reader *reader, bool old)
         (length != NULL) != ((reader->parser.flags & F_CONTENT_LENGTH) != 0))
         return refuse(reader, 400, "the length of the body is not clear");
     if (length && reader->parser.content_length > reader->limits->body_bytes)
-        return refuse(reader, 413, "the request body is too large");
+        return refuse_body(reader);
     return true;
 }
 
@@ -244,7 +253,7 @@ static int on_chunk(llhttp_t *parser)
     struct request_reader *reader = parser->data;
 
     if (parser->content_length > reader->limits->body_bytes - reader->request.body.length) {
-        refuse(reader, 413, "the request body is too large");
+        refuse_body(reader);
         return -1;
     }
     if (parser->content_length > 0)

@@ -20,7 +20,7 @@ struct request_reader *request_reader_new(const struct client_limits *limits, co
 void request_reader_free(struct request_reader *reader);
 /* Reads on; used tells how many bytes belong to this request. Not to be called again after WHOLE or REFUSED. */
 enum request_outcome request_reader_read(struct request_reader *reader, const char *data, size_t length, size_t *used);
-/* What has been read; whole only after REQUEST_WHOLE. The body may be moved out of it. */
+/* What has been read so far; it lives as long as the reader. */
 const struct client_request *request_reader_request(const struct request_reader *reader);
 /* After REQUEST_REFUSED: the status to answer with, and a sentence why. */
 int request_reader_refusal(const struct request_reader *reader, const char **message);

@@ -20,6 +20,7 @@
 #include "net/resolver.h"
 
 enum { CONNECTIONS = 1000, SPARE_HANDLES = 64 };
+static const struct timeval nudge_delay = { 0, 20000 };
 
 TAILQ_HEAD(calls, call);
 
@@ -30,6 +31,7 @@ struct upstream {
     CURLM *multi;
     struct event *timer; /* libcurl's */
     struct event *turn;  /* chores wait, and libcurl is not on the stack */
+    struct event *nudge; /* for HTTP/2 calls that wait for their head */
     bool inside;         /* libcurl is on the stack */
     struct calls calls, chores;
     CURL *spare[SPARE_HANDLES];
@@ -173,6 +175,8 @@ static void start(struct call *call)
     call->added = curl_multi_add_handle(upstream->multi, call->easy) == CURLM_OK;
     if (!call->added)
         upstream_refuse(call, TRANSFER_IMPOSSIBLE, "libcurl takes no more calls");
+    if (call->http2 && !event_pending(upstream->nudge, EV_TIMEOUT, NULL))
+        event_add(upstream->nudge, &nudge_delay);
 }
 
 static void run_chore(struct call *call)
@@ -244,6 +248,34 @@ static void on_turn(evutil_socket_t socket, short what, void *arg)
     (void)socket;
     (void)what;
     settle(arg);
+}
+
+/*
+ * This libcurl at times leaves frames of an HTTP/2 stream in a buffer of its own, waits for a socket that has nothing
+ * more to tell, and would do so for ever. Ending a pause makes it look at the stream again, whatever the socket says.
+ */
+static void on_nudge(evutil_socket_t socket, short what, void *arg)
+{
+    struct upstream *upstream = arg;
+    bool is_open = false;
+    struct call *call;
+
+    (void)socket;
+    (void)what;
+    upstream->inside = true;
+    for (call = TAILQ_FIRST(&upstream->calls); call; call = TAILQ_NEXT(call, entry)) {
+        if (!call->http2 || !call->added)
+            continue;
+        is_open = true;
+        if (call->phase != WAITING || call->paused)
+            continue;
+        curl_easy_pause(call->easy, CURLPAUSE_SEND);
+        curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    }
+    upstream->inside = false;
+    if (is_open)
+        event_add(upstream->nudge, &nudge_delay);
+    settle(upstream);
 }
 
 static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
@@ -359,6 +391,7 @@ struct transfer *upstream_send(struct upstream *upstream, const struct upstream_
     call->connect_s = request->connect_s;
     call->first_byte_s = request->first_byte_s;
     call->idle_s = request->idle_s;
+    call->http2 = request->http2;
     call->deadline_us = call->armed_us = INT64_MAX;
     evtimer_assign(&call->clock, upstream->base, on_clock, call);
     call->easy = handle_take(upstream);
@@ -387,8 +420,9 @@ struct upstream *upstream_new(struct loop *loop, struct resolver *resolver)
     TAILQ_INIT(&upstream->chores);
     upstream->timer = evtimer_new(upstream->base, on_timer, upstream);
     upstream->turn = evtimer_new(upstream->base, on_turn, upstream);
+    upstream->nudge = evtimer_new(upstream->base, on_nudge, upstream);
     upstream->multi = curl_multi_init();
-    if (!upstream->multi || !upstream->timer || !upstream->turn)
+    if (!upstream->multi || !upstream->timer || !upstream->turn || !upstream->nudge)
         abort();
     curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted);
     curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
@@ -411,5 +445,6 @@ void upstream_free(struct upstream *upstream)
     curl_multi_cleanup(upstream->multi);
     event_free(upstream->timer);
     event_free(upstream->turn);
+    event_free(upstream->nudge);
     mem_free(upstream);
 }

@@ -36,7 +36,7 @@ void answer_give(struct answer *answer, bool kept)
     struct answer told = *answer;
     struct kept_news *news;
 
-    *answer = (struct answer) { 0 };
+    *answer = (struct answer){ 0 };
     if (!told.on_done)
         return;
     if (!told.home.post) {
@@ -44,7 +44,7 @@ void answer_give(struct answer *answer, bool kept)
         return;
     }
     news = mem_alloc(sizeof *news);
-    *news = (struct kept_news) { told, kept };
+    *news = (struct kept_news){ told, kept };
     told.home.post(told.home.loop, on_kept_home, news);
 }
 
@@ -61,7 +61,7 @@ void answer_give_row(const struct row_answer *answer, struct row *row)
 {
     struct row_news *news = mem_alloc(sizeof *news);
 
-    *news = (struct row_news) { *answer, row };
+    *news = (struct row_news){ *answer, row };
     if (answer->home.post)
         answer->home.post(answer->home.loop, on_row_home, news);
     else

@@ -18,9 +18,9 @@ enum change_kind { CHANGE_OPEN, CHANGE_CLOSE, CHANGE_KEY };
 struct change {
     struct change *next;
     enum change_kind kind;
-    bool was_open;       /* close: it may be among the open rows */
-    bool is_void;        /* open: closed before it was written */
-    struct row *row;     /* held */
+    bool was_open;        /* close: it may be among the open rows */
+    bool is_void;         /* open: closed before it was written */
+    struct row *row;      /* held */
     struct store_key key; /* its settings are its own */
     size_t size;
     struct answer answer;

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-static int64_t window_length(enum window window)
+int64_t counter_length(enum window window)
 {
     static const int64_t seconds[] = { 1, 10, 60, 3600, 5 * 3600, 86400, 7 * 86400, 31 * 86400 };
 
@@ -14,7 +14,7 @@ static int64_t window_length(enum window window)
 
 static int64_t part_length(const struct counter *counter)
 {
-    return (window_length(counter->window) + COUNTER_SLOTS - 2) / (COUNTER_SLOTS - 1);
+    return (counter_length(counter->window) + COUNTER_SLOTS - 2) / (COUNTER_SLOTS - 1);
 }
 
 static int slot_count(const struct counter *counter)
@@ -68,7 +68,7 @@ static void fit_window(struct counter *counter, int64_t now)
 
 static void clear_slot(struct counter *counter, int slot)
 {
-    counter->slots[slot] = (struct counter_slot) { 0 };
+    counter->slots[slot] = (struct counter_slot){ 0 };
     counter->dirty &= ~(UINT64_C(1) << slot);
 }
 
@@ -162,7 +162,7 @@ int64_t counter_end(const struct counter *counter, int64_t now)
 struct counter_place counter_reserve(struct counter *counter, int64_t amount)
 {
     add(&counter->slots[slot_of(counter, counter->at)].reserved, amount);
-    return (struct counter_place) { counter->at, counter->turn };
+    return (struct counter_place){ counter->at, counter->turn };
 }
 
 static bool is_present(const struct counter *counter, struct counter_place place)

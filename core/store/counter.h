@@ -45,6 +45,9 @@ struct counter_place {
     unsigned turn;
 };
 
+/* Milliseconds of a sliding window. */
+int64_t counter_length(enum window window);
+
 struct counter *counter_new(const char *name, size_t name_length, const struct store_limit *limit);
 void counter_free(struct counter *counter);
 /* Brings it to the window of now. Everything below wants that done first. */

@@ -12,7 +12,8 @@ void keys_free(struct keys *keys);
 bool keys_add(struct keys *keys, const struct store_key *key);
 char *keys_find(struct keys *keys, const unsigned char hash[static STORE_HASH]);
 void keys_each(struct keys *keys, void (*each)(void *arg, const struct store_key *), void *arg);
-/* How many there are in force with that prefix; if it is one, it is revoked and revoked_key is it (its settings NULL). */
+/* How many there are in force with that prefix; if it is one, it is revoked and revoked_key is it (its settings NULL).
+ */
 size_t keys_revoke(struct keys *keys, const char *prefix, int64_t now, struct store_key *revoked_key);
 uint64_t keys_generation(const struct keys *keys);
 

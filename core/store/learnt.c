@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/counter.h"
 
 /* A provider tells a handful of limits a model; more than this is a mistake. */
 enum { ENTRIES_MAX = 8192 };
+
+/* Answers overtake each other by seconds; a word that is older by more is of a clock that was ahead before. */
+static const int64_t OVERTAKEN_MS = 3600 * 1000;
 
 struct learnt_entry {
     struct learnt_entry *next; /* of the same provider */
@@ -45,7 +49,7 @@ static struct learnt_entry *entry_of(struct learnt *learnt, const struct store_l
         return NULL;
     entry = mem_zero(sizeof *entry);
     entry->told = *word;
-    entry->told.seen_at = INT64_MIN;
+    entry->told.seen_at = 0;
     if (first) {
         entry->next = first->next;
         first->next = entry;
@@ -59,7 +63,7 @@ bool learnt_put(struct learnt *learnt, const struct store_learnt *word)
 {
     struct learnt_entry *entry = entry_of(learnt, word);
 
-    if (!entry || word->seen_at < entry->told.seen_at)
+    if (!entry || (word->seen_at < entry->told.seen_at && word->seen_at > entry->told.seen_at - OVERTAKEN_MS))
         return false;
     entry->told = *word;
     entry->word++;
@@ -78,14 +82,13 @@ void learnt_load(struct learnt *learnt, const struct store_learnt *word)
 /* Until when the provider's word holds: its own reset, or one window after it was heard. */
 static int64_t holds_until(const struct store_learnt *told)
 {
-    static const int64_t seconds[] = { 1, 10, 60, 3600, 5 * 3600, 86400, 7 * 86400, 31 * 86400 };
     enum window window;
 
     if (told->reset_at > 0)
         return told->reset_at;
     if (!window_parse(told->window, &window))
         window = WINDOW_MINUTE;
-    return window == WINDOW_NONE ? INT64_MAX : told->seen_at + seconds[window] * 1000;
+    return window == WINDOW_NONE ? INT64_MAX : told->seen_at + counter_length(window);
 }
 
 /* What the call takes of that limit; -1 if it has nothing to do with it. */
@@ -139,7 +142,7 @@ size_t learnt_take(struct learnt *learnt, const struct store_call *call, int64_t
             continue;
         if ((count & (count - 1)) == 0)
             *draws = mem_resize(*draws, (count ? count * 2 : 1) * sizeof **draws);
-        (*draws)[count++] = (struct learnt_draw) { entry, entry->word, draw };
+        (*draws)[count++] = (struct learnt_draw){ entry, entry->word, draw };
         entry->told.remaining -= draw;
         mark_dirty(learnt, entry);
     }

@@ -1,6 +1,7 @@
 /* ledger.c - see ledger.h. */
 #include "store/ledger.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -47,10 +48,10 @@ struct ledger {
     pthread_cond_t wake;
     struct hash flights;
     struct change *first, **last;
-    size_t bytes;          /* queued, and in the batch */
-    size_t urgent;         /* queued changes that are not to linger */
-    size_t unanswered;     /* queued changes that somebody waits for */
-    int64_t linger_until;  /* when the rest is written at the latest; 0: there is none */
+    size_t bytes;         /* queued, and in the batch */
+    size_t urgent;        /* queued changes that are not to linger */
+    size_t unanswered;    /* queued changes that somebody waits for */
+    int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
     bool is_stopping;
     uint64_t refused; /* rows for which there was no room, since the trouble began */
     char problem[320];
@@ -270,7 +271,8 @@ static struct change *take_changes(struct ledger *ledger)
     return taken;
 }
 
-/* Who waits for something that is still queued is told that it was not kept: it is not on the disk, and may never be. */
+/* Who waits for something that is still queued is told that it was not kept: it is not on the disk, and may never be.
+ */
 static void answer_queued(struct ledger *ledger)
 {
     struct answer *answers = mem_alloc(ledger->unanswered * sizeof *answers);
@@ -279,7 +281,7 @@ static void answer_queued(struct ledger *ledger)
     for (struct change *change = ledger->first; change; change = change->next) {
         if (change->answer.on_done)
             answers[count++] = change->answer;
-        change->answer = (struct answer) { 0 };
+        change->answer = (struct answer){ 0 };
     }
     ledger->unanswered = 0;
     pthread_mutex_unlock(&ledger->lock);
@@ -346,10 +348,10 @@ static bool write_batch(struct ledger *ledger)
     bool is_stopping;
 
     for (;;) {
-        int64_t now = clock_monotonic_us(), latest = limits_latest(ledger->store->limits);
-        bool forget = latest > 0 && now >= ledger->forget_at;
+        int64_t now = clock_monotonic_us(), told = limits_now(ledger->store->limits);
+        bool forget = told > 0 && now >= ledger->forget_at;
 
-        if (batch_write(ledger->batch, forget ? latest - DAY_MS : 0)) {
+        if (batch_write(ledger->batch, forget ? told - DAY_MS : 0)) {
             if (forget)
                 ledger->forget_at = now + FORGET_EVERY_US;
             break;
@@ -457,7 +459,8 @@ struct ledger *ledger_start(struct store *store, struct database *database, char
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failed)
         return ledger;
-    snprintf(error, error_size, "the thread that writes the database cannot be started: %s", strerror(failed));
+    errno = failed;
+    snprintf(error, error_size, "the thread that writes the database cannot be started: %m");
     free_ledger(ledger);
     return NULL;
 }

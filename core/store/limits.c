@@ -38,7 +38,7 @@ struct limits {
     struct reservation *reservations; /* place 0 is never given out */
     uint32_t reservation_count;
     uint32_t first_free; /* 0: none */
-    int64_t latest;
+    int64_t now;         /* as told last: a clock that was ahead for a moment leaves nothing behind */
 };
 
 /* Ends the list of changed counters: a counter whose next is NULL is on no list. */
@@ -103,11 +103,11 @@ static char *name_of(const struct store_limit *limit, char *room, size_t size, s
 
 static void sweep(struct limits *limits)
 {
-    struct counter **gone = mem_alloc(limits->counters.count * sizeof *gone), *counter;
+    struct counter **gone = mem_alloc(limits->counters.count * sizeof(struct counter *)), *counter;
     size_t at = 0, count = 0;
 
     while ((counter = hash_next(&limits->counters, &at)))
-        if (counter->holders == 0 && !counter->next_dirty && counter_is_over(counter, limits->latest))
+        if (counter->holders == 0 && !counter->next_dirty && counter_is_over(counter, limits->now))
             gone[count++] = counter;
     for (size_t i = 0; i < count; i++) {
         hash_remove(&limits->counters, gone[i]->name, gone[i]->name_length);
@@ -149,7 +149,7 @@ static bool note_change(struct limits *limits, struct counter *counter)
 static void lock_at(struct limits *limits, int64_t now)
 {
     pthread_mutex_lock(&limits->lock);
-    limits->latest = now > limits->latest ? now : limits->latest;
+    limits->now = now;
 }
 
 /* ---- reserving ---- */
@@ -166,10 +166,10 @@ static uint64_t open_reservation(struct limits *limits, struct reservation **ope
         /* Room doubles when the count passes a power of two. */
         if ((place & (place - 1)) == 0)
             limits->reservations = mem_resize(limits->reservations, (size_t)place * 2 * sizeof *limits->reservations);
-        limits->reservations[place] = (struct reservation) { 0 };
+        limits->reservations[place] = (struct reservation){ 0 };
     }
     reservation = &limits->reservations[place];
-    *reservation = (struct reservation) { .round = reservation->round + 1, .is_open = true };
+    *reservation = (struct reservation){ .round = reservation->round + 1, .is_open = true };
     *opened = reservation;
     return (uint64_t)reservation->round << 32 | place;
 }
@@ -180,7 +180,7 @@ static void close_reservation(struct limits *limits, struct reservation *reserva
 
     mem_free(reservation->holds);
     mem_free(reservation->draws);
-    *reservation = (struct reservation) { .round = reservation->round, .next_free = limits->first_free };
+    *reservation = (struct reservation){ .round = reservation->round, .next_free = limits->first_free };
     limits->first_free = place;
 }
 
@@ -216,7 +216,7 @@ static bool take_claims(struct limits *limits, const struct store_call *call, in
             fits = false;
             amount = 0;
         }
-        holds[i] = (struct hold) { counter, counter_reserve(counter, amount), amount };
+        holds[i] = (struct hold){ counter, counter_reserve(counter, amount), amount };
     }
     return fits;
 }
@@ -227,7 +227,7 @@ bool limits_reserve(struct limits *limits, const struct store_call *call, int64_
     struct reservation *reservation;
     bool changed = false;
 
-    *verdict = (struct store_verdict) { 0 };
+    *verdict = (struct store_verdict){ 0 };
     lock_at(limits, now);
     verdict->granted = take_claims(limits, call, now, holds, verdict);
     if (verdict->granted && !learnt_allows(&limits->learnt, call, now, verdict))
@@ -300,11 +300,13 @@ int64_t limits_used(struct limits *limits, const struct store_limit *limit, int6
 
     lock_at(limits, now);
     counter = find(limits, limit, false);
-    if (!counter)
-        counter = spare = counter_new("", 0, limit);
-    counter_roll(counter, now);
-    if (!spare)
+    if (counter) {
+        counter_roll(counter, now);
         note_change(limits, counter);
+    } else {
+        counter = spare = counter_new("", 0, limit);
+        counter_roll(counter, now);
+    }
     used = counter_used(counter);
     if (window_end)
         *window_end = counter_end(counter, now);
@@ -379,12 +381,12 @@ void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, co
     pthread_mutex_unlock(&limits->lock);
 }
 
-int64_t limits_latest(struct limits *limits)
+int64_t limits_now(struct limits *limits)
 {
-    int64_t latest;
+    int64_t now;
 
     pthread_mutex_lock(&limits->lock);
-    latest = limits->latest;
+    now = limits->now;
     pthread_mutex_unlock(&limits->lock);
-    return latest;
+    return now;
 }

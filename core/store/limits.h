@@ -37,7 +37,7 @@ void limits_load_learnt(struct limits *limits, const struct store_learnt *word);
 /* Hands over all that changed since the last time, its newest value only. */
 void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
                          void (*on_learnt)(void *arg, const struct store_learnt *), void *arg);
-/* The latest time that anyone gave; 0: none yet. What was over a day before that can be forgotten. */
-int64_t limits_latest(struct limits *limits);
+/* The time that was told last; 0: none yet. What was over a day before that can be forgotten. */
+int64_t limits_now(struct limits *limits);
 
 #endif

@@ -112,7 +112,7 @@ void reader_find(struct reader *reader, const char *request_id, const struct row
     struct question *question = mem_alloc(sizeof *question);
     bool is_taken;
 
-    *question = (struct question) { NULL, mem_text(request_id), *answer };
+    *question = (struct question){ NULL, mem_text(request_id), *answer };
     pthread_mutex_lock(&reader->lock);
     is_taken = reader->count < QUESTIONS_MAX;
     if (is_taken) {

@@ -8,7 +8,10 @@
 
 enum { TEXT_MAX = 1024, DETAIL_MAX = 256 * 1024 };
 
-#define COLUMN(name, type) { #name, type, offsetof(struct ledger_row, name) }
+#define COLUMN(name, type)                                                                                             \
+    {                                                                                                                  \
+#name, type, offsetof(struct ledger_row, name)                                                                 \
+    }
 
 const struct row_column row_columns[ROW_COLUMNS] = {
     COLUMN(request_id, ROW_TEXT),

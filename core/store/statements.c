@@ -9,7 +9,18 @@
 #include "base/mem.h"
 #include "store/database.h"
 
-enum { OPEN_ROW, CLOSE_ROW, DELETE_OPEN, ADD_KEY, REVOKE_KEY, KEEP_COUNTER, KEEP_MARK, KEEP_LEARNT, FORGET, STATEMENTS };
+enum {
+    OPEN_ROW,
+    CLOSE_ROW,
+    DELETE_OPEN,
+    ADD_KEY,
+    REVOKE_KEY,
+    KEEP_COUNTER,
+    KEEP_MARK,
+    KEEP_LEARNT,
+    FORGET,
+    STATEMENTS
+};
 
 struct statements {
     sqlite3_stmt *list[STATEMENTS];

@@ -25,7 +25,7 @@ static void free_tables(struct store *store)
 
 static const struct backend *backend_of(const char *address, const char **place)
 {
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
         size_t length = strlen(backends[i]->scheme);
 
         if (strncmp(address, backends[i]->scheme, length) == 0 && address[length] == ':') {

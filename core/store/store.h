@@ -18,7 +18,7 @@
 
 struct store;
 
-/* Where an answer is delivered: post runs on_call(arg) on the asker's thread. */
+/* Where an answer is delivered: post runs on_call(arg) on the asker's thread. Without a home it may be any thread. */
 struct store_home {
     void (*post)(void *loop, void (*on_call)(void *arg), void *arg);
     void *loop;
@@ -64,14 +64,24 @@ struct store_verdict {
 
 /* All or nothing. The answer is there at once for memory and sqlite; a backend that has to wait will take a home. */
 void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
-/* The real amounts, in the order of the claims; zeros give everything back. A second settle is ignored. */
+/*
+ * The real amounts, in the order of the claims; zeros give everything back. A second settle is ignored, and an amount
+ * that is not given is the reserved one. If a window is over by then, the present one is charged only what was used
+ * beyond the reserved amount.
+ */
 void store_settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
-/* What is used of a limit now, reservations included. */
+/*
+ * What is used of a limit now, reservations included. window_end (may be NULL): when the window ends; of a sliding one,
+ * when the first amount in it drops out (now if there is none).
+ */
 int64_t store_used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
 
 /* ---- exhaustion: a target (provider or provider/model) that said "no more" ---- */
 
-/* until 0: not told, so 60 s, doubling while it repeats (an hour at most). An expiry is only ever raised. Returns it. */
+/*
+ * until 0: not told, so 60 s, doubling each time it repeats after that wait (an hour at most). An expiry is only ever
+ * raised. Returns it.
+ */
 int64_t store_exhaust(struct store *store, const char *target, int64_t until, const char *reason, int64_t now);
 /* When the target may be tried again; 0: now. reason (may be NULL) gets up to size bytes. */
 int64_t store_exhausted(struct store *store, const char *target, int64_t now, char *reason, size_t size);
@@ -82,9 +92,9 @@ void store_recovered(struct store *store, const char *target);
 
 struct store_learnt {
     char provider[64];
-    char model[128]; /* "" : the provider as a whole */
-    char metric[24]; /* requests, tokens, input_tokens, ... */
-    char window[12]; /* minute, day, unknown, ... */
+    char model[128];   /* "" : the provider as a whole */
+    char metric[24];   /* requests, tokens, input_tokens, ... */
+    char window[12];   /* minute, day, unknown, ... */
     int64_t limit;     /* -1: unknown */
     int64_t remaining; /* -1: unknown; counted down by reservations until the next word of the provider */
     int64_t reset_at;  /* 0: unknown */
@@ -102,20 +112,23 @@ void store_each_learnt(struct store *store, const char *provider, void (*each)(v
 enum { STORE_HASH = 32 };
 
 struct store_key {
-    char prefix[24]; /* "mg-3f9c2a": shown, finds it for people */
+    char prefix[24];                /* "mg-3f9c2a": shown, finds it for people */
     unsigned char hash[STORE_HASH]; /* SHA-256 of the whole key */
-    const char *settings; /* JSON object: name, org, tier, models, rpm, budget, policy, ... */
+    const char *settings;           /* JSON object: name, org, tier, models, rpm, budget, policy, ... */
     int64_t created;
     int64_t revoked; /* 0: in force */
 };
 
-/* False if there is such a prefix or hash already. home and on_saved (may be NULL): when it is on the disk. */
+/*
+ * False if there is such a prefix or hash already; no answer comes then. home and on_saved (may be NULL): when it is on
+ * the disk.
+ */
 bool store_key_add(struct store *store, const struct store_key *key, const struct store_home *home,
                    void (*on_saved)(void *arg, bool saved), void *arg);
 /* The settings of the unrevoked key with this hash as a new string; NULL if there is none. */
 char *store_key_find(struct store *store, const unsigned char hash[static STORE_HASH]);
 void store_each_key(struct store *store, void (*each)(void *arg, const struct store_key *), void *arg);
-/* How many keys begin with prefix and were in force; they are revoked only when it is exactly one. */
+/* How many keys begin with prefix and were in force; only if it is exactly one, it is revoked, and an answer comes. */
 size_t store_key_revoke(struct store *store, const char *prefix, int64_t now, const struct store_home *home,
                         void (*on_saved)(void *arg, bool saved), void *arg);
 /* Counts up whenever a key is added or revoked: what was looked up before is then stale. */
@@ -141,7 +154,10 @@ struct ledger_row {
 
 /* Noted, not waited for. After a crash the next start closes it as lost, estimated. */
 void store_row_open(struct store *store, const struct ledger_row *row);
-/* on_committed comes when the row is as safe as the backend makes it (sqlite: synced). False: it could not be kept. */
+/*
+ * on_committed comes when the row is as safe as the backend makes it (sqlite: synced). False: it is not on the disk,
+ * but waits in memory until it can be, if there is room.
+ */
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg);
 /* The row of that id, open or closed; NULL if there is none. It is valid inside on_row. */

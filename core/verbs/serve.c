@@ -21,11 +21,9 @@
 #include "net/signals.h"
 #include "net/upstream.h"
 #include "net/watch.h"
+#include "script/budget.h"
 #include "script/policyset.h"
 #include "verbs/options.h"
-
-/* How long requests under way may take after SIGTERM. */
-static const double DRAIN_SECONDS = 30;
 
 struct serving {
     struct options options;
@@ -127,7 +125,7 @@ static void on_signal(void *arg, int number)
         return;
     }
     log_line(LOG_INFO, "draining", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
-    serving->drain_until_us = clock_monotonic_us() + (int64_t)(DRAIN_SECONDS * 1e6);
+    serving->drain_until_us = clock_monotonic_us() + (int64_t)(serving->settings->drain_s * 1e6);
     gate_drain(serving->gate);
     /* What the kernel has accepted already becomes a request within this first tick. */
     serving->drain = loop_after(serving->loop, 0.05, on_drain_tick, serving);
@@ -145,17 +143,17 @@ static void prepare_process(void)
     }
 }
 
-static void greet(const struct gate *gate, bool keyless)
+static void greet(const char *address, bool keyless)
 {
     const char *key = keyless ? "" : " -H \"Authorization: Bearer $YOUR_KEY\"";
 
-    printf("moongate " MOONGATE_VERSION " is ready on http://%s\n\nTry it:\n", gate->address);
+    printf("moongate " MOONGATE_VERSION " is ready on http://%s\n\nTry it:\n", address);
     printf("  curl http://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"messages\": [{\"role\": \"user\", "
            "\"content\": \"Hello\"}]}'\n",
-           gate->address, key);
+           address, key);
     printf("  curl -N http://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"stream\": true, \"messages\": "
            "[{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
-           gate->address, key);
+           address, key);
     fflush(stdout);
 }
 
@@ -187,20 +185,20 @@ static bool start(struct serving *serving)
 
 static void run(struct serving *serving)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, 0 };
-    struct signals *signals = signals_start(serving->loop, numbers, on_signal, serving);
-
     start_watch(serving);
-    greet(serving->gate, serving->settings->keyless);
+    /* What was saved between the first read and the watch is seen now. */
+    on_policies_changed(serving);
+    greet(serving->gate->addresses[0], serving->settings->keyless);
     loop_run(serving->loop);
     loop_forget(serving->drain);
     watch_stop(serving->watch);
-    signals_stop(signals);
 }
 
 int verb_serve(int count, char **words)
 {
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, 0 };
     struct serving serving = { 0 };
+    struct signals *signals;
     int code = 1;
 
     if (!options_read(&serving.options, "serve", count, words))
@@ -215,18 +213,23 @@ int verb_serve(int count, char **words)
     }
     prepare_process();
     upstream_global_start();
-    serving.control = control_new();
+    budget_start();
     serving.loop = loop_new();
+    /* From here on a signal waits until the gateway can heed it. */
+    signals = signals_start(serving.loop, numbers, on_signal, &serving);
+    serving.control = control_new();
     if (serving.control && start(&serving)) {
         run(&serving);
         code = 0;
     }
     if (serving.gate)
         gate_close(serving.gate);
+    signals_stop(signals);
     loop_free(serving.loop);
     policyset_drop(serving.policies);
     settings_drop(serving.settings);
     control_free(serving.control);
+    budget_stop();
     upstream_global_stop();
     if (code == 0)
         log_line(LOG_INFO, "stopped", NULL);

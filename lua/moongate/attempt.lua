@@ -133,10 +133,11 @@ local function note(call, target, status, kind, message, seconds)
   call.upstream_seconds = call.upstream_seconds + seconds
 end
 
--- Seconds until the target may be tried again; nil: nobody told. A window that the provider rolls at a fixed hour is
+-- Seconds until the target may be tried again; nil: nobody told, and the store doubles its own guess. A window that the provider rolls at a fixed hour is
 -- over when ours is.
-local function exhausted_for(target, exhaust)
-  if not exhaust.window or exhaust.seconds then return exhaust.seconds end
+local function exhausted_for(target, exhaust, reading)
+  local told = exhaust.seconds and not (reading and reading.class == "rate_limited" and not reading.retry_after_s)
+  if told or not exhaust.window then return told and exhaust.seconds or nil end
   local zone
   for _, limits_of in ipairs { target.provider_limits, target.limits } do
     for _, limit in ipairs(limits_of) do
@@ -160,7 +161,7 @@ local function judge(call, target, provider, failure, seconds)
   }
   if verdict.exhaust then
     local name = verdict.exhaust.scope == "provider" and target.provider or target.id
-    verdict.wait = store.exhaust(name, exhausted_for(target, verdict.exhaust), verdict.kind)
+    verdict.wait = store.exhaust(name, exhausted_for(target, verdict.exhaust, reading), verdict.kind)
   end
   if verdict.breaker then
     health.failed(target.id, provider.breaker.failures, provider.breaker.open)

@@ -80,6 +80,8 @@ local function complete(known, env)
   }
 end
 
+local IDENTITY = { id = true, provider = true, name = true, model = true } -- without one of these an entry is nothing
+
 -- The table without what is wrong in it, so that the rest can still be checked. A list with a wrong item goes as a
 -- whole (its numbers must stay true); a wrong provider leaves its name.
 local function sound_part(value, path, wrong)
@@ -93,7 +95,7 @@ local function sound_part(value, path, wrong)
     elseif path == "providers" then
       kept = {}
     end
-    if kept == nil and type(key) == "number" then return nil end
+    if kept == nil and (type(key) == "number" or IDENTITY[key]) then return nil end
     result[key] = kept
   end
   return result

@@ -33,26 +33,26 @@ end
 function methods:install(files) return self.set:install(files) end
 function methods:routing(name) return self.set:routing(name) end
 function methods:billing() return self.set:billing() end
-function methods:names() return self.set:routing_names() end
+function methods:routing_names() return self.set:routing_names() end
 
-local function report(policy, started, fine, first, ...)
-  meter.observe("moongate_policy_seconds", clock.monotonic() - started, "policy", policy.label)
+local function report(label, started, fine, first, ...)
+  meter.observe("moongate_policy_seconds", clock.monotonic() - started, "policy", label)
   if not fine then
-    meter.add("moongate_policy_faults_total", 1, "policy", policy.label, "kind", first.kind)
+    meter.add("moongate_policy_faults_total", 1, "policy", label, "kind", first.kind)
     log.write("warn", "a policy failed", string.sub(json.encode {
-      policy = policy.label, version = policy.version, kind = first.kind, file = first.file, line = first.line,
-      error = first.message,
+      policy = label, kind = first.kind, file = first.file, line = first.line, error = first.message,
     }, 2, -2))
   end
   return fine, first, ...
 end
 
--- Runs a routing, billing or task policy: true and its results, or false and the fault.
----@param policy moongate.policy
+-- Calls a policy or one of its functions: true and its results, or false and the fault.
+---@param policy moongate.policy|function
 ---@return boolean
 ---@return any
 function methods:call(policy, ...)
-  return report(policy, clock.monotonic(), self.set:call(policy.run, ...))
+  local label = type(policy) == "table" and policy.label or self.set.labels[policy].label
+  return report(label, clock.monotonic(), self.set:call(policy, ...))
 end
 
 return decider

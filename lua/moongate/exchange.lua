@@ -12,6 +12,8 @@ local surface = require "moongate.surfaces.openai"
 local exchange = {}
 
 local JSON_DEPTH = 100
+-- What a body may call itself. curl says of every body that it is a form.
+local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true }
 
 ---@class moongate.call everything about one request while it is under way
 ---@field handle table the caller's connection
@@ -25,10 +27,18 @@ local JSON_DEPTH = 100
 ---@field calls integer upstream calls begun
 ---@field upstream_seconds number
 
+local function is_json(kind)
+  kind = kind and string.lower(string.match(kind, "^%s*([^;%s]*)"))
+  return kind == nil or JSON_KINDS[kind] or string.find(kind, "%+json$") ~= nil
+end
+
 -- Who calls and what for; or why it is refused.
 local function admit(handle, state, operation)
   local caller, refusal = state.callers:of(handle)
   if not caller then return nil, refusal end
+  if not is_json(handle:header "content-type") then
+    return nil, { status = 415, code = "unsupported_media_type", message = "the body must be JSON: send content-type: application/json" }
+  end
   local document, fault = json.scan(handle:body(), JSON_DEPTH)
   if not document then
     return nil, {

@@ -73,10 +73,12 @@ end
 ---@return table[]
 function gates.lists(caller, name)
   local lists = {}
-  for _, list in pairs { models = caller.models, tier = caller.tier_models } do
+  local function add(list)
     local permitted = name ~= "auto" and patterns.permit(list, name)
     if not (permitted or patterns.everything(list)) then lists[#lists + 1] = list end
   end
+  add(caller.models)
+  add(caller.tier_models)
   return lists
 end
 

@@ -107,9 +107,7 @@ function inspect.request(handle, state, id)
   end
   local detail = row.detail ~= "" and json.decode(row.detail) or {}
   row.detail = nil
-  row.attempts_made, row.attempts = row.attempts, json.array(detail.attempts or {})
-  for name, value in pairs(detail.explanation or {}) do row[name] = row[name] or value end
-  row.explanation = detail.explanation
+  row.attempts, row.explanation = json.array(detail.attempts or {}), detail.explanation
   reply(handle, row)
 end
 

@@ -46,7 +46,8 @@ local function check(wanted, config)
   if not wanted.name or not string.find(wanted.name, "^[%w_.%-@ ]+$") or #wanted.name > 64 then
     return "name: expected 1 to 64 letters, digits, blanks or _ . - @"
   end
-  if wanted.tier and not (config.tiers and config.tiers[wanted.tier]) then
+  -- Without a table of tiers a tier is a name that the ledger keeps and policies see.
+  if wanted.tier and config.tiers and next(config.tiers) and not config.tiers[wanted.tier] then
     return string.format('tier: there is no tier "%s"%s', wanted.tier, near.hint(wanted.tier, names_of(config.tiers or {})))
   end
   for _, name in ipairs { "rpm", "tpm" } do

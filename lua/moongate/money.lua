@@ -59,8 +59,11 @@ function money.estimate(target, request)
     output = request.max_tokens or money.assumed_output
     if target.max_output and output > target.max_output then output = target.max_output end
   end
-  local micro = money.cost({ input = request.estimated_tokens or 0, output = output }, target.cost)
-  return micro and micro / 1000000
+  local input = request.estimated_tokens or 0
+  local cost = target.cost
+  if (input > 0 and not cost.input) or (output > 0 and not cost.output) then return nil end
+  -- A guess needs no exact sum; rounding it up to the micro-dollar rids it of binary noise. + 0: not minus zero.
+  return (math.ceil(input * (cost.input or 0) + output * (cost.output or 0) - 1e-6) + 0) / 1000000
 end
 
 -- Micro-dollars saved against a baseline's price for the same tokens; negative when it was dearer; nil when unknown.

@@ -4,17 +4,20 @@ local near = {}
 
 local LONGEST = 64 -- a longer name is a client's noise: not worth its distance
 
--- Edit distance with swapped neighbours as one edit; nil as soon as it must be over most.
+-- Edit distance with swapped neighbours as one edit; nil as soon as it must be over most. Only the band around the
+-- diagonal is worked out: outside it the distance is over most anyway.
 local function distance(a, b, most)
   local length_a, length_b = #a, #b
   if math.abs(length_a - length_b) > most then return nil end
   local before, row, previous = {}, {}, {}
-  for j = 0, length_b do row[j] = j end
+  for j = 0, length_b + 1 do row[j] = j end
   for i = 1, length_a do
     before, previous, row = previous, row, before
-    row[0] = i
-    local least, byte = i, string.byte(a, i)
-    for j = 1, length_b do
+    local from, to = math.max(1, i - most), math.min(length_b, i + most)
+    row[from - 1] = from == 1 and i or most + 1
+    row[to + 1] = most + 1
+    local least, byte = row[from - 1], string.byte(a, i)
+    for j = from, to do
       local other = string.byte(b, j)
       local edits = math.min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (byte == other and 0 or 1))
       if i > 1 and j > 1 and byte == string.byte(b, j - 1) and string.byte(a, i - 1) == other then

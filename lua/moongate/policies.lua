@@ -95,6 +95,7 @@ end
 
 function set:guarded(label, fn, ...)
   local options = self.options
+  self.host.nesting = 0
   return self:finish(label, guard.call(options.milliseconds or MILLISECONDS, options.bytes or BYTES, fn, ...))
 end
 
@@ -183,7 +184,8 @@ function set:run_checks(unit, checks)
     local fine, _, message = self:guarded(unit.label, check.fn)
     if not fine then
       local where, line, rest = locate(message, FOLDER .. unit.path)
-      return string.format('%s:%s: the check "%s" failed: %s', where, line or 0, string.sub(check.text, 1, 100), rest)
+      local place = line and string.format("%s:%d: ", where, line) or ""
+      return string.format('%sthe check "%s" failed: %s', place, string.sub(check.text, 1, 100), rest)
     end
   end
   return nil

@@ -21,16 +21,16 @@ local function of_step(step, candidate)
   return reason
 end
 
--- The reason of every candidate that a run's steps left out, by target.
-local function of_run(run)
-  local result = {}
+-- Which step of a run left which target out: by target, the step and its candidate.
+local function left_out_of(run)
+  local steps, candidates = {}, {}
   for _, step in ipairs(run.trail) do
     for _, candidate in ipairs(step.gone or {}) do
       local target = run.owner[candidate]
-      if target and not result[target] then result[target] = of_step(step, candidate) end
+      if target and not steps[target] then steps[target], candidates[target] = step, candidate end
     end
   end
-  return result
+  return steps, candidates
 end
 
 local function orders(run)
@@ -44,25 +44,31 @@ local function orders(run)
   return names
 end
 
--- What is known of every target that the request named: { target, kept, reason, score }, the ladder first.
-local function verdicts(plan)
+-- What is known of the targets that the request named: { target, kept, reason, score }, the ladder first.
+local function verdicts(plan, most)
+  most = most or math.huge
   local run, list, on_ladder = plan.runs[#plan.runs], {}, {}
-  local left_out = run and of_run(run) or {}
+  local steps, candidates
   local scores = {}
   for candidate, value in pairs(run and run.trail.scores or {}) do scores[run.owner[candidate] or 0] = value end
   for rung, target in ipairs(plan.ladder) do
+    if #list >= most then return list end
     on_ladder[target] = true
     list[#list + 1] = { target = target, kept = true, score = scores[target], reason = "rung " .. rung }
   end
   for _, target in ipairs(plan.offered) do
+    if #list >= most then return list end
     if not on_ladder[target] then
+      if run and not steps then steps, candidates = left_out_of(run) end
+      local step = steps and steps[target]
       list[#list + 1] = {
         target = target, kept = false, score = scores[target],
-        reason = left_out[target] or "not in the ladder that the policy returned",
+        reason = step and of_step(step, candidates[target]) or "not in the ladder that the policy returned",
       }
     end
   end
   for i, target in ipairs(plan.refused) do
+    if #list >= most then return list end
     list[#list + 1] = { target = target, kept = false, reason = plan.refused_why[i] }
   end
   return list
@@ -72,14 +78,11 @@ end
 ---@param plan table
 ---@return string
 function reasons.dropped(plan)
-  local parts, more = {}, 0
-  for _, verdict in ipairs(verdicts(plan)) do
-    if not verdict.kept and #parts < MOST_NAMED then
-      parts[#parts + 1] = "dropped " .. verdict.target.id .. ": " .. verdict.reason
-    elseif not verdict.kept then
-      more = more + 1
-    end
+  local parts = {}
+  for _, verdict in ipairs(verdicts(plan, #plan.ladder + MOST_NAMED)) do
+    if not verdict.kept then parts[#parts + 1] = "dropped " .. verdict.target.id .. ": " .. verdict.reason end
   end
+  local more = #plan.offered + #plan.refused - #plan.ladder - #parts
   if more > 0 then parts[#parts + 1] = "and " .. more .. " more" end
   return table.concat(parts, "; ")
 end
@@ -90,8 +93,7 @@ end
 ---@return table[]
 function reasons.records(plan, most)
   local records = {}
-  for i, verdict in ipairs(verdicts(plan)) do
-    if most and i > most then break end
+  for i, verdict in ipairs(verdicts(plan, most)) do
     local target = verdict.target
     records[i] = {
       id = target.id, provider = target.provider, model = target.model, score = verdict.score, kept = verdict.kept,

@@ -87,7 +87,7 @@ local function multiplier(call, target, usage)
   local billing = call.state.policies:billing()
   if not billing then return otherwise end
   local model = { id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost }
-  local fine, value = call.state.policies:call(billing, call.request.caller, model, usage)
+  local fine, value = call.state.policies:call(billing.run, call.request.caller, model, usage)
   if fine and money.is_multiplier(value) then return value end
   if fine then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", "result") end
   return 1

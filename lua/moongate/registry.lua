@@ -88,7 +88,7 @@ local function new_target(model, provider, known, builtin)
     embeddings = stated(model.embeddings, known.embeddings, is_embedding(id, strengths)),
     priority = model.priority or known.priority or MIDDLE,
     limits = model.limits or defaults.limits(known.limits), provider_limits = provider.limits,
-    pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0,
+    pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0 or provider.protocol == "mock",
   }
 end
 
@@ -185,13 +185,14 @@ function registry:resolve(name)
   return find(self, name)
 end
 
--- Every name that resolves: "auto", aliases, models, targets; alphabetically.
+-- Aliases and models by name, and, with_targets, every "provider/model"; alphabetically.
+---@param with_targets boolean|nil
 ---@return string[]
-function registry:names()
+function registry:names(with_targets)
   local names = {}
   for name in pairs(self.aliases) do names[name] = true end
   for name in pairs(self.by_model) do names[name] = true end
-  for name in pairs(self.by_id) do names[name] = true end
+  for name in pairs(with_targets and self.by_id or nothing) do names[name] = true end
   return sorted(names)
 end
 
@@ -199,7 +200,7 @@ end
 ---@param name string
 ---@return string[]
 function registry:near(name)
-  return near.find(name, self:names(), 3)
+  return near.find(name, self:names(string.find(name, "/", 1, true) ~= nil), 3)
 end
 
 -- What /v1/models lists for a key with these patterns: { id, owned_by, target } by id, "auto" first.

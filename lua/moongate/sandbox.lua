@@ -1,7 +1,6 @@
 -- The world a policy lives in: a fresh environment for each file, made of copies, so that no policy can change what
 -- another one or the library sees. Time, memory and nesting are bounded by moongate.core.guard around every call and by
 -- the library functions of the Lua state; this file decides what there is to call.
-local guard = require "moongate.core.guard"
 local core_json = require "moongate.core.json"
 local bit = require "bit"
 
@@ -11,6 +10,7 @@ local LOADED_BYTES = 64 * 1024         -- what a policy may compile at run time
 local JSON_BYTES = 4 * 1024 * 1024     -- what it may decode at once: one call in C
 local LINE_BYTES, LINES = 2000, 100    -- of its log, each call
 local DATE_BYTES = 100
+local NESTING = 100                    -- of coroutines
 local TIME_FIELDS = { "year", "month", "day", "hour", "min", "sec", "isdst" }
 
 local getmetatable_of = debug.getmetatable
@@ -40,7 +40,8 @@ local function copy(value, seen)
   local fresh = {}
   seen[value] = fresh
   for k, v in next, value do fresh[copy(k, seen)] = copy(v, seen) end
-  return debug.setmetatable(fresh, getmetatable_of(value))
+  debug.setmetatable(fresh, getmetatable_of(value))
+  return fresh
 end
 
 local function pick(from, names)
@@ -88,6 +89,7 @@ end
 ---@class moongate.sandbox.host what all policies of a set share with the program
 ---@field now number|nil unix seconds of the call under way
 ---@field lines string[] what was logged in the call under way
+---@field nesting integer coroutines resumed in one another; whoever begins a call sets it to 0
 ---@field made table<table, boolean> metatables made by policies
 ---@field random function
 ---@field seed fun(value: any)
@@ -100,7 +102,7 @@ function sandbox.host(seed)
   local libraries = { json = json }
   for _, name in ipairs(sandbox.LIBRARIES) do libraries[name] = libraries[name] or require("moongate." .. name) end
   local made = setmetatable({}, { __mode = "k" })
-  return { lines = {}, made = made, random = random, seed = set_seed, libraries = libraries }
+  return { lines = {}, nesting = 0, made = made, random = random, seed = set_seed, libraries = libraries }
 end
 
 local function new_log(host)
@@ -159,21 +161,29 @@ local function new_metatables(host)
   return get, set
 end
 
--- Coroutines nest on the C stack: each resume asks whether there is room.
-local function new_coroutines()
+-- Coroutines nest on the C stack, which is not without end.
+local function new_coroutines(host)
   local fresh = pick(coroutine, { "create", "running", "status", "yield" })
 
+  local function leave(...)
+    host.nesting = host.nesting - 1
+    return ...
+  end
+
+  local function unwrap(fine, ...)
+    if not fine then error((...), 0) end
+    return ...
+  end
+
   function fresh.resume(...)
-    guard.deep()
-    return coroutine.resume(...)
+    if host.nesting >= NESTING then error("too deep in callbacks or coroutines", 2) end
+    host.nesting = host.nesting + 1
+    return leave(coroutine.resume(...))
   end
 
   function fresh.wrap(fn)
-    local inner = coroutine.wrap(fn)
-    return function(...)
-      guard.deep()
-      return inner(...)
-    end
+    local inner = coroutine.create(fn)
+    return function(...) return unwrap(fresh.resume(inner, ...)) end
   end
 
   return fresh
@@ -216,7 +226,7 @@ function sandbox.environment(host, library)
   env.math.random, env.math.randomseed = host.random, host.seed
   env.bit = copy(bit, {})
   env.os = new_os(host)
-  env.coroutine = new_coroutines()
+  env.coroutine = new_coroutines(host)
   env.getmetatable, env.setmetatable = new_metatables(host)
   env.log = new_log(host)
   env.require = new_require(host, library)

@@ -195,8 +195,8 @@ end
 -- A page instead of JSON: its text without markup.
 local function plain(text)
   text = string.gsub(string.sub(text, 1, 4000), "<[^>]*>", " ")
-  text = string.gsub(string.gsub(text, "%s+", " "), "^ ", "")
-  return text ~= "" and text ~= " " and text or nil
+  text = string.match(string.gsub(text, "%s+", " "), "^ ?(.-) ?$")
+  return text ~= "" and text or nil
 end
 
 -- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits.

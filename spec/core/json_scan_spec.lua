@@ -17,7 +17,8 @@ void buf_free(struct scan_buf *buf);
 
 -- The text lies at the very end of its own block, so that a step too far is seen by a memory checker.
 local function scan(text, depth)
-  local bytes = ffi.new("char[?]", #text, text)
+  local bytes = ffi.new("char[?]", #text)
+  ffi.copy(bytes, text, #text)
   local index = ffi.gc(ffi.new("struct json_index"), library.json_index_free)
   local fault = ffi.new("struct json_fault")
   if library.json_scan(bytes, #text, depth or 200, index, fault) then return index, bytes end

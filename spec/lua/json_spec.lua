@@ -25,7 +25,7 @@ end
 describe("json.decode and json.encode", function()
   it("give back what they were given", function()
     seed = 11
-    for _ = 1, 3000 do
+    for _ = 1, 800 do
       local value = any(1)
       local text = json.encode(value)
       assert.same(value, (json.decode(text)))
@@ -45,7 +45,8 @@ describe("json.decode and json.encode", function()
   end)
 
   it("write members sorted by name", function()
-    assert.equal('{"":0,"A":1,"a":2,"aa":3,"b":4,"é":5}', json.encode { b = 4, a = 2, ["é"] = 5, A = 1, aa = 3, [""] = 0 })
+    local value = { b = 4, a = 2, ["é"] = 5, A = 1, aa = 3, [""] = 0 }
+    assert.equal('{"":0,"A":1,"a":2,"aa":3,"b":4,"é":5}', json.encode(value))
   end)
 
   it("write whole numbers up to 2^53 plainly and others so that they read back", function()
@@ -136,12 +137,13 @@ describe("a scanned document", function()
   it("always patches to JSON that says the same as a change of the value", function()
     seed = 5
     local names = { "a", "b", "c", "d", "e" }
-    for _ = 1, 2000 do
+    for _ = 1, 800 do
       local value, parts, changes = {}, {}, {}
       for _, name in ipairs(names) do
         if random(2) == 1 then
           value[name] = random(9)
-          parts[#parts + 1] = (" "):rep(random(2) - 1) .. '"' .. name .. '" :' .. value[name] .. (" "):rep(random(2) - 1)
+          local space = (" "):rep(random(2) - 1)
+          parts[#parts + 1] = space .. '"' .. name .. '" :' .. value[name] .. space
         end
         local change = random(3)
         if change == 1 then changes[name] = false elseif change == 2 then changes[name] = tostring(random(9)) end

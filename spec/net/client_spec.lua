@@ -32,7 +32,8 @@ describe("a caller's connection", function()
 
   it("serves pipelined requests in order", function()
     start()
-    local reply = edge:talk(get("/a") .. get("/later") .. "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    local reply = edge:talk(get("/a") .. get("/later")
+      .. "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
       .. get("/stream") .. get("/c", CLOSE))
     local order = {}
     for word in reply:gmatch("\r\n\r\n([^\r]+)") do

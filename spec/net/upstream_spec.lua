@@ -233,6 +233,15 @@ describe("an upstream call", function()
       for _, line in ipairs(server.lines) do assert.is_nil(line:match("/die%?once")) end
     end)
 
+    it("does not send a request twice when it has no body either", function()
+      net:fetch { url = base .. "/ok" }
+      ends("cut", "the connection was closed before the reply's head", { url = base .. "/die?bare", sent = "" })
+      told("^request (%d+) POST /die%?bare")
+      net:fetch { url = base .. "/ok?bare" }
+      told("^request (%d+) GET /ok%?bare")
+      for _, line in ipairs(server.lines) do assert.is_nil(line:match("/die%?bare")) end
+    end)
+
     it("takes a fresh connection when the kept one was closed meanwhile", function()
       net:fetch { url = base .. "/until-close" }
       assert.equal("POST 1", net:fetch { url = base .. "/ok", sent = "x" }.body)

@@ -15,7 +15,6 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 void loop_forget(struct loop_timer *timer);
 struct loop_timer *loop_after(struct loop *loop, double seconds, void (*on_elapsed)(void *), void *arg);
-int64_t clock_monotonic_us(void);
 ]]
 
 local PATIENCE = 5 -- seconds after which a spec gives up: a bound on failure, never a wait
@@ -159,11 +158,14 @@ describe("a watched folder", function()
   end)
 
   it("survives a queue that overflows", function()
+    shell("echo 1 > policies/a; echo 1 > policies/b")
     assert(start("policies"))
-    -- More signs than the kernel keeps, while nobody reads them.
-    local limit = tonumber(assert(io.open("/proc/sys/fs/inotify/max_queued_events")):read("*l"))
-    shell(("mkdir policies/new; i=0; while [ $i -lt %d ]; do : > policies/a; : > policies/b; i=$((i+1)); done; "
-      .. "mkdir policies/late"):format(math.ceil(limit / 2)))
+    -- More signs than the kernel keeps, while nobody reads them: the new folder's own is lost.
+    local file = assert(io.open("/proc/sys/fs/inotify/max_queued_events"))
+    local limit = file:read("*n")
+    file:close()
+    for i = 1, limit + 100 do assert(io.open(place .. (i % 2 == 0 and "/policies/a" or "/policies/b"), "a")):close() end
+    shell("mkdir policies/late")
     assert.is_true(told())
     shell("echo 1 > policies/late/a.lua")
     assert.is_true(told())
@@ -183,24 +185,22 @@ describe("a watched folder", function()
     assert.equal(1, changes)
   end)
 
-  it("is told in time to reload within a hundred milliseconds, even while changes go on", function()
+  it("tells of changes that never end, at the latest 60 ms after the first", function()
     assert(start("policies"))
-    local first
+    local writes, again = 0, nil
     local function write()
-      local file = assert(io.open(place .. "/policies/a.lua", "w"))
-      file:close()
+      assert(io.open(place .. "/policies/a.lua", "w")):close()
+      writes = writes + 1
     end
-    -- A writer that never rests: every 5 ms.
-    local again
+    -- A writer that never rests: every 5 ms, so that 15 quiet ones never come.
     again = ffi.cast("void (*)(void *)", function()
       write()
       library.loop_after(loop, 0.005, again, nil)
     end)
     write()
-    first = library.clock_monotonic_us()
     library.loop_after(loop, 0.005, again, nil)
     assert.is_true(told())
-    assert.is_true(tonumber(library.clock_monotonic_us() - first) < 95000)
+    assert.is_true(writes <= 20)
     library.watch_stop(watch)
     watch = nil
     library.loop_free(loop)

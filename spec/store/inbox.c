@@ -28,7 +28,7 @@ static void post(void *loop, void (*on_call)(void *arg), void *arg)
     struct inbox *inbox = loop;
     struct letter *letter = malloc(sizeof *letter);
 
-    *letter = (struct letter) { NULL, on_call, arg };
+    *letter = (struct letter){ NULL, on_call, arg };
     pthread_mutex_lock(&inbox->lock);
     *inbox->last = letter;
     inbox->last = &letter->next;
@@ -43,7 +43,7 @@ struct inbox *inbox_new(void)
     pthread_mutex_init(&inbox->lock, NULL);
     pthread_cond_init(&inbox->wake, NULL);
     inbox->last = &inbox->first;
-    inbox->home = (struct store_home) { post, inbox };
+    inbox->home = (struct store_home){ post, inbox };
     return inbox;
 }
 

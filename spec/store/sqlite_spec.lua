@@ -1,5 +1,6 @@
 -- What the sqlite store promises beyond every store: it lasts, it is one process's own, and it says what is wrong.
 local ffi = require "ffi"
+local wait = require "spec.support.wait"
 local bench = require "spec.store.workbench"
 local library = bench.library
 
@@ -12,7 +13,6 @@ if not pcall(ffi.typeof, "struct spec_rlimit") then
   int getrlimit(int which, struct spec_rlimit *limit);
   int setrlimit(int which, const struct spec_rlimit *limit);
   void (*signal(int number, void (*handler)(int)))(int);
-  int usleep(unsigned microseconds);
   ]]
 end
 
@@ -317,15 +317,31 @@ describe("a store in sqlite", function()
       assert.matches("waits in memory", problem)
       assert.equal("r100", desk:find_row(store, "r100").request_id)
       allow()
-      for _ = 1, 1000 do
-        if library.store_problem(store) == nil then break end
-        ffi.C.usleep(10000)
-      end
-      assert.is_true(library.store_problem(store) == nil)
+      wait.until_(function() return library.store_problem(store) == nil end, "the store to write again")
       assert.is_true(desk:close_row(store, { request_id = "r101", time = NOON, outcome = "ok" }))
       close()
       assert.same({ "101" }, bench.sql(path, "SELECT count(*) FROM ledger"))
       assert.same({ "ok" }, bench.sql(path, "PRAGMA integrity_check"))
+    end)
+
+    it("keeps no more than 64 MB, and closes as lost what it had no room for", function()
+      local detail = ("x"):rep(250000)
+      open()
+      library.store_row_open(store, bench.row { request_id = "open", time = NOON })
+      assert.is_true(desk:close_row(store, { request_id = "r0", time = NOON, outcome = "ok" }))
+      allow(128 * 1024)
+      for i = 1, 300 do
+        assert.is_false(desk:close_row(store, { request_id = "r" .. i, time = NOON, outcome = "ok", detail = detail }))
+      end
+      assert.is_false(desk:close_row(store, { request_id = "open", time = NOON, outcome = "ok" }))
+      local refused = tonumber(ffi.string(library.store_problem(store)):match("refused for want of room: (%d+)"))
+      assert.is_true(refused > 30 and refused < 40, refused)
+      allow()
+      close()
+      open()
+      assert.equal("lost", desk:find_row(store, "open").outcome)
+      assert.equal("ok", desk:find_row(store, "r1").outcome)
+      assert.is_nil(desk:find_row(store, "r300"))
     end)
 
     it("closes all the same, with what it had written", function()

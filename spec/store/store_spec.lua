@@ -193,6 +193,18 @@ for name, address in pairs(backends) do
       end
     end)
 
+    it("sweeps counters that are over and none that counts", function()
+      local old, present = claim("old", 1), claim("present", 1, 10, "day")
+      bench.settle(store, bench.reserve(store, { claims = { old, present } }, NOON), { 1, 1 }, NOON)
+      for i = 1, 5000 do
+        local reservation = bench.reserve(store, { claims = { claim("k" .. i, 1) } }, NOON + 10 * MINUTE)
+        bench.settle(store, reservation, { 1 }, NOON + 10 * MINUTE)
+      end
+      assert.equal(1, (bench.used(store, present, NOON + 10 * MINUTE)))
+      assert.equal(1, (bench.used(store, claim("k1"), NOON + 10 * MINUTE)))
+      assert.equal(1, (bench.used(store, claim("k5000"), NOON + 10 * MINUTE)))
+    end)
+
     describe("under several threads", function()
       local function crowd(call, rounds, actual)
         local made, kept = bench.call(call)
@@ -282,6 +294,8 @@ for name, address in pairs(backends) do
         learn { metric = "requests", remaining = 3, seen_at = NOON + 1 }
         assert.equal(3, learnt()[1].remaining)
         assert.equal(1, #learnt())
+        learn { metric = "requests", remaining = 8, seen_at = NOON - DAY } -- the clock was ahead before
+        assert.equal(8, learnt()[1].remaining)
       end)
 
       it("is not held up by what the provider left unsaid", function()

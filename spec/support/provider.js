@@ -313,7 +313,9 @@ const commands = {
   async accept(order, provider) { await provider.open(provider.port); },
   async forget(order, provider) { provider.forget(); },
   // Closes every connection that stands idle, as a provider does after a while.
-  async hang_up(order, provider) { for (const socket of provider.sockets) socket.end(); },
+  hang_up(order, provider) {
+    return Promise.all([...provider.sockets].map((socket) => new Promise((resolve) => socket.end(resolve)))).then(() => {});
+  },
 };
 
 const control = http.createServer((request, response) => {

@@ -20,10 +20,9 @@ local CREDENTIALS = {
 local PRIORITIES = { cheap = true, balanced = true, best = true }
 local TRUTHS = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
 
--- Tokens of a part that is not text, and the bytes of it that are not text.
+-- Tokens of a part that is not text, the bytes of it that are not text, and whether it is an image.
 local function part_tokens(document, part)
-  local kind = document:find(part, "type")
-  kind = kind and document:value(kind)
+  local kind = document:value(document:find(part, "type"))
   local bytes = document:string_bytes(part)
   if kind == "image_url" then
     local image = document:find(part, "image_url")
@@ -34,7 +33,7 @@ local function part_tokens(document, part)
   elseif kind == "file" then
     return math.ceil(bytes / FILE_BYTES_PER_TOKEN), bytes
   end
-  return 0, 0
+  return 0, #kind
 end
 
 -- Weighs the messages: bytes of text, tokens of what is no text, how many messages, whether there are images.
@@ -42,6 +41,7 @@ local function weigh(document, messages)
   local text, tokens, images = document:string_bytes(messages), 0, false
   for _, message in document:items(messages) do
     tokens = tokens + TOKENS_PER_MESSAGE
+    text = text - document:string_bytes(document:find(message, "role"))
     local content = document:find(message, "content")
     if content and document:kind(content) == "array" then
       for _, part in document:items(content) do

@@ -1,0 +1,58 @@
+local quota = require "moongate.quota"
+
+describe("quota.parse", function()
+  it("reads the short names", function()
+    assert.same({ "requests", "minute" }, { quota.parse "rpm" })
+    assert.same({ "tokens", "month" }, { quota.parse "tpmonth" })
+    assert.same({ "requests", "second" }, { quota.parse "rps" })
+  end)
+
+  it("reads a provider's own unit and every window", function()
+    assert.same({ "neurons", "day" }, { quota.parse "neurons_per_day" })
+    assert.same({ "input_tokens", "5h" }, { quota.parse "input_tokens_per_5h" })
+    for _, window in ipairs(quota.windows) do
+      assert.equal(window, select(2, quota.parse("requests_per_" .. window)))
+    end
+  end)
+
+  it("knows what is no limit", function()
+    for _, name in ipairs { "rmp", "rpx", "rp", "per_day", "_per_day", "neurons_per_year", "RPM", "", "rpm " } do
+      assert.is_nil(quota.parse(name), name)
+    end
+    assert.is_nil(quota.parse(nil))
+    assert.is_nil(quota.parse(7))
+  end)
+end)
+
+describe("quota.name", function()
+  it("undoes quota.parse", function()
+    for _, name in ipairs(quota.names) do assert.equal(name, quota.name(quota.parse(name))) end
+    assert.equal("neurons_per_day", quota.name("neurons", "day"))
+    assert.equal("requests_per_5h", quota.name("requests", "5h"))
+  end)
+end)
+
+describe("what is left and used", function()
+  it("is unlimited and nothing where there is no limit", function()
+    assert.equal(math.huge, quota.left({ rpm = 3 }).rpd)
+    assert.equal(3, quota.left({ rpm = 3 }).rpm)
+    assert.equal(0, quota.used({ rpm = 3 }).tpd)
+    assert.equal(math.huge, quota.left(nil).rpm)
+  end)
+
+  it("is a copy", function()
+    local values = { rpm = 3 }
+    quota.left(values).rpm = 99
+    assert.equal(3, values.rpm)
+  end)
+
+  it("refuses a name that is no limit", function()
+    assert.error_matches(function() return quota.left({}).rdp end, 'there is no limit called "rdp"')
+  end)
+
+  it("is the smaller rest where model and provider have the same limit", function()
+    local limits = { { name = "rpm", max = 30 }, { name = "rpm", max = 20 }, { name = "rpd", max = 5 } }
+    local left = quota.rest(limits, function(limit) return limit.name == "rpd" and 9 or 2 end)
+    assert.same({ rpm = 18, rpd = 0 }, left)
+  end)
+end)

@@ -1,0 +1,90 @@
+local reasons = require "moongate.reasons"
+
+-- A plan as the router leaves it: two offered targets, one kept by the steps given, one refused at the gates.
+local function plan(trail, more)
+  local kept = { id = "a/kept", provider = "a", model = "kept", free = true }
+  local left = { id = "b/left", provider = "b", model = "left" }
+  local barred = { id = "c/barred", provider = "c", model = "barred", cost = { input = 1, output = 1 } }
+  local candidates = { {}, { retry_in = 40.2 } }
+  for _, step in ipairs(trail) do
+    if step.gone == "left" then step.gone = { candidates[2] } end
+  end
+  local made = {
+    policy = "mine@1a2b3c4d", request = { estimated_tokens = 1000, max_tokens = 0, surface = "chat" }, faults = {},
+    ladder = { kept }, offered = { kept, left }, refused = { barred }, refused_why = { "has no tools" },
+    runs = { { name = "mine", trail = trail, owner = { [candidates[1]] = kept, [candidates[2]] = left } } },
+    task = "chat", reason = "because",
+  }
+  for name, value in pairs(more or {}) do made[name] = value end
+  return made, candidates
+end
+
+local function reason_of_left(step)
+  step.gone = "left"
+  return reasons.records((plan { step }))[2].reason
+end
+
+describe("reasons.records", function()
+  it("has the ladder first, then what the policy left out, then what the gates did", function()
+    assert.same({
+      { id = "a/kept", provider = "a", model = "kept", kept = true, reason = "rung 1", estimated_cost = 0 },
+      { id = "b/left", provider = "b", model = "left", kept = false, reason = "exhausted (41 s left)" },
+      {
+        id = "c/barred", provider = "c", model = "barred", kept = false, reason = "has no tools",
+        estimated_cost = 0.001,
+      },
+    }, reasons.records((plan { { kind = "drop", name = "exhausted", gone = "left" } })))
+  end)
+
+  it("words every kind of step", function()
+    assert.equal("late (41 s left)", reason_of_left { kind = "drop", name = "late" })
+    assert.equal('fails "is free" (41 s left)', reason_of_left { kind = "keep", name = "is free" })
+    assert.equal("beyond the first 3", reason_of_left { kind = "take", name = "3" })
+  end)
+
+  it("says so where no step explains it", function()
+    assert.equal("not in the ladder that the policy returned", reasons.records((plan {}))[2].reason)
+  end)
+
+  it("has the scores where the policy scored", function()
+    local made, candidates = plan {}
+    made.runs[1].trail.scores = { [candidates[1]] = 0.7 }
+    assert.equal(0.7, reasons.records(made)[1].score)
+  end)
+end)
+
+describe("reasons.dropped", function()
+  it("names what is not on the ladder and why", function()
+    assert.equal("dropped b/left: exhausted (41 s left); dropped c/barred: has no tools",
+      reasons.dropped((plan { { kind = "drop", name = "exhausted", gone = "left" } })))
+  end)
+end)
+
+describe("reasons.sentence", function()
+  it("says who put what first, how, and of how many", function()
+    assert.equal("mine@1a2b3c4d put a/kept first of 1 (by quality, preferring the quick, shuffled by weight), "
+      .. "2 of 3 candidates left out", reasons.sentence((plan {
+      { kind = "drop", name = "exhausted", gone = "left" }, { kind = "sort", name = "quality" },
+      { kind = "prefer", name = "the quick" }, { kind = "shuffle", name = "weight" },
+    })))
+  end)
+
+  it("tells of the policies that failed before", function()
+    local made = plan({}, { faults = { { policy = "old@1", message = "boom" } } })
+    assert.matches("^old@1 failed %(boom%); mine@1a2b3c4d put a/kept first", reasons.sentence(made))
+  end)
+
+  it("tells of an empty ladder", function()
+    assert.equal("mine@1a2b3c4d left nothing", reasons.sentence((plan({}, { ladder = {} }))))
+  end)
+end)
+
+describe("reasons.explain", function()
+  it("is plain data, as long as it is told", function()
+    local explained = reasons.explain(plan {}, 1)
+    assert.same({ "a/kept" }, explained.ladder)
+    assert.same({ "mine@1a2b3c4d", "chat", "because" }, { explained.policy, explained.task, explained.reason })
+    assert.equal(1, #explained.candidates)
+    assert.is_nil(getmetatable(explained))
+  end)
+end)

@@ -1,0 +1,140 @@
+local defaults = require "moongate.defaults"
+local registry = require "moongate.registry"
+
+local tables = {
+  groq = {
+    name = "groq", protocol = "openai", base_url = "https://groq/v1", quality = 95, cache_read = 0.5,
+    models = {
+      { id = "llama", upstream_id = "llama-versatile", cost = { input = 0.5, output = 1 }, free = true, tools = true,
+        quality = 80, context_length = 131072, limits = { rpm = 30 } },
+      { id = "embedder", strengths = { "embedding" } },
+    },
+  },
+}
+
+local function build(given)
+  local function provider(name) return tables[name] end
+  local config = defaults.fill(given, "moongate.lua", function() return nil end, { provider = provider })
+  return registry.new(config, provider)
+end
+
+local function ids(targets)
+  local list = {}
+  for i, target in ipairs(targets or {}) do list[i] = target.id end
+  return list
+end
+
+describe("a registry", function()
+  it("takes the models of the built-in table for a provider without models of its own", function()
+    local all = build { providers = { groq = {} } }
+    assert.same({ "groq/llama", "groq/embedder" }, ids(all.targets))
+    local llama = all.by_id["groq/llama"]
+    assert.equal("llama-versatile", llama.upstream_id)
+    assert.equal(30, llama.limits[1].max)
+    assert.equal(0.25, llama.cost.cached_input)
+    assert.equal(80, llama.quality)
+    assert.equal(95, llama.rank)
+    assert.is_true(llama.free)
+    assert.is_true(all.by_id["groq/embedder"].embeddings)
+  end)
+
+  it("takes only those that the config lists, and completes them from the table", function()
+    local all = build { providers = { groq = {} }, models = { { id = "llama", provider = "groq", quality = 60 } } }
+    assert.same({ "groq/llama" }, ids(all.targets))
+    assert.equal("llama-versatile", all.targets[1].upstream_id)
+    assert.equal(60, all.targets[1].quality)
+    assert.equal(131072, all.targets[1].context_length)
+  end)
+
+  it("knows nothing of limits and prices at another address", function()
+    local elsewhere = { groq = { base_url = "http://127.0.0.1:1" } }
+    assert.same({}, build({ providers = elsewhere }).by_id["groq/llama"].limits)
+    local all = build { providers = elsewhere, models = { { id = "llama", provider = "groq" } } }
+    assert.is_nil(all.targets[1].cost)
+    assert.equal("llama", all.targets[1].upstream_id)
+  end)
+
+  it("gives a mock without models one that is called mock", function()
+    local all = build { providers = { a = { protocol = "mock" }, b = { protocol = "mock" } } }
+    assert.same({ "a/mock", "b/mock" }, ids(all:resolve "mock"))
+  end)
+
+  it("calls free only what is stated to be", function()
+    local function free(model, provider)
+      model.id, model.provider = "m", "p"
+      provider = provider or {}
+      provider.protocol = "mock"
+      return build({ providers = { p = provider }, models = { model } }).targets[1].free
+    end
+    assert.is_false(free {})
+    assert.is_true(free { free = true })
+    assert.is_true(free({}, { free = true }))
+    assert.is_false(free({ free = false }, { free = true }))
+    assert.is_true(free { cost = { input = 0, output = 0 } })
+    assert.is_false(free { cost = { input = 0 } })
+    assert.is_false(free { cost = { input = 0, output = 0, cache_write = 1 } })
+    assert.is_false(build({ providers = { groq = { free = false } } }).by_id["groq/llama"].free)
+  end)
+end)
+
+describe("registry:resolve", function()
+  local all = build {
+    providers = { a = { protocol = "mock" }, b = { protocol = "mock" } },
+    models = {
+      { id = "x", provider = "a", aliases = { "fast" } }, { id = "x", provider = "b" },
+      { id = "org/y", provider = "b", aliases = { "fast" } },
+    },
+    aliases = { both = { { model = "x", weight = 3 }, { model = "b/org/y", weight = 1 } },
+                turn = { "org/y", "x", order = true } },
+  }
+
+  it("finds all for auto, a model's providers, and one target", function()
+    assert.same({ "a/x", "b/x", "b/org/y" }, ids(all:resolve "auto"))
+    assert.same({ "a/x", "b/x" }, ids(all:resolve "x"))
+    assert.same({ "b/x" }, ids(all:resolve "b/x"))
+    assert.same({ "b/org/y" }, ids(all:resolve "b/org/y"))
+  end)
+
+  it("finds an alias's targets, with their weights or order", function()
+    local targets, alias = all:resolve "both"
+    assert.same({ "a/x", "b/x", "b/org/y" }, ids(targets))
+    assert.is_true(alias.balanced)
+    assert.equal(3, alias.weights[targets[2]])
+    targets, alias = all:resolve "turn"
+    assert.same({ "b/org/y", "a/x", "b/x" }, ids(targets))
+    assert.is_true(alias.order)
+    assert.same({ "a/x", "b/org/y" }, ids((all:resolve "fast")))
+  end)
+
+  it("finds nothing for what is not there, and names what is near", function()
+    assert.is_nil(all:resolve "nothing")
+    assert.same({ "fast" }, all:near "fats")
+  end)
+end)
+
+describe("registry:models", function()
+  it("lists aliases and models that the patterns permit, auto first", function()
+    local all = build {
+      providers = { a = { protocol = "mock" } },
+      models = { { id = "x", provider = "a" }, { id = "y", provider = "a" } }, aliases = { z = "x" },
+    }
+    local function listed(patterns)
+      local names = {}
+      for i, model in ipairs(all:models(patterns)) do names[i] = model.id end
+      return names
+    end
+    assert.same({ "auto", "x", "y", "z" }, listed { "*" })
+    assert.same({ "auto", "y" }, listed { "y*" })
+    assert.same({ "auto", "x", "y" }, listed { "a/*" })
+    assert.same({}, listed { "none" })
+  end)
+end)
+
+describe("registry:cost", function()
+  it("is the price of the first target that has one", function()
+    local all = build { providers = { a = { protocol = "mock" }, groq = {} }, aliases = {} }
+    assert.equal(0.5, all:cost("llama").input)
+    assert.is_nil(all:cost "mock")
+    assert.is_nil(all:cost "nothing")
+  end)
+end)
