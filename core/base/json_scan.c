@@ -44,7 +44,7 @@ static struct json_node *add_node(struct scanner *s, enum json_type type)
         index->nodes = mem_resize(index->nodes, index->capacity * sizeof *index->nodes);
     }
     node = &index->nodes[index->count++];
-    *node = (struct json_node) { .start = (uint32_t)s->at, .type = (uint8_t)type };
+    *node = (struct json_node){ .start = (uint32_t)s->at, .type = (uint8_t)type };
     return node;
 }
 
@@ -418,7 +418,7 @@ static bool scan_all(struct scanner *s, unsigned depth)
 
 static void tell(const struct scanner *s, struct json_fault *fault)
 {
-    *fault = (struct json_fault) { .offset = s->at, .line = 1, .column = 1, .message = s->message };
+    *fault = (struct json_fault){ .offset = s->at, .line = 1, .column = 1, .message = s->message };
     for (size_t i = 0; i < s->at; i++) {
         fault->column++;
         if (s->text[i] == '\n') {
@@ -445,7 +445,7 @@ bool json_scan(const char *text, size_t length, unsigned depth, struct json_inde
 void json_index_free(struct json_index *index)
 {
     mem_free(index->nodes);
-    *index = (struct json_index) { 0 };
+    *index = (struct json_index){ 0 };
 }
 
 bool json_equals(const char *text, const struct json_index *index, size_t node, const char *value, size_t length)

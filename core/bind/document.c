@@ -210,8 +210,7 @@ struct change {
  * Reads the table at index 2 into a list sorted by name, which is left on the stack: nothing leaks if a change is not
  * what it should be.
  */
-static struct change *read_changes(lua_State *L, struct json_kept *kept, const struct document *document,
-                                   size_t *count)
+static struct change *read_changes(lua_State *L, struct json_kept *kept, const struct document *document, size_t *count)
 {
     struct change *changes;
     struct json_fault fault;
@@ -222,9 +221,8 @@ static struct change *read_changes(lua_State *L, struct json_kept *kept, const s
     for (size_t i = 0; i < *count; i++) {
         struct change *change = &changes[i];
 
-        *change = (struct change) { .name = kept->names[i] };
-        change->value =
-            json_member(document->text, &document->index, 0, change->name.text, change->name.length);
+        *change = (struct change){ .name = kept->names[i] };
+        change->value = json_member(document->text, &document->index, 0, change->name.text, change->name.length);
         lua_pushlstring(L, change->name.text, change->name.length);
         lua_rawget(L, 2);
         if (lua_type(L, -1) == LUA_TSTRING) {

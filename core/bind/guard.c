@@ -14,7 +14,8 @@
 #include "script/budget.h"
 #include "script/strings.h"
 
-/* call(milliseconds, bytes, fn, ...): true and the results; or false, the kind ("time", "memory", "depth", "error"), text. */
+/* call(milliseconds, bytes, fn, ...): true and the results; or false, the kind ("time", "memory", "depth", "error"),
+ * text. */
 static int guard_call(lua_State *L)
 {
     lua_Number milliseconds = luaL_checknumber(L, 1), bytes = luaL_checknumber(L, 2);

@@ -41,7 +41,7 @@ static int free_kept(lua_State *L)
     json_index_free(&kept->index);
     buf_free(&kept->out);
     mem_free(kept->names);
-    *kept = (struct json_kept) { 0 };
+    *kept = (struct json_kept){ 0 };
     return 0;
 }
 
@@ -145,7 +145,7 @@ static void add_name(struct json_kept *kept, const char *text, size_t length)
         kept->names_capacity = kept->names_capacity ? kept->names_capacity * 2 : 64;
         kept->names = mem_resize(kept->names, kept->names_capacity * sizeof *kept->names);
     }
-    kept->names[kept->names_count++] = (struct json_name) { text, length };
+    kept->names[kept->names_count++] = (struct json_name){ text, length };
 }
 
 static int compare_names(const void *a, const void *b)
@@ -379,7 +379,7 @@ int bind_json(lua_State *L)
 
     lua_settop(L, 0);
     kept = lua_newuserdata(L, sizeof *kept);
-    *kept = (struct json_kept) { 0 };
+    *kept = (struct json_kept){ 0 };
     lua_newtable(L);
     lua_pushcfunction(L, free_kept);
     lua_setfield(L, -2, "__gc");

@@ -46,8 +46,7 @@ struct json_kept *json_kept(lua_State *L);
 void json_add_keys(lua_State *L, struct json_kept *kept, int index);
 /* Pushes the string at node, unescaped; the value at node `at`. Both use kept->out. */
 void json_push_string(lua_State *L, struct json_kept *kept, const char *text, const struct json_node *node);
-void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index,
-                     size_t at);
+void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index, size_t at);
 /* The functions of document.c: scan, and the methods of a document. */
 extern const luaL_Reg json_document_functions[], json_document_methods[];
 

@@ -215,6 +215,14 @@ void exchange_retire_all(struct worker *worker)
     }
 }
 
+void exchange_cut_all(struct worker *worker)
+{
+    for (struct session *session = worker->sessions; session; session = session->next) {
+        client_abort(session->client);
+        client_abort(session->client); /* the first may still be sending what was written */
+    }
+}
+
 void exchange_cancel_all(struct worker *worker, const char *reason)
 {
     struct exchange *next;

@@ -42,6 +42,8 @@ struct exchange {
 void exchange_accept(struct worker *worker, int descriptor, const char *peer);
 /* Draining: idle connections close, busy ones after their reply. */
 void exchange_retire_all(struct worker *worker);
+/* Cuts every connection at once; they are freed with the loop. */
+void exchange_cut_all(struct worker *worker);
 /* Cancels every task still at work (for the end of the process). */
 void exchange_cancel_all(struct worker *worker, const char *reason);
 

@@ -149,6 +149,7 @@ static void on_stop_tick(void *arg)
     }
     /* Who is still settling now must not wait any more. */
     exchange_cancel_all(worker, "shutdown");
+    exchange_cut_all(worker);
     loop_stop(worker->loop);
 }
 

@@ -234,7 +234,8 @@ static bool is_frontier(const struct pattern *p, const char *at, const char *set
     return !in_set(before, set, end - 1) && in_set(here, set, end - 1);
 }
 
-/* An item that is no single character. *from moves behind it; *found is where it leaves the subject. False: it is one. */
+/* An item that is no single character. *from moves behind it; *found is where it leaves the subject. False: it is one.
+ */
 static bool match_special(struct pattern *p, const char **at, const char **from)
 {
     const char *item = *from, *end;

@@ -12,10 +12,10 @@
 
 static struct pattern begin(const char *subject, size_t length, const char *pattern, size_t pattern_length)
 {
-    return (struct pattern) { .subject = subject,
-                              .subject_end = subject + length,
-                              .pattern_end = pattern + pattern_length,
-                              .stop = budget_over() };
+    return (struct pattern){ .subject = subject,
+                             .subject_end = subject + length,
+                             .pattern_end = pattern + pattern_length,
+                             .stop = budget_over() };
 }
 
 static const char *try_at(lua_State *L, struct pattern *p, const char *at, const char *from)
@@ -173,8 +173,7 @@ static void add_text(lua_State *L, luaL_Buffer *out, const struct pattern *p, co
     }
 }
 
-static void add_replacement(lua_State *L, luaL_Buffer *out, const struct pattern *p, const char *start,
-                            const char *end)
+static void add_replacement(lua_State *L, luaL_Buffer *out, const struct pattern *p, const char *start, const char *end)
 {
     switch (lua_type(L, 3)) {
     case LUA_TFUNCTION:
@@ -253,8 +252,8 @@ static const luaL_Reg own[] = {
     { NULL, NULL },
 };
 
-static const char *const methods[] = { "byte", "char", "find", "format", "gmatch", "gsub", "len",
-                                       "lower", "match", "rep", "reverse", "sub", "upper" };
+static const char *const methods[] = { "byte",  "char",  "find", "format",  "gmatch", "gsub", "len",
+                                       "lower", "match", "rep",  "reverse", "sub",    "upper" };
 
 void strings_protect(lua_State *L)
 {

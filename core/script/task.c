@@ -81,7 +81,7 @@ static struct tasks *make_tasks(lua_State *main)
 
     lua_pushlightuserdata(main, (void *)&tasks_key);
     tasks = lua_newuserdata(main, sizeof *tasks);
-    *tasks = (struct tasks) { .main = main };
+    *tasks = (struct tasks){ .main = main };
     lua_createtable(main, 0, 1);
     lua_pushcfunction(main, free_tasks);
     lua_setfield(main, -2, "__gc");
