@@ -324,7 +324,6 @@ static void set_options(CURL *easy, const struct upstream_request *request, stru
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->fields);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      (long)(request->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, request->http2 ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

@@ -37,12 +37,9 @@ struct call {
     size_t body_length, body_sent;
 
     enum phase phase;
-    bool http2;
     double connect_s, first_byte_s, idle_s;
     int64_t deadline_us; /* INT64_MAX: none */
-    int64_t nudge_us;    /* when libcurl is to look at a quiet HTTP/2 stream again; INT64_MAX: never */
-    int64_t nudge_step_us;
-    int64_t armed_us; /* when clock fires; it is not moved for a later time */
+    int64_t armed_us;    /* when clock fires; it is not moved for a later deadline */
     struct event clock;
 
     struct headers head;

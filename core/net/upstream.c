@@ -19,7 +19,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 
-enum { CONNECTIONS = 1000, SPARE_HANDLES = 64, NUDGE_FIRST_US = 20000, NUDGE_LAST_US = 1000000 };
+enum { CONNECTIONS = 1000, SPARE_HANDLES = 64 };
 
 TAILQ_HEAD(calls, call);
 
@@ -49,13 +49,10 @@ void upstream_global_stop(void)
 
 static void arm(struct call *call, int64_t now_us)
 {
-    int64_t wake_us = call->nudge_us < call->deadline_us ? call->nudge_us : call->deadline_us;
-    int64_t left_us = wake_us > now_us ? wake_us - now_us : 0;
+    int64_t left_us = call->deadline_us > now_us ? call->deadline_us - now_us : 0;
     struct timeval left = { .tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000 };
 
-    if (wake_us >= call->armed_us)
-        return;
-    call->armed_us = wake_us;
+    call->armed_us = call->deadline_us;
     event_add(&call->clock, &left);
 }
 
@@ -64,9 +61,8 @@ void upstream_set_deadline(struct call *call, double seconds)
     int64_t now_us = clock_monotonic_us();
 
     call->deadline_us = seconds > 0 && seconds < 1e9 ? now_us + (int64_t)(seconds * 1e6) : INT64_MAX;
-    call->nudge_step_us = NUDGE_FIRST_US;
-    call->nudge_us = call->http2 && call->phase != CONNECTING && !call->paused ? now_us + NUDGE_FIRST_US : INT64_MAX;
-    arm(call, now_us);
+    if (call->deadline_us < call->armed_us)
+        arm(call, now_us);
 }
 
 static void enqueue(struct call *call)
@@ -126,6 +122,37 @@ static void finish(struct call *call, enum transfer_end end, const char *message
     call->ended = true;
     call->hooks.on_end(call->arg, end, message);
     call_free(call);
+}
+
+static void on_clock(evutil_socket_t fd, short what, void *arg)
+{
+    struct call *call = arg;
+    int64_t now_us = clock_monotonic_us();
+
+    (void)fd;
+    (void)what;
+    call->armed_us = INT64_MAX;
+    if (call->deadline_us == INT64_MAX)
+        return;
+    if (now_us < call->deadline_us) {
+        arm(call, now_us);
+        return;
+    }
+    switch (call->phase) {
+    case CONNECTING:
+        snprintf(call->message, sizeof call->message, "%s within %g s",
+                 call->lookup ? "the host's name was not resolved" : "no connection", call->connect_s);
+        finish(call, TRANSFER_CONNECT_TIMEOUT, call->message);
+        break;
+    case WAITING:
+        snprintf(call->message, sizeof call->message, "no reply head within %g s", call->first_byte_s);
+        finish(call, TRANSFER_FIRST_BYTE_TIMEOUT, call->message);
+        break;
+    case STREAMING:
+        snprintf(call->message, sizeof call->message, "no data within %g s", call->idle_s);
+        finish(call, TRANSFER_IDLE_TIMEOUT, call->message);
+        break;
+    }
 }
 
 static void conclude(struct call *call, CURLcode code)
@@ -200,62 +227,6 @@ static void drive(struct upstream *upstream, curl_socket_t socket, int what)
     settle(upstream);
 }
 
-static void time_out(struct call *call)
-{
-    switch (call->phase) {
-    case CONNECTING:
-        snprintf(call->message, sizeof call->message, "%s within %g s",
-                 call->lookup ? "the host's name was not resolved" : "no connection", call->connect_s);
-        finish(call, TRANSFER_CONNECT_TIMEOUT, call->message);
-        break;
-    case WAITING:
-        snprintf(call->message, sizeof call->message, "no reply head within %g s", call->first_byte_s);
-        finish(call, TRANSFER_FIRST_BYTE_TIMEOUT, call->message);
-        break;
-    case STREAMING:
-        snprintf(call->message, sizeof call->message, "no data within %g s", call->idle_s);
-        finish(call, TRANSFER_IDLE_TIMEOUT, call->message);
-        break;
-    }
-}
-
-/*
- * This libcurl at times leaves frames of an HTTP/2 stream in a buffer of its own, and waits for a socket that has
- * nothing more to tell. The end of a pause makes it look at the stream again, whatever the socket says.
- */
-static void nudge(struct call *call)
-{
-    struct upstream *upstream = call->upstream;
-
-    upstream->inside = true;
-    curl_easy_pause(call->easy, CURLPAUSE_SEND);
-    curl_easy_pause(call->easy, CURLPAUSE_CONT);
-    upstream->inside = false;
-    settle(upstream);
-}
-
-static void on_clock(evutil_socket_t socket, short what, void *arg)
-{
-    struct call *call = arg;
-    int64_t now_us = clock_monotonic_us();
-    bool is_quiet = now_us >= call->nudge_us;
-
-    (void)socket;
-    (void)what;
-    call->armed_us = INT64_MAX;
-    if (now_us >= call->deadline_us) {
-        time_out(call);
-        return;
-    }
-    if (is_quiet) {
-        call->nudge_us = now_us + call->nudge_step_us;
-        call->nudge_step_us = call->nudge_step_us * 2 < NUDGE_LAST_US ? call->nudge_step_us * 2 : NUDGE_LAST_US;
-    }
-    arm(call, now_us);
-    if (is_quiet)
-        nudge(call);
-}
-
 static void on_ready(evutil_socket_t socket, short what, void *arg)
 {
     drive(arg, socket, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
@@ -323,7 +294,6 @@ static void upstream_pause(struct transfer *transfer)
     struct call *call = (struct call *)transfer;
 
     call->paused = true;
-    call->nudge_us = INT64_MAX;
     if (call->phase == STREAMING)
         call->deadline_us = INT64_MAX;
 }
@@ -389,8 +359,7 @@ struct transfer *upstream_send(struct upstream *upstream, const struct upstream_
     call->connect_s = request->connect_s;
     call->first_byte_s = request->first_byte_s;
     call->idle_s = request->idle_s;
-    call->http2 = request->http2;
-    call->deadline_us = call->nudge_us = call->armed_us = INT64_MAX;
+    call->deadline_us = call->armed_us = INT64_MAX;
     evtimer_assign(&call->clock, upstream->base, on_clock, call);
     call->easy = handle_take(upstream);
     TAILQ_INSERT_TAIL(&upstream->calls, call, entry);
@@ -425,6 +394,8 @@ struct upstream *upstream_new(struct loop *loop, struct resolver *resolver)
     curl_multi_setopt(upstream->multi, CURLMOPT_SOCKETDATA, upstream);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
     curl_multi_setopt(upstream->multi, CURLMOPT_TIMERDATA, upstream);
+    /* Of many HTTP/2 streams on one connection this libcurl now and then forgets one: each has its own, kept alive. */
+    curl_multi_setopt(upstream->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(upstream->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS);
     return upstream;
 }

@@ -115,6 +115,7 @@ local function run(handle, state, operation)
     return exchange.refuse(handle, refusal)
   end
   call.plan, refusal = router.plan(call.request, call.caller, state.registry, state.policies, live.view())
+  record.faults(call.plan or refusal.plan)
   if not call.plan then return give_up(call, { refusal = refusal }) end
   record.open(call)
   local answer, ended = climb.ladder(call)

@@ -35,6 +35,20 @@ function record.open(call)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
 end
 
+-- Counts and tells of policies that answered nonsense; those that failed outright were counted when they did.
+---@param plan table|nil
+function record.faults(plan)
+  for _, fault in ipairs(plan and plan.faults or {}) do
+    if fault.kind == "result" or fault.kind == "missing" then
+      local label = "routing/" .. string.match(fault.policy, "^[^@]*")
+      meter.add("moongate_policy_faults_total", 1, "policy", label, "kind", fault.kind)
+      log.write("warn", "a policy failed", string.sub(json.encode {
+        policy = label, kind = fault.kind, error = fault.message,
+      }, 2, -2))
+    end
+  end
+end
+
 local function detail(call)
   local plan = call.plan
   return json.encode {

@@ -8,7 +8,16 @@ return {
   quality = 88,
   limit_scope = "model",
   resets = "rolling",
-  quirks = { clamp = { temperature = { 0, 1 } } },
+  quirks = {
+    clamp = { temperature = { 0, 1 } },
+    -- The newest models refuse these altogether.
+    models = {
+      {
+        match = { "^claude%-opus%-5", "^claude%-sonnet%-5", "^claude%-fable%-5", "^claude%-opus%-4%-[78]" },
+        quirks = { drop = { "temperature", "top_p", "top_k" } },
+      },
+    },
+  },
   cache_read = 0.1,
   cache_write = 1.25,
   models = {

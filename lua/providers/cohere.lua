@@ -10,8 +10,9 @@ return {
   resets = "fixed",
   limits = { rpm = 20, rpmonth = 1000 },
   quirks = {
+    stream_options = false,
     drop = {
-      "store", "metadata", "logit_bias", "top_logprobs", "n", "modalities", "prediction", "audio", "service_tier",
+      "stream_options", "store", "metadata", "logit_bias", "top_logprobs", "n", "modalities", "prediction", "audio", "service_tier",
       "parallel_tool_calls", "tool_choice", "user",
     },
     rename = { max_completion_tokens = "max_tokens" },

@@ -174,7 +174,7 @@ describe("the gateway", function()
 
   it("says which database cannot be opened", function()
     refuses_to_start({ config = { store = "sqlite:no-such-folder/moongate.db", providers = demo, models = echo } },
-      { "no-such-folder/moongate.db" })
+      { "no-such-folder", "store" })
     refuses_to_start({ config = { store = "sqlite:moongate.db", providers = demo, models = echo },
       before = function(moongate) moongate:write("moongate.db", ("no database "):rep(1000)) end }, { "moongate.db" })
   end)
@@ -187,7 +187,8 @@ describe("the gateway", function()
       .. "content-type: application/json\r\ncontent-length: 10\r\n\r\n{").status)
     local idle = http.keep(moongate.address)
     assert.equal(200, idle:request({ path = "/health" }).status)
-    assert.same({ nil, "closed" }, { idle.connection:receive("*l") })
+    local _, problem = idle.connection:receive("*l")
+    assert.equal("closed", problem)
   end)
 
   it("drains: it takes no new request, ends what runs, and exits with 0", function()

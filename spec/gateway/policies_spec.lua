@@ -203,7 +203,7 @@ describe("privacy", function()
       local moongate = start(nil, function(config) config.policy = nil end)
       local answer = moongate:chat({}, { headers = headers })
       assert.equal(403, answer.status)
-      assert.matches("local", answer:json().error.message, 1, true)
+      assert.matches("this machine", answer:json().error.message, 1, true)
       assert.same({}, upstream:seen())
     end)
 

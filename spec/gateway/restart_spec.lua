@@ -111,6 +111,8 @@ describe("when the gateway is killed without warning", function()
     upstream:next { hold = { after = 2, name = "middle" } }
     local stream = moongate:stream { model = "small" }
     upstream:wait_for(1, "middle")
+    -- What was begun is written with the next answer, or a moment later: this one makes sure of it.
+    assert.equal(200, status_of(moongate))
     moongate:kill():open()
     local row = moongate:admin("/v1/requests/" .. stream.headers["x-request-id"])
     assert.same({ "lost", true }, { row.outcome, row.estimated })

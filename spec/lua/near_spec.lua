@@ -30,7 +30,7 @@ describe("near.find", function()
       for i = 1, length do letters[i] = string.char(97 + math.floor(random() * 3)) end
       return table.concat(letters)
     end
-    for _ = 1, 200 do
+    for _ = 1, 80 do
       local a, b = word(6), word(4 + math.floor(random() * 4))
       local is_part = string.find(a, b, 1, true) or string.find(b, a, 1, true)
       if a ~= b and not is_part then assert.equal(edits(a, b) <= 2 and 1 or 0, #near.find(a, { b }), a .. " " .. b) end

@@ -122,7 +122,7 @@ describe("the policy local-only", function()
     local result, refusal = plan("local-only", nil, nil, list)
     assert.is_nil(result)
     assert.equal(403, refusal.status)
-    assert.matches("keeps requests on this machine, and nothing that runs on this machine", refusal.message)
+    assert.matches("keeps requests on this machine, and no local model", refusal.message)
   end)
 end)
 

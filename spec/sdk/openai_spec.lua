@@ -84,7 +84,7 @@ end
   end)
 
   it("gets the list of models, and one of them", function()
-    assert.same({ ids = { "small" }, one = "small" }, run "models")
+    assert.same({ ids = { "auto", "small" }, one = "small" }, run "models")
   end)
 
   for scenario, expected in pairs {
@@ -122,7 +122,7 @@ end
 
   it("may abort a stream, which then ends at the provider too", function()
     first:usually { endless = true, delay = 5 }
-    assert.equal(3, run("abort").chunks)
+    assert.truthy(run("abort").chunks >= 3)
     first:wait_for(1, "left")
   end)
 end)

@@ -3,12 +3,15 @@
 local json = require "dkjson"
 local http = require "spec.support.http"
 local process = require "spec.support.process"
+local socket = require "socket"
 local wait = require "spec.support.wait"
 
 local gateway = {}
 gateway.__index = gateway
 
 gateway.admin_token = "the-admin-token-of-the-specs"
+
+math.randomseed(socket.gettime() * 1e6 % 2 ^ 31)
 
 local started = {}
 local here = assert(io.popen("pwd")):read("*l")
@@ -78,6 +81,18 @@ function gateway:shift(seconds)
   file:close()
 end
 
+--- An address that is free now, and not one the system gives to others: for configs that others have to read.
+---@return string
+function gateway.free_address()
+  while true do
+    local address = socket.tcp()
+    local port = math.random(20000, 32000)
+    local bound = address:bind("127.0.0.1", port)
+    address:close()
+    if bound then return "127.0.0.1:" .. port end
+  end
+end
+
 local function environment(self)
   local env = {}
   for name, value in pairs(unset) do env[name] = value end
@@ -111,6 +126,7 @@ end
 function gateway:open()
   local command = { gateway.binary, "serve" }
   for _, argument in ipairs(self.options.args or {}) do command[#command + 1] = argument end
+  os.remove(self.folder .. "/stderr") -- of the run before a restart
   self.process = process.start(command, {
     cwd = self.folder, env = environment(self), stdout = self.folder .. "/stdout", stderr = self.folder .. "/stderr" })
   started[self] = true
