@@ -7,7 +7,7 @@
 
 enum { DEPTH_MOST = 200 };
 
-static const char *match(struct pattern *p, const char *at, const char *from);
+static const char *match(struct pattern *p, const char *at, const char *from) __attribute__((nonnull));
 
 static const char *fail(struct pattern *p, const char *fault)
 {

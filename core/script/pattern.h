@@ -24,6 +24,6 @@ struct pattern {
 };
 
 /* Matches at `at` only; the end of the match, or NULL (look at fault). Sets level and captures. */
-const char *pattern_match(struct pattern *pattern, const char *at, const char *from);
+const char *pattern_match(struct pattern *pattern, const char *at, const char *from) __attribute__((nonnull));
 
 #endif

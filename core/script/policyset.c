@@ -140,7 +140,7 @@ static bool read_entry(struct reading *reading, int folder, const char *name, co
 
     /* Through symbolic links: mounted configuration is made of them. What has gone meanwhile is not there. */
     if (fstatat(folder, name, &about, 0) < 0)
-        return errno == ENOENT || errno == ELOOP || fail(reading, full, strerror(errno));
+        return errno == ENOENT || errno == ELOOP || fail(reading, full, strerrordesc_np(errno));
     if (S_ISDIR(about.st_mode)) {
         if (level == LEVELS)
             return fail(reading, full, "folders of policies may be nested 4 deep");
@@ -149,7 +149,7 @@ static bool read_entry(struct reading *reading, int folder, const char *name, co
     if (!S_ISREG(about.st_mode) || !is_lua(name))
         return true;
     if (!read_file(folder, name, &text))
-        fine = errno == ENOENT || fail(reading, full, strerror(errno));
+        fine = errno == ENOENT || fail(reading, full, strerrordesc_np(errno));
     else if (text.length > FILE_BYTES)
         fine = fail(reading, full, "a policy file may have 1 MiB at most");
     else if (reading->set->count == FILES)
@@ -168,11 +168,12 @@ static bool read_folder(struct reading *reading, int above, const char *name, co
     bool fine = true;
 
     if (!entries) {
-        fine = fail(reading, *below ? below : name, strerror(errno));
+        fine = fail(reading, *below ? below : name, strerrordesc_np(errno));
         if (folder >= 0)
             close(folder);
         return fine;
     }
+    /* Safe where every thread has its own folder open, as here. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     while (fine && (entry = readdir(entries))) {
         char *full;
 

@@ -152,25 +152,25 @@ static int strings_gmatch(lua_State *L)
     return 1;
 }
 
-/* Adds the replacement text, in which %0 to %9 are captures. */
+/* Adds the replacement text, in which %0 to %9 are captures, and % and anything else is that. */
 static void add_text(lua_State *L, luaL_Buffer *out, const struct pattern *p, const char *start, const char *end)
 {
     size_t length;
-    const char *text = lua_tolstring(L, 3, &length);
+    const char *at = lua_tolstring(L, 3, &length), *behind = at + length, *percent;
 
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] != '%') {
-            luaL_addchar(out, text[i]);
-        } else if (++i == length || !isdigit((unsigned char)text[i])) {
-            /* Like Lua 5.1: % and anything else is that. */
-            luaL_addchar(out, i < length ? text[i] : '%');
-        } else if (text[i] == '0') {
+    while ((percent = memchr(at, '%', (size_t)(behind - at))) && percent + 1 < behind) {
+        luaL_addlstring(out, at, (size_t)(percent - at));
+        at = percent + 2;
+        if (percent[1] == '0') {
             luaL_addlstring(out, start, (size_t)(end - start));
-        } else {
-            push_capture(L, p, text[i] - '1', start, end);
+        } else if (isdigit((unsigned char)percent[1])) {
+            push_capture(L, p, percent[1] - '1', start, end);
             luaL_addvalue(out);
+        } else {
+            luaL_addlstring(out, percent + 1, 1);
         }
     }
+    luaL_addlstring(out, at, (size_t)(behind - at));
 }
 
 static void add_replacement(lua_State *L, luaL_Buffer *out, const struct pattern *p, const char *start, const char *end)
@@ -205,7 +205,7 @@ static int strings_gsub(lua_State *L)
     const char *pattern = luaL_checklstring(L, 2, &size);
     int type = lua_type(L, 3);
     lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)length + 1), count = 0;
-    const char *at = subject;
+    const char *at = subject, *kept = subject;
     struct pattern p;
     luaL_Buffer out;
     bool anchored = size > 0 && *pattern == '^';
@@ -219,19 +219,19 @@ static int strings_gsub(lua_State *L)
         const char *end = try_at(L, &p, at, pattern + anchored);
 
         if (end) {
+            luaL_addlstring(&out, kept, (size_t)(at - kept));
+            kept = end;
             count++;
             add_replacement(L, &out, &p, at, end);
         }
         if (end && end > at)
             at = end;
-        else if (at < p.subject_end)
-            luaL_addchar(&out, *at++);
-        else
+        else if (at++ >= p.subject_end)
             break;
         if (anchored)
             break;
     }
-    luaL_addlstring(&out, at, (size_t)(p.subject_end - at));
+    luaL_addlstring(&out, kept, (size_t)(p.subject_end - kept));
     luaL_pushresult(&out);
     lua_pushinteger(L, count);
     return 2;

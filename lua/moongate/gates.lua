@@ -34,7 +34,7 @@ end
 function refusals.place(asked, _, because)
   return {
     status = 403, code = "local_only", type = "permission_error",
-    message = because .. ", and no local model serves " .. asked,
+    message = because .. ", and no local model (on this machine) serves " .. asked,
   }
 end
 

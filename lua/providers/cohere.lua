@@ -12,8 +12,8 @@ return {
   quirks = {
     stream_options = false,
     drop = {
-      "stream_options", "store", "metadata", "logit_bias", "top_logprobs", "n", "modalities", "prediction", "audio", "service_tier",
-      "parallel_tool_calls", "tool_choice", "user",
+      "stream_options", "store", "metadata", "logit_bias", "top_logprobs", "n", "modalities", "prediction", "audio",
+      "service_tier", "parallel_tool_calls", "tool_choice", "user",
     },
     rename = { max_completion_tokens = "max_tokens" },
     clamp = { temperature = { 0, 1 } },

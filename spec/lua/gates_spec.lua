@@ -54,7 +54,7 @@ describe("gates.pass", function()
     assert.same({ "here" }, ids((pass(all, {}, { local_because = "privacy is asked for" }))))
     local _, _, _, refusal = pass({ all[1] }, {}, { local_because = "privacy is asked for" })
     assert.equal(403, refusal.status)
-    assert.equal('privacy is asked for, and no local model serves "m"', refusal.message)
+    assert.equal('privacy is asked for, and no local model (on this machine) serves "m"', refusal.message)
   end)
 
   it("keeps within max_cost, and takes an unknown price for too much", function()
