@@ -23,25 +23,22 @@ local function read(path)
   return text
 end
 
--- The slow ones first, so that the last processor is not left alone with one of them.
-local function weight(path)
-  if path:match("^spec/sdk/") then return 0 end
-  if path:match("^spec/gateway/") then return 1 end
-  return 2
+-- Those that start whole gateways first, and of all the large ones before the small: so no processor is left alone
+-- with a long one at the end.
+local function weight(path, size)
+  return (path:match("^spec/sdk/") or path:match("^spec/gateway/")) and size + 1e9 or size
 end
 
 local function jobs()
   local places = #arg > 0 and table.concat(arg, " ") or "spec"
-  local files = lines_of("find " .. places .. " -name node_modules -prune -o -name '*_spec.lua' -print | sort")
+  local found = lines_of("find " .. places .. " -name node_modules -prune -o -name '*_spec.lua' -printf '%s %p\n'")
   local seen, list = {}, {}
-  for _, path in ipairs(files) do
-    if not seen[path] then list[#list + 1] = { path = path } end
+  for _, line in ipairs(found) do
+    local size, path = line:match("^(%d+) (.*)$")
+    if not seen[path] then list[#list + 1] = { path = path, weight = weight(path, tonumber(size)) } end
     seen[path] = true
   end
-  table.sort(list, function(a, b)
-    if weight(a.path) ~= weight(b.path) then return weight(a.path) < weight(b.path) end
-    return a.path < b.path
-  end)
+  table.sort(list, function(a, b) return a.weight > b.weight end)
   return list
 end
 

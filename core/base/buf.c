@@ -46,16 +46,18 @@ void buf_add_format(struct buf *buf, const char *format, ...)
     va_list args;
     int length;
 
+    buf_reserve(buf, 64);
     va_start(args, format);
-    length = vsnprintf(NULL, 0, format, args);
+    length = vsnprintf(buf->data + buf->length, buf->capacity - buf->length, format, args);
     va_end(args);
-    if (length <= 0)
-        return;
-    buf_reserve(buf, (size_t)length + 1);
-    va_start(args, format);
-    vsnprintf(buf->data + buf->length, (size_t)length + 1, format, args);
-    va_end(args);
-    buf->length += (size_t)length;
+    if (length > 0 && (size_t)length >= buf->capacity - buf->length) {
+        buf_reserve(buf, (size_t)length + 1);
+        va_start(args, format);
+        vsnprintf(buf->data + buf->length, (size_t)length + 1, format, args);
+        va_end(args);
+    }
+    if (length > 0)
+        buf->length += (size_t)length;
 }
 
 void buf_add_json(struct buf *buf, const char *text, size_t length)
@@ -111,5 +113,5 @@ void buf_clear(struct buf *buf)
 void buf_free(struct buf *buf)
 {
     mem_free(buf->data);
-    *buf = (struct buf) { 0 };
+    *buf = (struct buf){ 0 };
 }

@@ -65,8 +65,7 @@ bool headers_is_token(const char *name, size_t length)
     for (size_t i = 0; i < length; i++) {
         char c = name[i];
 
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-              (c && strchr(marks, c))))
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr(marks, c))))
             return false;
     }
     return length > 0;
@@ -77,5 +76,5 @@ void headers_free(struct headers *headers)
     for (size_t i = 0; i < headers->count; i++)
         mem_free(headers->fields[i].name);
     mem_free(headers->fields);
-    *headers = (struct headers) { 0 };
+    *headers = (struct headers){ 0 };
 }

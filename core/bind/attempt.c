@@ -42,7 +42,7 @@ static struct handle *push_handle(lua_State *L)
 {
     struct handle *handle = lua_newuserdata(L, sizeof *handle);
 
-    *handle = (struct handle) { 0 };
+    *handle = (struct handle){ 0 };
     luaL_getmetatable(L, TYPE);
     lua_setmetatable(L, -2);
     return handle;
@@ -57,8 +57,8 @@ static int refused(lua_State *L, const char *reason)
 }
 
 /*
- * send(exchange, { target, method, url, headers, body, http2, ca_file, connect, first_byte, first_content, idle, deadline }):
- * an attempt, or nil, "firewall" and the reason. Times are seconds.
+ * send(exchange, { target, method, url, headers, body, http2, ca_file, connect, first_byte, first_content, idle,
+ * deadline }): an attempt, or nil, "firewall" and the reason. Times are seconds.
  */
 static int attempt_lua_send(lua_State *L)
 {
@@ -122,7 +122,8 @@ static void read_pieces(lua_State *L, int index, struct canned_reply *reply)
     }
 }
 
-/* play(exchange, target, { status, headers, delay_s, pieces, finish }, { first_content, deadline }): the same without a network */
+/* play(exchange, target, { status, headers, delay_s, pieces, finish }, { first_content, deadline }): the same without a
+ * network */
 static int attempt_lua_play(lua_State *L)
 {
     struct exchange *exchange = bind_exchange(L, 1);
@@ -216,15 +217,15 @@ static void set_buf(lua_State *L, const char *name, const struct buf *buf)
     lua_setfield(L, -2, name);
 }
 
-/* { ended = "terminal" | "finished" | "error" | "cut", failure, message, usage, error, terminal_raw, text_bytes, events } */
+/* { ended = "terminal" | "finished" | "error" | "cut", failure, message, usage, error, terminal_raw, text_bytes, events
+ * } */
 static int push_seen(lua_State *L, const struct attempt *attempt)
 {
     const struct attempt_piped *seen = attempt_piped(attempt);
-    const char *ended = seen->failed                                        ? "error"
-                        : seen->terminal                                    ? "terminal"
-                        : seen->finished && !attempt_failure(attempt) &&
-                                  attempt_is_over(attempt)                  ? "finished"
-                                                                            : "cut";
+    const char *ended = seen->failed                                                              ? "error"
+                        : seen->terminal                                                          ? "terminal"
+                        : seen->finished && !attempt_failure(attempt) && attempt_is_over(attempt) ? "finished"
+                                                                                                  : "cut";
 
     lua_createtable(L, 0, 8);
     lua_pushstring(L, ended);
@@ -331,7 +332,8 @@ static void read_mark(lua_State *L, const char *name, char *mark, size_t size)
     lua_pop(L, 1);
 }
 
-/* pipe(exchange, marks): the rest of the stream goes to the caller; waits to its end; see push_seen, or nil and the reason */
+/* pipe(exchange, marks): the rest of the stream goes to the caller; waits to its end; see push_seen, or nil and the
+ * reason */
 static int attempt_lua_pipe(lua_State *L)
 {
     struct handle *handle = handle_of(L);
@@ -386,9 +388,10 @@ static int attempt_collected(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "body", attempt_lua_body },   { "close", attempt_lua_close }, { "content", attempt_lua_content },
-    { "event", attempt_lua_event }, { "head", attempt_lua_head },   { "pipe", attempt_lua_pipe },
-    { "piped", attempt_lua_piped }, { NULL, NULL },
+    { "body", attempt_lua_body },       { "close", attempt_lua_close },
+    { "content", attempt_lua_content }, { "event", attempt_lua_event },
+    { "head", attempt_lua_head },       { "pipe", attempt_lua_pipe },
+    { "piped", attempt_lua_piped },     { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

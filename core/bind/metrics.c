@@ -48,11 +48,8 @@ static int metrics_text(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "series", metrics_series },
-    { "add", metrics_add },
-    { "observe", metrics_observe },
-    { "text", metrics_text },
-    { NULL, NULL },
+    { "series", metrics_series }, { "add", metrics_add }, { "observe", metrics_observe },
+    { "text", metrics_text },     { NULL, NULL },
 };
 
 int bind_metrics_module(lua_State *L)

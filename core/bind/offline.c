@@ -128,7 +128,8 @@ static int offline_close(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "add", offline_add }, { "all", offline_all }, { "close", offline_close }, { "revoke", offline_revoke }, { NULL, NULL },
+    { "add", offline_add },       { "all", offline_all }, { "close", offline_close },
+    { "revoke", offline_revoke }, { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

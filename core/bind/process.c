@@ -94,7 +94,8 @@ static int process_is_zone(lua_State *L)
     return 1;
 }
 
-/* policies(folder or nil): its files as { path, text, version }, nil being those inside the program; or nil and why not */
+/* policies(folder or nil): its files as { path, text, version }, nil being those inside the program; or nil and why not
+ */
 static int process_policies(lua_State *L)
 {
     const char *folder = luaL_optstring(L, 1, NULL);
@@ -157,16 +158,11 @@ static int process_fetch(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "complain", process_complain },
-    { "env", process_env },
-    { "fetch", process_fetch },
-    { "is_zone", process_is_zone },
-    { "kind", process_kind },
-    { "policies", process_policies },
-    { "print", process_print },
-    { "processors", process_processors },
-    { "read", process_read },
-    { NULL, NULL },
+    { "complain", process_complain }, { "env", process_env },
+    { "fetch", process_fetch },       { "is_zone", process_is_zone },
+    { "kind", process_kind },         { "policies", process_policies },
+    { "print", process_print },       { "processors", process_processors },
+    { "read", process_read },         { NULL, NULL },
 };
 
 int bind_process_module(lua_State *L)

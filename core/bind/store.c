@@ -237,11 +237,9 @@ static int store_lua_learnt(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "exhaust", store_lua_exhaust },
-    { "exhausted", store_lua_exhausted },   { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },         { "recovered", store_lua_recovered },
-    { "reserve", store_lua_reserve },       { "settle", store_lua_settle },         { "used", store_lua_used },
-    { NULL, NULL },
+    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted }, { "learn", store_lua_learn },
+    { "learnt", store_lua_learnt },   { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
+    { "settle", store_lua_settle },   { "used", store_lua_used },           { NULL, NULL },
 };
 
 int bind_store_module(lua_State *L)

@@ -340,7 +340,7 @@ static void read_pending(struct attempt *attempt)
 {
     struct buf pending = attempt->pending;
 
-    attempt->pending = (struct buf) { 0 };
+    attempt->pending = (struct buf){ 0 };
     read_stream(attempt, pending.data, pending.length, attempt->over && !attempt->failure);
     buf_free(&pending);
     resume(attempt);

@@ -48,7 +48,8 @@ struct attempt_piped {
 
 struct attempt;
 
-/* Begins the call; the request's body is copied. deadline_s bounds all of it; content_s the time to attempt_content (0: no such bound). */
+/* Begins the call; the request's body is copied. deadline_s bounds all of it; content_s the time to attempt_content (0:
+ * no such bound). */
 struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, double deadline_s,
                              double content_s);
 struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, double deadline_s, double content_s);

@@ -18,7 +18,8 @@ static const struct family {
     enum kind kind;
     const char *help;
 } families[] = {
-    { "moongate_requests_total", COUNTER, "Requests answered, by surface, serving provider and model, and HTTP status." },
+    { "moongate_requests_total", COUNTER,
+      "Requests answered, by surface, serving provider and model, and HTTP status." },
     { "moongate_request_seconds", HISTOGRAM, "From a request's last byte to its answer's last byte." },
     { "moongate_upstream_seconds", HISTOGRAM, "Time spent waiting for providers, per request." },
     { "moongate_overhead_seconds", HISTOGRAM, "What the gateway itself added, per request." },
@@ -34,7 +35,9 @@ static const struct family {
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
 /* Upper bounds in seconds: from policies (microseconds) to long generations. */
-static const double steps[STEPS] = { 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120 };
+static const double steps[STEPS] = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120
+};
 
 struct series {
     int family;
@@ -104,7 +107,7 @@ static int make(struct counters *counters, int family, const char *labels)
         counters->series = mem_resize(counters->series, counters->capacity * sizeof *counters->series);
     }
     series = &counters->series[counters->count];
-    *series = (struct series) { .family = family, .labels = mem_text(labels), .next = counters->chains[hash] };
+    *series = (struct series){ .family = family, .labels = mem_text(labels), .next = counters->chains[hash] };
     if (families[family].kind == HISTOGRAM)
         series->within = mem_zero(STEPS * sizeof *series->within);
     counters->chains[hash] = (int)counters->count++;

@@ -16,8 +16,8 @@ void counters_free(struct counters *counters);
 
 /*
  * The number of the series of that name and labels (`surface="chat",status="200"` or ""); made on first use. Names and
- * kinds are those of the table in counters.c; -1 for a name that is not there. A set holds at most 10,000 series; further
- * ones of a family are counted together under `overflow="true"`.
+ * kinds are those of the table in counters.c; -1 for a name that is not there. A set holds at most 10,000 series;
+ * further ones of a family are counted together under `overflow="true"`.
  */
 int counters_series(struct counters *counters, const char *name, const char *labels);
 void counters_add(struct counters *counters, int series, int64_t amount);

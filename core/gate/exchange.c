@@ -76,7 +76,7 @@ static void refuse(struct exchange *exchange, int status, const char *message)
 {
     exchange->worker->gate->script->on_refused(exchange, status, message);
     if (exchange->session)
-        exchange_reply(exchange, status, &(struct headers) { 0 }, "", 0);
+        exchange_reply(exchange, status, &(struct headers){ 0 }, "", 0);
 }
 
 static void on_task_end(void *arg, const char *error)
@@ -257,7 +257,8 @@ void exchange_begin(struct exchange *exchange, int status, struct headers *heade
     client_begin(exchange->session->client, status, headers);
 }
 
-bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg), void *arg)
+bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg),
+                    void *arg)
 {
     if (!exchange->session || !exchange->begun || length == 0)
         return true;

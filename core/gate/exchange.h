@@ -26,7 +26,7 @@ struct exchange {
     struct session *session;              /* NULL: answered, or the caller left */
     const struct client_request *request; /* valid while session is */
     struct task *task;
-    void **handle; /* Lua's userdata: cleared when the exchange ends */
+    void **handle;                   /* Lua's userdata: cleared when the exchange ends */
     char id[4 + ID_LENGTH + 1 + 96]; /* "req_...", or the caller's own */
     int64_t started_us;
     bool begun;    /* a streamed reply is under way */
@@ -51,7 +51,8 @@ void exchange_cancel_all(struct worker *worker, const char *reason);
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length);
 void exchange_begin(struct exchange *exchange, int status, struct headers *headers);
 /* False: on_drained will be called when the caller has read enough; wait for it. */
-bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg), void *arg);
+bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg),
+                    void *arg);
 /* The writer no longer waits. */
 void exchange_forget(struct exchange *exchange);
 void exchange_finish(struct exchange *exchange);

@@ -40,9 +40,9 @@ struct gate {
     size_t worker_count;
     bool draining;
     char (*addresses)[GATE_ADDRESS]; /* what each listener really has: "127.0.0.1:8080" */
-    int64_t started; /* unix milliseconds */
-    pthread_mutex_t lock; /* guards what follows */
-    char *problems; /* JSON array for /ready: what is wrong with policies and configuration */
+    int64_t started;                 /* unix milliseconds */
+    pthread_mutex_t lock;            /* guards what follows */
+    char *problems;                  /* JSON array for /ready: what is wrong with policies and configuration */
 };
 
 /* Opens the store, binds every address. NULL with a sentence in error. */

@@ -98,7 +98,8 @@ void health_succeeded(struct health *health, const char *target, double latency_
     entry->failures = 0;
     entry->open_until = 0;
     entry->probing = false;
-    entry->latency_ms = entry->latency_ms < 0 ? latency_ms : entry->latency_ms + NEWEST * (latency_ms - entry->latency_ms);
+    entry->latency_ms =
+        entry->latency_ms < 0 ? latency_ms : entry->latency_ms + NEWEST * (latency_ms - entry->latency_ms);
     entry->error_rate -= NEWEST * entry->error_rate;
     pthread_mutex_unlock(&health->lock);
 }
@@ -131,7 +132,7 @@ struct health_state health_state(struct health *health, const char *target, int6
 
     pthread_mutex_lock(&health->lock);
     entry = find(health, target);
-    state = (struct health_state) {
+    state = (struct health_state){
         .open = refuses(entry, now),
         .open_until = entry->open_until,
         .latency_ms = entry->latency_ms,

@@ -1,4 +1,5 @@
-/* pipe.c - see pipe.h. An event's bytes are only looked into for the marks, never parsed as a whole, but where a mark is found. */
+/* pipe.c - see pipe.h. An event's bytes are only looked into for the marks, never parsed as a whole, but where a mark
+ * is found. */
 #include "gate/pipe.h"
 
 #include <string.h>
@@ -39,7 +40,8 @@ void pipe_free(struct pipe *pipe)
     mem_free(pipe);
 }
 
-/* Behind the mark (a member's name in quotes), its colon and blanks: where the value begins; NULL if the mark is not there. */
+/* Behind the mark (a member's name in quotes), its colon and blanks: where the value begins; NULL if the mark is not
+ * there. */
 static const char *value_of(const char *data, const char *end, const char *mark)
 {
     size_t length = strlen(mark);
@@ -136,8 +138,7 @@ bool pipe_event(struct pipe *pipe, const struct sse_event *event)
 
 bool pipe_flush(struct pipe *pipe, void (*on_drained)(void *arg), void *arg)
 {
-    bool room = !pipe->exchange ||
-                exchange_write(pipe->exchange, pipe->out.data, pipe->out.length, on_drained, arg);
+    bool room = !pipe->exchange || exchange_write(pipe->exchange, pipe->out.data, pipe->out.length, on_drained, arg);
 
     buf_clear(&pipe->out);
     return room;

@@ -89,7 +89,7 @@ struct settings *settings_parse(const char *json)
     settings->log_json = is_true(root, "log_json");
     settings->log_text = is_true(root, "log_text");
     settings->drain_s = number_of(limits, "drain_s", 30);
-    settings->client = (struct client_limits) {
+    settings->client = (struct client_limits){
         .target_bytes = 8 * 1024,
         .header_bytes = 64 * 1024,
         .header_count = 128,

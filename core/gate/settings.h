@@ -25,14 +25,14 @@ struct settings {
     size_t listen_count;
     int workers;
     char *store;
-    char *policies; /* NULL: those inside the binary */
+    char *policies;       /* NULL: those inside the binary */
     char *policies_label; /* as messages name the folder */
     struct client_limits client;
     double drain_s; /* how long requests under way may take after SIGTERM */
     bool zero_spend;
-    bool keyless; /* auth = "none" */
-    int log_level; /* as in base/log.h */
-    bool log_json, log_text; /* neither: text on a terminal, else JSON */
+    bool keyless;                    /* auth = "none" */
+    int log_level;                   /* as in base/log.h */
+    bool log_json, log_text;         /* neither: text on a terminal, else JSON */
     struct settings_target *targets; /* sorted by id */
     size_t target_count;
     int references;

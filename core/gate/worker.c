@@ -93,7 +93,7 @@ bool worker_start(struct worker *worker, struct settings *settings, struct polic
     if (!worker->gate->script->on_start(worker))
         return false;
     /* Before the first request: it finds its settings and policies there. */
-    apply(&(struct order) { worker, settings, policies });
+    apply(&(struct order){ worker, settings, policies });
     pthread_attr_init(&attributes);
     /* A size of our choosing, so that the depth bounds for scripts hold wherever the program runs. */
     pthread_attr_setstacksize(&attributes, 8u * 1024 * 1024);

@@ -30,7 +30,7 @@ struct worker {
     struct settings *settings;
     struct listener **listeners;
     size_t listener_count;
-    struct session *sessions; /* callers' connections */
+    struct session *sessions;   /* callers' connections */
     struct exchange *exchanges; /* requests under way */
     size_t exchange_count;
     bool draining;

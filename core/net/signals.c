@@ -22,7 +22,8 @@ static void on_event(evutil_socket_t number, short what, void *arg)
     signals->on_signal(signals->arg, (int)number);
 }
 
-struct signals *signals_start(struct loop *loop, const int *numbers, void (*on_signal)(void *arg, int number), void *arg)
+struct signals *signals_start(struct loop *loop, const int *numbers, void (*on_signal)(void *arg, int number),
+                              void *arg)
 {
     struct signals *signals = mem_zero(sizeof *signals);
 

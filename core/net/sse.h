@@ -25,8 +25,8 @@ void sse_free(struct sse *sse);
 /* Hands every event that is complete to on_event, in order. on_event may return false to stop: what is left of data is
  * kept and comes with the next push; then it may also free the sse. False: an event was too large; nothing more can be
  * read. */
-bool sse_push(struct sse *sse, const char *data, size_t length, bool (*on_event)(void *arg, const struct sse_event *event),
-              void *arg);
+bool sse_push(struct sse *sse, const char *data, size_t length,
+              bool (*on_event)(void *arg, const struct sse_event *event), void *arg);
 /* At the end of the stream: a last event without its blank line counts (many servers leave it out). */
 bool sse_finish(struct sse *sse, bool (*on_event)(void *arg, const struct sse_event *event), void *arg);
 

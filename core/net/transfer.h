@@ -11,16 +11,16 @@
 struct headers;
 
 enum transfer_end {
-    TRANSFER_DONE,              /* the whole reply came */
-    TRANSFER_UNRESOLVED,        /* no such host */
-    TRANSFER_UNREACHABLE,       /* refused, no route */
+    TRANSFER_DONE,        /* the whole reply came */
+    TRANSFER_UNRESOLVED,  /* no such host */
+    TRANSFER_UNREACHABLE, /* refused, no route */
     TRANSFER_CONNECT_TIMEOUT,
-    TRANSFER_TLS,               /* handshake or certificate */
+    TRANSFER_TLS,                /* handshake or certificate */
     TRANSFER_FIRST_BYTE_TIMEOUT, /* no head in time */
-    TRANSFER_IDLE_TIMEOUT,      /* silence in the midst of the body */
-    TRANSFER_CUT,               /* closed, reset or shorter than announced */
-    TRANSFER_MALFORMED,         /* not HTTP, or a head past all bounds */
-    TRANSFER_IMPOSSIBLE         /* the request can't be sent: bad URL, unclean header */
+    TRANSFER_IDLE_TIMEOUT,       /* silence in the midst of the body */
+    TRANSFER_CUT,                /* closed, reset or shorter than announced */
+    TRANSFER_MALFORMED,          /* not HTTP, or a head past all bounds */
+    TRANSFER_IMPOSSIBLE          /* the request can't be sent: bad URL, unclean header */
 };
 
 struct transfer_hooks {

@@ -21,11 +21,11 @@ struct upstream_request {
     const struct headers *headers; /* copied */
     const char *body;              /* not copied: must stay until the end */
     size_t body_length;
-    bool http2;            /* offer HTTP/2 (over TLS) */
-    double connect_s;      /* name, TCP and TLS together */
-    double first_byte_s;   /* from then to the reply's head */
-    double idle_s;         /* between two pieces of the body */
-    const char *ca_file;   /* NULL: the system's */
+    bool http2;          /* offer HTTP/2 (over TLS), a stream a connection */
+    double connect_s;    /* name, TCP and TLS together */
+    double first_byte_s; /* from then to the reply's head */
+    double idle_s;       /* between two pieces of the body */
+    const char *ca_file; /* NULL: the system's */
 };
 
 /* Once a process, before any thread, and at its end. */

@@ -138,7 +138,7 @@ static const char *match_balance(struct pattern *p, const char *at, const char *
     size_t open = 1;
 
     if (p->pattern_end - from < 2)
-        return fail(p, "malformed pattern (%b needs two characters)");
+        return fail(p, "unbalanced pattern");
     if (at >= p->subject_end || *at != from[0])
         return NULL;
     while (++at < p->subject_end && !is_over(p)) {
@@ -219,7 +219,9 @@ static const char *match_again(struct pattern *p, const char *at, char digit)
 
     if (level < 0 || level >= p->level || p->captures[level].length == PATTERN_OPEN)
         return fail(p, "invalid capture index");
-    length = p->captures[level].length == PATTERN_POSITION ? 0 : (size_t)p->captures[level].length;
+    if (p->captures[level].length == PATTERN_POSITION)
+        return NULL;
+    length = (size_t)p->captures[level].length;
     if ((size_t)(p->subject_end - at) < length || memcmp(p->captures[level].start, at, length) != 0)
         return NULL;
     return at + length;

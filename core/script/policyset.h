@@ -20,7 +20,8 @@ struct policyset {
     size_t count;
 };
 
-/* Reads every *.lua below folder (hidden files left out; at most 1 MiB each, 1000 files, 4 levels). NULL with a sentence in error. */
+/* Reads every *.lua below folder (hidden files left out; at most 1 MiB each, 1000 files, 4 levels). NULL with a
+ * sentence in error. */
 struct policyset *policyset_read(const char *folder, char *error, size_t error_size);
 /* The policies that ship inside the binary. */
 struct policyset *policyset_builtin(void);

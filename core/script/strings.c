@@ -260,6 +260,12 @@ void strings_protect(lua_State *L)
     int string = lua_gettop(L) + 1;
 
     lua_getglobal(L, "string");
+    lua_getfield(L, string, "format");
+    if (lua_tocfunction(L, -1) == strings_format) { /* a second time */
+        lua_settop(L, string - 1);
+        return;
+    }
+    lua_pop(L, 1);
     for (const luaL_Reg *function = own; function->name; function++) {
         lua_pushcfunction(L, function->func);
         lua_setfield(L, string, function->name);

@@ -59,6 +59,10 @@ static int tables_insert(lua_State *L)
 static void wrap(lua_State *L, const char *name, lua_CFunction function)
 {
     lua_getfield(L, -1, name);
+    if (lua_tocfunction(L, -1) == function) { /* a second time */
+        lua_pop(L, 1);
+        return;
+    }
     lua_pushcclosure(L, function, 1);
     lua_setfield(L, -2, name);
 }

@@ -209,10 +209,12 @@ struct task *task_start(struct vm *vm, int arguments, void (*on_end)(void *arg, 
 struct task *task_here(lua_State *L)
 {
     struct tasks *tasks = find_tasks(L);
+    struct task *running = tasks ? tasks->running : NULL;
 
-    if (!tasks || !tasks->running || tasks->running->L != L)
-        luaL_error(L, "only inside a request can one wait (and not in a coroutine of one's own)");
-    return tasks->running;
+    if (running && running->L == L)
+        return running;
+    luaL_error(L, "only inside a request can one wait (and not in a coroutine of one's own)");
+    return NULL;
 }
 
 static int push_reason(lua_State *L, const struct task *task)

@@ -15,7 +15,8 @@
 static int check(struct control *control, const struct options *options)
 {
     char error[512], *problem;
-    struct settings *settings = control_load(control, options->config, options->listen, options->listen_count, &problem);
+    struct settings *settings =
+        control_load(control, options->config, options->listen, options->listen_count, &problem);
     struct policyset *policies;
 
     if (!settings) {

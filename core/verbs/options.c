@@ -20,7 +20,7 @@ static const char *value_of(const char *name, int count, char **words, int *at)
 
 bool options_read(struct options *options, const char *verb, int count, char **words)
 {
-    *options = (struct options) { 0 };
+    *options = (struct options){ 0 };
     for (int i = 0; i < count; i++) {
         const char *word = words[i], *value;
 

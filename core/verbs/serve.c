@@ -74,8 +74,8 @@ static void start_watch(struct serving *serving)
     serving->watch = NULL;
     if (!serving->settings->policies)
         return;
-    serving->watch = watch_start(serving->loop, serving->settings->policies, on_policies_changed, serving, error,
-                                 sizeof error);
+    serving->watch =
+        watch_start(serving->loop, serving->settings->policies, on_policies_changed, serving, error, sizeof error);
     if (!serving->watch)
         log_line(LOG_WARN, "policies are not watched: send SIGHUP after a change", "error", error, NULL);
 }

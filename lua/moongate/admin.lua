@@ -47,7 +47,8 @@ function admin.revoke_key(handle, state, prefix)
   local outcome = keys.revoke(prefix)
   if outcome == true then return reply(handle, 200, { revoked = prefix }) end
   if outcome == false then
-    return exchange.refuse(handle, { status = 500, message = "the change could not be stored; the key is still in force" })
+    local message = "the change could not be stored; the key is still in force"
+    return exchange.refuse(handle, { status = 500, message = message })
   end
   exchange.refuse(handle, key_maker.not_one(prefix, outcome or 0))
 end

@@ -70,12 +70,17 @@ end
 ---@return { kind: string, message: string|nil }
 function answers.outcome(seen, reason, finished)
   if not seen then
-    return { kind = "cancelled", message = reason == "client_gone" and "the caller left" or "the gateway is stopping" }
+    local message = reason == "client_gone" and "the caller left" or "the gateway is stopping"
+    return { kind = "cancelled", message = message }
   end
   if seen.ended == "terminal" or seen.ended == "finished" then return { kind = "ok" } end
-  if seen.ended == "error" then return { kind = "stream_error", message = "the provider ended the stream with an error" } end
+  if seen.ended == "error" then
+    return { kind = "stream_error", message = "the provider ended the stream with an error" }
+  end
   if finished and not seen.failure then return { kind = "ok" } end
-  if seen.failure == "idle_timeout" then return { kind = "timeout", message = "the provider fell silent in mid-stream" } end
+  if seen.failure == "idle_timeout" then
+    return { kind = "timeout", message = "the provider fell silent in mid-stream" }
+  end
   if seen.failure == "total_timeout" then
     return { kind = "timeout", message = "the time for this request is used up" }
   end

@@ -35,9 +35,11 @@ local function start(call, target, provider, protocol)
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
     document = call.document, stream = call.request.stream, include_usage = call.request.include_usage,
+    now = clock.now(),
   }
   if protocol.play then
-    return core.play(call.handle, target.id, protocol.play(order), { deadline = deadline, first_content = first_content })
+    local bounds = { deadline = deadline, first_content = first_content }
+    return core.play(call.handle, target.id, protocol.play(order), bounds)
   end
   local wire = protocol.build(order)
   return core.send(call.handle, {
@@ -133,10 +135,11 @@ local function note(call, target, status, kind, message, seconds)
   call.upstream_seconds = call.upstream_seconds + seconds
 end
 
--- Seconds until the target may be tried again; nil: nobody told, and the store doubles its own guess. A window that the provider rolls at a fixed hour is
--- over when ours is.
+-- Seconds until the target may be tried again; nil: nobody told, and the store doubles its own guess. A window that
+-- the provider rolls at a fixed hour is over when ours is.
 local function exhausted_for(target, exhaust, reading)
-  local told = exhaust.seconds and not (reading and reading.class == "rate_limited" and not reading.retry_after_s)
+  local guessed = reading and reading.class == "rate_limited" and not reading.retry_after_s
+  local told = exhaust.seconds and not guessed
   if told or not exhaust.window then return told and exhaust.seconds or nil end
   local zone
   for _, limits_of in ipairs { target.provider_limits, target.limits } do
@@ -181,8 +184,8 @@ local function cancelled(reason)
   return reason == "client_gone" or reason == "shutdown"
 end
 
--- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, reservation, status, headers, and
--- what read found }; or nil and { skipped = "why", wait } (never called), { refusal } (the caller's own limit),
+-- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, reservation, status, headers,
+-- and what read found }; or nil and { skipped = "why", wait } (never called), { refusal } (the caller's own limit),
 -- { cancelled } or a verdict of moongate.failures.
 ---@param call table see moongate.exchange
 ---@param target table

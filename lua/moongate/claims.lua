@@ -23,8 +23,7 @@ local function add(list, kind, key, limit)
 end
 
 local function add_target(list, target)
-  for _, limit in ipairs(target.provider_limits) do add(list, limit.metric, live.counter(target, limit, false), limit) end
-  for _, limit in ipairs(target.limits) do add(list, limit.metric, live.counter(target, limit, true), limit) end
+  for limit, own in live.limits(target) do add(list, limit.metric, live.counter(target, limit, own), limit) end
 end
 
 local function add_budget(list, owner, budget)
@@ -33,7 +32,8 @@ local function add_budget(list, owner, budget)
     add(list, "billed_tokens", owner .. ":billed_tokens", { window = budget.window, max = budget.billed_tokens })
   end
   if budget.usd then
-    add(list, "microusd", owner .. ":microusd", { window = budget.window, max = math.floor(budget.usd * MICRO + 0.5) })
+    local max = math.floor(budget.usd * MICRO + 0.5)
+    add(list, "microusd", owner .. ":microusd", { window = budget.window, max = max })
   end
 end
 
@@ -42,7 +42,9 @@ local function add_caller(list, caller, config)
   if caller.rpm then
     add(list, "caller_requests", owner .. ":requests", { window = "minute", sliding = true, max = caller.rpm })
   end
-  if caller.tpm then add(list, "tokens", owner .. ":tokens", { window = "minute", sliding = true, max = caller.tpm }) end
+  if caller.tpm then
+    add(list, "tokens", owner .. ":tokens", { window = "minute", sliding = true, max = caller.tpm })
+  end
   add_budget(list, owner, caller.budget)
   local org = config.orgs and config.orgs[caller.org]
   add_budget(list, "org:" .. caller.org, org and org.budget)
@@ -69,7 +71,7 @@ end
 
 -- The real amounts, in the order of the claims.
 ---@param list table[]
----@param figures { requests: integer, served: integer, tokens: integer, billed_tokens: integer, cost_microusd: integer }
+---@param figures table requests, served, tokens, billed_tokens, cost_microusd
 ---@return integer[]
 function claims.amounts(list, figures)
   local amounts = {}

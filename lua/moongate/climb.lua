@@ -16,6 +16,10 @@ local function seconds(wait)
   return wait and wait > 0 and string.format(" (%d s left)", math.ceil(wait)) or ""
 end
 
+local function words(name)
+  return (string.gsub(name, "_", " "))
+end
+
 local function exhausted(target)
   local own, reason = store.exhausted(target.id)
   local all, why = store.exhausted(target.provider)
@@ -27,10 +31,15 @@ local function time_is_up(call, target)
   return call.handle:elapsed() >= call.state.config.providers[target.provider].timeouts.total
 end
 
+-- How often the same target is tried again. Unless the configuration says, another provider is the better second try,
+-- and only the last rung gets one.
+local function retries_of(call, target, is_last)
+  return call.state.config.providers[target.provider].retries or (is_last and 1 or 0)
+end
+
 -- Whether the same target is tried again after this verdict, and after which wait.
 local function again(call, target, verdict, tries, is_last)
-  local provider = call.state.config.providers[target.provider]
-  if tries > provider.retries or call.calls >= MOST_CALLS then return nil end
+  if tries > retries_of(call, target, is_last) or call.calls >= MOST_CALLS then return nil end
   local wait = failures.backoff(tries, math.random)
   if verdict.retry == "last_rung" then
     local told = verdict.wait or LONGEST_WAIT + 1
@@ -97,11 +106,12 @@ end
 ---@return table|nil
 function climb.ladder(call)
   local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, {}, nil, nil, false
+  local callers_fault
   for i, target in ipairs(ladder) do
     local wait, reason = exhausted(target)
     local outcome
     if wait > 0 then
-      outcome = { skipped = "exhausted, " .. (reason ~= "" and string.gsub(reason, "_", " ") or "no quota"), wait = wait }
+      outcome = { skipped = "exhausted, " .. (reason ~= "" and words(reason) or "no quota"), wait = wait }
     elseif needs_larger and (target.context_length or 0) <= needs_larger then
       outcome = { skipped = "its context is no larger" }
     else
@@ -111,17 +121,16 @@ function climb.ladder(call)
     end
     if outcome.cancelled then return nil, outcome end
     if outcome.refusal then return nil, { refusal = climb.own_limit(call.caller, outcome) } end
-    if outcome.next == "no" or outcome.pass_on and outcome.next ~= "larger" then return nil, { refusal = passed_on(outcome) } end
-    if outcome.next == "larger" then
-      needs_larger, call.too_long = math.max(needs_larger or 0, target.context_length or 0), outcome
-    end
+    if outcome.next == "no" then return nil, { refusal = passed_on(outcome) } end
+    if outcome.next == "larger" then needs_larger = math.max(needs_larger or 0, target.context_length or 0) end
+    if outcome.pass_on then callers_fault = outcome end
     told[#told + 1] = describe(target, outcome)
     retry_after = sooner(retry_after, outcome.wait)
     if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end
     if call.calls >= MOST_CALLS then break end
   end
-  -- Too long for everyone is the caller's own fault, said in the provider's words.
-  if call.too_long and not timed_out then return nil, { refusal = passed_on(call.too_long) } end
+  -- What no provider would take is the caller's own fault, said in the last one's words.
+  if callers_fault and not timed_out then return nil, { refusal = passed_on(callers_fault) } end
   return nil, { refusal = nothing_left(call, told, retry_after, timed_out) }
 end
 
@@ -136,7 +145,7 @@ function climb.own_limit(caller, outcome)
   return {
     status = 429, retry_after = wait,
     message = string.format("%s has used up its %s per %s; try again in %d s", owner,
-      string.gsub(metric or "limit", "_", " "), window or "window", wait),
+      words(metric or "limit"), window or "window", wait),
   }
 end
 

@@ -145,7 +145,7 @@ function defaults.provider(name, given, builtin, env, filename)
     quality = given.quality or builtin.quality,
     limits = defaults.limits(given.limits or (home and builtin.limits) or nil), pool = given.pool,
     timeouts = over(given.timeouts, over(builtin.timeouts, timeouts)),
-    retries = given.retries or 1,
+    retries = given.retries, -- not stated: moongate.climb decides
     breaker = over(given.breaker, breaker),
     formats = copy(given.formats or builtin.formats or (protocol == "openai" and { "chat" }) or nil),
     http2 = given.http2 or false, headers = over(given.headers), ca_file = defaults.path(given.ca_file, filename),

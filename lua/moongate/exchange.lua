@@ -37,14 +37,16 @@ local function admit(handle, state, operation)
   local caller, refusal = state.callers:of(handle)
   if not caller then return nil, refusal end
   if not is_json(handle:header "content-type") then
-    return nil, { status = 415, code = "unsupported_media_type", message = "the body must be JSON: send content-type: application/json" }
+    return nil, {
+      status = 415, code = "unsupported_media_type",
+      message = "the body must be JSON: send content-type: application/json",
+    }
   end
   local document, fault = json.scan(handle:body(), JSON_DEPTH)
   if not document then
-    return nil, {
-      status = 400, code = "invalid_json",
-      message = string.format("the body is not valid JSON: %s (line %d, column %d)", fault.message, fault.line, fault.column),
-    }
+    local message = string.format("the body is not valid JSON: %s (line %d, column %d)", fault.message, fault.line,
+      fault.column)
+    return nil, { status = 400, code = "invalid_json", message = message }
   end
   local request
   request, refusal = surface.parse(document, handle:headers(), operation)
@@ -90,7 +92,7 @@ end
 
 -- Refuses a request, in the shape of the surface that was called.
 ---@param handle table
----@param refusal { status: integer, message: string, type: string|nil, code: string|nil, param: string|nil, retry_after: number|nil }
+---@param refusal { status: integer, message: string } also type, code, param, retry_after, allow
 ---@param call moongate.call|nil
 function exchange.refuse(handle, refusal, call)
   local body = surface.error(refusal.status, refusal.message, refusal.type, refusal.code, refusal.param)
@@ -102,7 +104,8 @@ local function give_up(call, ended)
   if ended.cancelled then
     call.handle:calm()
     record.abandon(call, ended)
-    return exchange.refuse(call.handle, { status = 503, message = "the gateway is stopping" }, call) -- nobody may be left to read it
+    -- Only at the end of the process is anybody left to read it.
+    return exchange.refuse(call.handle, { status = 503, message = "the gateway is stopping" }, call)
   end
   record.refuse(call, ended.refusal)
   exchange.refuse(call.handle, ended.refusal, call)

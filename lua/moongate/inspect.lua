@@ -50,7 +50,8 @@ function inspect.models(handle, state)
   if not caller then return end
   local provider, list = query_value(handle, "provider"), {}
   for _, entry in ipairs(state.registry:models(caller.models)) do
-    if not provider or (entry.target and entry.target.provider == provider) then list[#list + 1] = model_entry(entry) end
+    local fits = not provider or (entry.target and entry.target.provider == provider)
+    if fits then list[#list + 1] = model_entry(entry) end
   end
   handle:reply(200, JSON, surface.models(list))
 end
@@ -130,7 +131,8 @@ function inspect.ready(handle, state)
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
   if next(state.config.providers) == nil then
     table.insert(problems, {
-      what = "configuration", message = "no provider is configured: set a key variable such as OPENAI_API_KEY, or write a moongate.lua",
+      what = "configuration",
+      message = "no provider is configured: set a key variable such as OPENAI_API_KEY, or write a moongate.lua",
     })
   end
   local status = now.draining and "draining" or #problems > 0 and "degraded" or "ready"

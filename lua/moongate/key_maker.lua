@@ -40,7 +40,7 @@ end
 local function check(wanted, config)
   for name, value in pairs(wanted) do
     local kind = KNOWN[name]
-    if not kind then return string.format("%s: unknown%s", tostring(name), near.hint(tostring(name), names_of(KNOWN))) end
+    if not kind then return tostring(name) .. ": unknown" .. near.hint(tostring(name), names_of(KNOWN)) end
     if type(value) ~= kind then return string.format("%s: expected a %s, got a %s", name, kind, type(value)) end
   end
   if not wanted.name or not string.find(wanted.name, "^[%w_.%-@ ]+$") or #wanted.name > 64 then
@@ -48,13 +48,17 @@ local function check(wanted, config)
   end
   -- Without a table of tiers a tier is a name that the ledger keeps and policies see.
   if wanted.tier and config.tiers and next(config.tiers) and not config.tiers[wanted.tier] then
-    return string.format('tier: there is no tier "%s"%s', wanted.tier, near.hint(wanted.tier, names_of(config.tiers or {})))
+    return string.format('tier: there is no tier "%s"%s', wanted.tier, near.hint(wanted.tier, names_of(config.tiers)))
   end
   for _, name in ipairs { "rpm", "tpm" } do
-    if wanted[name] ~= nil and not is_count(wanted[name]) then return name .. ": expected a whole number above 0" end
+    if wanted[name] ~= nil and not is_count(wanted[name]) then
+      return name .. ": expected a whole number above 0"
+    end
   end
   for i, pattern in ipairs(wanted.models or {}) do
-    if type(pattern) ~= "string" or pattern == "" then return string.format("models[%d]: expected a name or pattern", i) end
+    if type(pattern) ~= "string" or pattern == "" then
+      return string.format("models[%d]: expected a name or pattern", i)
+    end
   end
   return check_budget(wanted.budget)
 end

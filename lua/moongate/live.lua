@@ -17,8 +17,21 @@ function live.counter(target, limit, own)
   return "provider:" .. target.provider .. ":" .. limit.metric
 end
 
+-- Every limit of a target: (limit, own) for its provider's or pool's, then for the model's own.
+---@param target table
+---@return fun(): table|nil, boolean|nil
+function live.limits(target)
+  local shared, i = #target.provider_limits, 0
+  return function()
+    i = i + 1
+    if i <= shared then return target.provider_limits[i], false end
+    return target.limits[i - shared], true
+  end
+end
+
 local function used(target, limit, own)
-  return (store.used { key = live.counter(target, limit, own), window = limit.window, zone = limit.zone, max = limit.max })
+  local key = live.counter(target, limit, own)
+  return (store.used { key = key, window = limit.window, zone = limit.zone, max = limit.max })
 end
 
 local function lower(left, name, rest)
@@ -52,8 +65,9 @@ function live.view()
 
   function view.left(target)
     local left = {}
-    for _, limit in ipairs(target.provider_limits) do lower(left, limit.name, math.max(0, limit.max - used(target, limit, false))) end
-    for _, limit in ipairs(target.limits) do lower(left, limit.name, math.max(0, limit.max - used(target, limit, true))) end
+    for limit, own in live.limits(target) do
+      lower(left, limit.name, math.max(0, limit.max - used(target, limit, own)))
+    end
     learnt[target.provider] = learnt[target.provider] or store.learnt(target.provider)
     lower_by_learnt(left, learnt[target.provider], target)
     return quota.left(left)
@@ -61,8 +75,9 @@ function live.view()
 
   function view.used(target)
     local sums = {}
-    for _, limit in ipairs(target.provider_limits) do sums[limit.name] = used(target, limit, false) end
-    for _, limit in ipairs(target.limits) do sums[limit.name] = math.max(sums[limit.name] or 0, used(target, limit, true)) end
+    for limit, own in live.limits(target) do
+      sums[limit.name] = math.max(sums[limit.name] or 0, used(target, limit, own))
+    end
     return quota.used(sums)
   end
 

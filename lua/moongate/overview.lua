@@ -28,17 +28,17 @@ local function entries(state, name)
   for _, told in ipairs(store.learnt(name)) do list[#list + 1] = entry_of_learnt(told) end
   for _, target in ipairs(state.registry.targets) do
     if target.provider == name then
-      if not shared then
-        for _, limit in ipairs(target.provider_limits) do list[#list + 1] = entry_of_limit(target, limit, false) end
+      for limit, own in live.limits(target) do
+        if own or not shared then list[#list + 1] = entry_of_limit(target, limit, own) end
       end
       shared = true
-      for _, limit in ipairs(target.limits) do list[#list + 1] = entry_of_limit(target, limit, true) end
     end
   end
   return list
 end
 
--- { max, current } of a metric's minute: the provider's own word first, then its configured limit; current is what is used.
+-- { max, current } of a metric's minute: the provider's own word first, then its configured limit; current is what is
+-- used.
 local function per_minute(list, metric)
   local best
   for _, entry in ipairs(list) do
@@ -77,6 +77,12 @@ local function tightest(list)
   return share
 end
 
+local function status_of(wait, share)
+  if wait > 0 then return "exhausted" end
+  if share and share <= 0.05 then return "critical" end
+  return share and share <= 0.2 and "warning" or "ok"
+end
+
 ---@param state moongate.state
 ---@param name string
 ---@param view moongate.view
@@ -85,10 +91,9 @@ function overview.provider(state, name, view)
   local list = entries(state, name)
   local wait, reason = exhaustion(state, name)
   local share = tightest(list)
-  local status = wait > 0 and "exhausted" or share and share <= 0.05 and "critical" or share and share <= 0.2 and "warning" or "ok"
   return {
     provider = name, rpm = per_minute(list, "requests"), tpm = per_minute(list, "tokens"),
-    credits = view.balance(name) or json.null, status = status, exhausted_for_s = math.ceil(wait),
+    credits = view.balance(name) or json.null, status = status_of(wait, share), exhausted_for_s = math.ceil(wait),
     reason = wait > 0 and reason or nil, limits = json.array(list), source = list[1] and list[1].source or json.null,
   }
 end
@@ -118,7 +123,8 @@ function overview.gauges(state, view, store_up)
     for metric in pairs(least) do metrics[#metrics + 1] = metric end
     table.sort(metrics)
     for _, metric in ipairs(metrics) do
-      lines[#lines + 1] = string.format('moongate_quota_remaining{provider="%s",metric="%s"} %d', name, metric, least[metric])
+      local series = 'moongate_quota_remaining{provider="%s",metric="%s"} %d'
+      lines[#lines + 1] = string.format(series, name, metric, least[metric])
     end
   end
   return table.concat(lines, "\n") .. "\n"

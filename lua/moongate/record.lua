@@ -100,7 +100,9 @@ local function multiplier(call, target, usage)
   local otherwise = target.is_local and 0 or 1
   local billing = call.state.policies:billing()
   if not billing then return otherwise end
-  local model = { id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost }
+  local model = {
+    id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost,
+  }
   local fine, value = call.state.policies:call(billing.run, call.request.caller, model, usage)
   if fine and money.is_multiplier(value) then return value end
   if fine then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", "result") end
@@ -120,7 +122,8 @@ end
 
 local function give_amounts(answer, row, usage)
   store.settle(answer.reservation, claims.amounts(answer.claims, {
-    requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd,
+    requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens,
+    cost_microusd = row.cost_microusd,
   }))
 end
 

@@ -40,6 +40,10 @@ local function paths()
   return list
 end
 
+local function shown(text)
+  return string.sub(string.gsub(text, "[^\32-\126]", "?"), 1, 100)
+end
+
 local function find(path)
   local entry = exact[path]
   if entry then return entry end
@@ -60,7 +64,7 @@ function routes.find(method, path)
   if not entry then
     return nil, {
       status = 404, code = "not_found", type = "invalid_request_error",
-      message = string.format("there is nothing at %s%s", string.sub(string.gsub(path, "[^\32-\126]", "?"), 1, 100), near.hint(path, paths())),
+      message = string.format("there is nothing at %s%s", shown(path), near.hint(path, paths())),
     }
   end
   local handler = entry[method] or (method == "HEAD" and entry.GET)
@@ -68,7 +72,7 @@ function routes.find(method, path)
   local allowed = methods(entry)
   return nil, {
     status = 405, code = "method_not_allowed", type = "invalid_request_error", allow = allowed,
-    message = string.format("%s is not possible here; %s is", string.sub(string.gsub(method, "[^%w]", "?"), 1, 20), allowed),
+    message = string.format("%s is not possible here; %s is", shown(method), allowed),
   }
 end
 

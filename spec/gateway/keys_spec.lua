@@ -106,7 +106,8 @@ describe("a key", function()
     assert.equal(403, answer.status)
     assert.matches("large", answer:json().error.message, 1, true)
     local listed = {}
-    for _, model in ipairs(moongate:request({ path = "/v1/models", key = key }):json().data) do listed[model.id] = true end
+    local models = moongate:request({ path = "/v1/models", key = key }):json().data
+    for _, model in ipairs(models) do listed[model.id] = true end
     assert.same({ true, nil }, { listed.small, listed.large })
     for _ = 1, 6 do
       assert.equal("small", moongate:chat({ model = "auto" }, { key = key }).headers["x-moongate-model"])

@@ -116,6 +116,21 @@ describe("a provider's dialect", function()
       sent)
   end)
 
+  it("never asks Cohere for usage, which it refuses", function()
+    local sent = body("cohere",
+      '{"model":"m","stream":true,"stream_options":{"include_usage":true},"tool_choice":"auto"}',
+      { stream = true })
+    assert.same({ model = "up-1", stream = true }, sent)
+  end)
+
+  it("drops what only some models of a provider refuse", function()
+    local text = '{"model":"m","temperature":1.5,"top_p":0.5}'
+    assert.same({ model = "claude-sonnet-5" }, body("anthropic", text,
+      { target = { upstream_id = "claude-sonnet-5" } }))
+    assert.same({ model = "claude-haiku-4-5", temperature = 1, top_p = 0.5 },
+      body("anthropic", text, { target = { upstream_id = "claude-haiku-4-5" } }))
+  end)
+
   it("lets the name that the provider knows win over the other one", function()
     assert.equal(5, body("mistral", '{"model":"m","max_tokens":5,"max_completion_tokens":7}').max_tokens)
     assert.equal(7, body("mistral", '{"model":"m","max_tokens":null,"max_completion_tokens":7}').max_tokens)

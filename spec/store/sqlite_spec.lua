@@ -148,18 +148,33 @@ describe("a store in sqlite", function()
       assert.equal("m", found.model)
       assert.equal("{}", found.detail)
     end)
+
+    it("has every row of a request id that comes again", function()
+      for status = 200, 202 do
+        open()
+        local row_id = bench.open_row(store, { request_id = "r1", time = NOON })
+        local row = { row_id = row_id, request_id = "r1", time = NOON, outcome = "ok", status = status }
+        assert.is_true(desk:close_row(store, row))
+        close()
+      end
+      open()
+      assert.equal(202, desk:find_row(store, "r1").status)
+      close()
+      assert.same({ "200", "201", "202" }, bench.sql(path, "SELECT status FROM ledger WHERE request_id = 'r1' " ..
+        "ORDER BY row_id"))
+    end)
   end)
 
   describe("whose process is killed", function()
     -- Lets a writer commit so many rows, kills it, and returns what it had printed.
     local function kill_after(count)
       local pipe = assert(io.popen("exec luajit spec/store/writer.lua sqlite:" .. path .. " " .. NOON))
-      local pid, ids = assert(pipe:read("*l")), {}
-      for _ = 1, count do ids[#ids + 1] = assert(pipe:read("*l")) end
+      local pid, labels = assert(pipe:read("*l")), {}
+      for _ = 1, count do labels[#labels + 1] = assert(pipe:read("*l")) end
       assert(os.execute("kill -9 " .. pid) == 0)
-      for line in pipe:lines() do ids[#ids + 1] = line end
+      for line in pipe:lines() do labels[#labels + 1] = line end
       pipe:close()
-      return ids
+      return labels
     end
 
     local seed = 20260301
@@ -167,18 +182,26 @@ describe("a store in sqlite", function()
       seed = (seed * 16807) % 2147483647
       local count = 1 + seed % 1500
       it("has every row that it acknowledged, and counters in step with them (" .. trial .. ")", function()
-        local ids = kill_after(count)
+        local labels = kill_after(count)
         reopen()
         local used = bench.used(store, { key = "spent", window = "month" }, NOON)
         close()
-        local rows = {}
-        for _, id in ipairs(bench.sql(path, "SELECT request_id FROM ledger WHERE outcome = 'ok'")) do
-          assert.is_nil(rows[id])
-          rows[id] = true
+        local outcomes = {}
+        for _, outcome in ipairs { "ok", "lost" } do
+          for _, label in ipairs(bench.sql(path, "SELECT label FROM ledger WHERE outcome = '" .. outcome .. "'")) do
+            assert.is_nil(outcomes[label])
+            outcomes[label] = outcome
+          end
         end
-        for _, id in ipairs(ids) do
-          assert.is_true(#id == 11 and rows[id], id)
+        for i, label in ipairs(labels) do
+          assert.equal(("row%08d"):format(i), label)
+          assert.equal("ok", outcomes[label], label)
         end
+        -- These were under way when the last of those was closed.
+        for i = #labels + 1, #labels + 15 do
+          assert.truthy(outcomes[("row%08d"):format(i)], i)
+        end
+        assert.same({ "3" }, bench.sql(path, "SELECT count(DISTINCT request_id) FROM ledger"))
         -- What was settled may be of a row that was still on its way; such a row is in the ledger as lost.
         local sums = bench.sql(path, "SELECT coalesce(sum(billed_tokens), 0) FROM ledger WHERE outcome = 'ok' " ..
           "UNION ALL SELECT coalesce(sum(billed_tokens), 0) FROM ledger WHERE outcome = 'lost' AND estimated")
@@ -191,10 +214,9 @@ describe("a store in sqlite", function()
 
     it("closes what was under way as lost and estimated, with all it knew", function()
       open()
-      library.store_row_open(store, bench.row { request_id = "r1", time = NOON, key = "mg-1", model = "m", status = 0,
-        input_tokens = 42 })
-      library.store_row_open(store, bench.row { request_id = "r2", time = NOON })
-      assert.is_true(desk:close_row(store, { request_id = "r2", time = NOON, outcome = "ok" }))
+      bench.open_row(store, { request_id = "r1", time = NOON, key = "mg-1", model = "m", status = 0, input_tokens = 42 })
+      local closed = bench.open_row(store, { request_id = "r2", time = NOON })
+      assert.is_true(desk:close_row(store, { row_id = closed, request_id = "r2", time = NOON, outcome = "ok" }))
       reopen() -- closing the store leaves open rows open, as dying would
       local found = desk:find_row(store, "r1")
       assert.equal("lost", found.outcome)
@@ -203,6 +225,22 @@ describe("a store in sqlite", function()
       assert.equal(42, found.input_tokens)
       assert.equal(NOON, found.time)
       assert.equal("ok", desk:find_row(store, "r2").outcome)
+    end)
+
+    it("closes each row as lost that was under way with one request id, and leaves the closed ones", function()
+      open()
+      local ids = {}
+      for i = 1, 4 do ids[i] = bench.open_row(store, { request_id = "r1", time = NOON, label = "row " .. i }) end
+      assert.is_true(desk:close_row(store, { request_id = "r2", time = NOON, outcome = "ok" })) -- writes the open ones
+      local row = { row_id = ids[2], request_id = "r1", time = NOON, label = "row 2", outcome = "ok" }
+      assert.is_true(desk:close_row(store, row))
+      reopen()
+      assert.equal("lost", desk:find_row(store, "r1").outcome)
+      reopen()
+      close()
+      assert.same({ "row 1 lost", "row 2 ok", "row 3 lost", "row 4 lost" }, bench.sql(path,
+        "SELECT label || ' ' || outcome FROM ledger WHERE request_id = 'r1' ORDER BY label"))
+      assert.same({}, bench.sql(path, "SELECT row_id FROM open_rows"))
     end)
   end)
 
@@ -327,13 +365,13 @@ describe("a store in sqlite", function()
     it("keeps no more than 64 MB, and closes as lost what it had no room for", function()
       local detail = ("x"):rep(250000)
       open()
-      library.store_row_open(store, bench.row { request_id = "open", time = NOON })
+      local opened = bench.open_row(store, { request_id = "open", time = NOON })
       assert.is_true(desk:close_row(store, { request_id = "r0", time = NOON, outcome = "ok" }))
       allow(128 * 1024)
       for i = 1, 300 do
         assert.is_false(desk:close_row(store, { request_id = "r" .. i, time = NOON, outcome = "ok", detail = detail }))
       end
-      assert.is_false(desk:close_row(store, { request_id = "open", time = NOON, outcome = "ok" }))
+      assert.is_false(desk:close_row(store, { row_id = opened, request_id = "open", time = NOON, outcome = "ok" }))
       local refused = tonumber(ffi.string(library.store_problem(store)):match("refused for want of room: (%d+)"))
       assert.is_true(refused > 30 and refused < 40, refused)
       allow()
@@ -359,9 +397,9 @@ describe("a store in sqlite", function()
   it("writes no row twice when an open and its close come in one breath", function()
     open()
     for i = 1, 300 do
-      local row = bench.row { request_id = "r" .. i, time = NOON, outcome = "ok" }
-      library.store_row_open(store, row)
-      if i % 2 == 0 then library.store_row_close(store, row, nil, nil, nil) end
+      local fields = { request_id = "r", time = NOON, outcome = "ok" }
+      fields.row_id = bench.open_row(store, fields)
+      if i % 2 == 0 then library.store_row_close(store, bench.row(fields), nil, nil, nil) end
     end
     close()
     assert.same({ "150" }, bench.sql(path, "SELECT count(*) FROM ledger"))

@@ -449,18 +449,57 @@ for name, address in pairs(backends) do
 
       it("finds a row that is still open", function()
         local fields = row("r1", { outcome = "", status = 0 })
-        library.store_row_open(store, bench.row(fields))
+        local row_id = bench.open_row(store, fields)
         assert.same(fields, desk:find_row(store, "r1"))
-        assert.is_true(desk:close_row(store, row("r1")))
+        assert.is_true(desk:close_row(store, row("r1", { row_id = row_id })))
         assert.equal("ok", desk:find_row(store, "r1").outcome)
       end)
 
-      it("leaves a row that is there as it is", function()
-        assert.is_true(desk:close_row(store, row("r1")))
-        assert.is_true(desk:close_row(store, row("r1", { status = 500 })))
-        library.store_row_open(store, bench.row(row("r1", { status = 0 })))
-        assert.is_true(desk:close_row(store, row("r1", { status = 501 })))
+      it("closes a row once: what comes later changes nothing", function()
+        local row_id = bench.open_row(store, row("r1"))
+        assert.is_true(desk:close_row(store, row("r1", { row_id = row_id, status = 200 })))
+        assert.is_true(desk:close_row(store, row("r1", { row_id = row_id, status = 500 })))
         assert.equal(200, desk:find_row(store, "r1").status)
+      end)
+
+      it("gives every row an id of its own that no caller chooses", function()
+        local first, second = bench.open_row(store, row("r1", { row_id = "mine" })), bench.open_row(store, row("r1"))
+        assert.matches("^%w+$", first)
+        assert.equal(26, #first)
+        assert.not_equal(first, second)
+      end)
+
+      it("begins a new row for a request id that comes again, and finds the newest", function()
+        for status = 200, 204 do
+          local row_id = bench.open_row(store, row("r1", { status = 0 }))
+          assert.equal(0, desk:find_row(store, "r1").status)
+          assert.is_true(desk:close_row(store, row("r1", { row_id = row_id, status = status })))
+          assert.equal(status, desk:find_row(store, "r1").status)
+        end
+        assert.is_true(desk:close_row(store, row("r1", { status = 400 }))) -- never opened
+        assert.equal(400, desk:find_row(store, "r1").status)
+      end)
+
+      it("keeps rows apart that are under way with one request id", function()
+        local ids = {}
+        for i = 1, 3 do ids[i] = bench.open_row(store, row("r1", { outcome = "", label = "row " .. i })) end
+        local function close(i)
+          assert.is_true(desk:close_row(store, row("r1", { row_id = ids[i], label = "row " .. i })))
+          local found = desk:find_row(store, "r1")
+          return { found.label, found.outcome }
+        end
+        local found = desk:find_row(store, "r1")
+        assert.same({ "row 3", "" }, { found.label, found.outcome })
+        assert.same({ "row 2", "" }, close(3))
+        assert.same({ "row 2", "" }, close(1))
+        assert.same({ "row 2", "ok" }, close(2))
+      end)
+
+      it("finds a row by the request id that it was closed with", function()
+        local row_id = bench.open_row(store, row("r1"))
+        assert.is_true(desk:close_row(store, row("r2", { row_id = row_id })))
+        assert.is_nil(desk:find_row(store, "r1"))
+        assert.equal("ok", desk:find_row(store, "r2").outcome)
       end)
 
       it("keeps texts whole that quote, and cuts those that never end", function()
@@ -482,6 +521,19 @@ for name, address in pairs(backends) do
         desk:wait(function() return answers[200]() end)
         assert.equal("r1", desk:find_row(store, "r1").request_id)
       end)
+
+      it("finds the newest of those that are queued with one request id", function()
+        local answers, opened = {}, {}
+        for i = 1, 200 do opened[i] = bench.open_row(store, row("r1", { status = 0 })) end
+        for i = 1, 200 do
+          local fields = row("r1", { row_id = opened[i], status = i })
+          answers[i] = bench.answer()
+          library.store_row_close(store, bench.row(fields), desk:home(), bench.inbox.inbox_note, answers[i].place)
+        end
+        assert.equal(200, desk:find_row(store, "r1").status)
+        desk:wait(function() return answers[200]() end)
+        assert.equal(200, desk:find_row(store, "r1").status)
+      end)
     end)
 
     it("has no problem to tell of", function()
@@ -501,6 +553,25 @@ describe("a store in memory", function()
     assert.is_nil(desk:find_row(store, "r1"))
     assert.equal(2, desk:find_row(store, "r2").time)
     assert.equal(10001, desk:find_row(store, "r10001").time)
+    library.store_close(store)
+    desk:free()
+  end)
+
+  it("keeps each of those that have one request id", function()
+    local store, desk = assert(bench.open("memory:")), bench.desk()
+    local function close(id, time)
+      library.store_row_close(store, bench.row { request_id = id, time = time }, nil, nil, nil)
+    end
+    close("first", 1)
+    for i = 2, 10000 do close("again", i) end
+    assert.equal(1, desk:find_row(store, "first").time)
+    close("again", 10001)
+    assert.is_nil(desk:find_row(store, "first"))
+    assert.equal(10001, desk:find_row(store, "again").time)
+    for i = 1, 9999 do close("r" .. i, i) end
+    assert.equal(10001, desk:find_row(store, "again").time)
+    close("last", 1)
+    assert.is_nil(desk:find_row(store, "again"))
     library.store_close(store)
     desk:free()
   end)

@@ -11,7 +11,7 @@ end
 
 -- The headers themselves are what FFI is told, so that they cannot drift apart.
 local function declare(path)
-  local text = read(path):gsub("/%*.-%*/", ""):gsub("#[^\n]*", ""):gsub("%[static [%w_]+%]", "[32]")
+  local text = read(path):gsub("/%*.-%*/", ""):gsub("#[^\n]*", ""):gsub("%[static [^%]]+%]", "[]")
   ffi.cdef(text)
 end
 
@@ -144,6 +144,14 @@ local function read_row(row)
   for _, name in ipairs(texts) do fields[name] = row[name] ~= nil and ffi.string(row[name]) or nil end
   for _, name in ipairs(numbers) do fields[name] = tonumber(row[name]) end
   return fields
+end
+
+-- Opens a row; its id is what the row that closes it names in row_id.
+---@return string row_id
+function bench.open_row(store, fields)
+  local row_id = ffi.new("char[64]")
+  bench.library.store_row_open(store, bench.row(fields), row_id)
+  return ffi.string(row_id)
 end
 
 -- A home, and what waits there.

@@ -99,7 +99,8 @@ end
 -- Opens the store of a gateway that does not run.
 local function open(config)
   if config.store == "memory:" then
-    return nil, "no gateway answers at " .. config.listen[1].addr .. ", and its store is \"memory:\", which keeps no keys: start it first"
+    local message = 'no gateway answers at %s, and its store is "memory:", which keeps no keys: start it first'
+    return nil, string.format(message, config.listen[1].addr)
   end
   return offline.open(config.store)
 end

@@ -160,8 +160,10 @@ local function check_tools(document, name)
   end
 end
 
+-- Without a model, the policy chooses among all, as with "auto".
 local function check_model(document)
   local model = document:find(0, "model")
+  if not model or document:kind(model) == "null" then return end
   local kind = model and document:kind(model)
   if kind ~= "string" or document:value(model) == "" then
     fail("model", 'expected the name of a model (or "auto")', describe(document, model))
