@@ -35,7 +35,8 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan install clean help deps deps-test deps-lint test-library
+.PHONY: all run test specs lint asan install clean help deps deps-test deps-lint test-library \
+	lint-lua lint-format lint-c
 
 all: $(OUT)/moongate
 
@@ -138,13 +139,17 @@ $(OUT)/spec/clock.so: spec/support/clock.c
 	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARN) -fPIC -shared -o $@ $<
 
 lint: deps-lint
+	$(BUILD) -k lint-lua lint-format lint-c
+
+lint-lua:
 	@luacheck --quiet --codes lua policies examples spec
+
+lint-format:
 	@clang-format --dry-run -Werror $$(find core spec -name node_modules -prune -o -name '*.[ch]' -print)
-	$(BUILD) tidy
 
 TIDIED := $(patsubst %,tidy/%,$(SOURCES) $(wildcard spec/*/*.c))
-.PHONY: tidy $(TIDIED)
-tidy: $(TIDIED)
+.PHONY: $(TIDIED)
+lint-c: $(TIDIED)
 $(TIDIED): tidy/%:
 	@clang-tidy --quiet $* -- $(DEFS) $(INCLUDES) 2>/dev/null
 

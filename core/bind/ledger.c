@@ -20,12 +20,18 @@ static const struct {
     const char *name;
     size_t offset;
 } texts[] = {
-    { "request_id", offsetof(struct ledger_row, request_id) }, { "org", offsetof(struct ledger_row, org) },
-    { "key", offsetof(struct ledger_row, key) },               { "label", offsetof(struct ledger_row, label) },
-    { "tier", offsetof(struct ledger_row, tier) },             { "surface", offsetof(struct ledger_row, surface) },
-    { "task", offsetof(struct ledger_row, task) },             { "policy", offsetof(struct ledger_row, policy) },
-    { "provider", offsetof(struct ledger_row, provider) },     { "model", offsetof(struct ledger_row, model) },
-    { "outcome", offsetof(struct ledger_row, outcome) },       { "detail", offsetof(struct ledger_row, detail) },
+    { "request_id", offsetof(struct ledger_row, request_id) },
+    { "org", offsetof(struct ledger_row, org) },
+    { "key", offsetof(struct ledger_row, key) },
+    { "label", offsetof(struct ledger_row, label) },
+    { "tier", offsetof(struct ledger_row, tier) },
+    { "surface", offsetof(struct ledger_row, surface) },
+    { "task", offsetof(struct ledger_row, task) },
+    { "policy", offsetof(struct ledger_row, policy) },
+    { "provider", offsetof(struct ledger_row, provider) },
+    { "model", offsetof(struct ledger_row, model) },
+    { "outcome", offsetof(struct ledger_row, outcome) },
+    { "detail", offsetof(struct ledger_row, detail) },
 };
 
 static const struct {
@@ -108,12 +114,15 @@ static void push_row(lua_State *L, struct ledger_row *row)
     lua_setfield(L, -2, "estimated");
 }
 
-/* open(row): noted, not waited for */
+/* open(row): noted, not waited for; gives the row its row_id, by which close knows it */
 static int ledger_open(lua_State *L)
 {
     struct ledger_row row = read_row(L);
+    char row_id[ID_LENGTH + 1];
 
-    store_row_open(store_of(L), &row);
+    store_row_open(store_of(L), &row, row_id);
+    lua_pushstring(L, row_id);
+    lua_setfield(L, 1, "row_id");
     return 0;
 }
 
@@ -145,7 +154,7 @@ static void on_committed(void *arg, bool committed)
     mem_free(waiting);
 }
 
-/* close(row): true once it is safe; false if it could not be kept */
+/* close(row): true once it is safe; false if it could not be kept. A row without row_id was never opened. */
 static int ledger_close(lua_State *L)
 {
     struct store_home home = { post, bind_worker(L)->loop };
@@ -153,6 +162,7 @@ static int ledger_close(lua_State *L)
     struct task *task = task_here(L);
     struct waiting *waiting = mem_zero(sizeof *waiting);
 
+    row.row_id = bind_text(L, 1, "row_id");
     waiting->task = task;
     store_row_close(store_of(L), &row, &home, on_committed, waiting);
     return task_wait(L, on_cancel, waiting);

@@ -33,6 +33,7 @@ struct backend {
     void (*changed)(struct store *store);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
+    /* Rows come with their row_id. */
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);
     void (*find_row)(struct store *store, const char *request_id, const struct row_answer *answer);

@@ -17,19 +17,21 @@
 enum { SCHEMA = 1, APPLICATION = 0x6d6f6f6e /* "moon" */ };
 
 #define ROW_SCHEMA                                                                                                     \
-    "(request_id TEXT PRIMARY KEY NOT NULL, time INTEGER NOT NULL, org TEXT, \"key\" TEXT, label TEXT, tier TEXT,"     \
-    " surface TEXT, task TEXT, policy TEXT, provider TEXT, model TEXT, outcome TEXT, status INTEGER NOT NULL,"         \
-    " attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"                       \
-    " cache_write_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,"         \
-    " billed_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL, savings_microusd INTEGER NOT NULL,"              \
-    " estimated INTEGER NOT NULL, latency_ms INTEGER NOT NULL, detail TEXT)"
+    "(row_id TEXT PRIMARY KEY NOT NULL, request_id TEXT NOT NULL, time INTEGER NOT NULL, org TEXT, \"key\" TEXT,"      \
+    " label TEXT, tier TEXT, surface TEXT, task TEXT, policy TEXT, provider TEXT, model TEXT, outcome TEXT,"           \
+    " status INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"                              \
+    " cached_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,"            \
+    " reasoning_tokens INTEGER NOT NULL, billed_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL,"              \
+    " savings_microusd INTEGER NOT NULL, estimated INTEGER NOT NULL, latency_ms INTEGER NOT NULL, detail TEXT)"
 
 /*
- * Request ids begin with the time, so new rows go to the end of every tree of the ledger. It keeps its rowid: without
- * one, rows with a long detail take twice the room and twice the time.
+ * Row ids begin with the time, and so do the request ids that are not a caller's: new rows go to the end of every tree
+ * of the ledger. It keeps its rowid, which says what was closed last: without one, rows with a long detail take twice
+ * the room and twice the time.
  */
 static const char schema[] =
     "CREATE TABLE ledger " ROW_SCHEMA ";"
+    "CREATE INDEX ledger_request_id ON ledger (request_id);"
     "CREATE INDEX ledger_time ON ledger (time);"
     "CREATE TABLE open_rows " ROW_SCHEMA " WITHOUT ROWID;"
     "CREATE TABLE counters (\"key\" TEXT NOT NULL, window TEXT NOT NULL, sliding INTEGER NOT NULL, zone TEXT NOT NULL,"

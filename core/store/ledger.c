@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/backend.h"
@@ -18,6 +17,7 @@
 #include "store/database.h"
 #include "store/limits.h"
 #include "store/row.h"
+#include "store/rows.h"
 #include "store/statements.h"
 
 enum {
@@ -29,15 +29,6 @@ enum {
 };
 static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
 
-/* A row that is open, or closed and not yet written. */
-struct flight {
-    struct row *row;
-    struct change *open_change; /* while it is queued */
-    bool is_closed;
-    unsigned unwritten; /* closes that are queued */
-    char id[];
-};
-
 struct ledger {
     struct store *store;
     struct database *database;
@@ -46,7 +37,7 @@ struct ledger {
 
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;
-    struct hash flights;
+    struct rows under_way; /* open, or closed and not yet written */
     struct change *first, **last;
     size_t bytes;         /* queued, and in the batch */
     size_t urgent;        /* queued changes that are not to linger */
@@ -63,28 +54,9 @@ struct ledger {
 
 /* ---- what others call ---- */
 
-static struct flight *flight_of(struct ledger *ledger, const char *id)
+static struct entry *entry_of(struct ledger *ledger, const struct change *change)
 {
-    return hash_get(&ledger->flights, id, strlen(id));
-}
-
-static struct flight *add_flight(struct ledger *ledger, struct row *row)
-{
-    const char *id = row_fields(row)->request_id;
-    size_t length = strlen(id);
-    struct flight *flight = mem_zero(sizeof *flight + length + 1);
-
-    memcpy(flight->id, id, length + 1);
-    flight->row = row_take(row);
-    hash_put(&ledger->flights, flight->id, length, flight);
-    return flight;
-}
-
-static void remove_flight(struct ledger *ledger, struct flight *flight)
-{
-    hash_remove(&ledger->flights, flight->id, strlen(flight->id));
-    row_drop(flight->row);
-    mem_free(flight);
+    return rows_get(&ledger->under_way, row_fields(change->row)->row_id);
 }
 
 static void linger(struct ledger *ledger)
@@ -117,8 +89,8 @@ void ledger_open_row(struct ledger *ledger, const struct ledger_row *fields)
     change->kind = CHANGE_OPEN;
     change->row = row_copy(fields);
     pthread_mutex_lock(&ledger->lock);
-    if (!flight_of(ledger, row_fields(change->row)->request_id) && ledger->bytes < QUEUE_BYTES) {
-        add_flight(ledger, change->row)->open_change = change;
+    if (ledger->bytes < QUEUE_BYTES) {
+        rows_add(&ledger->under_way, change->row, false)->open_change = change;
         enqueue(ledger, change);
         change = NULL;
     }
@@ -128,31 +100,29 @@ void ledger_open_row(struct ledger *ledger, const struct ledger_row *fields)
 
 static void land(struct ledger *ledger, struct change *change)
 {
-    struct flight *flight = flight_of(ledger, row_fields(change->row)->request_id);
+    struct entry *entry = entry_of(ledger, change);
 
-    if (!flight) {
-        flight = add_flight(ledger, change->row);
-    } else if (!flight->is_closed) {
-        change->was_open = !flight->open_change;
-        if (flight->open_change)
-            flight->open_change->is_void = true;
-        flight->open_change = NULL;
-        row_drop(flight->row);
-        flight->row = row_take(change->row);
+    if (!entry) {
+        entry = rows_add(&ledger->under_way, change->row, true);
+    } else if (!entry->is_closed) {
+        change->was_open = !entry->open_change;
+        if (entry->open_change)
+            entry->open_change->is_void = true;
+        entry->open_change = NULL;
+        rows_close(&ledger->under_way, entry, change->row);
     }
-    flight->is_closed = true;
-    flight->unwritten++;
+    entry->unwritten++;
     enqueue(ledger, change);
 }
 
 /* There is no room. It stays among the open rows of the database, if it came that far. */
 static void refuse(struct ledger *ledger, const struct change *change)
 {
-    struct flight *flight = flight_of(ledger, row_fields(change->row)->request_id);
+    struct entry *entry = entry_of(ledger, change);
 
     ledger->refused++;
-    if (flight && !flight->is_closed)
-        remove_flight(ledger, flight);
+    if (entry && !entry->is_closed)
+        rows_remove(&ledger->under_way, entry);
 }
 
 void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, struct answer answer)
@@ -200,13 +170,12 @@ void ledger_changed(struct ledger *ledger)
 
 struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id)
 {
-    struct flight *flight;
-    struct row *row = NULL;
+    struct row *row;
 
     pthread_mutex_lock(&ledger->lock);
-    flight = flight_of(ledger, request_id);
-    if (flight)
-        row = row_take(flight->row);
+    row = rows_newest(&ledger->under_way, request_id);
+    if (row)
+        row_take(row);
     pthread_mutex_unlock(&ledger->lock);
     return row;
 }
@@ -256,10 +225,10 @@ static struct change *take_changes(struct ledger *ledger)
         ledger->urgent -= change->kind != CHANGE_OPEN;
         ledger->unanswered -= change->answer.on_done != NULL;
         if (change->kind == CHANGE_OPEN && !change->is_void) {
-            struct flight *flight = flight_of(ledger, row_fields(change->row)->request_id);
+            struct entry *entry = entry_of(ledger, change);
 
-            if (flight && flight->open_change == change)
-                flight->open_change = NULL;
+            if (entry && entry->open_change == change)
+                entry->open_change = NULL;
         }
     }
     if (last)
@@ -314,12 +283,11 @@ static void note_success(struct ledger *ledger)
     ledger->problem[0] = '\0';
     ledger->refused = 0;
     for (struct change *change = batch_changes(ledger->batch); change; change = change->next) {
-        struct flight *flight;
+        struct entry *entry = change->kind == CHANGE_CLOSE ? entry_of(ledger, change) : NULL;
 
         ledger->bytes -= change->size;
-        flight = change->kind == CHANGE_CLOSE ? flight_of(ledger, row_fields(change->row)->request_id) : NULL;
-        if (flight && flight->is_closed && --flight->unwritten == 0)
-            remove_flight(ledger, flight);
+        if (entry && entry->is_closed && --entry->unwritten == 0)
+            rows_remove(&ledger->under_way, entry);
     }
     pthread_mutex_unlock(&ledger->lock);
     if (was_bad)
@@ -410,15 +378,9 @@ static void *write_ledger(void *arg)
 
 static void free_ledger(struct ledger *ledger)
 {
-    struct flight *flight;
     struct change *change;
-    size_t at = 0;
 
-    while ((flight = hash_next(&ledger->flights, &at))) {
-        row_drop(flight->row);
-        mem_free(flight);
-    }
-    hash_free(&ledger->flights);
+    rows_free(&ledger->under_way);
     while ((change = ledger->first)) {
         ledger->first = change->next;
         change_free(change);

@@ -3,20 +3,18 @@
  * process, and of the ledger the newest 10,000 rows.
  */
 #include <pthread.h>
-#include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "store/backend.h"
 #include "store/row.h"
+#include "store/rows.h"
 
 enum { ROWS_KEPT = 10000 };
 
 struct memory {
     pthread_mutex_t lock;
-    struct hash open;
-    struct hash closed;
-    struct row *ring[ROWS_KEPT]; /* the closed ones by age */
+    struct rows rows;
+    struct entry *ring[ROWS_KEPT]; /* the closed ones by age */
     size_t next;
 };
 
@@ -35,15 +33,8 @@ static bool memory_open(struct store *store, const char *place, char *error, siz
 static void memory_close(struct store *store)
 {
     struct memory *memory = store->own;
-    struct row *row;
-    size_t at = 0;
 
-    while ((row = hash_next(&memory->open, &at)))
-        row_drop(row);
-    for (size_t i = 0; i < ROWS_KEPT; i++)
-        row_drop(memory->ring[i]);
-    hash_free(&memory->open);
-    hash_free(&memory->closed);
+    rows_free(&memory->rows);
     pthread_mutex_destroy(&memory->lock);
     mem_free(memory);
 }
@@ -72,36 +63,35 @@ static void memory_open_row(struct store *store, const struct ledger_row *fields
 {
     struct memory *memory = store->own;
     struct row *row = row_copy(fields);
-    const char *id = row_fields(row)->request_id;
-    size_t length = strlen(id);
 
     pthread_mutex_lock(&memory->lock);
-    if (!hash_get(&memory->open, id, length) && !hash_get(&memory->closed, id, length)) {
-        hash_put(&memory->open, id, length, row);
-        row = NULL;
-    }
+    rows_add(&memory->rows, row, false);
     pthread_mutex_unlock(&memory->lock);
     row_drop(row);
+}
+
+static struct entry *close_row(struct memory *memory, struct entry *entry, struct row *row)
+{
+    if (!entry)
+        return rows_add(&memory->rows, row, true);
+    rows_close(&memory->rows, entry, row);
+    return entry;
 }
 
 static void memory_close_row(struct store *store, const struct ledger_row *fields, struct answer answer)
 {
     struct memory *memory = store->own;
-    struct row *row = row_copy(fields), **oldest;
-    const char *id = row_fields(row)->request_id;
-    size_t length = strlen(id);
+    struct row *row = row_copy(fields);
+    struct entry *entry, **oldest;
 
     pthread_mutex_lock(&memory->lock);
-    row_drop(hash_remove(&memory->open, id, length));
-    if (!hash_get(&memory->closed, id, length)) {
+    entry = rows_get(&memory->rows, row_fields(row)->row_id);
+    if (!entry || !entry->is_closed) {
         oldest = &memory->ring[memory->next];
         if (*oldest)
-            hash_remove(&memory->closed, row_fields(*oldest)->request_id, strlen(row_fields(*oldest)->request_id));
-        row_drop(*oldest);
-        *oldest = row;
-        hash_put(&memory->closed, id, length, row);
+            rows_remove(&memory->rows, *oldest);
+        *oldest = close_row(memory, entry, row);
         memory->next = (memory->next + 1) % ROWS_KEPT;
-        row = NULL;
     }
     pthread_mutex_unlock(&memory->lock);
     row_drop(row);
@@ -114,9 +104,7 @@ static void memory_find_row(struct store *store, const char *request_id, const s
     struct row *row;
 
     pthread_mutex_lock(&memory->lock);
-    row = hash_get(&memory->closed, request_id, strlen(request_id));
-    if (!row)
-        row = hash_get(&memory->open, request_id, strlen(request_id));
+    row = rows_newest(&memory->rows, request_id);
     if (row)
         row_take(row);
     pthread_mutex_unlock(&memory->lock);

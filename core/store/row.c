@@ -14,6 +14,7 @@ enum { TEXT_MAX = 1024, DETAIL_MAX = 256 * 1024 };
     }
 
 const struct row_column row_columns[ROW_COLUMNS] = {
+    COLUMN(row_id, ROW_TEXT),
     COLUMN(request_id, ROW_TEXT),
     COLUMN(time, ROW_INT64),
     COLUMN(org, ROW_TEXT),

@@ -15,8 +15,8 @@ struct row_column {
     size_t offset;
 };
 
-enum { ROW_COLUMNS = 24 };
-extern const struct row_column row_columns[ROW_COLUMNS]; /* request_id is the first */
+enum { ROW_COLUMNS = 25 };
+extern const struct row_column row_columns[ROW_COLUMNS]; /* row_id is the first */
 
 struct row;
 

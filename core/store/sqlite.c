@@ -112,7 +112,7 @@ static bool close_lost_rows(struct database *database)
 {
     return database_run(database, "BEGIN IMMEDIATE;"
                                   "UPDATE open_rows SET outcome = 'lost', estimated = 1;"
-                                  "INSERT OR IGNORE INTO ledger SELECT * FROM open_rows;"
+                                  "INSERT OR IGNORE INTO ledger SELECT * FROM open_rows ORDER BY row_id;"
                                   "DELETE FROM open_rows;"
                                   "COMMIT");
 }

@@ -29,7 +29,7 @@ struct statements {
 static const char *const texts[STATEMENTS] = {
     [OPEN_ROW] = "INSERT OR IGNORE INTO open_rows ",
     [CLOSE_ROW] = "INSERT OR IGNORE INTO ledger ",
-    [DELETE_OPEN] = "DELETE FROM open_rows WHERE request_id = ?",
+    [DELETE_OPEN] = "DELETE FROM open_rows WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
     [KEEP_COUNTER] = "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
@@ -126,7 +126,7 @@ bool statements_open_row(struct statements *statements, const struct ledger_row 
 bool statements_close_row(struct statements *statements, const struct ledger_row *row, bool was_open)
 {
     if (was_open) {
-        bind_text(statements->list[DELETE_OPEN], 1, row->request_id);
+        bind_text(statements->list[DELETE_OPEN], 1, row->row_id);
         if (!run(statements->list[DELETE_OPEN]))
             return false;
     }
@@ -204,7 +204,7 @@ struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection)
 
     buf_add_text(&sql, "SELECT ");
     add_columns(&sql);
-    buf_add_text(&sql, " FROM ledger WHERE request_id = ?");
+    buf_add_text(&sql, " FROM ledger WHERE request_id = ? ORDER BY rowid DESC LIMIT 1");
     sqlite3_prepare_v3(connection, buf_text_of(&sql), -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
     buf_free(&sql);
     return statement;

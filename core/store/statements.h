@@ -18,7 +18,7 @@ struct statements *statements_new(struct database *database); /* NULL: they do n
 void statements_free(struct statements *statements);
 
 bool statements_open_row(struct statements *statements, const struct ledger_row *row);
-/* An id that is in the ledger already stays as it is. */
+/* A row that is in the ledger already stays as it is. */
 bool statements_close_row(struct statements *statements, const struct ledger_row *row, bool was_open);
 /* Without settings: only that it was revoked. */
 bool statements_keep_key(struct statements *statements, const struct store_key *key);
@@ -28,7 +28,7 @@ bool statements_keep_learnt(struct statements *statements, const struct store_le
 /* Forgets counters that have not counted since that time. */
 bool statements_forget_counters(struct statements *statements, int64_t before);
 
-/* SELECT of one ledger row by its id, for any connection. */
+/* SELECT of the ledger row that was closed last of a request id, for any connection. */
 struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection);
 /* A new row, or NULL if there is none. */
 struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *request_id);

@@ -161,15 +161,26 @@ uint64_t store_key_generation(struct store *store)
     return keys_generation(store->keys);
 }
 
-void store_row_open(struct store *store, const struct ledger_row *row)
+void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])
 {
-    store->backend->open_row(store, row);
+    struct ledger_row named = *row;
+
+    id_make(row_id);
+    named.row_id = row_id;
+    store->backend->open_row(store, &named);
 }
 
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg)
 {
-    store->backend->close_row(store, row, answer_of(home, on_committed, arg));
+    struct ledger_row named = *row;
+    char row_id[ID_LENGTH + 1];
+
+    if (!row->row_id || !*row->row_id) {
+        id_make(row_id);
+        named.row_id = row_id;
+    }
+    store->backend->close_row(store, &named, answer_of(home, on_committed, arg));
 }
 
 void store_row_find(struct store *store, const char *request_id, const struct store_home *home,

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id.h"
 #include "base/zone.h"
 
 struct store;
@@ -137,7 +138,8 @@ uint64_t store_key_generation(struct store *store);
 /* ---- the ledger: a row opened at admission, closed at the end ---- */
 
 struct ledger_row {
-    const char *request_id;
+    const char *row_id;     /* made by the store, one for each row; NULL or "": not opened */
+    const char *request_id; /* may be the caller's own, so rows can share it */
     int64_t time;
     const char *org, *key, *label, *tier, *surface, *task, *policy, *provider, *model;
     const char *outcome; /* ok, error, cancelled, lost */
@@ -152,15 +154,22 @@ struct ledger_row {
     const char *detail; /* JSON: attempts and explanation */
 };
 
-/* Noted, not waited for. After a crash the next start closes it as lost, estimated. */
-void store_row_open(struct store *store, const struct ledger_row *row);
 /*
- * on_committed comes when the row is as safe as the backend makes it (sqlite: synced). False: it is not on the disk,
- * but waits in memory until it can be, if there is room.
+ * Noted, not waited for. row_id is what the row that closes it names. After a crash the next start closes it as lost,
+ * estimated.
+ */
+void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1]);
+/*
+ * Closes the row of that row_id, once; without a row_id it is a row of its own. on_committed comes when it is as safe
+ * as the backend makes it (sqlite: synced). False: it is not on the disk, but waits in memory until it can be, if there
+ * is room.
  */
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg);
-/* The row of that id, open or closed; NULL if there is none. It is valid inside on_row. */
+/*
+ * The row of that request id: of several the one opened last of those under way, else the one closed last. NULL if
+ * there is none. It is valid inside on_row.
+ */
 void store_row_find(struct store *store, const char *request_id, const struct store_home *home,
                     void (*on_row)(void *arg, const struct ledger_row *row), void *arg);
 

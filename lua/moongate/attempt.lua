@@ -222,6 +222,7 @@ function attempt.try(call, target)
     learn(call, target, provider, answer.status, answer.headers, answer.body)
     health.succeeded(target.id, seconds * 1000)
     store.recovered(target.id)
+    store.recovered(target.provider)
     return answer
   end
   wire:close()

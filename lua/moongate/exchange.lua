@@ -7,7 +7,7 @@ local json = require "moongate.core.json"
 local live = require "moongate.live"
 local record = require "moongate.record"
 local router = require "moongate.router"
-local surface = require "moongate.surfaces.openai"
+local openai = require "moongate.surfaces.openai"
 
 local exchange = {}
 
@@ -15,10 +15,19 @@ local JSON_DEPTH = 100
 -- What a body may call itself. curl says of every body that it is a form.
 local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true }
 
+---@class moongate.surface an API that callers speak: how its bodies are read and its answers written
+---@field name string as the ledger tells it
+---@field parse fun(document: table, headers: table, operation: string): table|nil, table|nil the request, or a refusal;
+---  `request.document` is what goes to the provider, where that is not the caller's own body
+---@field error function (status, message, type, code, param, request id) -> the body of an error
+---@field error_event function (status, message, type, code) -> the last event of a stream that failed
+---@field answer nil|function (call, answer, row) -> the body of a whole answer; without it, the provider's goes on
+
 ---@class moongate.call everything about one request while it is under way
 ---@field handle table the caller's connection
 ---@field state moongate.state
----@field operation "chat"|"embeddings"
+---@field surface moongate.surface
+---@field operation "chat"|"embeddings" what the provider is asked for
 ---@field document table
 ---@field request table
 ---@field caller moongate.caller
@@ -33,7 +42,7 @@ local function is_json(kind)
 end
 
 -- Who calls and what for; or why it is refused.
-local function admit(handle, state, operation)
+local function admit(handle, state, surface, operation)
   local caller, refusal = state.callers:of(handle)
   if not caller then return nil, refusal end
   if not is_json(handle:header "content-type") then
@@ -55,8 +64,8 @@ local function admit(handle, state, operation)
   request.privacy = request.privacy or caller.privacy
   if request.privacy then handle:keep_private() end
   return {
-    handle = handle, state = state, operation = operation, document = document, request = request, caller = caller,
-    id = handle:id(), attempts = {}, calls = 0, upstream_seconds = 0,
+    handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
+    document = request.document or document, id = handle:id(), attempts = {}, calls = 0, upstream_seconds = 0,
   }
 end
 
@@ -64,8 +73,9 @@ end
 local function relay_whole(call, answer)
   answer.wire:close(true)
   attempt.finished(call, answer, "ok")
-  local settled = record.settle(call, answer, "ok", answer.usage, answer.text_length)
-  call.handle:reply(200, answers.headers(call, answer, settled), answer.text)
+  local row = record.settle(call, answer, "ok", answer.usage, answer.text_length)
+  local body = call.surface.answer and call.surface.answer(call, answer, row) or answer.text
+  call.handle:reply(200, answers.headers(call, answer, row), body)
 end
 
 -- The answer as a stream. What came before the first content goes out with it; the terminal event waits for the ledger.
@@ -85,7 +95,7 @@ local function relay_stream(call, answer)
     if seen.terminal_raw then handle:write(seen.terminal_raw) end
   elseif outcome.kind ~= "cancelled" then
     local error = seen.error and answer.protocol.read_event { data = seen.error }.error or {}
-    handle:write(surface.error_event(502, error.message or outcome.message, error.type, error.code))
+    handle:write(call.surface.error_event(502, error.message or outcome.message, error.type, error.code))
   end
   handle:finish()
 end
@@ -94,8 +104,10 @@ end
 ---@param handle table
 ---@param refusal { status: integer, message: string } also type, code, param, retry_after, allow
 ---@param call moongate.call|nil
-function exchange.refuse(handle, refusal, call)
-  local body = surface.error(refusal.status, refusal.message, refusal.type, refusal.code, refusal.param)
+---@param surface moongate.surface|nil without one and without a call: OpenAI's
+function exchange.refuse(handle, refusal, call, surface)
+  surface = call and call.surface or surface or openai
+  local body = surface.error(refusal.status, refusal.message, refusal.type, refusal.code, refusal.param, handle:id())
   handle:reply(refusal.status, answers.refusal_headers(refusal, call), body)
 end
 
@@ -111,11 +123,11 @@ local function give_up(call, ended)
   exchange.refuse(call.handle, ended.refusal, call)
 end
 
-local function run(handle, state, operation)
-  local call, refusal = admit(handle, state, operation)
+local function run(handle, state, surface, operation)
+  local call, refusal = admit(handle, state, surface, operation)
   if not call then
     record.turn_away(handle, refusal)
-    return exchange.refuse(handle, refusal)
+    return exchange.refuse(handle, refusal, nil, surface)
   end
   call.plan, refusal = router.plan(call.request, call.caller, state.registry, state.policies, live.view())
   record.faults(call.plan or refusal.plan)
@@ -127,7 +139,12 @@ local function run(handle, state, operation)
   return relay_whole(call, answer)
 end
 
-function exchange.chat(handle, state) return run(handle, state, "chat") end
-function exchange.embeddings(handle, state) return run(handle, state, "embeddings") end
+-- The handler of a path.
+---@param surface moongate.surface
+---@param operation "chat"|"embeddings"
+---@return fun(handle: table, state: moongate.state)
+function exchange.handler(surface, operation)
+  return function(handle, state) return run(handle, state, surface, operation) end
+end
 
 return exchange

@@ -19,6 +19,8 @@ local policies = {}
 ---@field finish function|nil
 
 ---@class moongate.policies.set
+---@field milliseconds number what one call may use; its owner may change it
+---@field bytes number
 local set = {}
 set.__index = set
 
@@ -80,12 +82,14 @@ end
 ---@field log (fun(policy: string, text: string))|nil gets what policies log
 ---@field seed any what policies draw random numbers from where a call brings no seed
 
----@param options moongate.policies.options|nil read at every call: its owner may change it
+---@param options moongate.policies.options|nil
 ---@return moongate.policies.set
 function policies.new(options)
   options = options or {}
   return setmetatable({
-    options = options,
+    milliseconds = options.milliseconds or MILLISECONDS,
+    bytes = options.bytes or BYTES,
+    log = options.log,
     host = sandbox.host(options.seed or math.random()),
     units = {},   -- by path: what is in force
     sources = {}, -- by path: all files as last installed
@@ -94,9 +98,8 @@ function policies.new(options)
 end
 
 function set:guarded(label, fn, ...)
-  local options = self.options
   self.host.nesting = 0
-  return self:finish(label, guard.call(options.milliseconds or MILLISECONDS, options.bytes or BYTES, fn, ...))
+  return self:finish(label, guard.call(self.milliseconds, self.bytes, fn, ...))
 end
 
 -- Hands on what was logged, after the call: a host's function must not be cut off half-way by the budget.
@@ -105,7 +108,7 @@ function set:finish(label, ...)
   if #lines > 0 then
     self.host.lines = {}
     for _, line in ipairs(lines) do
-      if self.options.log then self.options.log(label, line) end
+      if self.log then self.log(label, line) end
     end
   end
   return ...

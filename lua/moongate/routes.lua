@@ -3,13 +3,14 @@ local admin = require "moongate.admin"
 local exchange = require "moongate.exchange"
 local inspect = require "moongate.inspect"
 local near = require "moongate.near"
+local openai = require "moongate.surfaces.openai"
 
 local routes = {}
 
 -- Path -> method -> handler.
 local exact = {
-  ["/v1/chat/completions"] = { POST = exchange.chat },
-  ["/v1/embeddings"] = { POST = exchange.embeddings },
+  ["/v1/chat/completions"] = { POST = exchange.handler(openai, "chat") },
+  ["/v1/embeddings"] = { POST = exchange.handler(openai, "embeddings") },
   ["/v1/models"] = { GET = inspect.models },
   ["/v1/limits"] = { GET = inspect.limits },
   ["/health"] = { GET = inspect.health },

@@ -9,7 +9,7 @@ end
 local function constant(value) return ("return function() return %s end"):format(value) end
 
 describe("a set of policies", function()
-  local set, logged, options
+  local set, logged
 
   local function call(policy, ...) return set:call(policy, ...) end
 
@@ -22,8 +22,7 @@ describe("a set of policies", function()
   before_each(function()
     logged = {}
     local function log(label, text) logged[#logged + 1] = label .. ": " .. text end
-    options = { milliseconds = 1000, seed = 1, log = log }
-    set = policies.new(options)
+    set = policies.new { milliseconds = 1000, seed = 1, log = log }
   end)
 
   it("knows policies by their place", function()
@@ -130,7 +129,7 @@ describe("a set of policies", function()
     bad = 'return { run = error, checks = {\n  ["1 is 2"] = function() error("it is not") end } }'
     assert.equal('policies/routing/x.lua:2: the check "1 is 2" failed: it is not', message_of("routing/x.lua", bad))
     bad = 'return { run = error, checks = {\n  loops = function()\n while true do end end } }'
-    options.milliseconds = 10
+    set.milliseconds = 10
     local report = set:install { file("routing/x.lua", bad) }
     assert.equal('the check "loops" failed: over its time of 10 ms', report.problems[1].message)
     assert.equal(3, report.problems[1].line)
@@ -138,7 +137,7 @@ describe("a set of policies", function()
   end)
 
   it("bounds the loading of a file", function()
-    options.milliseconds = 10
+    set.milliseconds = 10
     local report = set:install { file("routing/x.lua", "while true do end"), file("routing/y.lua", constant(1)) }
     assert.same({ "policies/routing/x.lua", 1, "over its time of 10 ms" },
       { report.problems[1].file, report.problems[1].line, report.problems[1].message })
@@ -158,10 +157,10 @@ describe("a set of policies", function()
       assert.is_false(fine)
       return found
     end
-    options.milliseconds = 10
+    set.milliseconds = 10
     assert.same({ kind = "time", policy = "routing/loops", file = "policies/routing/loops.lua", line = 2,
       message = "over its time of 10 ms" }, fault(set:routing "loops"))
-    options.milliseconds = 1000
+    set.milliseconds = 1000
     local hungry = fault(set:routing "hungry")
     assert.same({ "memory", "policies/routing/hungry.lua", nil }, { hungry.kind, hungry.file, hungry.line })
     assert.same({ kind = "error", policy = "hooks/10_h", file = "policies/hooks/10_h.lua", line = 3,
@@ -249,7 +248,7 @@ describe("a set of policies", function()
   end)
 
   it("survives any text as a file", function()
-    options.milliseconds = 10
+    set.milliseconds = 10
     for _, text in ipairs { "\27LJ\2", ("("):rep(1000), ("{"):rep(100000), "return " .. ("-"):rep(1e5), "\0", "--[[",
       ("x = 1 "):rep(1000), "goto nowhere", "#!/bin/lua" } do
       local report = set:install { file("routing/x.lua", text) }

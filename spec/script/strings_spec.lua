@@ -74,8 +74,8 @@ describe("string functions", function()
       seed = (seed * 16807) % 2147483647
       return seed % most + 1
     end
-    local parts = { "a", "b", ".", "%a", "%d", "[ab]", "[^a]", "*", "+", "-", "?", "(", ")", "()", "^", "$", "%1", "%b()",
-      "%f[a]", "%", "[", "]", "%s", "%w-" }
+    local parts = { "a", "b", ".", "%a", "%d", "[ab]", "[^a]", "*", "+", "-", "?", "(", ")", "()", "^", "$", "%1",
+      "%b()", "%f[a]", "%", "[", "]", "%s", "%w-" }
     local letters = { "a", "b", "(", ")", "1", " ", "ab", "\0" }
     for _ = 1, 20000 do
       local pattern, subject = {}, {}

@@ -214,7 +214,7 @@ describe("a store in sqlite", function()
 
     it("closes what was under way as lost and estimated, with all it knew", function()
       open()
-      bench.open_row(store, { request_id = "r1", time = NOON, key = "mg-1", model = "m", status = 0, input_tokens = 42 })
+      bench.open_row(store, { request_id = "r1", time = NOON, key = "mg-1", model = "m", input_tokens = 42 })
       local closed = bench.open_row(store, { request_id = "r2", time = NOON })
       assert.is_true(desk:close_row(store, { row_id = closed, request_id = "r2", time = NOON, outcome = "ok" }))
       reopen() -- closing the store leaves open rows open, as dying would

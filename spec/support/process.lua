@@ -1,5 +1,5 @@
 -- Other programs, for specs: started with a chosen environment and folder, output into files, waited for, signalled.
--- Whatever still runs when the spec's process ends is killed, whichever way that process ends.
+-- Whatever still runs when the spec's process ends is killed, whichever way that process ends; its folders go with it.
 local ffi = require "ffi"
 local wait = require "spec.support.wait"
 
@@ -24,7 +24,7 @@ process.__index = process
 local RDONLY, WRONLY, CREATE, TRUNCATE, NO_HANG = 0, 1, 64, 512, 1
 local DIE_WITH_PARENT = 1
 local signals = { HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, USR2 = 12, TERM = 15, CONT = 18, STOP = 19 }
-local running = {}
+local running, folders = {}, {}
 
 -- The inherited environment with changes; false removes a variable. A preloaded sanitizer is for this process alone.
 local function environment(changes)
@@ -53,7 +53,9 @@ function process.folder()
   local pattern = (os.getenv("TMPDIR") or "/tmp") .. "/moongate-spec-XXXXXX"
   local buffer = ffi.new("char[?]", #pattern + 1, pattern)
   assert(ffi.C.mkdtemp(buffer) ~= nil, "no temporary folder can be made")
-  return ffi.string(buffer)
+  local path = ffi.string(buffer)
+  folders[path] = true
+  return path
 end
 
 --- Starts a program.
@@ -140,10 +142,11 @@ function process.run(command, options)
   return self.status, output, errors
 end
 
---- Removes a folder that `process.folder` made.
+--- Removes a folder that `process.folder` made; nothing that is mounted in it.
 function process.remove(folder)
-  assert(folder:match("/moongate%-spec%-%w+$"), "not a folder of a spec: " .. folder)
-  os.execute("rm -rf '" .. folder .. "'")
+  assert(folders[folder], "not a folder of this spec: " .. folder)
+  folders[folder] = nil
+  os.execute("rm -rf --one-file-system '" .. folder .. "'")
 end
 
 -- A proxy whose collection is the end of this Lua state: nothing started here outlives it.
@@ -153,6 +156,7 @@ getmetatable(process.guard).__gc = function()
     ffi.C.kill(pid, signals.KILL)
     ffi.C.waitpid(pid, nil, 0)
   end
+  for folder in pairs(folders) do process.remove(folder) end
 end
 
 return process

@@ -160,7 +160,6 @@ local function list(config, options)
 end
 
 local function revoke(config, prefix)
-  if not prefix then return say "which key? moongate key revoke PREFIX; moongate key list shows the prefixes" end
   local escaped = string.gsub(prefix, "[^%w._-]", function(c) return string.format("%%%02X", string.byte(c)) end)
   local status, reply = ask(config, "DELETE", "/admin/keys/" .. escaped)
   if status and status ~= 200 then return say(refusal_of(reply)) end
@@ -193,8 +192,10 @@ function command.run(words)
     process.complain(HELP)
     return 2
   end
-  if what == "create" and not options.name then
-    process.complain "moongate key create: --name is needed, such as --name ci"
+  local missing = what == "create" and not options.name and "--name is needed, such as --name ci"
+    or what == "revoke" and not plain[2] and "which key? give its PREFIX; moongate key list shows them"
+  if missing then
+    process.complain(string.format("moongate key %s: %s", what, missing))
     return 2
   end
   local settings, problem = control.load(options.config, {})

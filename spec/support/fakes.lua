@@ -1,0 +1,271 @@
+-- The C modules of a serving gateway as plain tables that record, for specs of the Lua that joins them. `fakes.install`
+-- puts them into package.loaded and takes out what was loaded with others, so that modules under test are required
+-- afresh; `core.restore` puts everything back.
+require "spec.support.core"
+
+local fakes = {}
+
+local KEPT = { ["moongate.core.json"] = true, ["moongate.core.guard"] = true }
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local twin = {}
+  for name, member in pairs(value) do twin[name] = member end
+  return setmetatable(twin, getmetatable(value))
+end
+
+local function is_ours(name)
+  return string.find(name, "^moongate%.") ~= nil and not KEPT[name] or string.find(name, "^protocols%.") ~= nil
+end
+
+-- What the modules do unless a spec says otherwise. self is what fakes.install answers.
+local function behaviours(self)
+  local function nothing() end
+  local function wire()
+    local next_one = table.remove(self.wires, 1)
+    assert(next_one, "an upstream call that the spec does not expect")
+    if next_one.barred then return nil, "firewall", next_one.barred end
+    return next_one
+  end
+  return {
+    attempt = { send = wire, play = wire },
+    clock = {
+      now = function() return self.now end,
+      monotonic = function()
+        self.monotonic = self.monotonic + self.tick
+        return self.monotonic
+      end,
+      sleep = function() return true end,
+    },
+    exchange = {},
+    gate = { state = function() return { draining = false, problems = "[]", worker = 0, workers = 1 } end },
+    health = {
+      admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
+      state = function() return false, nil, 0, 0 end,
+    },
+    keys = {
+      hash = function(secret) return string.sub(secret .. string.rep("#", 32), 1, 32) end,
+      random = function(count) return string.rep("a1", count) end,
+      generation = function() return self.generation end,
+      find = function(hash) return self.stored[hash] end,
+      add = function() return true end, all = function() return {} end, revoke = function() return true end,
+    },
+    ledger = {
+      open = function(row) row.row_id = "row-1" end,
+      close = function() return true end, find = nothing,
+    },
+    log = { write = nothing },
+    metrics = {
+      series = function(name, labels) return name .. "{" .. labels .. "}" end,
+      add = function(series, amount) self.counted[series] = (self.counted[series] or 0) + amount end,
+      observe = function(series, seconds) self.observed[series] = seconds end,
+      text = function() return "counted 1\n" end,
+    },
+    offline = { open = function() return nil, "there is no store" end },
+    process = {
+      env = nothing, read = function() return nil, "No such file or directory" end, kind = nothing,
+      processors = function() return 2 end, is_zone = function() return true end, policies = function() return {} end,
+      print = function(text) self.printed[#self.printed + 1] = text end,
+      complain = function(text) self.complaints[#self.complaints + 1] = text end,
+      fetch = function() return nil, "connection refused" end,
+    },
+    store = {
+      reserve = function()
+        self.reservations = self.reservations + 1
+        return "reservation " .. self.reservations
+      end,
+      settle = nothing, used = function() return 0, 30 end, exhaust = function(_, seconds) return seconds or 60 end,
+      exhausted = function() return 0, "" end, learn = nothing, learnt = function() return {} end, recovered = nothing,
+    },
+  }
+end
+
+-- Answers { calls, wires (the next upstream calls), now, stored (keys by hash), counted, observed, printed, ... }.
+function fakes.install()
+  local self = {
+    calls = {}, wires = {}, now = 1700000000, monotonic = 0, tick = 0, generation = 1, stored = {}, counted = {},
+    observed = {}, printed = {}, complaints = {}, reservations = 0,
+  }
+  local before, own = {}, behaviours(self)
+  for name, module in pairs(package.loaded) do
+    if is_ours(name) then before[name] = module end
+  end
+  for name in pairs(before) do package.loaded[name] = nil end
+  for room, functions in pairs(own) do
+    local module = {}
+    for name in pairs(functions) do
+      module[name] = function(...)
+        local call = { name = room .. "." .. name, n = select("#", ...) }
+        for i = 1, call.n do call[i] = copy((select(i, ...))) end
+        self.calls[#self.calls + 1] = call
+        return functions[name](...)
+      end
+    end
+    package.loaded["moongate.core." .. room] = module
+  end
+
+  -- From now on that function answers so: core.set("store.used", function(limit) return 5, 60 end).
+  function self.set(name, behaviour)
+    local room, last = string.match(name, "^(%w+)%.(%w+)$")
+    assert(own[room][last], name)
+    own[room][last] = behaviour
+  end
+
+  -- The calls of a function, each with its arguments at 1, 2, ...
+  function self.of(name)
+    local found = {}
+    for _, call in ipairs(self.calls) do
+      if call.name == name then found[#found + 1] = call end
+    end
+    return found
+  end
+
+  -- Puts another table in the place of a Lua module.
+  function self.replace(name, module)
+    package.loaded[name] = module
+    return module
+  end
+
+  function self.restore()
+    for name in pairs(copy(package.loaded)) do
+      if is_ours(name) then package.loaded[name] = nil end
+    end
+    for name, module in pairs(before) do package.loaded[name] = module end
+  end
+
+  return self
+end
+
+-- An upstream call. given: status, headers, body or events (data texts, or { data, name, raw }), failure = { reason,
+-- message } of the place where nothing more comes ("head", "body", "events"), piped = what the pipe has seen, or
+-- gone = why it was cancelled meanwhile; barred = what the firewall says.
+function fakes.wire(given)
+  given = given or {}
+  local wire, at = { barred = given.barred, closed = {} }, 0
+  local failure, message = unpack(given.failure or {})
+  function wire.head()
+    if not given.status and failure then return nil, failure, message end
+    return given.status or 200, given.headers or { ["content-type"] = "application/json" }
+  end
+  function wire.body()
+    if not given.body and failure then return nil, failure, message end
+    return given.body or ""
+  end
+  function wire.event()
+    at = at + 1
+    local event = given.events and given.events[at]
+    if not event then return nil, failure or "end", message end
+    if type(event) == "string" then event = { data = event } end
+    return { name = event.name or "", data = event.data, raw = event.raw or "data: " .. event.data .. "\n\n" }
+  end
+  function wire.pipe(_, handle, marks)
+    wire.marks = marks
+    if given.gone then return nil, given.gone end
+    return given.piped
+  end
+  function wire.piped() return given.piped end
+  function wire.close(_, nearly_over) wire.closed[#wire.closed + 1] = nearly_over or false end
+  return wire
+end
+
+-- A whole chat answer as a provider gives it.
+function fakes.answer(text, usage)
+  local json = require "moongate.core.json"
+  return json.encode {
+    choices = json.array { { index = 0, finish_reason = "stop", message = { role = "assistant", content = text } } },
+    usage = usage,
+  }
+end
+
+-- One event of a streamed chat answer.
+function fakes.chunk(text, finish)
+  local json = require "moongate.core.json"
+  return json.encode {
+    choices = json.array { { index = 0, delta = { content = text }, finish_reason = finish or json.null } },
+  }
+end
+
+-- A caller's connection. given: method, path, query, peer, body, headers, id; elapsed is a member to set. What is
+-- sent is kept in `replies` ({ status, headers, body }) and, for streams, in `written`.
+function fakes.handle(given)
+  given = given or {}
+  local handle = { elapsed_s = 0, replies = {}, written = {}, calmed = 0, finished = 0, private = false }
+  local function give(name, otherwise)
+    handle[name] = function() return given[name] or otherwise end
+  end
+  give("method", "POST")
+  give("path", "/v1/chat/completions")
+  give("query", "")
+  give("peer", "127.0.0.1:5000")
+  give("body", "")
+  give("id", "request-1")
+  give("headers", {})
+  function handle.header(_, name)
+    local value = (given.headers or {})[name]
+    return type(value) == "table" and value[1] or value
+  end
+  function handle.elapsed() return handle.elapsed_s end
+  function handle.keep_private() handle.private = true end
+  function handle.calm() handle.calmed = handle.calmed + 1 end
+  function handle.reply(_, status, headers, body)
+    handle.replies[#handle.replies + 1] = { status = status, headers = headers, body = body }
+  end
+  function handle.begin(_, status, headers) handle.begun = { status = status, headers = headers } end
+  function handle.write(_, text)
+    handle.written[#handle.written + 1] = text
+    return true
+  end
+  function handle.finish() handle.finished = handle.finished + 1 end
+  return handle
+end
+
+-- A target: fakes.target("one/small", { cost = ... }).
+function fakes.target(id, more)
+  local provider, model = string.match(id, "^(.-)/(.*)$")
+  local target = {
+    id = id, provider = provider, model = model, upstream_id = "up-" .. model, protocol = "openai", is_local = false,
+    provider_limits = {}, limits = {},
+  }
+  for name, value in pairs(more or {}) do target[name] = value end
+  return target
+end
+
+-- A provider as a normalised config has it.
+function fakes.provider(name, more)
+  local provider = {
+    name = name, protocol = "openai", base_url = "http://" .. name .. ".test/v1", keys = { { key = "secret-of-" .. name } },
+    timeouts = { connect = 5, first_byte = 10, first_content = 20, idle = 30, total = 600 },
+    breaker = { failures = 5, open = 15 }, limits = {}, is_local = false,
+  }
+  for member, value in pairs(more or {}) do provider[member] = value end
+  return provider
+end
+
+-- A request under way over these targets. more: request, caller, config, handle, body (what the caller sent), providers.
+function fakes.call(targets, more)
+  local json = require "moongate.core.json"
+  more = more or {}
+  local providers = {}
+  for _, target in ipairs(targets) do
+    providers[target.provider] = fakes.provider(target.provider, more.providers and more.providers[target.provider])
+  end
+  local config = { providers = providers }
+  for name, value in pairs(more.config or {}) do config[name] = value end
+  local request = { surface = "chat", model = "auto", stream = false, estimated_tokens = 10, text_length = 40 }
+  for name, value in pairs(more.request or {}) do request[name] = value end
+  local caller = { name = "dev", key_id = "config:dev", org = "acme", tier = "pro", label = "" }
+  for name, value in pairs(more.caller or {}) do caller[name] = value end
+  request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
+  return {
+    handle = more.handle or fakes.handle(), operation = "chat", id = "request-1", request = request, caller = caller,
+    document = assert(json.scan(more.body or '{"model":"m","messages":[]}', 100)), attempts = {}, calls = 0,
+    upstream_seconds = 0, plan = { policy = "mine@12345678", task = "chat", ladder = targets },
+    state = {
+      config = config,
+      policies = { billing = function() end },
+      registry = { targets = targets, cost = function() end },
+    },
+  }
+end
+
+return fakes
