@@ -47,7 +47,8 @@ struct client_hooks {
      */
     void (*on_refused)(void *arg, struct client *client, const struct client_request *request, int status,
                        const char *message);
-    /* The caller left between on_request and the end of its reply; the reply is moot. client is gone after this call. */
+    /* The caller left between on_request and the end of its reply; the reply is moot. client is gone after this call.
+     */
     void (*on_gone)(void *arg, struct client *client);
     /* Output has drained below the mark after client_write had said stop. */
     void (*on_drained)(void *arg, struct client *client);

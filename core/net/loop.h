@@ -20,7 +20,8 @@ struct loop_timer *loop_after(struct loop *loop, double seconds, void (*on_elaps
 /* Takes a timer that has not elapsed back; NULL is fine. */
 void loop_forget(struct loop_timer *timer);
 
-/* Calls on_call(arg) soon on the loop's thread, in order; from any thread. Calls made before loop_free are run by it. */
+/* Calls on_call(arg) soon on the loop's thread, in order; from any thread. Calls made before loop_free are run by it.
+ */
 void loop_post(struct loop *loop, void (*on_call)(void *arg), void *arg);
 
 #endif

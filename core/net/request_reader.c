@@ -35,7 +35,7 @@ struct request_reader {
     int status; /* of the refusal; 0 if there is none */
     const char *message;
     char sentence[80]; /* a message with a figure in it */
-    char *target; /* owns target, query and path */
+    char *target;      /* owns target, query and path */
     /* scanning a head or trailers */
     struct buf head; /* what came before, if it did not come in one piece */
     size_t scanned, line_length, lines;

@@ -11,7 +11,8 @@
 struct loop;
 struct watch;
 
-/* on_change comes 15 ms after the last sign of change, at the latest 60 ms after the first. NULL with a sentence in error. */
+/* on_change comes 15 ms after the last sign of change, at the latest 60 ms after the first. NULL with a sentence in
+ * error. */
 struct watch *watch_start(struct loop *loop, const char *folder, void (*on_change)(void *arg), void *arg, char *error,
                           size_t error_size);
 void watch_stop(struct watch *watch);
