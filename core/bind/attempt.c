@@ -341,6 +341,7 @@ static int attempt_lua_pipe(lua_State *L)
     struct attempt_marks marks = { 0 };
 
     luaL_checktype(L, 3, LUA_TTABLE);
+    luaL_argcheck(L, !handle->piping, 1, "it is piped already");
     read_mark(L, "terminal", marks.terminal, sizeof marks.terminal);
     read_mark(L, "usage", marks.usage, sizeof marks.usage);
     read_mark(L, "error", marks.error, sizeof marks.error);

@@ -39,6 +39,9 @@ struct exchange *bind_exchange(lua_State *L, int index);
 /* Leaves an array of { prefix, settings (JSON text), created, revoked }. */
 struct store;
 void bind_push_keys(lua_State *L, struct store *store);
+/* Leaves a row of the ledger as a table. */
+struct ledger_row;
+void bind_push_row(lua_State *L, const struct ledger_row *row);
 /* Leaves an array of { path, text, version }. */
 struct policyset;
 void bind_push_policies(lua_State *L, const struct policyset *policies);

@@ -25,11 +25,13 @@ static int clock_monotonic(lua_State *L)
 struct sleep {
     struct loop_timer *timer;
     struct task *task;
+    lua_State *L;
+    int anchor;
 };
 
 static int push_true(lua_State *L, void *arg)
 {
-    (void)arg;
+    luaL_unref(L, LUA_REGISTRYINDEX, ((struct sleep *)arg)->anchor);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -39,7 +41,7 @@ static void on_elapsed(void *arg)
     struct sleep *sleep = arg;
 
     sleep->timer = NULL;
-    task_wake(sleep->task, push_true, NULL);
+    task_wake(sleep->task, push_true, sleep);
 }
 
 static void on_cancel(void *arg)
@@ -47,6 +49,7 @@ static void on_cancel(void *arg)
     struct sleep *sleep = arg;
 
     loop_forget(sleep->timer);
+    luaL_unref(sleep->L, LUA_REGISTRYINDEX, sleep->anchor);
 }
 
 /* sleep(seconds): waits, then true; nil and the reason if the request was cut short. */
@@ -56,8 +59,12 @@ static int clock_sleep(lua_State *L)
     struct sleep *sleep;
 
     luaL_argcheck(L, seconds >= 0, 1, "one cannot sleep a negative time");
-    /* It lives in the task's own stack frame as long as the task waits. */
+    (void)task_here(L);
+    /* A C function that yields leaves its slots to the collector: the registry holds it while the task waits. */
     sleep = lua_newuserdata(L, sizeof *sleep);
+    lua_pushvalue(L, -1);
+    sleep->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+    sleep->L = L;
     sleep->task = task_here(L);
     sleep->timer = loop_after(bind_worker(L)->loop, seconds, on_elapsed, sleep);
     return task_wait(L, on_cancel, sleep);

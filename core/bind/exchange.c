@@ -228,6 +228,16 @@ static const luaL_Reg methods[] = {
     { NULL, NULL },
 };
 
+/* The exchange must not reach back to a handle that is no more. */
+static int exchange_collected(lua_State *L)
+{
+    struct exchange **handle = lua_touserdata(L, 1);
+
+    if (*handle)
+        (*handle)->handle = NULL;
+    return 0;
+}
+
 static void push_type(lua_State *L)
 {
     if (!luaL_newmetatable(L, TYPE))
@@ -237,6 +247,8 @@ static void push_type(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pushliteral(L, "exchange");
     lua_setfield(L, -2, "__metatable");
+    lua_pushcfunction(L, exchange_collected);
+    lua_setfield(L, -2, "__gc");
 }
 
 void bind_push_exchange(lua_State *L, struct exchange *exchange)
@@ -244,6 +256,9 @@ void bind_push_exchange(lua_State *L, struct exchange *exchange)
     struct exchange **handle = lua_newuserdata(L, sizeof *handle);
 
     *handle = exchange;
+    /* There is one at a time: an earlier one was that of a script which failed. */
+    if (exchange->handle)
+        *exchange->handle = NULL;
     exchange->handle = (void **)handle;
     push_type(L);
     lua_setmetatable(L, -2);

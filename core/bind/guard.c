@@ -14,8 +14,11 @@
 #include "script/budget.h"
 #include "script/strings.h"
 
-/* call(milliseconds, bytes, fn, ...): true and the results; or false, the kind ("time", "memory", "depth", "error"),
- * text. */
+/* What is beyond is dropped: every function that hands results on would need room for thousands again. */
+enum { RESULTS_MOST = 16 };
+
+/* call(milliseconds, bytes, fn, ...): true and the first results; or false, the kind ("time", "memory", "depth",
+ * "error"), text. */
 static int guard_call(lua_State *L)
 {
     lua_Number milliseconds = luaL_checknumber(L, 1), bytes = luaL_checknumber(L, 2);
@@ -26,6 +29,8 @@ static int guard_call(lua_State *L)
     luaL_checktype(L, 3, LUA_TFUNCTION);
     end = budget_call(L, lua_gettop(L) - 3, LUA_MULTRET, milliseconds, (size_t)bytes);
     if (end == BUDGET_FINE) {
+        if (lua_gettop(L) > 2 + RESULTS_MOST)
+            lua_settop(L, 2 + RESULTS_MOST);
         lua_pushboolean(L, 1);
         lua_replace(L, 2);
         return lua_gettop(L) - 1;

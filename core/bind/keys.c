@@ -111,6 +111,7 @@ static int keys_add(lua_State *L)
     struct store_home home = { post, bind_worker(L)->loop };
     struct store_key key = { 0 };
     struct saving *saving;
+    struct task *task;
     size_t length;
     const char *hash = luaL_checklstring(L, 2, &length);
 
@@ -119,8 +120,9 @@ static int keys_add(lua_State *L)
     memcpy(key.hash, hash, STORE_HASH);
     key.settings = luaL_checkstring(L, 3);
     key.created = clock_wall_ms();
+    task = task_here(L); /* may raise: before anything is taken */
     saving = mem_zero(sizeof *saving);
-    saving->task = task_here(L);
+    saving->task = task;
     if (!store_key_add(store_of(L), &key, &home, on_saved, saving)) {
         mem_free(saving);
         return 0;
@@ -133,10 +135,11 @@ static int keys_revoke(lua_State *L)
 {
     struct store_home home = { post, bind_worker(L)->loop };
     const char *prefix = luaL_checkstring(L, 1);
+    struct task *task = task_here(L);
     struct saving *saving = mem_zero(sizeof *saving);
     size_t count;
 
-    saving->task = task_here(L);
+    saving->task = task;
     count = store_key_revoke(store_of(L), prefix, clock_wall_ms(), &home, on_saved, saving);
     if (count != 1) {
         mem_free(saving);

@@ -93,8 +93,10 @@ static struct ledger_row read_row(lua_State *L)
     return row;
 }
 
-static void push_row(lua_State *L, struct ledger_row *row)
+void bind_push_row(lua_State *L, const struct ledger_row *given)
 {
+    struct ledger_row copy = *given, *row = &copy;
+
     lua_createtable(L, 0, TEXTS + INTEGERS + 4);
     for (int i = 0; i < TEXTS; i++) {
         lua_pushstring(L, *text_at(row, i) ? *text_at(row, i) : "");
@@ -171,12 +173,10 @@ static int ledger_close(lua_State *L)
 static int push_found(lua_State *L, void *arg)
 {
     const struct waiting *waiting = arg;
-    struct ledger_row row;
 
     if (!waiting->row)
         return 0;
-    row = *waiting->row;
-    push_row(L, &row);
+    bind_push_row(L, waiting->row);
     return 1;
 }
 

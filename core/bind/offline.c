@@ -1,6 +1,7 @@
 /*
  * offline.c - moongate.core.offline: the store of a gateway that is not
- * running, opened by a command. Each call waits until the disk has it.
+ * running, opened by a command (each call waits until the disk has it); and
+ * the ledger of one that may be running, opened to be read.
  */
 #include "bind/bind.h"
 
@@ -13,7 +14,9 @@
 #include "base/clock.h"
 #include "store/store.h"
 
-static const char TYPE[] = "moongate.offline";
+static const char TYPE[] = "moongate.offline", READING[] = "moongate.reading";
+
+enum { PAGE_ROWS = 200 };
 
 static struct store *store_of(lua_State *L)
 {
@@ -127,6 +130,100 @@ static int offline_close(lua_State *L)
     return 0;
 }
 
+/* read(address): the ledger of that store, beside its gateway or without; or nil and why not */
+static int offline_read(lua_State *L)
+{
+    const char *address = luaL_checkstring(L, 1);
+    struct store **handle = lua_newuserdata(L, sizeof *handle);
+    char error[512] = "";
+
+    *handle = store_open_reader(address, error, sizeof error);
+    if (!*handle) {
+        lua_pushnil(L);
+        lua_pushstring(L, error);
+        return 2;
+    }
+    luaL_getmetatable(L, READING);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static int reading_close(lua_State *L)
+{
+    struct store **handle = luaL_checkudata(L, 1, READING);
+
+    if (*handle)
+        store_close(*handle);
+    *handle = NULL;
+    return 0;
+}
+
+/* A walk through the ledger: one page of it is there as a Lua table. */
+struct walk {
+    struct store_place place;
+    int64_t until;
+    int at, count;
+};
+
+struct page {
+    lua_State *L;
+    int table, count;
+};
+
+static void on_row(void *arg, const struct ledger_row *row)
+{
+    struct page *page = arg;
+
+    bind_push_row(page->L, row);
+    lua_rawseti(page->L, page->table, ++page->count);
+}
+
+/* Upvalues: the reading, the walk, its page. */
+static int walk_next(lua_State *L)
+{
+    struct store **handle = lua_touserdata(L, lua_upvalueindex(1));
+    struct walk *walk = lua_touserdata(L, lua_upvalueindex(2));
+    struct page page = { L, 0, 0 };
+
+    if (walk->at == walk->count) {
+        if (!*handle)
+            return luaL_error(L, "this ledger is closed");
+        lua_createtable(L, PAGE_ROWS, 0);
+        page.table = lua_gettop(L);
+        walk->at = 0;
+        walk->count = store_each_row(*handle, &walk->place, walk->until, PAGE_ROWS, on_row, &page);
+        if (walk->count < 0)
+            return luaL_error(L, "the ledger cannot be read; is its disk in order?");
+        lua_replace(L, lua_upvalueindex(3));
+    }
+    if (walk->at == walk->count)
+        return 0;
+    lua_rawgeti(L, lua_upvalueindex(3), ++walk->at);
+    return 1;
+}
+
+/* rows(since, until): for row in reading:rows(since, until) do, oldest first; unix seconds, since <= row.time < until */
+static int reading_rows(lua_State *L)
+{
+    struct store **handle = luaL_checkudata(L, 1, READING);
+    lua_Number since = luaL_checknumber(L, 2), until = luaL_checknumber(L, 3);
+    struct walk *walk;
+
+    luaL_argcheck(L, *handle, 1, "this ledger is closed");
+    lua_settop(L, 1);
+    walk = lua_newuserdata(L, sizeof *walk);
+    *walk = (struct walk){ { (int64_t)(since * 1000), 0 }, (int64_t)(until * 1000), 0, 0 };
+    lua_pushnil(L);
+    lua_pushcclosure(L, walk_next, 3);
+    return 1;
+}
+
+static const luaL_Reg readings[] = {
+    { "close", reading_close },
+    { "rows", reading_rows },
+    { NULL, NULL },
+};
+
 static const luaL_Reg methods[] = {
     { "add", offline_add },       { "all", offline_all }, { "close", offline_close },
     { "revoke", offline_revoke }, { NULL, NULL },
@@ -134,18 +231,25 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     { "open", offline_open },
+    { "read", offline_read },
     { NULL, NULL },
 };
 
-int bind_offline_module(lua_State *L)
+static void add_type(lua_State *L, const char *type, const luaL_Reg *type_methods, lua_CFunction close)
 {
-    luaL_newmetatable(L, TYPE);
+    luaL_newmetatable(L, type);
     lua_newtable(L);
-    luaL_register(L, NULL, methods);
+    luaL_register(L, NULL, type_methods);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, offline_close);
+    lua_pushcfunction(L, close);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 1);
+}
+
+int bind_offline_module(lua_State *L)
+{
+    add_type(L, TYPE, methods, offline_close);
+    add_type(L, READING, readings, reading_close);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     return 1;

@@ -18,14 +18,17 @@
 
 /* Unread bytes at which the provider is asked to wait. */
 enum { PENDING_MAX = 256 * 1024 };
+/* How long a closed one may still read its last bytes, in seconds. */
+enum { LINGER_S = 1 };
 
 enum mode { MODE_HEAD, MODE_BODY, MODE_EVENTS, MODE_PIPE };
 
 struct attempt {
+    struct attempt *previous, *next; /* of the worker's lingering ones */
     struct worker *worker;
     struct transfer *transfer; /* NULL once it ended */
     enum mode mode;
-    bool over, paused, posted, closed;
+    bool over, paused, posted, closed, lingering;
     int status;
     char *request_body; /* ours: the provider may answer, and Lua be done, before it has read all of it */
     struct headers headers;
@@ -44,11 +47,24 @@ struct attempt {
     void *ready_arg;
 };
 
+static void leave_lingering(struct attempt *attempt)
+{
+    if (!attempt->lingering)
+        return;
+    loop_forget(attempt->linger);
+    if (attempt->previous)
+        attempt->previous->next = attempt->next;
+    else
+        attempt->worker->lingering = attempt->next;
+    if (attempt->next)
+        attempt->next->previous = attempt->previous;
+}
+
 static void free_attempt(struct attempt *attempt)
 {
+    leave_lingering(attempt);
     loop_forget(attempt->deadline);
     loop_forget(attempt->content);
-    loop_forget(attempt->linger);
     headers_free(&attempt->headers);
     buf_free(&attempt->pending);
     buf_free(&attempt->body);
@@ -98,7 +114,7 @@ static void on_posted(void *arg)
 
 static void tell(struct attempt *attempt)
 {
-    if (attempt->posted || (!attempt->closed && (!attempt->on_ready || !is_ready(attempt))))
+    if (attempt->posted || !attempt->on_ready || !is_ready(attempt))
         return;
     attempt->posted = true;
     loop_post(attempt->worker->loop, on_posted, attempt);
@@ -110,6 +126,7 @@ static void finish(struct attempt *attempt, const char *failure, const char *mes
         return;
     attempt->over = true;
     attempt->failure = failure;
+    mem_free(attempt->message);
     attempt->message = mem_text(message);
     if (attempt->transfer)
         transfer_cancel(attempt->transfer);
@@ -165,6 +182,14 @@ static void on_caller_drained(void *arg)
         transfer_resume(attempt->transfer);
 }
 
+/* What is read of a reply that has ended well can still be wrong. */
+static void fail(struct attempt *attempt, const char *failure, const char *message)
+{
+    if (!attempt->failure)
+        attempt->over = false;
+    finish(attempt, failure, message);
+}
+
 /* Hands bytes to the stream's reader. last: nothing comes behind them. */
 static void read_stream(struct attempt *attempt, const char *data, size_t length, bool last)
 {
@@ -179,7 +204,7 @@ static void read_stream(struct attempt *attempt, const char *data, size_t length
         transfer_pause(attempt->transfer);
     }
     if (!readable)
-        finish(attempt, "malformed", "a stream event is larger than the gateway accepts");
+        fail(attempt, "malformed", "a stream event is larger than the gateway accepts");
 }
 
 static void keep(struct attempt *attempt, const char *data, size_t length)
@@ -195,6 +220,8 @@ static void on_head(void *arg, int status, const struct headers *headers)
 {
     struct attempt *attempt = arg;
 
+    if (attempt->closed)
+        return;
     attempt->status = status;
     for (size_t i = 0; i < headers->count; i++)
         headers_add(&attempt->headers, headers->fields[i].name, headers->fields[i].value);
@@ -229,8 +256,8 @@ static void on_end(void *arg, enum transfer_end end, const char *message)
             free_attempt(attempt);
         return;
     }
-    /* What is still unread ends the stream; events not taken yet are read when they are asked for. */
-    if (end == TRANSFER_DONE && attempt->mode == MODE_PIPE)
+    /* What is still unread ends the stream; behind an event not taken yet it is read when it is asked for. */
+    if (end == TRANSFER_DONE && attempt->sse && !attempt->event.there)
         read_stream(attempt, "", 0, true);
     finish(attempt, end == TRANSFER_DONE ? NULL : transfer_end_name(end), message);
 }
@@ -271,35 +298,59 @@ struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, 
     return attempt;
 }
 
+static void end(struct attempt *attempt)
+{
+    if (attempt->transfer)
+        transfer_cancel(attempt->transfer);
+    attempt->transfer = NULL;
+    if (!attempt->posted)
+        free_attempt(attempt);
+}
+
 static void on_lingered(void *arg)
 {
     struct attempt *attempt = arg;
 
     attempt->linger = NULL;
-    transfer_cancel(attempt->transfer);
-    attempt->transfer = NULL;
-    if (!attempt->posted)
-        free_attempt(attempt);
+    end(attempt);
+}
+
+static void start_lingering(struct attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+
+    attempt->lingering = true;
+    attempt->next = worker->lingering;
+    if (attempt->next)
+        attempt->next->previous = attempt;
+    worker->lingering = attempt;
+    attempt->linger = loop_after(worker->loop, LINGER_S, on_lingered, attempt);
+    if (attempt->paused)
+        transfer_resume(attempt->transfer);
 }
 
 void attempt_close(struct attempt *attempt, bool nearly_over)
 {
     attempt->closed = true;
     attempt->on_ready = NULL;
-    if (attempt->transfer && nearly_over) {
-        loop_forget(attempt->deadline);
-        loop_forget(attempt->content);
-        attempt->deadline = attempt->content = NULL;
-        if (attempt->paused)
-            transfer_resume(attempt->transfer);
-        attempt->linger = loop_after(attempt->worker->loop, 1, on_lingered, attempt);
+    if (!attempt->transfer || !nearly_over) {
+        end(attempt);
         return;
     }
-    if (attempt->transfer)
-        transfer_cancel(attempt->transfer);
-    attempt->transfer = NULL;
-    if (!attempt->posted)
-        free_attempt(attempt);
+    loop_forget(attempt->deadline);
+    loop_forget(attempt->content);
+    attempt->deadline = attempt->content = NULL;
+    start_lingering(attempt);
+}
+
+void attempt_drop_all(struct worker *worker)
+{
+    struct attempt *next;
+
+    for (struct attempt *attempt = worker->lingering; attempt; attempt = next) {
+        next = attempt->next;
+        end(attempt);
+    }
 }
 
 static bool await(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
@@ -335,11 +386,15 @@ bool attempt_await_body(struct attempt *attempt, void (*on_ready)(void *arg), vo
     return await(attempt, on_ready, arg);
 }
 
-/* Reads on in what has come already. */
-static void read_pending(struct attempt *attempt)
+/* Reads on in what has come already: what the reader holds first, so that it never holds more than one round's. */
+static void read_on(struct attempt *attempt)
 {
-    struct buf pending = attempt->pending;
+    struct buf pending;
 
+    read_stream(attempt, "", 0, false);
+    if (attempt->event.there)
+        return;
+    pending = attempt->pending;
     attempt->pending = (struct buf){ 0 };
     read_stream(attempt, pending.data, pending.length, attempt->over && !attempt->failure);
     buf_free(&pending);
@@ -353,7 +408,10 @@ bool attempt_await_event(struct attempt *attempt, void (*on_ready)(void *arg), v
         attempt->sse = sse_new(ATTEMPT_EVENT_MAX);
     }
     attempt->event.there = false;
-    read_pending(attempt);
+    if (attempt->mode == MODE_EVENTS)
+        read_on(attempt);
+    else if (attempt->mode == MODE_BODY)
+        return true; /* it was read as a whole: there are no events */
     return await(attempt, on_ready, arg);
 }
 
@@ -381,7 +439,7 @@ void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const stru
     attempt->mode = MODE_PIPE;
     attempt->event.there = false;
     attempt->pipe = pipe_new(exchange, marks);
-    read_pending(attempt);
+    read_on(attempt);
 }
 
 void attempt_unpipe(struct attempt *attempt)

@@ -55,6 +55,8 @@ struct attempt *attempt_send(struct worker *worker, const struct upstream_reques
 struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, double deadline_s, double content_s);
 /* Ends it, whatever it is doing. nearly_over: its last bytes get a second, so that the connection can be used again. */
 void attempt_close(struct attempt *attempt, bool nearly_over);
+/* Gives that second up, for all of them. */
+void attempt_drop_all(struct worker *worker);
 
 /*
  * Waiting: each of these is true when what it asks for is there or can never come. Otherwise on_ready is called once it

@@ -154,12 +154,15 @@ void counters_observe(struct counters *counters, int series, double seconds)
     if (series < 0 || (size_t)series >= counters->count || !counters->series[series].within)
         return;
     at = &counters->series[series];
+    if (!(seconds > 0))
+        seconds = 0; /* a clock that was set back, or not a number */
     while (step < STEPS && seconds > steps[step])
         step++;
-    if (step < STEPS)
-        grow(&at->within[step], 1);
     grow(&at->microseconds, (int64_t)(seconds * 1e6));
     grow(&at->value, 1);
+    /* Last, and read first: no step ever counts more than the whole. */
+    if (step < STEPS)
+        __atomic_store_n(&at->within[step], at->within[step] + 1, __ATOMIC_RELEASE);
 }
 
 static void merge(struct counters *sum, struct counters *set)
@@ -173,10 +176,10 @@ static void merge(struct counters *sum, struct counters *set)
         if (at < 0)
             at = make(sum, from->family, from->labels);
         to = &sum->series[at];
+        for (int step = 0; from->within && step < STEPS; step++)
+            to->within[step] += __atomic_load_n(&from->within[step], __ATOMIC_ACQUIRE);
         to->value += __atomic_load_n(&from->value, __ATOMIC_RELAXED);
         to->microseconds += __atomic_load_n(&from->microseconds, __ATOMIC_RELAXED);
-        for (int step = 0; from->within && step < STEPS; step++)
-            to->within[step] += __atomic_load_n(&from->within[step], __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&set->lock);
 }

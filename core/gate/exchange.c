@@ -234,6 +234,14 @@ void exchange_cancel_all(struct worker *worker, const char *reason)
     }
 }
 
+void exchange_drop_all(struct worker *worker)
+{
+    while (worker->exchanges) {
+        detach(worker->exchanges);
+        end(worker->exchanges);
+    }
+}
+
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length)
 {
     struct session *session = exchange->session;

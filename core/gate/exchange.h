@@ -46,6 +46,8 @@ void exchange_retire_all(struct worker *worker);
 void exchange_cut_all(struct worker *worker);
 /* Cancels every task still at work (for the end of the process). */
 void exchange_cancel_all(struct worker *worker, const char *reason);
+/* Forgets those that not even that has ended; their tasks die with the Lua state, and are not told. */
+void exchange_drop_all(struct worker *worker);
 
 /* The reply; ignored once the caller has left. Headers gain x-request-id. */
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -51,6 +52,8 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     char(*addresses)[GATE_ADDRESS] = mem_zero(settings->listen_count * sizeof *addresses);
     struct store *store = store_open(settings->store, error, error_size);
 
+    for (size_t i = 0; i < total; i++)
+        descriptors[i] = -1;
     if (!store || !bind_all(descriptors, addresses, settings, workers, error, error_size))
         goto out;
     gate = mem_zero(sizeof *gate);
@@ -70,6 +73,9 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
         gate->workers[i] = worker_new(gate, (int)i, own, settings->listen_count);
     }
 out:
+    for (size_t i = 0; !gate && i < total; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
     if (!gate)
         mem_free(addresses);
     if (!gate && store)
@@ -137,10 +143,16 @@ size_t gate_busy(const struct gate *gate)
 
 void gate_close(struct gate *gate)
 {
+    /* All have come to a halt before the first is freed: they read each other's counters. */
     for (size_t i = 0; i < gate->worker_count; i++)
         worker_stop(gate->workers[i]);
-    resolver_free(gate->resolver);
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_join(gate->workers[i]);
+    /* Its last answers are posted to loops that are still there. */
     store_close(gate->store);
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_free(gate->workers[i]);
+    resolver_free(gate->resolver);
     health_free(gate->health);
     pthread_mutex_destroy(&gate->lock);
     mem_free(gate->addresses);

@@ -12,12 +12,15 @@ enum { BUCKETS = 1024 };
 /* Weight of the newest call in the moving figures: the last ten or so are what counts. */
 static const double NEWEST = 0.2;
 
+/* A trial call that has told nothing by then never will: its script failed. Another one may try. */
+enum { TRIAL_MS = 120 * 1000 };
+
 struct entry {
     struct entry *next;
     char *target;
-    int failures;       /* in a row */
-    int64_t open_until; /* 0: closed */
-    bool probing;       /* half open: one call is under way */
+    int failures;        /* in a row */
+    int64_t open_until;  /* 0: closed */
+    int64_t trial_until; /* half open: one call is under way; 0: none */
     double latency_ms;
     double error_rate;
 };
@@ -72,7 +75,7 @@ void health_free(struct health *health)
 
 static bool refuses(const struct entry *entry, int64_t now)
 {
-    return entry->open_until && (now < entry->open_until || entry->probing);
+    return entry->open_until && (now < entry->open_until || now < entry->trial_until);
 }
 
 bool health_admit(struct health *health, const char *target, int64_t now)
@@ -84,7 +87,7 @@ bool health_admit(struct health *health, const char *target, int64_t now)
     entry = find(health, target);
     admitted = !refuses(entry, now);
     if (admitted && entry->open_until)
-        entry->probing = true;
+        entry->trial_until = now + TRIAL_MS;
     pthread_mutex_unlock(&health->lock);
     return admitted;
 }
@@ -97,7 +100,7 @@ void health_succeeded(struct health *health, const char *target, double latency_
     entry = find(health, target);
     entry->failures = 0;
     entry->open_until = 0;
-    entry->probing = false;
+    entry->trial_until = 0;
     entry->latency_ms =
         entry->latency_ms < 0 ? latency_ms : entry->latency_ms + NEWEST * (latency_ms - entry->latency_ms);
     entry->error_rate -= NEWEST * entry->error_rate;
@@ -112,16 +115,16 @@ void health_failed(struct health *health, const char *target, int64_t now, int f
     entry = find(health, target);
     entry->error_rate += NEWEST * (1 - entry->error_rate);
     entry->failures++;
-    if (entry->probing || entry->failures >= failures)
+    if (entry->trial_until || entry->failures >= failures)
         entry->open_until = now + (int64_t)(open_s * 1000);
-    entry->probing = false;
+    entry->trial_until = 0;
     pthread_mutex_unlock(&health->lock);
 }
 
 void health_released(struct health *health, const char *target)
 {
     pthread_mutex_lock(&health->lock);
-    find(health, target)->probing = false;
+    find(health, target)->trial_until = 0;
     pthread_mutex_unlock(&health->lock);
 }
 

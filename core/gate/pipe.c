@@ -40,19 +40,41 @@ void pipe_free(struct pipe *pipe)
     mem_free(pipe);
 }
 
-/* Behind the mark (a member's name in quotes), its colon and blanks: where the value begins; NULL if the mark is not
- * there. */
+static const char *past_blanks(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+        at++;
+    return at;
+}
+
+/*
+ * Where the value of the next member of that name (the mark: the name in quotes) begins; NULL if there is none. What
+ * stands in a string is none: its quotes are escaped; nor is a string that reads like the mark: no colon follows.
+ */
 static const char *value_of(const char *data, const char *end, const char *mark)
 {
     size_t length = strlen(mark);
-    const char *at = length ? memmem(data, (size_t)(end - data), mark, length) : NULL;
+    const char *at = data;
 
-    if (!at)
-        return NULL;
-    at += length;
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r' || *at == ':'))
-        at++;
-    return at < end ? at : NULL;
+    while (length && at < end && (at = memmem(at, (size_t)(end - at), mark, length))) {
+        bool escaped = at > data && at[-1] == '\\';
+
+        at = past_blanks(at + length, end);
+        if (at == end || *at != ':' || escaped)
+            continue;
+        at = past_blanks(at + 1, end);
+        return at < end ? at : NULL;
+    }
+    return NULL;
+}
+
+/* True if a member of that name has a value that begins so; `at` is set to it. Other members may bear the name too. */
+static bool has_value(const char *data, const char *end, const char *mark, char first, const char **at)
+{
+    for (*at = data; (*at = value_of(*at, end, mark));)
+        if (**at == first)
+            return true;
+    return false;
 }
 
 /* Bytes of the string that begins at its quote. */
@@ -61,18 +83,15 @@ static int64_t string_bytes(const char *at, const char *end)
     const char *start = ++at;
 
     while (at < end && *at != '"')
-        at += *at == '\\' ? 2 : 1;
+        at += *at == '\\' && at + 1 < end ? 2 : 1;
     return at - start;
 }
 
 static void measure_text(struct pipe *pipe, const char *data, const char *end)
 {
-    for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++) {
-        const char *value = value_of(data, end, pipe->marks.text[i]);
-
-        if (value && *value == '"')
+    for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++)
+        for (const char *value = data; has_value(value, end, pipe->marks.text[i], '"', &value);)
             pipe->seen.text_bytes += string_bytes(value, end);
-    }
 }
 
 /* The mark may stand in a nested object; an error is one only at the top. */
@@ -96,8 +115,7 @@ static bool is_hollow(const struct pipe *pipe, const char *data, const char *end
 
     if (!value || *value != '[')
         return false;
-    for (value++; value < end && (*value == ' ' || *value == '\n' || *value == '\r' || *value == '\t');)
-        value++;
+    value = past_blanks(value + 1, end);
     return value < end && *value == ']';
 }
 
@@ -120,11 +138,9 @@ bool pipe_event(struct pipe *pipe, const struct sse_event *event)
             buf_add(&pipe->seen.error, data, event->data_length);
             return false;
         }
-        value = value_of(data, end, pipe->marks.finish);
-        if (value && *value == '"')
+        if (has_value(data, end, pipe->marks.finish, '"', &value))
             pipe->seen.finished = true;
-        value = value_of(data, end, pipe->marks.usage);
-        if (value && *value == '{') {
+        if (has_value(data, end, pipe->marks.usage, '{', &value)) {
             buf_clear(&pipe->seen.usage);
             buf_add(&pipe->seen.usage, data, event->data_length);
             if (pipe->marks.hide_usage && is_hollow(pipe, data, end))

@@ -1,7 +1,11 @@
 /* worker.c - see worker.h. What the control thread wants is posted to the worker's own loop. */
 #include "gate/worker.h"
 
+#include <string.h>
+
+#include "base/log.h"
 #include "base/mem.h"
+#include "gate/attempt.h"
 #include "gate/counters.h"
 #include "gate/exchange.h"
 #include "gate/gate.h"
@@ -14,7 +18,7 @@
 
 /* Cancelled requests get two seconds to settle. */
 static const double STOP_TICK = 0.02;
-enum { STOP_TICKS = 100 };
+enum { STOP_TICKS = 100, STOP_ROUNDS = 3 };
 
 /* A message from the control thread. */
 struct order {
@@ -89,6 +93,7 @@ static void *run(void *arg)
 bool worker_start(struct worker *worker, struct settings *settings, struct policyset *policies)
 {
     pthread_attr_t attributes;
+    int fault;
 
     if (!worker->gate->script->on_start(worker))
         return false;
@@ -97,10 +102,12 @@ bool worker_start(struct worker *worker, struct settings *settings, struct polic
     pthread_attr_init(&attributes);
     /* A size of our choosing, so that the depth bounds for scripts hold wherever the program runs. */
     pthread_attr_setstacksize(&attributes, 8u * 1024 * 1024);
-    pthread_create(&worker->thread, &attributes, run, worker);
+    fault = pthread_create(&worker->thread, &attributes, run, worker);
     pthread_attr_destroy(&attributes);
-    worker->running = true;
-    return true;
+    worker->running = fault == 0;
+    if (fault)
+        log_line(LOG_ERROR, "a worker's thread does not start", "error", strerror(fault), NULL);
+    return worker->running;
 }
 
 void worker_configure(struct worker *worker, struct settings *settings)
@@ -147,8 +154,9 @@ static void on_stop_tick(void *arg)
         loop_after(worker->loop, STOP_TICK, on_stop_tick, worker);
         return;
     }
-    /* Who is still settling now must not wait any more. */
-    exchange_cancel_all(worker, "shutdown");
+    /* Who is still settling now must not wait any more; each of them may have settled itself into one more wait. */
+    for (int round = 0; round < STOP_ROUNDS && worker->exchanges; round++)
+        exchange_cancel_all(worker, "shutdown");
     exchange_cut_all(worker);
     loop_stop(worker->loop);
 }
@@ -162,19 +170,31 @@ static void on_stop(void *arg)
     stop_listening(worker);
     exchange_cancel_all(worker, "shutdown");
     exchange_retire_all(worker);
-    on_stop_tick(worker);
+    /* A tick at least: what the cancelled ones answer is still to be sent. */
+    loop_after(worker->loop, STOP_TICK, on_stop_tick, worker);
 }
 
 void worker_stop(struct worker *worker)
 {
-    if (worker->running) {
+    if (worker->running)
         loop_post(worker->loop, on_stop, worker);
-        pthread_join(worker->thread, NULL);
-    } else {
+    else
         stop_listening(worker);
-    }
+}
+
+void worker_join(struct worker *worker)
+{
+    if (worker->running)
+        pthread_join(worker->thread, NULL);
+    worker->running = false;
+}
+
+void worker_free(struct worker *worker)
+{
+    exchange_drop_all(worker);
+    vm_free(worker->vm); /* closes what its handles hold, which needs the loop and the connections */
+    attempt_drop_all(worker);
     upstream_free(worker->upstream);
-    vm_free(worker->vm);
     loop_free(worker->loop);
     counters_free(worker->counters);
     settings_drop(worker->settings);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct attempt;
 struct counters;
 struct exchange;
 struct gate;
@@ -33,6 +34,7 @@ struct worker {
     struct session *sessions;   /* callers' connections */
     struct exchange *exchanges; /* requests under way */
     size_t exchange_count;
+    struct attempt *lingering; /* closed ones whose last bytes are awaited */
     bool draining;
     bool running;
     int ticks_left; /* while it stops */
@@ -50,7 +52,10 @@ void worker_install(struct worker *worker, struct policyset *policies);
 void worker_drain(struct worker *worker);
 /* Requests under way at this moment. */
 size_t worker_busy(const struct worker *worker);
-/* Cancels what is still under way, stops the loop, waits for the thread, frees. */
+/* Cancels what is still under way and ends the thread, soon; worker_join waits for that. */
 void worker_stop(struct worker *worker);
+void worker_join(struct worker *worker);
+/* Only once all workers have been joined. */
+void worker_free(struct worker *worker);
 
 #endif

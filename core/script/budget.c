@@ -135,12 +135,27 @@ static void *keep_watch(void *unused)
 
 /* The late thread. */
 
+/* "file:line: " of the innermost line in a file of the script's: not of what it compiled itself, nor the library's. */
+static void find_place(lua_State *L, char place[static WHERE_BYTES])
+{
+    static const char library[] = "@lua/";
+    lua_Debug at;
+
+    for (int level = 0; lua_getstack(L, level, &at) && lua_getinfo(L, "Sl", &at); level++) {
+        if (at.currentline <= 0 || *at.source != '@' || strncmp(at.source, library, strlen(library)) == 0)
+            continue;
+        snprintf(place, WHERE_BYTES, "%s:%d: ", at.short_src, at.currentline);
+        return;
+    }
+}
+
 static void on_instruction(lua_State *L, lua_Debug *at)
 {
     struct slot *slot = mine;
 
-    if (slot && !*slot->where && lua_getinfo(L, "Sl", at) && at->currentline > 0)
-        snprintf(slot->where, sizeof slot->where, "%s:%d: ", at->short_src, at->currentline);
+    (void)at;
+    if (slot && !*slot->where)
+        find_place(L, slot->where);
     lua_pushlightuserdata(L, (void *)&token);
     lua_error(L);
 }
@@ -285,23 +300,30 @@ static bool leave(struct slot *slot)
     return over;
 }
 
-/* The message handler: what is no text becomes one that says where. Runs no Lua. */
+/* Whether a message begins with "file:line: ", of another file than the library's. */
+static bool says_where(const char *message)
+{
+    const char *colon = strchr(message, ':');
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+
+    return strncmp(message, "lua/", 4) != 0 && digits > 0 && colon[1 + digits] == ':';
+}
+
+/* The message handler: what is no text becomes one; what says no line of the script's gets one. Runs no Lua. */
 static int describe(lua_State *L)
 {
-    lua_Debug at;
+    const char *message = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : NULL;
+    char place[WHERE_BYTES] = "";
 
-    if (lua_type(L, 1) == LUA_TSTRING || lua_touserdata(L, 1) == (void *)&token)
+    if (mine && mine->over && !*mine->where)
+        find_place(L, mine->where);
+    if (lua_touserdata(L, 1) == (void *)&token || (message && says_where(message)))
         return 1;
-    for (int level = 1; lua_getstack(L, level, &at); level++) {
-        lua_getinfo(L, "Sl", &at);
-        if (at.currentline > 0) {
-            lua_pushfstring(L, "%s:%d: ", at.short_src, at.currentline);
-            break;
-        }
-    }
-    if (lua_gettop(L) < 2)
-        lua_pushliteral(L, "");
-    lua_pushfstring(L, "%sthe error is a %s value", lua_tostring(L, 2), luaL_typename(L, 1));
+    find_place(L, place);
+    if (message)
+        lua_pushfstring(L, "%s%s", place, message);
+    else
+        lua_pushfstring(L, "%sthe error is a %s value", place, luaL_typename(L, 1));
     return 1;
 }
 

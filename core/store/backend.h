@@ -13,6 +13,7 @@
 struct limits;
 struct marks;
 struct keys;
+struct row;
 
 struct store {
     const struct backend *backend;
@@ -26,6 +27,8 @@ struct backend {
     const char *scheme; /* of its addresses */
     /* Sets store->own and fills the tables. False: error says why. */
     bool (*open)(struct store *store, const char *place, char *error, size_t error_size);
+    /* Sets store->own for each_row alone. NULL: there is nothing that another process could read. */
+    bool (*open_reader)(struct store *store, const char *place, char *error, size_t error_size);
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);
@@ -37,6 +40,8 @@ struct backend {
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);
     void (*find_row)(struct store *store, const char *request_id, const struct row_answer *answer);
+    /* Up to count rows behind the place into rows, each held for the caller; the place moves. -1: cannot be read. */
+    int (*read_rows)(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows);
 };
 
 extern const struct backend backend_memory;

@@ -149,15 +149,17 @@ static bool ask(struct database *database, const char *sql, int *answer)
     return is_good;
 }
 
-static bool check_schema(struct database *database, char *error, size_t error_size)
+/* Whether it is a database of ours, or an empty one, that this program understands. */
+static bool check_owner(struct database *database, int *tables, char *error, size_t error_size)
 {
-    int tables, version, application;
-    char mark[96];
+    int version, application;
 
-    if (!ask(database, "SELECT count(*) FROM sqlite_master", &tables) ||
-        !ask(database, "PRAGMA user_version", &version) || !ask(database, "PRAGMA application_id", &application))
-        goto failed;
-    if (tables > 0 && application != APPLICATION) {
+    if (!ask(database, "SELECT count(*) FROM sqlite_master", tables) ||
+        !ask(database, "PRAGMA user_version", &version) || !ask(database, "PRAGMA application_id", &application)) {
+        database_explain(database, error, error_size);
+        return false;
+    }
+    if (*tables > 0 && application != APPLICATION) {
         snprintf(error, error_size, "%.200s is the database of another program: name another file in `store`",
                  database->path);
         return false;
@@ -168,12 +170,21 @@ static bool check_schema(struct database *database, char *error, size_t error_si
                  database->path, version, SCHEMA);
         return false;
     }
+    return true;
+}
+
+static bool check_schema(struct database *database, char *error, size_t error_size)
+{
+    char mark[96];
+    int tables;
+
+    if (!check_owner(database, &tables, error, error_size))
+        return false;
     if (tables > 0)
         return true;
     snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION, SCHEMA);
     if (database_run(database, "BEGIN IMMEDIATE") && database_run(database, schema) && database_run(database, mark))
         return true;
-failed:
     database_explain(database, error, error_size);
     return false;
 }
@@ -214,6 +225,31 @@ struct database *database_open(const char *path, char *error, size_t error_size)
     if (set_up(database, error, error_size))
         return database;
 failed:
+    database_close(database);
+    return NULL;
+}
+
+struct database *database_open_beside(const char *path, char *error, size_t error_size)
+{
+    struct database *database;
+    int tables = 0;
+
+    if (!find_place(path, error, error_size))
+        return NULL;
+    if (access(path, F_OK) != 0) {
+        snprintf(error, error_size, "there is no database %.200s yet: the gateway makes it when it first runs", path);
+        return NULL;
+    }
+    database = mem_zero(sizeof *database);
+    database->path = mem_text(path);
+    database->lock = -1;
+    database->connection = database_open_reader(database);
+    if (!database->connection)
+        snprintf(error, error_size, "the database %.200s cannot be opened for reading", path);
+    else if (check_owner(database, &tables, error, error_size) && tables == 0)
+        snprintf(error, error_size, "the database %.200s is empty: the gateway fills it when it runs", path);
+    if (tables > 0 && !*error)
+        return database;
     database_close(database);
     return NULL;
 }

@@ -3,6 +3,7 @@
  * process, and of the ledger the newest 10,000 rows.
  */
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "store/backend.h"
@@ -15,6 +16,8 @@ struct memory {
     pthread_mutex_t lock;
     struct rows rows;
     struct entry *ring[ROWS_KEPT]; /* the closed ones by age */
+    int64_t numbers[ROWS_KEPT];    /* in which turn each was closed, from 1 */
+    int64_t closed;
     size_t next;
 };
 
@@ -91,6 +94,7 @@ static void memory_close_row(struct store *store, const struct ledger_row *field
         if (*oldest)
             rows_remove(&memory->rows, *oldest);
         *oldest = close_row(memory, entry, row);
+        memory->numbers[memory->next] = ++memory->closed;
         memory->next = (memory->next + 1) % ROWS_KEPT;
     }
     pthread_mutex_unlock(&memory->lock);
@@ -111,6 +115,57 @@ static void memory_find_row(struct store *store, const char *request_id, const s
     answer_give_row(answer, row);
 }
 
+struct place_of_row {
+    struct store_place place;
+    struct row *row;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct store_place *first = &((const struct place_of_row *)a)->place;
+    const struct store_place *second = &((const struct place_of_row *)b)->place;
+
+    if (first->time != second->time)
+        return first->time < second->time ? -1 : 1;
+    return (first->number > second->number) - (first->number < second->number);
+}
+
+/* All rows behind the place, in their order: they are few enough. */
+static size_t rows_behind(const struct memory *memory, const struct place_of_row *from, int64_t until,
+                          struct place_of_row *found)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ROWS_KEPT && memory->ring[i]; i++) {
+        struct row *row = memory->ring[i]->row;
+
+        found[count] = (struct place_of_row){ { row_fields(row)->time, memory->numbers[i] }, row };
+        if (compare_places(&found[count], from) > 0 && found[count].place.time < until)
+            count++;
+    }
+    qsort(found, count, sizeof *found, compare_places);
+    return count;
+}
+
+static int memory_read_rows(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows)
+{
+    struct memory *memory = store->own;
+    struct place_of_row *found = mem_alloc(ROWS_KEPT * sizeof *found), from = { *place, NULL };
+    int got;
+
+    pthread_mutex_lock(&memory->lock);
+    got = (int)rows_behind(memory, &from, until, found);
+    if (got > count)
+        got = count;
+    for (int i = 0; i < got; i++) {
+        rows[i] = row_take(found[i].row);
+        *place = found[i].place;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    mem_free(found);
+    return got;
+}
+
 const struct backend backend_memory = {
     .scheme = "memory",
     .open = memory_open,
@@ -121,4 +176,5 @@ const struct backend backend_memory = {
     .open_row = memory_open_row,
     .close_row = memory_close_row,
     .find_row = memory_find_row,
+    .read_rows = memory_read_rows,
 };

@@ -15,11 +15,14 @@
 #include "store/limits.h"
 #include "store/marks.h"
 #include "store/reader.h"
+#include "store/row.h"
+#include "store/statements.h"
 
 struct sqlite {
     struct database *database;
     struct ledger *ledger;
     struct reader *reader;
+    sqlite3_stmt *page; /* of a store that is only read */
 };
 
 /* ---- loading ---- */
@@ -121,6 +124,7 @@ static bool close_lost_rows(struct database *database)
 
 static void close_all(struct sqlite *sqlite)
 {
+    sqlite3_finalize(sqlite->page);
     reader_stop(sqlite->reader);
     ledger_stop(sqlite->ledger);
     database_close(sqlite->database);
@@ -149,6 +153,23 @@ static bool sqlite_open(struct store *store, const char *place, char *error, siz
     store->own = sqlite;
     return true;
 failed:
+    close_all(sqlite);
+    return false;
+}
+
+static bool sqlite_open_reader(struct store *store, const char *place, char *error, size_t error_size)
+{
+    struct sqlite *sqlite = mem_zero(sizeof *sqlite);
+
+    *error = '\0';
+    sqlite->database = database_open_beside(place, error, error_size);
+    sqlite->page = sqlite->database ? statements_page(sqlite->database->connection) : NULL;
+    if (sqlite->page) {
+        store->own = sqlite;
+        return true;
+    }
+    if (sqlite->database)
+        database_explain(sqlite->database, error, error_size);
     close_all(sqlite);
     return false;
 }
@@ -204,9 +225,29 @@ static void sqlite_find_row(struct store *store, const char *request_id, const s
         reader_find(sqlite->reader, request_id, answer);
 }
 
+/* A store that writes has no connection for this: one is made for each page. */
+static int sqlite_read_rows(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows)
+{
+    struct sqlite *sqlite = store->own;
+    sqlite3 *connection;
+    sqlite3_stmt *page;
+    int got = -1;
+
+    if (sqlite->page)
+        return statements_read_page(sqlite->page, place, until, count, rows);
+    connection = database_open_reader(sqlite->database);
+    page = connection ? statements_page(connection) : NULL;
+    if (page)
+        got = statements_read_page(page, place, until, count, rows);
+    sqlite3_finalize(page);
+    database_close_reader(connection);
+    return got;
+}
+
 const struct backend backend_sqlite = {
     .scheme = "sqlite",
     .open = sqlite_open,
+    .open_reader = sqlite_open_reader,
     .close = sqlite_close,
     .problem = sqlite_problem,
     .changed = sqlite_changed,
@@ -214,4 +255,5 @@ const struct backend backend_sqlite = {
     .open_row = sqlite_open_row,
     .close_row = sqlite_close_row,
     .find_row = sqlite_find_row,
+    .read_rows = sqlite_read_rows,
 };

@@ -197,35 +197,75 @@ bool statements_forget_counters(struct statements *statements, int64_t before)
     return run(statements->list[FORGET]);
 }
 
-struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection)
+static sqlite3_stmt *prepare_select(sqlite3 *connection, const char *more, const char *rest)
 {
     sqlite3_stmt *statement = NULL;
     struct buf sql = { 0 };
 
     buf_add_text(&sql, "SELECT ");
     add_columns(&sql);
-    buf_add_text(&sql, " FROM ledger WHERE request_id = ? ORDER BY rowid DESC LIMIT 1");
+    buf_add_text(&sql, more);
+    buf_add_text(&sql, " FROM ledger WHERE ");
+    buf_add_text(&sql, rest);
     sqlite3_prepare_v3(connection, buf_text_of(&sql), -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
     buf_free(&sql);
     return statement;
 }
 
-struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *request_id)
+struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection)
+{
+    return prepare_select(connection, "", "request_id = ? ORDER BY rowid DESC LIMIT 1");
+}
+
+static struct row *row_here(sqlite3_stmt *statement)
 {
     struct ledger_row fields = { 0 };
-    struct row *row = NULL;
+
+    for (int i = 0; i < ROW_COLUMNS; i++) {
+        if (row_columns[i].type == ROW_TEXT)
+            *row_text(&fields, &row_columns[i]) = (const char *)sqlite3_column_text(statement, i);
+        else
+            row_set_integer(&fields, &row_columns[i], sqlite3_column_int64(statement, i));
+    }
+    fields.detail = (const char *)sqlite3_column_text(statement, ROW_COLUMNS);
+    return row_copy(&fields);
+}
+
+struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *request_id)
+{
+    struct row *row;
 
     bind_text(find_row, 1, request_id);
-    if (sqlite3_step(find_row) == SQLITE_ROW) {
-        for (int i = 0; i < ROW_COLUMNS; i++) {
-            if (row_columns[i].type == ROW_TEXT)
-                *row_text(&fields, &row_columns[i]) = (const char *)sqlite3_column_text(find_row, i);
-            else
-                row_set_integer(&fields, &row_columns[i], sqlite3_column_int64(find_row, i));
-        }
-        fields.detail = (const char *)sqlite3_column_text(find_row, ROW_COLUMNS);
-        row = row_copy(&fields);
-    }
+    row = sqlite3_step(find_row) == SQLITE_ROW ? row_here(find_row) : NULL;
     sqlite3_reset(find_row);
     return row;
+}
+
+struct sqlite3_stmt *statements_page(struct sqlite3 *connection)
+{
+    return prepare_select(connection, ", rowid",
+                          "(time, rowid) > (?1, ?2) AND time < ?3 ORDER BY time, rowid LIMIT ?4");
+}
+
+int statements_read_page(struct sqlite3_stmt *page, struct store_place *place, int64_t until, int count,
+                         struct row **rows)
+{
+    const struct store_place begin = *place;
+    int got = 0;
+
+    sqlite3_bind_int64(page, 1, place->time);
+    sqlite3_bind_int64(page, 2, place->number);
+    sqlite3_bind_int64(page, 3, until);
+    sqlite3_bind_int(page, 4, count);
+    while (got < count && sqlite3_step(page) == SQLITE_ROW) {
+        rows[got] = row_here(page);
+        *place = (struct store_place){ row_fields(rows[got])->time, sqlite3_column_int64(page, ROW_COLUMNS + 1) };
+        got++;
+    }
+    if (sqlite3_reset(page) == SQLITE_OK)
+        return got;
+    while (got > 0)
+        row_drop(rows[--got]);
+    *place = begin;
+    return -1;
 }

@@ -30,6 +30,11 @@ bool statements_forget_counters(struct statements *statements, int64_t before);
 
 /* SELECT of the ledger row that was closed last of a request id, for any connection. */
 struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection);
+/* SELECT of the next ledger rows behind a place. */
+struct sqlite3_stmt *statements_page(struct sqlite3 *connection);
+/* As read_rows of the backend: one transaction, over before it returns. */
+int statements_read_page(struct sqlite3_stmt *page, struct store_place *place, int64_t until, int count,
+                         struct row **rows);
 /* A new row, or NULL if there is none. */
 struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *request_id);
 

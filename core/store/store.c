@@ -12,6 +12,9 @@
 #include "store/keys.h"
 #include "store/limits.h"
 #include "store/marks.h"
+#include "store/row.h"
+
+enum { PAGE_ROWS = 500 };
 
 static const struct backend *const backends[] = { &backend_memory, &backend_sqlite };
 
@@ -36,7 +39,7 @@ static const struct backend *backend_of(const char *address, const char **place)
     return NULL;
 }
 
-struct store *store_open(const char *address, char *error, size_t error_size)
+static struct store *open_store(const char *address, bool only_reads, char *error, size_t error_size)
 {
     const char *place;
     const struct backend *backend = backend_of(address, &place);
@@ -46,15 +49,31 @@ struct store *store_open(const char *address, char *error, size_t error_size)
         snprintf(error, error_size, "there is no store \"%.200s\": it is \"memory:\" or \"sqlite:PATH\"", address);
         return NULL;
     }
+    if (only_reads && !backend->open_reader) {
+        snprintf(error, error_size,
+                 "the store \"%s:\" is inside the running gateway and cannot be read from here: use \"sqlite:PATH\"",
+                 backend->scheme);
+        return NULL;
+    }
     store = mem_zero(sizeof *store);
     store->backend = backend;
     store->limits = limits_new();
     store->marks = marks_new();
     store->keys = keys_new();
-    if (backend->open(store, place, error, error_size))
+    if ((only_reads ? backend->open_reader : backend->open)(store, place, error, error_size))
         return store;
     free_tables(store);
     return NULL;
+}
+
+struct store *store_open(const char *address, char *error, size_t error_size)
+{
+    return open_store(address, false, error, error_size);
+}
+
+struct store *store_open_reader(const char *address, char *error, size_t error_size)
+{
+    return open_store(address, true, error, error_size);
 }
 
 void store_close(struct store *store)
@@ -191,4 +210,17 @@ void store_row_find(struct store *store, const char *request_id, const struct st
     if (home)
         answer.home = *home;
     store->backend->find_row(store, request_id, &answer);
+}
+
+int store_each_row(struct store *store, struct store_place *place, int64_t until, int count,
+                   void (*each)(void *arg, const struct ledger_row *row), void *arg)
+{
+    struct row *rows[PAGE_ROWS];
+    int got = store->backend->read_rows(store, place, until, count < PAGE_ROWS ? count : PAGE_ROWS, rows);
+
+    for (int i = 0; i < got; i++) {
+        each(arg, row_fields(rows[i]));
+        row_drop(rows[i]);
+    }
+    return got;
 }

@@ -27,6 +27,11 @@ struct store_home {
 
 /* "memory:" or "sqlite:PATH". NULL with a sentence in error: what is wrong and what to do. */
 struct store *store_open(const char *address, char *error, size_t error_size);
+/*
+ * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row and
+ * store_close may be called of it.
+ */
+struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /* Writes everything out first. */
 void store_close(struct store *store);
 /* NULL when all is well, else a sentence for /ready (disk full, ...), valid until the next call on this thread. */
@@ -172,5 +177,16 @@ void store_row_close(struct store *store, const struct ledger_row *row, const st
  */
 void store_row_find(struct store *store, const char *request_id, const struct store_home *home,
                     void (*on_row)(void *arg, const struct ledger_row *row), void *arg);
+/* Where a reading of the ledger stands: it begins as { since, 0 }. */
+struct store_place {
+    int64_t time, number;
+};
+/*
+ * The next closed rows before until, in the order of their time: each gets up to count of them, with no lock held, and
+ * the place moves behind them. How many there were, 0 at the end; -1 if the ledger cannot be read. Blocks: not for a
+ * loop's thread.
+ */
+int store_each_row(struct store *store, struct store_place *place, int64_t until, int count,
+                   void (*each)(void *arg, const struct ledger_row *row), void *arg);
 
 #endif

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The value of "--name=VALUE", or of "--name" with the next word, which is then used up; NULL if word is another option. */
+/* The value of "--name=VALUE", or of "--name" with the next word, which is then used up; NULL if word is another
+ * option. */
 static const char *value_of(const char *name, const char *word, const char *next, int *used)
 {
     size_t length = strlen(name);

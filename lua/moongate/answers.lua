@@ -1,11 +1,18 @@
 -- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
 local answers = {}
 
+-- What hooks added; the gateway's own names are not among them.
+local function extra(call)
+  local headers = {}
+  for name, value in pairs(call and call.extra_headers or {}) do headers[name] = value end
+  return headers
+end
+
 local function routed(call, target)
-  return {
-    ["x-moongate-provider"] = target.provider, ["x-moongate-model"] = target.model,
-    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
-  }
+  local headers = extra(call)
+  headers["x-moongate-provider"], headers["x-moongate-model"] = target.provider, target.model
+  headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
+  return headers
 end
 
 -- The headers of a whole answer.
@@ -37,7 +44,8 @@ end
 ---@param call moongate.call|nil
 ---@return table<string, string>
 function answers.refusal_headers(refusal, call)
-  local headers = { ["content-type"] = "application/json" }
+  local headers = extra(call)
+  headers["content-type"] = "application/json"
   if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
   if refusal.allow then headers.allow = refusal.allow end
   if call and call.plan then

@@ -30,7 +30,8 @@ end
 
 local function start(call, target, provider, protocol)
   local times = provider.timeouts
-  local deadline = math.max(0.001, times.total - call.handle:elapsed())
+  local total = math.min(times.total, call.request.timeout_s or times.total)
+  local deadline = math.max(0.001, total - call.handle:elapsed())
   local first_content = call.request.stream and times.first_content or nil
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
@@ -82,7 +83,7 @@ local function first_content(call, wire, protocol)
     end
     local read = event.data and protocol.read_event(event) or { kind = "lifecycle" }
     if read.kind == "error" then
-      return nil, { stage = "body", status = 200, error = read.error, body = read.body }
+      return nil, { stage = "body", error = read.error, body = read.body }
     elseif read.kind == "end" then
       return nil, { stage = "body", end_name = "cut", message = "the stream ended before its first content" }
     elseif read.kind == "content" or read.kind == "finish" then
@@ -105,7 +106,7 @@ local function read(call, wire, protocol)
   if call.request.stream and succeeded and is_stream(headers) then
     local begun, failure = first_content(call, wire, protocol)
     if not begun then
-      failure.headers = headers
+      failure.status, failure.headers = status, headers
       return nil, failure
     end
     begun.status, begun.headers = status, headers
@@ -180,13 +181,16 @@ local function judge(call, target, provider, failure, seconds)
   return verdict
 end
 
-local function cancelled(reason)
+-- Whether a wait ended because nobody waits any more.
+---@param reason string|nil
+---@return boolean
+function attempt.is_cancelled(reason)
   return reason == "client_gone" or reason == "shutdown"
 end
 
 -- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, reservation, status, headers,
--- and what read found }; or nil and { skipped = "why", wait } (never called), { refusal } (the caller's own limit),
--- { cancelled } or a verdict of moongate.failures.
+-- and what read found }; or nil and { skipped = "why", wait } (never called), { refusal, max, wait } (the caller's own
+-- limit), { cancelled } or a verdict of moongate.failures.
 ---@param call table see moongate.exchange
 ---@param target table
 ---@return table|nil
@@ -204,14 +208,16 @@ function attempt.try(call, target)
   }
   if not reservation then
     health.released(target.id)
-    if claims.is_callers(blocked) then return nil, { refusal = blocked, wait = wait } end
+    if claims.is_callers(blocked) then
+      return nil, { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked) }
+    end
     return nil, { skipped = "no quota left: " .. blocked, wait = wait }
   end
   local wire, barred, reason = start(call, target, provider, protocol)
   if not wire then
     health.released(target.id)
     store.settle(reservation, claims.amounts(drawn, NOTHING_USED))
-    return nil, { skipped = reason or barred }
+    return nil, { skipped = reason or barred, barred = true }
   end
   local began = clock.monotonic()
   local answer, failure = read(call, wire, protocol)
@@ -226,7 +232,7 @@ function attempt.try(call, target)
     return answer
   end
   wire:close()
-  if cancelled(failure.end_name) then
+  if attempt.is_cancelled(failure.end_name) then
     health.released(target.id)
     note(call, target, failure.status, "cancelled", failure.end_name, seconds)
     meter.add("moongate_attempts_total", 1, "outcome", "cancelled")

@@ -67,14 +67,14 @@ function candidates.facts()
 end
 
 -- A list of candidates for these targets. plan = { request, view, weights = by target or nil, task = function }.
--- Answers with the list, the target of each candidate, and the trail of the steps to come.
+-- Answers with the list, the target of each candidate, and the trail of the steps to come, which keeps the view.
 ---@param targets table[]
 ---@param plan table
 ---@return list
 ---@return table<table, table> owner
 ---@return table trail
 function candidates.new(targets, plan)
-  local owner, trail, items = {}, {}, {}
+  local owner, trail, items = {}, { view = plan.view }, {}
   local own = { request = plan.request, view = plan.view, weights = plan.weights, trail = trail }
   local meta = {
     __metatable = "candidate",
@@ -100,6 +100,21 @@ function candidates.new(targets, plan)
   return list.new(items, trail, { random = plan.view.random, task = plan.task }), owner, trail
 end
 
+-- What is too long or too private to be recorded with a decision.
+local unrecorded = { messages = true, headers = true }
+-- By request: which of these a policy has read.
+local looked_at = setmetatable({}, { __mode = "k" })
+
+-- What policies have read of a request that no record of the decision will have, by name.
+---@param request table
+---@return string[]
+function candidates.looked(request)
+  local names = {}
+  for name in pairs(looked_at[request] or {}) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 -- The request as a policy sees it: its own to write to. `more` holds facts that outweigh the request's, and task().
 -- The clock and the dice of a call are there from the beginning: the set of policies reads them raw.
 ---@param request table
@@ -115,6 +130,10 @@ function candidates.request(request, more)
       else
         value = more[name]
         if value == nil then value = request[name] end
+      end
+      if unrecorded[name] then
+        looked_at[request] = looked_at[request] or {}
+        looked_at[request][name] = true
       end
       value = copy(value, 1)
       rawset(own, name, value)

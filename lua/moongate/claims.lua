@@ -86,4 +86,15 @@ function claims.is_callers(blocked)
   return string.find(blocked, "^key:") ~= nil or string.find(blocked, "^org:") ~= nil
 end
 
+-- The figure of the claim that blocked; nil if it is none of these.
+---@param list table[]
+---@param blocked string
+---@return number|nil
+function claims.figure(list, blocked)
+  for _, claim in ipairs(list) do
+    if claim.key .. " " .. claim.window == blocked then return claim.max end
+  end
+  return nil
+end
+
 return claims

@@ -27,8 +27,10 @@ local function exhausted(target)
   return own, reason
 end
 
-local function time_is_up(call, target)
-  return call.handle:elapsed() >= call.state.config.providers[target.provider].timeouts.total
+-- Whether the request's time, or the provider's, will be over after a wait.
+local function time_is_up(call, target, wait)
+  local total = call.state.config.providers[target.provider].timeouts.total
+  return call.handle:elapsed() + (wait or 0) >= math.min(total, call.request.timeout_s or total)
 end
 
 -- How often the same target is tried again. Unless the configuration says, another provider is the better second try,
@@ -56,10 +58,10 @@ local function try_rung(call, target, is_last)
     tries, call.calls = tries + 1, call.calls + 1
     local answer, outcome = attempt.try(call, target)
     if answer then return answer end
-    if outcome.skipped then call.calls = call.calls - 1 end
+    if outcome.skipped or outcome.refusal then call.calls = call.calls - 1 end -- nobody was called
     if outcome.skipped or outcome.refusal or outcome.cancelled then return nil, outcome end
     local wait = again(call, target, outcome, tries, is_last)
-    if not wait or time_is_up(call, target) then return nil, outcome end
+    if not wait or time_is_up(call, target, wait) then return nil, outcome end
     local _, reason = clock.sleep(wait)
     if reason then return nil, { cancelled = reason } end
   end
@@ -134,9 +136,15 @@ function climb.ladder(call)
   return nil, { refusal = nothing_left(call, told, retry_after, timed_out) }
 end
 
--- The caller's own limit blocks: its scope, limit and reset.
+-- How much of it: "60 requests", "10 USD"; without the figure where it is not known.
+local function figure(metric, max)
+  if metric == "microusd" then return max and string.format("%.10g USD", max / 1000000) or "USD" end
+  return (max and string.format("%.16g ", max) or "") .. words(metric)
+end
+
+-- The caller's own limit blocks: its scope, limit, figure and reset.
 ---@param caller moongate.caller
----@param outcome { refusal: string, wait: number|nil }
+---@param outcome { refusal: string, max: number|nil, wait: number|nil }
 ---@return table refusal
 function climb.own_limit(caller, outcome)
   local scope, metric, window = string.match(outcome.refusal, "^(%a+):.*:([%w_]+) (%w+)")
@@ -145,7 +153,7 @@ function climb.own_limit(caller, outcome)
   return {
     status = 429, retry_after = wait,
     message = string.format("%s has used up its %s per %s; try again in %d s", owner,
-      words(metric or "limit"), window or "window", wait),
+      figure(metric or "limit", outcome.max), window or "window", wait),
   }
 end
 

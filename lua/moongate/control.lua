@@ -82,12 +82,7 @@ local function read(path)
   return nil, table.concat(lines, "\n")
 end
 
-local function is_zero(cost)
-  return cost ~= nil and cost.input == 0 and cost.output == 0 and (cost.cached_input or 0) == 0
-    and (cost.cache_write or 0) == 0
-end
-
--- What C itself keeps of each target. Free means nothing here unless its price is known to be zero.
+-- What C itself keeps of each target.
 local function guarded_targets(loaded)
   local list = {}
   for i, target in ipairs(registry.new(loaded, providers.get).targets) do
@@ -95,7 +90,7 @@ local function guarded_targets(loaded)
     local is_mock = provider.protocol == "mock"
     list[i] = {
       id = target.id, base_url = not is_mock and provider.base_url or nil, is_local = target.is_local,
-      costs_nothing = is_mock or target.is_local or (target.free == true and is_zero(target.cost)),
+      costs_nothing = target.costs_nothing,
     }
   end
   return json.array(list)

@@ -33,16 +33,23 @@ end
 function methods:install(files) return self.set:install(files) end
 function methods:routing(name) return self.set:routing(name) end
 function methods:billing() return self.set:billing() end
+function methods:access() return self.set:access() end
+function methods:task() return self.set:task() end
+function methods:hooks() return self.set:hooks() end
 function methods:routing_names() return self.set:routing_names() end
+
+-- Counts and tells of a fault.
+---@param fault moongate.fault
+function methods:count(fault) -- luacheck: no unused args
+  meter.add("moongate_policy_faults_total", 1, "policy", fault.policy, "kind", fault.kind)
+  log.write("warn", "a policy failed", string.sub(json.encode {
+    policy = fault.policy, kind = fault.kind, file = fault.file, line = fault.line, error = fault.message,
+  }, 2, -2))
+end
 
 local function report(label, started, fine, first, ...)
   meter.observe("moongate_policy_seconds", clock.monotonic() - started, "policy", label)
-  if not fine then
-    meter.add("moongate_policy_faults_total", 1, "policy", label, "kind", first.kind)
-    log.write("warn", "a policy failed", string.sub(json.encode {
-      policy = label, kind = first.kind, file = first.file, line = first.line, error = first.message,
-    }, 2, -2))
-  end
+  if not fine then methods:count(first) end
   return fine, first, ...
 end
 
@@ -51,8 +58,27 @@ end
 ---@return boolean
 ---@return any
 function methods:call(policy, ...)
-  local label = type(policy) == "table" and policy.label or self.set.labels[policy].label
+  local label = type(policy) == "table" and policy.label or self.set.origins[policy].label
   return report(label, clock.monotonic(), self.set:call(policy, ...))
+end
+
+-- As call; a result that problem_of finds a fault with is one. See set:ask in moongate.policies.
+---@param policy moongate.policy
+---@param fn function
+---@param problem_of fun(...): string|nil
+---@return boolean
+---@return any
+function methods:ask(policy, fn, problem_of, ...)
+  return report(policy.label, clock.monotonic(), self.set:ask(policy, fn, problem_of, ...))
+end
+
+-- Runs a function of the host's in a policy's name and budget. See set:within in moongate.policies.
+---@param policy moongate.policy
+---@param work function
+---@return boolean
+---@return any
+function methods:within(policy, work, ...)
+  return report(policy.label, clock.monotonic(), self.set:within(policy, work, ...))
 end
 
 return decider

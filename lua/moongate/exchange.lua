@@ -1,22 +1,25 @@
 -- The life of one request, top to bottom: admit, plan the ladder, climb it, relay the answer, settle, tell.
 -- Everything that waits (the store, providers, the caller) yields to the worker's loop.
 local answers = require "moongate.answers"
-local attempt = require "moongate.attempt"
 local climb = require "moongate.climb"
+local clock = require "moongate.core.clock"
+local hooks = require "moongate.hooks"
 local json = require "moongate.core.json"
 local live = require "moongate.live"
 local record = require "moongate.record"
+local relay = require "moongate.relay"
 local router = require "moongate.router"
-local openai = require "moongate.surfaces.openai"
+local surfaces = require "moongate.surfaces"
 
 local exchange = {}
 
 local JSON_DEPTH = 100
+local LARGEST_SEED = 2 ^ 31 - 1
 -- What a body may call itself. curl says of every body that it is a form.
 local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true }
 
 ---@class moongate.surface an API that callers speak: how its bodies are read and its answers written
----@field name string as the ledger tells it
+---@field name string|nil as the ledger tells it; without one, the operation
 ---@field parse fun(document: table, headers: table, operation: string): table|nil, table|nil the request, or a refusal;
 ---  `request.document` is what goes to the provider, where that is not the caller's own body
 ---@field error function (status, message, type, code, param, request id) -> the body of an error
@@ -41,8 +44,23 @@ local function is_json(kind)
   return kind == nil or JSON_KINDS[kind] or string.find(kind, "%+json$") ~= nil
 end
 
+-- The request's headers; one that came more than once, as one.
+local function headers_of(handle)
+  local headers = handle:headers()
+  for name, value in pairs(headers) do
+    if type(value) == "table" then headers[name] = table.concat(value, ", ") end
+  end
+  return headers
+end
+
 -- Who calls and what for; or why it is refused.
-local function admit(handle, state, surface, operation)
+---@param handle table
+---@param state moongate.state
+---@param surface moongate.surface
+---@param operation "chat"|"embeddings"
+---@return moongate.call|nil
+---@return table|nil refusal
+function exchange.admit(handle, state, surface, operation)
   local caller, refusal = state.callers:of(handle)
   if not caller then return nil, refusal end
   if not is_json(handle:header "content-type") then
@@ -58,10 +76,12 @@ local function admit(handle, state, surface, operation)
     return nil, { status = 400, code = "invalid_json", message = message }
   end
   local request
-  request, refusal = surface.parse(document, handle:headers(), operation)
+  request, refusal = surface.parse(document, headers_of(handle), operation)
   if not request then return nil, refusal end
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
   request.privacy = request.privacy or caller.privacy
+  -- All that decisions may go by comes from here: what is decided once can be decided again.
+  request.now, request.seed = clock.now(), math.random(1, LARGEST_SEED)
   if request.privacy then handle:keep_private() end
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
@@ -69,44 +89,22 @@ local function admit(handle, state, surface, operation)
   }
 end
 
--- The answer as a whole: it goes out once the ledger has its row.
-local function relay_whole(call, answer)
-  answer.wire:close(true)
-  attempt.finished(call, answer, "ok")
-  local row = record.settle(call, answer, "ok", answer.usage, answer.text_length)
-  local body = call.surface.answer and call.surface.answer(call, answer, row) or answer.text
-  call.handle:reply(200, answers.headers(call, answer, row), body)
-end
-
--- The answer as a stream. What came before the first content goes out with it; the terminal event waits for the ledger.
-local function relay_stream(call, answer)
-  local handle, first = call.handle, answer.read
-  handle:begin(200, answers.stream_headers(call, answer))
-  handle:write(answer.held .. answer.event.raw)
-  local seen, reason = answer.wire:pipe(handle, answers.marks(call, answer.protocol))
-  local outcome = answers.outcome(seen, reason, first.kind == "finish")
-  if outcome.kind == "cancelled" then handle:calm() end
-  seen = seen or answer.wire:piped()
-  answer.wire:close(outcome.kind == "ok")
-  attempt.finished(call, answer, outcome.kind, outcome.message)
-  local usage = seen.usage and answer.protocol.read_event { data = seen.usage }.usage or first.usage
-  record.settle(call, answer, outcome.kind, usage, (first.text_length or 0) + seen.text_bytes)
-  if outcome.kind == "ok" then
-    if seen.terminal_raw then handle:write(seen.terminal_raw) end
-  elseif outcome.kind ~= "cancelled" then
-    local error = seen.error and answer.protocol.read_event { data = seen.error }.error or {}
-    handle:write(call.surface.error_event(502, error.message or outcome.message, error.type, error.code))
-  end
-  handle:finish()
+-- The ladder of a request that was let in; or why there is none. Calls nobody.
+---@param call moongate.call
+---@return plan|nil
+---@return table|nil refusal
+function exchange.plan(call)
+  local state = call.state
+  return router.plan(call.request, call.caller, state.registry, state.policies, live.view())
 end
 
 -- Refuses a request, in the shape of the surface that was called.
 ---@param handle table
 ---@param refusal { status: integer, message: string } also type, code, param, retry_after, allow
 ---@param call moongate.call|nil
----@param surface moongate.surface|nil without one and without a call: OpenAI's
+---@param surface moongate.surface|nil without one and without a call: that of the path
 function exchange.refuse(handle, refusal, call, surface)
-  surface = call and call.surface or surface or openai
+  surface = call and call.surface or surface or surfaces.of(handle:path())
   local body = surface.error(refusal.status, refusal.message, refusal.type, refusal.code, refusal.param, handle:id())
   handle:reply(refusal.status, answers.refusal_headers(refusal, call), body)
 end
@@ -119,24 +117,47 @@ local function give_up(call, ended)
     -- Only at the end of the process is anybody left to read it.
     return exchange.refuse(call.handle, { status = 503, message = "the gateway is stopping" }, call)
   end
+  call.refused = ended.refusal
   record.refuse(call, ended.refusal)
   exchange.refuse(call.handle, ended.refusal, call)
 end
 
-local function run(handle, state, surface, operation)
-  local call, refusal = admit(handle, state, surface, operation)
-  if not call then
-    record.turn_away(handle, refusal)
-    return exchange.refuse(handle, refusal, nil, surface)
-  end
-  call.plan, refusal = router.plan(call.request, call.caller, state.registry, state.policies, live.view())
+-- Plan, climb, relay.
+local function serve(call)
+  local refusal
+  call.plan, refusal = exchange.plan(call)
   record.faults(call.plan or refusal.plan)
   if not call.plan then return give_up(call, { refusal = refusal }) end
   record.open(call)
   local answer, ended = climb.ladder(call)
   if not answer then return give_up(call, ended) end
-  if call.request.stream then return relay_stream(call, answer) end
-  return relay_whole(call, answer)
+  call.served = answer.target
+  local hand_on = call.request.stream and relay.stream or relay.whole
+  call.refused = hand_on(call, answer)
+  if call.refused then exchange.refuse(call.handle, call.refused, call) end
+end
+
+local function serve_with_hooks(call)
+  local act = call.hooks:request()
+  if act and act.refusal then
+    give_up(call, act)
+  elseif act then
+    relay.own(call, act)
+  else
+    serve(call)
+  end
+  call.hooks:finish()
+end
+
+local function run(handle, state, surface, operation)
+  local call, refusal = exchange.admit(handle, state, surface, operation)
+  if not call then
+    record.turn_away(handle, refusal)
+    return exchange.refuse(handle, refusal, nil, surface)
+  end
+  call.hooks = hooks.begin(call)
+  if call.hooks then return serve_with_hooks(call) end
+  return serve(call)
 end
 
 -- The handler of a path.

@@ -1,4 +1,5 @@
 -- What the gateway tells of itself: models, limits, past requests, health, readiness, metrics. Reads only.
+local access = require "moongate.access"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
@@ -45,11 +46,20 @@ local function model_entry(entry)
   }
 end
 
+-- What the caller may use; nil after it was refused.
+local function entries_for(handle, caller, state)
+  local entries, refusal = access.models(state.policies, caller, state.registry)
+  if refusal then exchange.refuse(handle, refusal) end
+  return entries
+end
+
 function inspect.models(handle, state)
   local caller = known(handle, state)
   if not caller then return end
   local provider, list = query_value(handle, "provider"), {}
-  for _, entry in ipairs(state.registry:models(caller.models)) do
+  local entries = entries_for(handle, caller, state)
+  if not entries then return end
+  for _, entry in ipairs(entries) do
     local fits = not provider or (entry.target and entry.target.provider == provider)
     if fits then list[#list + 1] = model_entry(entry) end
   end
@@ -59,7 +69,9 @@ end
 function inspect.model(handle, state, id)
   local caller = known(handle, state)
   if not caller then return end
-  for _, entry in ipairs(state.registry:models(caller.models)) do
+  local entries = entries_for(handle, caller, state)
+  if not entries then return end
+  for _, entry in ipairs(entries) do
     if entry.id == id then
       local model = model_entry(entry)
       model.object, model.created = "model", 0
@@ -100,7 +112,9 @@ function inspect.request(handle, state, id)
   local caller = known(handle, state)
   if not caller then return end
   local row = ledger.find(id)
-  if not row or not (caller.is_admin or row.key == caller.name) then
+  -- Names are the operator's: two orgs may have a key of the same one.
+  local is_own = row and row.key == caller.name and row.org == caller.org
+  if not row or not (caller.is_admin or is_own) then
     return exchange.refuse(handle, {
       status = 404, code = "request_not_found", type = "invalid_request_error",
       message = "there is no request of that id, or it is not this key's",

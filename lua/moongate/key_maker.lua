@@ -13,6 +13,8 @@ local KNOWN = {
   budget = "table", policy = "string", privacy = "boolean",
 }
 
+local BUDGET = { usd = true, billed_tokens = true, window = true }
+
 local function names_of(set)
   local names = {}
   for name in pairs(set) do names[#names + 1] = name end
@@ -26,6 +28,9 @@ end
 
 local function check_budget(budget)
   if budget == nil then return nil end
+  for name in pairs(budget) do
+    if not BUDGET[name] then return "budget." .. tostring(name) .. ": unknown; there are billed_tokens, usd, window" end
+  end
   if budget.window ~= "day" and budget.window ~= "month" then return 'budget.window: expected "day" or "month"' end
   if budget.usd == nil and budget.billed_tokens == nil then return "budget: expected usd or billed_tokens" end
   for _, name in ipairs { "usd", "billed_tokens" } do
@@ -41,7 +46,10 @@ local function check(wanted, config)
   for name, value in pairs(wanted) do
     local kind = KNOWN[name]
     if not kind then return tostring(name) .. ": unknown" .. near.hint(tostring(name), names_of(KNOWN)) end
-    if type(value) ~= kind then return string.format("%s: expected a %s, got a %s", name, kind, type(value)) end
+    if type(value) ~= kind then
+      local got = value == json.null and "null" or "a " .. type(value)
+      return string.format("%s: expected a %s, got %s", name, kind, got)
+    end
   end
   if not wanted.name or not string.find(wanted.name, "^[%w_.%-@ ]+$") or #wanted.name > 64 then
     return "name: expected 1 to 64 letters, digits, blanks or _ . - @"
@@ -54,6 +62,9 @@ local function check(wanted, config)
     if wanted[name] ~= nil and not is_count(wanted[name]) then
       return name .. ": expected a whole number above 0"
     end
+  end
+  for place in pairs(wanted.models or {}) do
+    if type(place) ~= "number" then return "models: expected a list of names or patterns" end
   end
   for i, pattern in ipairs(wanted.models or {}) do
     if type(pattern) ~= "string" or pattern == "" then

@@ -15,6 +15,8 @@ local list = {}
 ---@field concat fun(self: list, other: table): list
 ---@field score fun(self: list, weights: table<string, number>): list
 
+local LONGEST_NAME = 100 -- of a step, in explanations
+
 local function check_name(method, name)
   if type(name) ~= "string" or name == "" then
     error(method .. ' wants a name first, which explains the step: list:' .. method
@@ -111,6 +113,7 @@ function list.new(items, trail, facts)
   end
 
   local function note(kind, name, gone)
+    if #name > LONGEST_NAME then name = string.sub(name, 1, LONGEST_NAME) .. "..." end
     trail[#trail + 1] = { kind = kind, name = name, gone = gone }
   end
 
@@ -169,6 +172,7 @@ function list.new(items, trail, facts)
 
   function methods.shuffle(self, name, weight)
     if type(name) == "function" then name, weight = nil, name end
+    if name ~= nil then check_name("shuffle", name) end
     if weight ~= nil then check_function("shuffle", name or "by weight", weight) end
     local keys = {}
     for i = 1, #self do

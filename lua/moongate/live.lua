@@ -1,5 +1,7 @@
 -- How every target stands at this moment: the facts that the router hands to policies, read from the store and from
--- the targets' health when somebody asks. A view holds still what it has read: one request sees one world.
+-- the targets' health when somebody asks. A view holds still what it has read: one request sees one world, and what it
+-- saw can be recorded.
+local decision = require "moongate.decision"
 local health = require "moongate.core.health"
 local quota = require "moongate.quota"
 local store = require "moongate.core.store"
@@ -29,73 +31,108 @@ function live.limits(target)
   end
 end
 
-local function used(target, limit, own)
-  local key = live.counter(target, limit, own)
-  return (store.used { key = key, window = limit.window, zone = limit.zone, max = limit.max })
+-- Whether what a provider told still holds: until its window is over.
+---@param told { reset_s: number|nil, age_s: number }
+---@return boolean
+function live.stands(told)
+  if told.reset_s == nil then return told.age_s < 60 end
+  return told.reset_s > 0
 end
 
-local function lower(left, name, rest)
-  if not left[name] or rest < left[name] then left[name] = rest end
+local function counts_of(target)
+  local counts = {}
+  for limit, own in live.limits(target) do
+    local key = live.counter(target, limit, own)
+    counts[#counts + 1] = (store.used {
+      key = key, window = limit.window, zone = limit.zone, max = limit.max, sliding = limit.sliding,
+    })
+  end
+  return counts
 end
 
--- What the provider itself told counts too, until its window is over.
-local function lower_by_learnt(left, learnt, target)
+-- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit.
+local function told_of(target, learnt)
+  local remains = {}
   for _, told in ipairs(learnt) do
     local concerns = told.model == "" or told.model == target.upstream_id
-    local stands = told.reset_s == nil and told.age_s < 60 or (told.reset_s or 0) > 0
-    if concerns and stands and told.remaining and quota.parse(quota.name(told.metric, told.window)) then
-      lower(left, quota.name(told.metric, told.window), told.remaining)
+    local name = concerns and live.stands(told) and told.remaining and quota.name(told.metric, told.window)
+    if name and quota.parse(name) and not (remains[name] and remains[name] <= told.remaining) then
+      remains[name] = told.remaining
     end
   end
+  return remains
 end
 
 ---@class moongate.view see router.plan
+---@field seen table<table, table> by target, as far as read: wait, why, counts, told, open, latency_ms, error_rate, open_s
+---@field is_whole boolean|nil all of it has been read, of every target that was offered
 
 ---@return moongate.view
 function live.view()
   local learnt, seen = {}, {}
-  local view = { random = math.random }
+  local view = { random = math.random, seen = seen }
+
+  local function of(target)
+    local own = seen[target]
+    if not own then
+      own = {}
+      seen[target] = own
+    end
+    return own
+  end
 
   function view.exhausted(target)
-    local seconds, reason = store.exhausted(target.id)
-    local all, why = store.exhausted(target.provider)
-    if all > seconds then return all, why end
-    return seconds, reason
+    local own = of(target)
+    if not own.wait then
+      own.wait, own.why = store.exhausted(target.id)
+      local all, why = store.exhausted(target.provider)
+      if all > own.wait then own.wait, own.why = all, why end
+    end
+    return own.wait, own.why
   end
 
-  function view.left(target)
-    local left = {}
-    for limit, own in live.limits(target) do
-      lower(left, limit.name, math.max(0, limit.max - used(target, limit, own)))
-    end
-    learnt[target.provider] = learnt[target.provider] or store.learnt(target.provider)
-    lower_by_learnt(left, learnt[target.provider], target)
-    return quota.left(left)
+  local function counts(target)
+    local own = of(target)
+    own.counts = own.counts or counts_of(target)
+    return own.counts
   end
 
-  function view.used(target)
-    local sums = {}
-    for limit, own in live.limits(target) do
-      sums[limit.name] = math.max(sums[limit.name] or 0, used(target, limit, own))
+  local function told(target)
+    local own = of(target)
+    if not own.told then
+      learnt[target.provider] = learnt[target.provider] or store.learnt(target.provider)
+      own.told = told_of(target, learnt[target.provider])
     end
-    return quota.used(sums)
+    return own.told
   end
 
   local function state(target)
-    local found = seen[target.id]
-    if not found then
-      local open, latency_ms, error_rate, open_s = health.state(target.id)
-      found = { open = open, latency_ms = latency_ms, error_rate = error_rate, open_s = open_s }
-      seen[target.id] = found
+    local own = of(target)
+    if own.open == nil then
+      own.open, own.latency_ms, own.error_rate, own.open_s = health.state(target.id)
     end
-    return found
+    return own
   end
 
+  function view.left(target) return quota.left(decision.left(target, counts(target), told(target))) end
+  function view.used(target) return quota.used(decision.used(target, counts(target))) end
   function view.latency_ms(target) return state(target).latency_ms end
   function view.error_rate(target) return state(target).error_rate end
   function view.open(target) return state(target).open end
   function view.open_s(target) return state(target).open_s end
   function view.balance() return nil end
+
+  -- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
+  function view.complete(targets)
+    for _, target in ipairs(targets) do
+      view.exhausted(target)
+      counts(target)
+      told(target)
+      state(target)
+    end
+    view.is_whole = true
+  end
+
   return view
 end
 

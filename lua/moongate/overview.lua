@@ -67,10 +67,12 @@ local function exhaustion(state, name)
   return seconds, reason
 end
 
+-- The smallest share that is left; a provider's word counts until its window is over.
 local function tightest(list)
   local share
   for _, entry in ipairs(list) do
-    if entry.limit and entry.limit > 0 and entry.remaining then
+    local stands = entry.source == "config" or live.stands(entry)
+    if stands and entry.limit and entry.limit > 0 and entry.remaining then
       share = math.min(share or 1, entry.remaining / entry.limit)
     end
   end

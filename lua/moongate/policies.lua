@@ -17,6 +17,7 @@ local policies = {}
 ---@field event function|nil
 ---@field response function|nil
 ---@field finish function|nil
+---@field on_fault "refuse"|"default"|nil hooks: what follows when this one fails, whatever the config says
 
 ---@class moongate.policies.set
 ---@field milliseconds number what one call may use; its owner may change it
@@ -25,6 +26,7 @@ local set = {}
 set.__index = set
 
 local PHASES = { "request", "event", "response", "finish" }
+local FAULT_RULES = { refuse = true, default = true }
 
 -- What a file in each place may return: the names of its functions, and which of them a bare function is.
 local SHAPES = {
@@ -32,12 +34,14 @@ local SHAPES = {
   access = { bare = "validate", needs = "validate", names = { "validate", "resolve" } },
   billing = { bare = "run", needs = "run", names = { "run" } },
   task = { bare = "run", needs = "run", names = { "run" } },
-  hooks = { names = PHASES },
+  hooks = { names = PHASES, on_fault = true },
 }
 
 local ASIDE = { protocols = true, checkers = true }
 local FOLDER = "policies/"
 local MILLISECONDS, BYTES = 20, 64 * 1024 * 1024
+-- The heap is full at so many times what one call may use, or what was alive in it when it was full last.
+local FULL = 2
 
 -- The place and the name of a file; nil and why if it has none.
 local function place_of(path)
@@ -93,7 +97,10 @@ function policies.new(options)
     host = sandbox.host(options.seed or math.random()),
     units = {},   -- by path: what is in force
     sources = {}, -- by path: all files as last installed
-    labels = setmetatable({}, { __mode = "k" }), -- function -> unit, also of versions that are no longer in force
+    -- By policy and by function: where it is from, also of versions that are no longer in force. Nothing here may hold
+    -- its own key, or it would stay for ever.
+    origins = setmetatable({}, { __mode = "k" }),
+    hook_list = {},
   }, set)
 end
 
@@ -152,6 +159,11 @@ local function read_shape(place, value)
       article(value))
   end
   local functions, known = {}, { "checks", unpack(shape.names) }
+  local on_fault
+  if shape.on_fault then
+    known[#known + 1], on_fault = "on_fault", rawget(value, "on_fault")
+    if on_fault ~= nil and not FAULT_RULES[on_fault] then return nil, 'on_fault must be "refuse" or "default"' end
+  end
   for _, name in ipairs(shape.names) do functions[name] = rawget(value, name) end
   -- { run =, checks = } is what any file may return.
   if shape.bare and functions[shape.bare] == nil then functions[shape.bare] = rawget(value, "run") end
@@ -173,7 +185,7 @@ local function read_shape(place, value)
   if next(functions) == nil then return nil, "must have one of the phases " .. table.concat(PHASES, ", ") end
   local checks = rawget(value, "checks")
   if checks ~= nil and type(checks) ~= "table" then return nil, "checks must be a table of functions" end
-  return functions, checks or {}
+  return functions, checks or {}, on_fault
 end
 
 function set:run_checks(unit, checks)
@@ -203,16 +215,17 @@ function set:load_unit(place, name, file)
   if not chunk then return nil, message end
   local fine, value, text = self:guarded(label, chunk)
   if not fine then return nil, text end
-  local functions, checks = read_shape(place, value)
+  local functions, checks, on_fault = read_shape(place, value)
   if not functions then return nil, checks end
   local failed = self:run_checks(unit, checks)
   if failed then return nil, failed end
-  local policy = { name = name, label = label, version = file.version }
+  local policy = { name = name, label = label, version = file.version, on_fault = on_fault }
+  local origin = { place = place, path = file.path, label = label, kept = 0 }
   for phase, fn in next, functions do
     policy[phase] = fn
-    self.labels[fn] = unit
+    self.origins[fn] = origin
   end
-  unit.policy = policy
+  unit.policy, unit.file, self.origins[policy] = policy, file, origin
   return unit
 end
 
@@ -230,6 +243,15 @@ local function in_order(files)
   for i, file in ipairs(files) do sorted[i] = file end
   table.sort(sorted, function(a, b) return a.path < b.path end)
   return sorted
+end
+
+local function in_place(self, place)
+  local found = {}
+  for _, unit in next, self.units do
+    if unit.place == place then found[#found + 1] = unit.policy end
+  end
+  table.sort(found, function(a, b) return a.label < b.label end)
+  return found
 end
 
 -- Puts the files of the whole folder in force. One that fails leaves its last good version there; one that is gone
@@ -275,6 +297,7 @@ function set:install(files)
     if not self.sources[path] then report.removed[#report.removed + 1] = path end
   end
   table.sort(report.removed)
+  self.hook_list = in_place(self, "hooks")
   return report
 end
 
@@ -298,18 +321,9 @@ function set:billing() return self:at("billing.lua") end
 ---@return moongate.policy|nil
 function set:task() return self:at("task.lua") end
 
-local function in_place(self, place)
-  local found = {}
-  for _, unit in next, self.units do
-    if unit.place == place then found[#found + 1] = unit.policy end
-  end
-  table.sort(found, function(a, b) return a.label < b.label end)
-  return found
-end
-
--- In name order.
+-- In name order. The same list from one installation to the next: asking costs nothing.
 ---@return moongate.policy[]
-function set:hooks() return in_place(self, "hooks") end
+function set:hooks() return self.hook_list end
 
 ---@return string[]
 function set:routing_names()
@@ -330,17 +344,81 @@ function set:files(folder)
   return in_order(found)
 end
 
-local function describe(unit, fine, ...)
+-- A copy of plain data.
+local function own(value)
+  if type(value) ~= "table" then return value end
+  local fresh = {}
+  for name, item in next, value do fresh[name] = own(item) end
+  return fresh
+end
+
+-- Given copies: what they could write to are the prices and the usage that the ledger goes by.
+local COPIED = { access = true, billing = true }
+
+-- A fault without a line of its own (of a call in tail position, or for want of memory) is the function's.
+local function describe(origin, fn, fine, ...)
   if fine then return true, ... end
   local kind, message = ...
-  local file, line, rest = locate(message, FOLDER .. unit.path)
-  return false, { kind = kind, policy = unit.label, file = file, line = line, message = rest }
+  local file, line, rest = locate(message, FOLDER .. origin.path)
+  local at = not line and debug.getinfo(fn, "S")
+  if at and string.sub(at.source, 2, #FOLDER + 1) == FOLDER then
+    file, line = string.sub(at.source, 2), at.linedefined
+  end
+  return false, { kind = kind, policy = origin.label, file = file, line = line, message = rest }
+end
+
+-- Loads a policy that has filled the memory by what it keeps from call to call, without its past; true if it was so.
+function set:start_anew(origin)
+  local unit = self.units[origin.path]
+  collectgarbage()
+  local live = collectgarbage "count" * 1024
+  local is_full = live > self.full_at
+  origin.kept, self.full_at = 0, math.max(FULL * self.bytes, FULL * live)
+  if not is_full or not unit or self.origins[unit.policy] ~= origin then return false end
+  local fresh = self:load_unit(unit.place, unit.policy.name, unit.file)
+  if not fresh then return false end
+  self.units[origin.path], self.full_at = fresh, FULL * self.bytes
+  self.hook_list = in_place(self, "hooks")
+  return true
+end
+
+-- Weighs a call that has ended. Each is bounded by itself; what a policy keeps of all of them is bounded here.
+function set:weigh(origin, before, ...)
+  local now = collectgarbage "count"
+  origin.kept = origin.kept + (now - before) * 1024
+  self.full_at = self.full_at or FULL * self.bytes
+  if now * 1024 > self.full_at and origin.kept > self.bytes / 2 and self:start_anew(origin) then
+    return false, {
+      kind = "memory", policy = origin.label, file = FOLDER .. origin.path,
+      message = "keeps too much from call to call; it was loaded anew",
+    }
+  end
+  return ...
+end
+
+function set:bounded(origin, fn, ...)
+  local before = collectgarbage "count"
+  return self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...)))
 end
 
 -- A field of the host's own table; never by a metatable that a policy gave it, which would run unguarded.
 local function read_field(host, value, name)
   if host.made[debug.getmetatable(value)] then return rawget(value, name) end
   return value[name]
+end
+
+-- The clock and the dice of a call: those of its first argument. Access and billing throw the same dice each time, and
+-- the answers of access, which are kept, must not hang on the hour either.
+local function set_chance(host, origin, first)
+  host.now = nil
+  if COPIED[origin.place] then
+    if origin.place == "access" then host.now = false end
+    host.seed(origin.label)
+  elseif type(first) == "table" and origin.place ~= "hooks" then
+    host.now = tonumber(read_field(host, first, "now"))
+    local seed = read_field(host, first, "seed")
+    if seed ~= nil then host.seed(seed) end
+  end
 end
 
 -- Calls a policy, or one of its functions, within the budget: true and its results, or false and the fault. The fields
@@ -351,17 +429,45 @@ end
 ---@return any
 function set:call(policy, ...)
   local fn = type(policy) == "table" and policy.run or policy
-  local unit = self.labels[fn]
-  if not unit then error("set:call takes a policy or a function of one", 2) end
-  local first = ...
-  local host = self.host
-  host.now = nil
-  if type(first) == "table" then
-    host.now = tonumber(read_field(host, first, "now"))
-    local seed = read_field(host, first, "seed")
-    if seed ~= nil then host.seed(seed) end
+  local origin = self.origins[fn]
+  if not origin then error("set:call takes a policy or a function of one", 2) end
+  set_chance(self.host, origin, (...))
+  if COPIED[origin.place] then
+    local first, second, third = ...
+    return self:bounded(origin, fn, own(first), own(second), own(third))
   end
-  return describe(unit, self:guarded(unit.label, fn, ...))
+  return self:bounded(origin, fn, ...)
+end
+
+-- Runs a function of the host's in a policy's name and budget: one that calls the policy, and has work on its results
+-- that must be bounded with it.
+---@param policy moongate.policy
+---@param work function
+---@return boolean
+---@return any
+function set:within(policy, work, ...)
+  local origin = self.origins[policy]
+  set_chance(self.host, origin, nil)
+  return self:bounded(origin, work, ...)
+end
+
+local function judged(policy, problem_of, fine, ...)
+  if not fine then return false, ... end
+  local message = problem_of(...)
+  if not message then return true, ... end
+  return false, {
+    kind = "result", policy = policy.label, file = FOLDER .. policy.label .. ".lua", message = message,
+  }
+end
+
+-- As set:call; a result that problem_of finds a fault with is one.
+---@param policy moongate.policy
+---@param fn function
+---@param problem_of fun(...): string|nil
+---@return boolean
+---@return any
+function set:ask(policy, fn, problem_of, ...)
+  return judged(policy, problem_of, self:call(fn, ...))
 end
 
 return policies

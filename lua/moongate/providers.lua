@@ -40,6 +40,26 @@ function providers.get(name)
   return require("providers." .. name)
 end
 
+local prices
+
+-- USD per million tokens of a model that some table knows, as "gpt-4o" or "openai/gpt-4o"; nil when none does.
+---@param model string
+---@return table|nil
+function providers.cost(model)
+  if not prices then
+    prices = {}
+    for _, name in ipairs(NAMES) do
+      for _, each in ipairs(providers.get(name).models) do
+        if each.cost then
+          prices[name .. "/" .. each.id] = each.cost
+          prices[each.id] = prices[each.id] or each.cost
+        end
+      end
+    end
+  end
+  return prices[model]
+end
+
 -- All names, sorted.
 ---@return string[]
 function providers.names()

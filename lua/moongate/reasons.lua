@@ -5,7 +5,7 @@ local money = require "moongate.money"
 
 local reasons = {}
 
-local MOST_NAMED = 10 -- candidates named in one sentence
+local MOST_NAMED = 10 -- candidates, or steps, named in one sentence
 
 local function seconds(wait)
   return string.format("%d s", math.ceil(wait))
@@ -36,7 +36,9 @@ end
 local function orders(run)
   local names = {}
   for _, step in ipairs(run.trail) do
-    if not step.gone then
+    if not step.gone and #names > MOST_NAMED then
+      names[#names] = "and more"
+    elseif not step.gone then
       names[#names + 1] = step.kind == "shuffle" and "shuffled by " .. step.name
         or (step.kind == "prefer" and "preferring " or "by ") .. step.name
     end

@@ -1,8 +1,11 @@
 -- What is written down of a request: its ledger row, its counters, its log line. A request that ends in any way is
 -- settled here exactly once.
+local candidates = require "moongate.candidates"
 local claims = require "moongate.claims"
 local clock = require "moongate.core.clock"
+local decision = require "moongate.decision"
 local json = require "moongate.core.json"
+local keys = require "moongate.core.keys"
 local ledger = require "moongate.core.ledger"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
@@ -17,19 +20,41 @@ local record = {}
 local MOST_EXPLAINED = 50
 local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0 }
 
+-- How often what the configuration says of the targets is written down again.
+local WORLD_SECONDS = 3600
+
+-- As the ledger and the counters name it.
+local function surface_of(call)
+  return call.surface and call.surface.name or call.operation
+end
+
 local function new_row(call)
   local caller = call.caller
   return {
     request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
-    tier = caller.tier, surface = call.operation, policy = call.plan and call.plan.policy or "",
+    tier = caller.tier, surface = surface_of(call), policy = call.plan and call.plan.policy or "",
     task = call.plan and call.plan.task or "", model = call.request.model or "auto",
     input_tokens = call.request.estimated_tokens,
   }
 end
 
+local function view_of(plan)
+  for _, run in ipairs(plan.runs or {}) do
+    if run.trail.view then return run.trail.view end
+  end
+  return nil
+end
+
+-- In the moment of the decision: what it knew, and what another policy would have asked.
+local function witness(plan)
+  local view = plan and view_of(plan)
+  if view and view.complete and #plan.offered <= decision.most_whole then view.complete(plan.offered) end
+end
+
 -- Notes the request before its first call: what dies under way is found as lost at the next start.
 ---@param call moongate.call
 function record.open(call)
+  witness(call.plan)
   call.row = new_row(call)
   ledger.open(call.row)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
@@ -49,15 +74,38 @@ function record.faults(plan)
   end
 end
 
+local hashes = setmetatable({}, { __mode = "k" }) -- by registry
+local written = {} -- by hash: when its world was last written down
+
+local function hash_of(registry)
+  if not hashes[registry] then
+    local digest = string.sub(keys.hash(decision.world(registry)), 1, 6)
+    hashes[registry] = string.gsub(digest, ".", function(byte) return string.format("%02x", string.byte(byte)) end)
+  end
+  return hashes[registry]
+end
+
+-- The world that a row is to carry, now and then.
+local function world_due(registry, hash)
+  local now = clock.now()
+  if written[hash] and now - written[hash] < WORLD_SECONDS then return nil end
+  written[hash] = now
+  return decision.kept_world(registry)
+end
+
 local function detail(call)
-  local plan = call.plan
-  return json.encode {
-    attempts = json.array(call.attempts), explanation = plan and router.explain(plan, MOST_EXPLAINED) or nil,
-  }
+  local plan, registry = call.plan, call.state.registry
+  local told = { attempts = json.array(call.attempts) }
+  if not plan then return json.encode(told) end
+  local hash = hash_of(registry)
+  told.explanation = router.explain(plan, MOST_EXPLAINED)
+  told.decision = decision.record(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
+  local text, world = json.encode(told), world_due(registry, hash)
+  return world and string.sub(text, 1, -2) .. ',"world":' .. world .. "}" or text
 end
 
 local function count(call, row, status)
-  meter.add("moongate_requests_total", 1, "surface", call.operation, "provider", row.provider or "", "model",
+  meter.add("moongate_requests_total", 1, "surface", surface_of(call), "provider", row.provider or "", "model",
     row.provider and row.model or "", "status", status)
   local seconds = call.handle:elapsed()
   meter.observe("moongate_request_seconds", seconds)
@@ -167,6 +215,7 @@ end
 ---@param refusal table
 function record.refuse(call, refusal)
   call.plan = call.plan or refusal.plan
+  if not call.row then witness(call.plan) end
   local row = call.row or new_row(call)
   for class, name in pairs { input = "input_tokens", output = "output_tokens" } do row[name] = NOTHING[class] end
   row.outcome = "error"

@@ -4,6 +4,7 @@
 local defaults = require "moongate.defaults"
 local near = require "moongate.near"
 local patterns = require "moongate.patterns"
+local providers = require "moongate.providers"
 
 ---@class registry
 ---@field targets table[] in the order of the config
@@ -12,6 +13,7 @@ local patterns = require "moongate.patterns"
 ---@field aliases table<string, table> { order, balanced, targets = { target... }, weights, places }
 ---@field policy string the default routing policy
 ---@field on_fault string
+---@field zero_spend boolean|nil
 ---@field varied boolean whether priorities differ
 local registry = {}
 registry.__index = registry
@@ -36,6 +38,14 @@ local function stated(a, b, c)
   if a ~= nil then return a end
   if b ~= nil then return b end
   return c
+end
+
+-- Whether no call can cost money, for sure. Free means nothing unless the price is known to be zero; what is local, or
+-- needs no network, costs nothing unless it has a price.
+local function is_safe(provider, free, cost)
+  local is_here = provider.is_local or provider.protocol == "mock"
+  if cost == nil then return is_here end
+  return costs_nothing(cost) and (is_here or free == true)
 end
 
 local function is_embedding(id, strengths)
@@ -72,11 +82,12 @@ local function new_target(model, provider, known, builtin)
   local id = model.id or known.id
   local cost = whole_cost(model.cost or known.cost, builtin)
   local strengths = model.strengths or known.strengths or {}
+  local free = is_free(model, provider, known, cost)
   return {
     id = provider.name .. "/" .. id, model = id, provider = provider.name,
     upstream_id = model.upstream_id or known.upstream_id or id,
     protocol = provider.protocol, is_local = provider.is_local or false,
-    free = is_free(model, provider, known, cost), cost = cost,
+    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost),
     context_length = model.context_length or known.context_length,
     max_output = model.max_output or known.max_output,
     strengths = strengths,
@@ -150,7 +161,7 @@ end
 function registry.new(config, builtin)
   local self = setmetatable({
     targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false,
-    policy = config.policy, on_fault = config.on_fault,
+    policy = config.policy, on_fault = config.on_fault, zero_spend = config.zero_spend,
   }, registry)
   local configured, tables, shipped, known = {}, {}, {}, {}
   for name, provider in pairs(config.providers) do
@@ -226,14 +237,15 @@ function registry:models(permitted)
   return list
 end
 
--- The price table of a model anywhere, for a baseline; nil when unknown.
+-- The price table of a model, for a baseline: as configured anywhere, else as the built-in tables have it; nil when
+-- unknown.
 ---@param name string
 ---@return table|nil
 function registry:cost(name)
   for _, target in ipairs(find(self, name) or nothing) do
     if target.cost then return target.cost end
   end
-  return nil
+  return providers.cost(name)
 end
 
 return registry

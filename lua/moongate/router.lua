@@ -1,7 +1,10 @@
 -- Turns a request into a ladder: the requested name to its targets, the gates, the routing policy, and the targets in
 -- the order in which they shall be tried. Decides only: calls no provider, changes nothing, keeps no state.
 
+local access = require "moongate.access"
 local candidates = require "moongate.candidates"
+local chance = require "moongate.chance"
+local faults = require "moongate.faults"
 local gates = require "moongate.gates"
 local list = require "moongate.list"
 local near = require "moongate.near"
@@ -10,8 +13,10 @@ local task = require "moongate.task"
 
 local router = {}
 
+local LONGEST_WORDS = 500 -- of a policy, in a refusal
 local MOST_HOPS = 4      -- from policy to policy by their second results
 local LAST_RESORT = "in the order of the config"
+local LONGEST_TASK = 64
 
 ---@class plan
 ---@field policy string name@version
@@ -20,6 +25,7 @@ local LAST_RESORT = "in the order of the config"
 ---@field reason string one sentence, worked out when read
 ---@field candidates table[] one record each, worked out when read
 ---@field faults table[] { policy, kind, message }: policies that failed on the way
+---@field seed number|nil what chance was drawn from: the same again gives the same plan
 
 local lazy = {
   task = function(plan) return plan.classify() end,
@@ -93,12 +99,6 @@ local function read_ladder(ladder, owner, most)
   return targets
 end
 
--- "policies/routing/mine.lua:3: attempt to ...": a fault as the set of policies tells it, in one line.
-local function in_words(fault)
-  if not fault.file then return fault.message end
-  return fault.file .. (fault.line and ":" .. fault.line or "") .. ": " .. fault.message
-end
-
 -- Runs one policy. Answers its ladder and its second result; or nil and the fault.
 local function run(plan, policies, policy, view, more, weights)
   local own = { request = plan.request, view = view, weights = weights, task = plan.classify }
@@ -113,7 +113,7 @@ local function run(plan, policies, policy, view, more, weights)
     return nil, { kind = "result", policy = policy.label, file = file, message = wrong }
   end
   if #targets == 0 then plan.runs[#plan.runs].empty = true end
-  return targets, type(second) == "string" and second or nil
+  return targets, type(second) == "string" and string.sub(second, 1, LONGEST_WORDS) or nil
 end
 
 -- Runs a policy and those it falls through to. Answers the ladder and, if it is empty, the last one's words; or nil
@@ -124,7 +124,7 @@ local function follow(plan, policies, policy, view, more, weights)
     been[policy.name] = true
     local ladder, second = run(plan, policies, policy, view, more, weights)
     if not ladder then
-      local fault = { policy = full_name(policy), kind = second.kind, message = in_words(second) }
+      local fault = { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) }
       plan.faults[#plan.faults + 1] = fault
       return nil
     end
@@ -189,10 +189,9 @@ end
 
 local function refuse_fault(plan)
   local fault = plan.faults[#plan.faults]
-  return {
-    status = 500, code = "policy_fault", type = "server_error", plan = plan,
-    message = 'the routing policy "' .. fault.policy .. '" failed: ' .. fault.message,
-  }
+  local refusal = faults.refusal("routing policy", fault.policy, fault.message)
+  refusal.plan = plan
+  return refusal
 end
 
 -- What serves when policies fail and the config says to go on: the default policy, else the config's own order.
@@ -217,6 +216,36 @@ local function choose(request, caller, registry, policies)
   return policies:routing(name), name
 end
 
+local function not_a_task(name)
+  local is_text = type(name) == "string"
+  if is_text and #name <= LONGEST_TASK and string.find(name, "^[\33-\126][\32-\126]*$") then return nil end
+  return "must return a short text, the type of the task, and returned "
+    .. (is_text and "another text" or name == nil and "nothing" or "a " .. type(name))
+end
+
+-- What the request is for: in its own words, else the task policy's, else the built-in classifier's.
+local function classify(request, policies, more)
+  local policy = policies:task()
+  if policy and not task.is_known(request.task) then
+    local facts = setmetatable({ task = function() return request.task end }, { __index = more })
+    local fine, name = policies:ask(policy, policy.run, not_a_task, candidates.request(request, facts))
+    if fine then return name end
+  end
+  return task.classify(request)
+end
+
+-- Chance as the request's seed has it, so that the plan can be made again; the view's own without one.
+local function seeded(view, request)
+  if request.seed == nil then return view end
+  local random
+  return setmetatable({
+    random = function()
+      random = random or chance.new("plan " .. request.seed)
+      return random()
+    end,
+  }, { __index = view })
+end
+
 -- Plans a request. policies is a set of moongate.policies; view gives the live facts of targets: exhausted, left, used,
 -- latency_ms, error_rate, open (each of a target), balance (of a provider's name), random, and perhaps open_s.
 ---@param request table
@@ -227,26 +256,35 @@ end
 ---@return plan|nil
 ---@return table|nil refusal { status, code, type, message, retry_after }
 function router.plan(request, caller, registry, policies, view)
-  local name = request.model
-  if name == nil or name == "" then name = "auto" end
+  local name, refusal = access.resolve(policies, caller, request.model, registry)
+  if not name then return nil, refusal end
   local targets, alias = registry:resolve(name)
   if not targets then return nil, unknown_model(name, registry) end
 
   local policy, policy_name = choose(request, caller, registry, policies)
   if not policy and request.policy then return nil, unknown_policy(policy_name, policies) end
 
-  local because = local_because(request, caller, policy_name)
+  local verdicts
+  verdicts, refusal = access.verdicts(policies, caller, targets)
+  if refusal then return nil, refusal end
+  view = seeded(view, request)
+  local more = {
+    privacy = request.privacy or caller.privacy or false,
+    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
+  }
   local known_task
+  function more.task()
+    known_task = known_task or classify(request, policies, more)
+    return known_task
+  end
   local plan = setmetatable({
     request = request, runs = {}, faults = {}, ladder = {}, policy = policy and full_name(policy) or policy_name,
-    classify = function()
-      known_task = known_task or task.classify(request)
-      return known_task
-    end,
+    classify = more.task, seed = request.seed,
   }, plan_meta)
-  local refusal
+  local lists, owners = gates.lists(caller, name, verdicts ~= nil)
   plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
-    lists = gates.lists(caller, name), local_because = because,
+    lists = lists, owners = owners, verdicts = verdicts, who = gates.who(caller),
+    local_because = local_because(request, caller, policy_name), zero_spend = registry.zero_spend,
     asked = name == "auto" and "this request" or '"' .. shown(name) .. '"',
   })
   if refusal then
@@ -259,11 +297,8 @@ function router.plan(request, caller, registry, policies, view)
   end
 
   if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, view) end
-  local more = {
-    privacy = request.privacy or caller.privacy or false, task = plan.classify,
-    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
-  }
   local weights = alias and alias.weights
+  if policies:task() then more.task() end -- a policy's budget cannot hold another's
   local ladder, words
   if policy then
     ladder, words = follow(plan, policies, policy, view, more, weights)

@@ -1,9 +1,12 @@
 -- Which function serves which path. Handlers take the caller's handle and the worker's state.
 local admin = require "moongate.admin"
+local agents = require "moongate.agents"
+local debug = require "moongate.debug"
 local exchange = require "moongate.exchange"
 local inspect = require "moongate.inspect"
 local near = require "moongate.near"
 local openai = require "moongate.surfaces.openai"
+local router = require "moongate.surfaces.router"
 
 local routes = {}
 
@@ -11,6 +14,9 @@ local routes = {}
 local exact = {
   ["/v1/chat/completions"] = { POST = exchange.handler(openai, "chat") },
   ["/v1/embeddings"] = { POST = exchange.handler(openai, "embeddings") },
+  ["/v1/chat"] = { POST = exchange.handler(router.chat, "chat") },
+  ["/v1/agent-step"] = { POST = exchange.handler(router.step, "chat") },
+  ["/v1/router/debug"] = { POST = debug.explain },
   ["/v1/models"] = { GET = inspect.models },
   ["/v1/limits"] = { GET = inspect.limits },
   ["/health"] = { GET = inspect.health },
@@ -19,12 +25,13 @@ local exact = {
   ["/admin/keys"] = { GET = admin.list_keys, POST = admin.create_key },
 }
 
--- The rest of the path goes to the handler as its third argument.
-local below = {
-  ["/v1/models/"] = { GET = inspect.model },
-  ["/v1/limits/"] = { GET = inspect.provider_limits },
-  ["/v1/requests/"] = { GET = inspect.request },
-  ["/admin/keys/"] = { DELETE = admin.revoke_key },
+-- Prefix, suffix, handlers. What stands between the two goes to the handler as its third argument.
+local around = {
+  { "/v1/models/", "", { GET = inspect.model } },
+  { "/v1/limits/", "", { GET = inspect.provider_limits } },
+  { "/v1/requests/", "", { GET = inspect.request } },
+  { "/agents/", "/run", { POST = agents.run } },
+  { "/admin/keys/", "", { DELETE = admin.revoke_key } },
 }
 
 local function methods(entry)
@@ -37,7 +44,7 @@ end
 local function paths()
   local list = {}
   for path in pairs(exact) do list[#list + 1] = path end
-  for path in pairs(below) do list[#list + 1] = path .. "..." end
+  for _, each in ipairs(around) do list[#list + 1] = each[1] .. "..." .. each[2] end
   return list
 end
 
@@ -48,9 +55,11 @@ end
 local function find(path)
   local entry = exact[path]
   if entry then return entry end
-  for prefix, candidate in pairs(below) do
-    if #path > #prefix and string.sub(path, 1, #prefix) == prefix then
-      return candidate, string.sub(path, #prefix + 1)
+  for _, each in ipairs(around) do
+    local prefix, suffix = each[1], each[2]
+    local fits = #path > #prefix + #suffix and string.sub(path, 1, #prefix) == prefix
+    if fits and string.sub(path, #path - #suffix + 1) == suffix then
+      return each[3], string.sub(path, #prefix + 1, #path - #suffix)
     end
   end
 end

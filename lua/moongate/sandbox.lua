@@ -3,6 +3,7 @@
 -- the library functions of the Lua state; this file decides what there is to call.
 local core_json = require "moongate.core.json"
 local bit = require "bit"
+local chance = require "moongate.chance"
 
 local sandbox = {}
 
@@ -18,6 +19,8 @@ local getmetatable_of = debug.getmetatable
 -- Modules a policy may require, by their names behind "moongate.".
 sandbox.LIBRARIES = { "list", "score", "json", "time", "text" }
 
+local ARRAY = getmetatable_of(core_json.array {})
+
 local json = {
   null = core_json.null,
   encode = core_json.encode,
@@ -27,7 +30,7 @@ local json = {
     return core_json.decode(text)
   end,
   array = function(t)
-    if type(t) == "table" and getmetatable_of(t) ~= nil and not core_json.is_array(t) then
+    if type(t) == "table" and getmetatable_of(t) ~= nil and getmetatable_of(t) ~= ARRAY then
       error("a table with a metatable cannot become an array", 2)
     end
     return core_json.array(t)
@@ -50,44 +53,8 @@ local function pick(from, names)
   return fresh
 end
 
--- A generator of our own (xorshift128): the same seed draws the same numbers on every worker and in every replay.
-local function new_random(seed)
-  local x, y, z, w = 123456789, 362436069, 521288629, 88675123
-
-  local function next_word()
-    local t = bit.bxor(x, bit.lshift(x, 11))
-    x, y, z = y, z, w
-    w = bit.bxor(w, bit.rshift(w, 19), t, bit.rshift(t, 8))
-    return w % 4294967296
-  end
-
-  local function set_seed(value)
-    local text = type(value) == "number" and string.format("%.17g", value) or tostring(value)
-    local hash = 2166136261
-    for i = 1, math.min(#text, 64) do hash = bit.bxor(bit.rol(hash, 5), string.byte(text, i)) * 65599 % 4294967296 end
-    x, y, z = bit.tobit(hash), 362436069, bit.tobit(521288629 + hash)
-    w = 88675123
-    for _ = 1, 16 do next_word() end
-  end
-
-  local function fraction()
-    return (math.floor(next_word() / 32) * 67108864 + math.floor(next_word() / 64)) / 9007199254740992
-  end
-
-  local function random(low, high)
-    if low == nil then return fraction() end
-    if high == nil then low, high = 1, low end
-    if type(low) ~= "number" or type(high) ~= "number" then error("random takes numbers", 2) end
-    if low > high then error("random: the interval is empty", 2) end
-    return math.floor(low + fraction() * (high - low + 1))
-  end
-
-  set_seed(seed)
-  return random, set_seed
-end
-
 ---@class moongate.sandbox.host what all policies of a set share with the program
----@field now number|nil unix seconds of the call under way
+---@field now number|false|nil unix seconds of the call under way; false: it may not ask; nil: the real ones
 ---@field lines string[] what was logged in the call under way
 ---@field nesting integer coroutines resumed in one another; whoever begins a call sets it to 0
 ---@field made table<table, boolean> metatables made by policies
@@ -98,7 +65,7 @@ end
 ---@param seed any what unseeded calls draw from
 ---@return moongate.sandbox.host
 function sandbox.host(seed)
-  local random, set_seed = new_random(seed)
+  local random, set_seed = chance.new(seed)
   local libraries = { json = json }
   for _, name in ipairs(sandbox.LIBRARIES) do libraries[name] = libraries[name] or require("moongate." .. name) end
   local made = setmetatable({}, { __mode = "k" })
@@ -119,9 +86,14 @@ local function new_log(host)
 end
 
 local function new_os(host)
+  local function now()
+    if host.now == false then error("there is no clock in an access policy: its answers are kept", 3) end
+    return host.now and math.floor(host.now) or os.time()
+  end
+
   -- Fields are read raw: os.time would call metamethods from C.
   local function time(fields)
-    if fields == nil then return host.now and math.floor(host.now) or os.time() end
+    if fields == nil then return now() end
     if type(fields) ~= "table" then error("os.time takes a table", 2) end
     local raw = {}
     for _, name in ipairs(TIME_FIELDS) do raw[name] = rawget(fields, name) end
@@ -131,7 +103,7 @@ local function new_os(host)
   local function date(format, when)
     format = format == nil and "%c" or format
     if type(format) ~= "string" or #format > DATE_BYTES then error("os.date takes a short format", 2) end
-    return os.date(format, when == nil and time() or when)
+    return os.date(format, when == nil and now() or when)
   end
 
   return { time = time, date = date }
@@ -163,7 +135,8 @@ end
 
 -- Coroutines nest on the C stack, which is not without end.
 local function new_coroutines(host)
-  local fresh = pick(coroutine, { "create", "running", "status", "yield" })
+  local fresh = pick(coroutine, { "create", "status", "yield" })
+  local own = setmetatable({}, { __mode = "k" })
 
   local function leave(...)
     host.nesting = host.nesting - 1
@@ -175,6 +148,18 @@ local function new_coroutines(host)
     return ...
   end
 
+  function fresh.create(fn)
+    local made = coroutine.create(fn)
+    own[made] = true
+    return made
+  end
+
+  -- Not the one that the request itself is: resumed later, it would take a wait of the gateway for over.
+  function fresh.running()
+    local here = coroutine.running()
+    return own[here] and here or nil
+  end
+
   function fresh.resume(...)
     if host.nesting >= NESTING then error("too deep in callbacks or coroutines", 2) end
     host.nesting = host.nesting + 1
@@ -182,7 +167,7 @@ local function new_coroutines(host)
   end
 
   function fresh.wrap(fn)
-    local inner = coroutine.create(fn)
+    local inner = fresh.create(fn)
     return function(...) return unwrap(fresh.resume(inner, ...)) end
   end
 

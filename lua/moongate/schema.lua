@@ -35,9 +35,12 @@ local web_address = text(function(value)
   end
 end)
 
-local function provider_name(name)
-  if not string.find(name, "^%w[%w._-]*$") or #name > 63 then
-    return "is no name for a provider: letters, digits, '.', '_' and '-', at most 63 of them"
+-- Names that stand in headers, labels and paths as they are.
+local function plain_name(what)
+  return function(name)
+    if not string.find(name, "^%w[%w._-]*$") or #name > 63 then
+      return "is no name for " .. what .. ": letters, digits, '.', '_' and '-', at most 63 of them"
+    end
   end
 end
 
@@ -195,7 +198,7 @@ local whole_file = record {
     header_s = seconds, body_s = seconds, idle_s = seconds, drain_s = seconds,
   },
   log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" } },
-  providers = map(provider, provider_name),
+  providers = map(provider, plain_name "a provider"),
   models = list(model),
   models_table = function(value, path, report)
     record({ csv = text(), sqlite = text(), table = text() })(value, path, report)
@@ -207,7 +210,7 @@ local whole_file = record {
     if name == "auto" then return '"auto" is kept for "let the policy choose"' end
     if #name > 127 or string.find(name, "[%c%s]") then return "is no name for a model" end
   end),
-  keys = list(key), tiers = map(group), orgs = map(group), agents = map(agent),
+  keys = list(key), tiers = map(group), orgs = map(group), agents = map(agent, plain_name "an agent"),
 }
 
 return { check = whole_file, address = address }

@@ -36,6 +36,11 @@ local function has(list, word)
   return false
 end
 
+-- Facts are a policy's to overwrite: a number that is none counts as unknown.
+local function known(value)
+  return type(value) == "number" and value > -math.huge and value < math.huge and value or nil
+end
+
 local function each(candidates, fact)
   local values = {}
   for i = 1, #candidates do values[i] = fact(candidates[i]) end
@@ -46,11 +51,11 @@ local parts = {}
 
 -- An unknown price counts like the highest.
 function parts.cost(candidates)
-  return inverse(each(candidates, function(c) return c.estimated_cost or nil end), #candidates, 0)
+  return inverse(each(candidates, function(c) return known(c.estimated_cost) end), #candidates, 0)
 end
 
 function parts.latency(candidates)
-  return inverse(each(candidates, function(c) return c.latency_ms or nil end), #candidates, HALF)
+  return inverse(each(candidates, function(c) return known(c.latency_ms) end), #candidates, HALF)
 end
 
 function parts.task(candidates, task)
@@ -62,7 +67,7 @@ function parts.task(candidates, task)
 end
 
 function parts.quality(candidates)
-  return each(candidates, function(c) return math.max(0, math.min(100, c.quality or 50)) / 100 end)
+  return each(candidates, function(c) return math.max(0, math.min(100, known(c.quality) or 50)) / 100 end)
 end
 
 score.parts = { "cost", "latency", "task", "quality" }

@@ -48,6 +48,11 @@ local function text_of(content)
   return table.concat(texts, " ")
 end
 
+-- Whether a name is one of them.
+---@param name any
+---@return boolean
+function task.is_known(name) return is_type[name] == true end
+
 -- The kind of a text: its words, compared without case and punctuation.
 ---@param text string
 ---@return string

@@ -15,8 +15,9 @@ return {
   -- Of the input price, where a table has none for cached input.
   cache_read = 0.5,
   models = {
+    -- The public list price (openai.com/api/pricing), USD per million tokens.
     { id = "gpt-4o", upstream_id = "gpt-4o", context_length = 128000, strengths = { "chat", "coding" }, quality = 82,
-      tools = true, vision = true },
+      tools = true, vision = true, cost = { input = 2.50, output = 10.00, cached_input = 1.25 } },
     { id = "gpt-4o-mini", upstream_id = "gpt-4o-mini", context_length = 128000, strengths = { "chat" }, quality = 70,
       tools = true, vision = true },
     { id = "text-embedding-3-small", upstream_id = "text-embedding-3-small", context_length = 8192,

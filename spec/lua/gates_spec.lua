@@ -76,7 +76,7 @@ describe("gates.pass", function()
     assert.same({ "b" }, ids((pass(all, {}, { lists = { { "b*" } } }))))
     assert.same({ "a" }, ids((pass(all, {}, { lists = { { "p/a", "b" }, { "a" } } }))))
     local _, _, _, refusal = pass(all, {}, { lists = { { "c" } } })
-    assert.same({ 403, 'this key may not use "m"' }, { refusal.status, refusal.message })
+    assert.same({ 403, "this key may not use m: not among its models (c)" }, { refusal.status, refusal.message })
   end)
 end)
 
@@ -93,6 +93,11 @@ describe("gates.lists", function()
   end)
 
   it("goes by the key and by its tier", function()
-    assert.same({ { "a*" }, { "*:free" } }, gates.lists({ models = { "a*" }, tier_models = { "*:free" } }, "auto"))
+    local caller = { name = "dev", tier = "free", models = { "a*" }, tier_models = { "*:free" } }
+    assert.same({ { { "a*" }, { "*:free" } }, { "key dev", "tier free" } }, { gates.lists(caller, "auto") })
+  end)
+
+  it("leaves the tier to the access policy where there is one", function()
+    assert.same({ { "a*" } }, (gates.lists({ models = { "a*" }, tier_models = { "*:free" } }, "auto", true)))
   end)
 end)

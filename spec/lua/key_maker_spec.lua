@@ -31,6 +31,9 @@ describe("key_maker", function()
     ["a budget of nothing"] = { { name = "ci", budget = { window = "day" } }, "budget" },
     ["a budget without its window"] = { { name = "ci", budget = { usd = 5 } }, "budget.window" },
     ["a budget below nothing"] = { { name = "ci", budget = { usd = -5, window = "day" } }, "budget.usd" },
+    ["null for a name of an org"] = { { name = "ci", org = json.null }, "got null" },
+    ["a budget with more in it"] = { { name = "ci", budget = { usd = 5, window = "day", eur = 5 } }, "budget.eur" },
+    ["patterns that are no list"] = { { name = "ci", models = { a = "gpt-*" } }, "models" },
     ["an empty pattern"] = { { name = "ci", models = { "" } }, "models[1]" },
   } do
     it("refuses " .. title .. ", and says which", function()

@@ -137,4 +137,17 @@ describe("registry:cost", function()
     assert.is_nil(all:cost "mock")
     assert.is_nil(all:cost "nothing")
   end)
+
+  it("is what the built-in tables say of a model that is not configured", function()
+    local all = build { providers = { a = { protocol = "mock" } }, aliases = {} }
+    assert.same({ input = 2.5, output = 10, cached_input = 1.25 }, all:cost "gpt-4o")
+    assert.same(all:cost "gpt-4o", all:cost "openai/gpt-4o")
+    assert.is_nil(all:cost "gpt-4o-of-tomorrow")
+  end)
+
+  it("is the operator's own figure before the built-in one", function()
+    local all = build { providers = { a = { protocol = "mock" } }, aliases = {},
+      models = { { id = "gpt-4o", provider = "a", cost = { input = 1, output = 1 } } } }
+    assert.equal(1, all:cost("gpt-4o").input)
+  end)
 end)

@@ -61,7 +61,7 @@ describe("what is asked for", function()
   it("is refused where the caller's patterns do not permit it", function()
     local caller = { models = { "y" } }
     assert.same({ "b/y" }, ladder({ model = "auto" }, { caller = caller }))
-    assert.same({ 403, 'this key may not use "x"' }, {
+    assert.same({ 403, "this key may not use x: not among its models (y)" }, {
       refusal({ model = "x" }, { caller = caller }).status, refusal({ model = "x" }, { caller = caller }).message,
     })
   end)

@@ -49,7 +49,7 @@ describe("a guarded call", function()
     assert.equal("hostile.lua:3: the error is a nil value", message_of "\n\nerror(nil)")
     assert.equal("hostile.lua:1: the error is a table value", message_of "error({})")
     assert.equal("hostile.lua:1: no", message_of "error('no')")
-    assert.equal("plain", message_of "error('plain', 0)")
+    assert.equal("hostile.lua:1: plain", message_of "error('plain', 0)")
   end)
 
   it("cannot be told that it timed out", function()

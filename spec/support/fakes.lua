@@ -158,7 +158,7 @@ function fakes.wire(given)
     if type(event) == "string" then event = { data = event } end
     return { name = event.name or "", data = event.data, raw = event.raw or "data: " .. event.data .. "\n\n" }
   end
-  function wire.pipe(_, handle, marks)
+  function wire.pipe(_, _, marks)
     wire.marks = marks
     if given.gone then return nil, given.gone end
     return given.piped
@@ -230,10 +230,11 @@ function fakes.target(id, more)
   return target
 end
 
--- A provider as a normalised config has it.
+-- A provider as a normalised configuration has it.
 function fakes.provider(name, more)
   local provider = {
-    name = name, protocol = "openai", base_url = "http://" .. name .. ".test/v1", keys = { { key = "secret-of-" .. name } },
+    name = name, protocol = "openai", base_url = "http://" .. name .. ".test/v1",
+    keys = { { key = "secret-of-" .. name } },
     timeouts = { connect = 5, first_byte = 10, first_content = 20, idle = 30, total = 600 },
     breaker = { failures = 5, open = 15 }, limits = {}, is_local = false,
   }
@@ -241,7 +242,7 @@ function fakes.provider(name, more)
   return provider
 end
 
--- A request under way over these targets. more: request, caller, config, handle, body (what the caller sent), providers.
+-- A request under way over these targets. more: request, caller, config, handle, body (the caller's), providers.
 function fakes.call(targets, more)
   local json = require "moongate.core.json"
   more = more or {}

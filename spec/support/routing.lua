@@ -64,6 +64,10 @@ function routing.policies(own)
     loaded[name] = { name = name, label = "routing/" .. name, version = "00000000", run = run }
     return loaded[name]
   end
+  -- The other roles have no policy here.
+  function set:access() end
+  function set:task() end
+  function set:hooks() return {} end
   function set:routing_names()
     local names = { "auto-cheapest", "balanced", "byok-paid", "free-tier", "local-only" }
     for name in pairs(own) do names[#names + 1] = name end

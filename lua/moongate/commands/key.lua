@@ -114,7 +114,7 @@ end
 local function create(config, options)
   local wanted = wanted_of(options)
   local status, reply = ask(config, "POST", "/admin/keys", wanted)
-  if status == 201 then return show_key(reply.key, reply.name) end
+  if status == 201 and type(reply.key) == "string" then return show_key(reply.key, reply.name) end
   if status then return say(refusal_of(reply)) end
   local made, wrong = key_maker.make(wanted, config, keys.hash, keys.random)
   if not made then return say(wrong) end
@@ -150,7 +150,7 @@ end
 
 local function list(config, options)
   local status, reply = ask(config, "GET", "/admin/keys")
-  if status == 200 then return print_list(reply.keys, options.json) end
+  if status == 200 and type(reply.keys) == "table" then return print_list(reply.keys, options.json) end
   if status then return say(refusal_of(reply)) end
   local store, reason = open(config)
   if not store then return say(reason) end

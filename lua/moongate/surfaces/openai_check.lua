@@ -1,44 +1,15 @@
 -- Checks the shape of bodies sent to OpenAI's surface, strictly where a wrong value would fail upstream anyway, and
 -- says where and why in one sentence. Fields and part types it does not know are left to the provider.
+local fields = require "moongate.surfaces.fields"
+
 local check = {}
 
+local describe, expect, fail, optional = fields.describe, fields.expect, fields.fail, fields.optional
+
 local ROLES = { "system", "developer", "user", "assistant", "tool", "function" }
-local SHOWN = 40
 
 local is_role = {}
 for _, role in ipairs(ROLES) do is_role[role] = true end
-
--- What stands there, in a few words. Cut texts end before a broken UTF-8 character.
-local function describe(document, node)
-  if not node then return "it is missing" end
-  local kind = document:kind(node)
-  if kind == "object" then return "got an object" end
-  if kind == "array" then return document:size(node) == 0 and "got an empty array" or "got an array" end
-  local shown = kind == "string" and document:value(node) or document:text(node)
-  if #shown > SHOWN then
-    shown = string.gsub(string.sub(shown, 1, SHOWN), "[\192-\255][\128-\191]*$", "") .. "..."
-  end
-  return kind == "string" and 'got "' .. shown .. '"' or "got " .. shown
-end
-
--- Faults travel as errors from deep inside a body; `guarded` hands them back as a result.
-local function fail(param, expected, got)
-  error({ param = param, message = (param and param .. ": " or "the body: ") .. expected .. "; " .. got }, 0)
-end
-
-local function expect(document, node, param, kind, article)
-  if not node or document:kind(node) ~= kind then
-    fail(param, "expected " .. (article or "a") .. " " .. kind, describe(document, node))
-  end
-  return node
-end
-
--- A member that may be absent or null.
-local function optional(document, node, name)
-  local member = document:find(node, name)
-  if not member or document:kind(member) == "null" then return nil end
-  return member
-end
 
 ---@param document table
 ---@param node number|nil
@@ -229,23 +200,9 @@ local function check_options(document)
   end
 end
 
-local function check_body(document)
-  if document:kind(0) ~= "object" then fail(nil, "expected a JSON object", describe(document, 0)) end
-end
-
--- Runs the checks; a fault comes back as a result, anything else goes on as the error it is.
-local function guarded(checks)
-  return function(document)
-    local fine, wrong = pcall(checks, document)
-    if fine then return nil end
-    if type(wrong) == "table" and wrong.message then return wrong end
-    error(wrong, 0)
-  end
-end
-
 ---@type fun(document: table): { param: string|nil, message: string }|nil
-check.chat = guarded(function(document)
-  check_body(document)
+check.chat = fields.guarded(function(document)
+  fields.body(document)
   check_model(document)
   check_messages(document)
   check_options(document)
@@ -282,8 +239,8 @@ local function check_input(document)
 end
 
 ---@type fun(document: table): { param: string|nil, message: string }|nil
-check.embeddings = guarded(function(document)
-  check_body(document)
+check.embeddings = fields.guarded(function(document)
+  fields.body(document)
   check_model(document)
   check_input(document)
   check_number(document, "dimensions")

@@ -1,0 +1,56 @@
+-- A completion that no provider wrote, in OpenAI's shape: what a hook answers with, whole and as events of a stream.
+local json = require "moongate.core.json"
+
+local completion = {}
+
+local function frame(call, object)
+  return {
+    id = "chatcmpl-" .. call.id, object = object, created = math.floor(call.request.now or 0),
+    model = call.request.model or "auto",
+  }
+end
+
+---@param call moongate.call
+---@param text string
+---@return string
+function completion.whole(call, text)
+  local reply = frame(call, "chat.completion")
+  reply.choices = json.array { {
+    index = 0, finish_reason = "stop", logprobs = json.null,
+    message = { role = "assistant", content = text, refusal = json.null },
+  } }
+  reply.usage = { prompt_tokens = 0, completion_tokens = 0, total_tokens = 0 }
+  return json.encode(reply)
+end
+
+-- One event of a stream. like: an event of the stream it is to be a part of, or nil.
+---@param call moongate.call
+---@param text string|nil
+---@param finish string|nil
+---@param index integer|nil
+---@param like table|nil
+---@return string
+function completion.chunk(call, text, finish, index, like)
+  local event = frame(call, "chat.completion.chunk")
+  for _, name in ipairs { "id", "created", "model" } do event[name] = like and like[name] or event[name] end
+  local delta = text and { role = not like and "assistant" or nil, content = text } or {}
+  event.choices = json.array { { index = index or 0, delta = delta, finish_reason = finish or json.null } }
+  return "data: " .. json.encode(event) .. "\n\n"
+end
+
+-- The events that say a text and end the answer, but for the terminal one.
+---@param call moongate.call
+---@param text string
+---@param like table|nil
+---@return string
+function completion.events(call, text, like)
+  local events = completion.chunk(call, text, nil, 0, like) .. completion.chunk(call, nil, "stop", 0, like)
+  if not call.request.include_usage then return events end
+  local last = frame(call, "chat.completion.chunk")
+  last.choices, last.usage = json.array {}, { prompt_tokens = 0, completion_tokens = 0, total_tokens = 0 }
+  return events .. "data: " .. json.encode(last) .. "\n\n"
+end
+
+completion.terminal = "data: [DONE]\n\n"
+
+return completion

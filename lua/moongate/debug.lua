@@ -1,0 +1,35 @@
+-- POST /v1/router/debug: what would become of a request. Takes the way of a live one up to the ladder, and calls
+-- nobody: no provider, no counter, no ledger.
+local exchange = require "moongate.exchange"
+local json = require "moongate.core.json"
+local reasons = require "moongate.reasons"
+local router = require "moongate.surfaces.router"
+
+local debug = {}
+
+local JSON = { ["content-type"] = "application/json" }
+
+-- A plan, or the refusal of one that came as far as its candidates, as the endpoint tells it.
+---@param plan table|nil
+---@param refusal table|nil
+---@return table
+function debug.told(plan, refusal)
+  local told = reasons.explain(plan or refusal.plan)
+  told.ladder, told.candidates = json.array(told.ladder), json.array(told.candidates)
+  if refusal then told.reason, told.status = refusal.message, refusal.status end
+  return told
+end
+
+---@param handle table
+---@param state moongate.state
+function debug.explain(handle, state)
+  local call, refusal = exchange.admit(handle, state, router.explained, "chat")
+  if not call then return exchange.refuse(handle, refusal, nil, router) end
+  local plan
+  plan, refusal = exchange.plan(call)
+  -- An unknown model or policy leaves nothing to explain.
+  if not plan and not refusal.plan then return exchange.refuse(handle, refusal, nil, router) end
+  handle:reply(200, JSON, json.encode(debug.told(plan, refusal)))
+end
+
+return debug

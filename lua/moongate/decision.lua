@@ -1,0 +1,296 @@
+-- A decision of the router as the ledger keeps it: what the policy saw, so that it can be made again bit for bit. What
+-- the configuration says of the targets is kept once an hour and worker, and named by its hash in between; of a request
+-- never what it says. Pure: a recorded decision comes back as the request, the caller, the targets and the view it had.
+
+local json = require "moongate.core.json"
+local quota = require "moongate.quota"
+local registry_of = require "moongate.registry"
+
+local decision = {}
+
+-- So many candidates are recorded whole, read or not, that another policy may read what this one did not.
+decision.most_whole = 32
+-- Longer than this, the targets are not written into rows: then only the present configuration can be replayed.
+local LONGEST_WORLD = 64 * 1024
+
+local REQUEST = {
+  "model", "surface", "stream", "text_length", "estimated_tokens", "tools", "images", "json_schema", "max_tokens",
+  "privacy", "priority", "latency_pref", "max_cost", "task", "policy", "now", "seed",
+}
+local CALLER = { "name", "org", "tier", "label", "policy", "privacy" }
+-- What a policy may read of a request that is not recorded.
+local UNRECORDED = { messages = true, headers = true }
+-- Of a target, what no decision hangs on.
+local ASIDE = { upstream_id = true }
+
+-- ---- what the configuration says ----
+
+local function sorted_keys(value)
+  local names = {}
+  for name in pairs(value) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- JSON whose members are in the order of their names: the same text for the same value in every process.
+local function canonical(value, aside)
+  if type(value) ~= "table" then return json.encode(value) end
+  local parts = {}
+  if #value > 0 or next(value) == nil then
+    for i, item in ipairs(value) do parts[i] = canonical(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for _, name in ipairs(sorted_keys(value)) do
+    if not (aside and aside[name]) then
+      parts[#parts + 1] = json.encode(name) .. ":" .. canonical(value[name])
+    end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function alias_text(alias)
+  local targets = {}
+  for i, target in ipairs(alias.targets) do
+    targets[i] = { index = target.index, weight = alias.weights[target], place = alias.places[target] }
+  end
+  return canonical { order = alias.order or false, balanced = alias.balanced or false, targets = targets }
+end
+
+local worlds = setmetatable({}, { __mode = "k" })
+
+-- Everything that decisions know of the configuration, as text. It is worked out once.
+---@param registry registry
+---@return string
+function decision.world(registry)
+  if worlds[registry] then return worlds[registry] end
+  local targets, aliases = {}, {}
+  for i, target in ipairs(registry.targets) do targets[i] = canonical(target, ASIDE) end
+  for i, name in ipairs(sorted_keys(registry.aliases or {})) do
+    aliases[i] = json.encode(name) .. ":" .. alias_text(registry.aliases[name])
+  end
+  worlds[registry] = string.format('{"policy":%s,"on_fault":%s,"targets":[%s],"aliases":{%s}}',
+    canonical(registry.policy or false), canonical(registry.on_fault or false), table.concat(targets, ","),
+    table.concat(aliases, ","))
+  return worlds[registry]
+end
+
+local function lists_of(target)
+  for _, name in ipairs { "limits", "provider_limits", "strengths" } do target[name] = target[name] or {} end
+  return target
+end
+
+-- The registry that a world tells of.
+---@param text string
+---@return registry|nil
+function decision.registry(text)
+  local world = json.decode(text)
+  if type(world) ~= "table" or type(world.targets) ~= "table" then return nil end
+  local self = registry_of.new({
+    providers = {}, models = {}, aliases = {}, policy = world.policy or nil, on_fault = world.on_fault or nil,
+  }, function() return nil end)
+  for i, target in ipairs(world.targets) do
+    self.targets[i], self.by_id[target.id] = lists_of(target), target
+    local same = self.by_model[target.model] or {}
+    same[#same + 1], self.by_model[target.model] = target, same
+    if target.priority ~= world.targets[1].priority then self.varied = true end
+  end
+  for name, alias in pairs(world.aliases) do
+    local own = { order = alias.order, balanced = alias.balanced, targets = {}, weights = {}, places = {} }
+    for i, each in ipairs(alias.targets) do
+      local target = self.targets[each.index]
+      own.targets[i], own.weights[target], own.places[target] = target, each.weight, each.place
+    end
+    self.aliases[name] = own
+  end
+  return self
+end
+
+-- ---- how targets stood ----
+
+-- A limit of a target: the shared ones first, then the model's own.
+local function limit_at(target, i)
+  local shared = #target.provider_limits
+  return target.provider_limits[i] or target.limits[i - shared]
+end
+
+-- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name).
+---@param target table
+---@param counts number[]
+---@param told table<string, number>|nil
+---@return table<string, number>
+function decision.left(target, counts, told)
+  local left = {}
+  for i = 1, #counts do
+    local limit = limit_at(target, i)
+    local rest = math.max(0, limit.max - counts[i])
+    if not left[limit.name] or rest < left[limit.name] then left[limit.name] = rest end
+  end
+  for name, rest in pairs(told or {}) do
+    if not left[name] or rest < left[name] then left[name] = rest end
+  end
+  return left
+end
+
+-- What is used, from the same.
+---@param target table
+---@param counts number[]
+---@return table<string, number>
+function decision.used(target, counts)
+  local sums = {}
+  for i = 1, #counts do
+    local name = limit_at(target, i).name
+    sums[name] = math.max(sums[name] or 0, counts[i])
+  end
+  return sums
+end
+
+local function is_filled(list)
+  for i = 1, #list do
+    if list[i] ~= 0 then return true end
+  end
+  return false
+end
+
+-- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
+local function facts_of(seen, whole)
+  local facts = {
+    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms,
+    errors = (not whole or seen.error_rate ~= 0) and seen.error_rate or nil,
+    open = seen.open or nil, open_s = seen.open_s and seen.open_s > 0 and seen.open_s or nil,
+    told = seen.told and next(seen.told) and seen.told or nil,
+  }
+  if seen.counts and (not whole or is_filled(seen.counts)) then facts.used = json.array(seen.counts) end
+  return facts
+end
+
+local function pick(from, names)
+  local result = {}
+  for _, name in ipairs(names) do
+    local value = from[name]
+    if value ~= false and type(value) ~= "table" then result[name] = value end
+  end
+  return result
+end
+
+-- ---- recording ----
+
+-- A copy, since patterns may be anybody's table; nil where they permit everything.
+local function patterns_of(list)
+  if not list or (#list == 1 and list[1] == "*") then return nil end
+  local copied = {}
+  for i, pattern in ipairs(list) do copied[i] = pattern end
+  return json.array(copied)
+end
+
+-- What is needed to make a plan again, as plain data. hash names the world; view is the one that the plan was made by.
+---@param plan table
+---@param caller table
+---@param hash string
+---@param view moongate.view|nil
+---@param looked string[] what the policy read that is not recorded
+---@return table
+function decision.record(plan, caller, hash, view, looked)
+  local request = plan.request
+  local own = pick(caller, CALLER)
+  own.models, own.tier_models = patterns_of(caller.models), patterns_of(caller.tier_models)
+  local ladder, runs, facts = {}, {}, {}
+  for i, target in ipairs(plan.ladder) do ladder[i] = target.index end
+  for i, run in ipairs(plan.runs) do runs[i] = run.name end
+  local whole = view ~= nil and view.is_whole or false
+  for target, seen in pairs(view and view.seen or {}) do
+    local kept = facts_of(seen, whole)
+    if not whole or next(kept) then facts[tostring(target.index)] = kept end
+  end
+  return {
+    world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = own, facts = facts,
+    runs = json.array(runs), ladder = json.array(ladder), looked = #looked > 0 and json.array(looked) or nil,
+  }
+end
+
+-- The text of a world, if it is short enough to be kept with a row.
+---@param registry registry
+---@return string|nil
+function decision.kept_world(registry)
+  local text = decision.world(registry)
+  return #text <= LONGEST_WORLD and text or nil
+end
+
+-- ---- making it again ----
+
+-- The request that it was. missed(what) is told when something is read that was not recorded.
+---@param recorded table
+---@param missed fun(what: string)
+---@return table
+function decision.request(recorded, missed)
+  local given, caller = recorded.request, recorded.caller
+  local request = { caller = { name = caller.name, org = caller.org, tier = caller.tier } }
+  for _, name in ipairs { "stream", "tools", "images", "json_schema", "privacy" } do request[name] = false end
+  for name, value in pairs(given) do request[name] = value end
+  return setmetatable(request, {
+    __index = function(_, name)
+      if not UNRECORDED[name] then return nil end
+      missed("request." .. name)
+      return {}
+    end,
+  })
+end
+
+-- The caller that it was.
+---@param recorded table
+---@return table
+function decision.caller(recorded)
+  local caller = { org = "", tier = "", label = "", privacy = false, models = { "*" } }
+  for name, value in pairs(recorded.caller) do caller[name] = value end
+  return caller
+end
+
+local ANY = {}
+
+-- The view that it had.
+---@param recorded table
+---@param missed fun(what: string)
+---@return moongate.view
+function decision.view(recorded, missed)
+  local facts, whole = recorded.facts, recorded.whole
+  local view = { random = function() missed "its dice" return 0 end }
+
+  -- A fact of a target; what is not there was usual where all was recorded.
+  local function read(target, name, usual, what)
+    local value = (facts[tostring(target.index)] or ANY)[name]
+    if value ~= nil then return value end
+    if not whole then missed("c." .. what) end
+    return usual
+  end
+
+  local function counts(target, what)
+    local used = read(target, "used", nil, what)
+    if used then return used end
+    used = {}
+    for i = 1, #target.provider_limits + #target.limits do used[i] = 0 end
+    return used
+  end
+
+  local function health(name, usual, what)
+    return function(target)
+      local own = facts[tostring(target.index)] or ANY
+      -- Health is read as one: where there is an error rate, the rest is known too.
+      if own.errors == nil and not whole then missed("c." .. what) end
+      if own[name] ~= nil then return own[name] end
+      return usual
+    end
+  end
+
+  function view.exhausted(target) return read(target, "wait", 0, "exhausted"), "" end
+  function view.left(target)
+    return quota.left(decision.left(target, counts(target, "left"), (facts[tostring(target.index)] or ANY).told))
+  end
+  function view.used(target) return quota.used(decision.used(target, counts(target, "used"))) end
+  view.latency_ms = health("ms", nil, "latency_ms")
+  view.error_rate = health("errors", 0, "error_rate")
+  view.open = health("open", false, "status")
+  view.open_s = health("open_s", 0, "status")
+  function view.balance() return nil end
+  return view
+end
+
+return decision

@@ -1,0 +1,224 @@
+-- The hooks (policies/hooks/) of one request: runs their phases in name order, each call bounded, and takes over what
+-- they changed or decided. A hook that fails is left out of the rest of the request, or refuses it, as the
+-- configuration or the hook itself says. Where none is installed there is nothing to run and nothing to pay.
+local faults = require "moongate.faults"
+local json = require "moongate.core.json"
+local openai = require "moongate.surfaces.openai"
+local views = require "moongate.hook_views"
+
+local hooks = {}
+
+local JSON_DEPTH = 100
+-- What follows from the body, and is worked out anew when a hook changed it.
+local BODY_FACTS = { "text_length", "estimated_tokens", "images", "tools", "json_schema", "max_tokens" }
+
+---@class moongate.hooks the hooks of one request
+---@field call moongate.call
+---@field entries { policy: moongate.policy, req: table, inner: table, out: boolean|nil }[]
+---@field has table<string, boolean> which phases there are
+local run = {}
+run.__index = run
+
+---@class moongate.act what a hook decided: { refusal } or { text }, and who
+---@field refusal table|nil
+---@field text string|nil
+---@field by moongate.policy
+
+-- The hooks of a request; nil where there are none.
+---@param call moongate.call
+---@return moongate.hooks|nil
+function hooks.begin(call)
+  local installed = call.state.policies:hooks()
+  if #installed == 0 then return nil end
+  call.extra_headers, call.extra_count, call.asked = {}, 0, call.request.model
+  local self = setmetatable({ call = call, entries = {}, has = {} }, run)
+  for i, policy in ipairs(installed) do
+    local inner = {}
+    self.entries[i] = { policy = policy, req = views.request(call, inner), inner = inner }
+    for _, phase in ipairs { "event", "response" } do
+      if policy[phase] then self.has[phase] = true end
+    end
+    -- One that looks at whole responses only must not be got round by asking for a stream.
+    if policy.response and not policy.event then self.has.whole = true end
+  end
+  return self
+end
+
+---@param policy moongate.policy
+---@return string
+function hooks.name(policy)
+  return policy.label .. "@" .. policy.version
+end
+
+-- A hook failed: the act that follows, or nil when the request goes on without it.
+function run:fail(entry, fault)
+  entry.out, entry.inner.act = true, nil
+  local rule = entry.policy.on_fault or self.call.state.config.on_fault
+  if rule ~= "refuse" then return nil end
+  return { refusal = faults.refusal("hook", hooks.name(entry.policy), faults.in_words(fault)), by = entry.policy }
+end
+
+-- What a hook left behind is wrong: a fault like any other.
+function run:reject(entry, message)
+  local label = entry.policy.label
+  local fault = { kind = "result", policy = label, file = "policies/" .. label .. ".lua", message = message }
+  self.call.state.policies:count(fault)
+  return self:fail(entry, fault)
+end
+
+-- Runs work(entry.policy[phase], entry.req, ...) within a hook's budget. Answers whether it went well, its result, and
+-- the act that follows.
+function run:step(entry, phase, work, ...)
+  entry.inner.phase = phase
+  local policy = entry.policy
+  local fine, result = self.call.state.policies:within(policy, work, policy[phase], entry.req, ...)
+  if not fine then return false, nil, self:fail(entry, result) end
+  local act = entry.inner.act
+  if act then act.by = policy end
+  return true, result, act
+end
+
+-- Each hook that has the phase and has not failed.
+function run:with(phase)
+  local i = 0
+  return function()
+    repeat i = i + 1 until not self.entries[i] or (self.entries[i].policy[phase] and not self.entries[i].out)
+    return self.entries[i]
+  end
+end
+
+local function ask_request(fn, req, inner, document)
+  fn(req)
+  return inner.body ~= nil and views.changes(document, inner.body) or nil
+end
+
+-- Puts the body as a hook left it in the request's place; what is wrong with it, if anything.
+local function take_over(call, changes)
+  local document, fault = json.scan(call.document:patch(changes), JSON_DEPTH)
+  if not document then return "left a body that cannot be sent: " .. fault.message end
+  local request, parsed, refusal = call.request, openai.parse(document, {}, call.operation)
+  if not parsed then return "left a body that cannot be sent: " .. refusal.message end
+  if parsed.stream ~= request.stream then return "cannot change stream: the caller waits for what it asked for" end
+  for _, name in ipairs(BODY_FACTS) do request[name] = parsed[name] end
+  if changes.model ~= nil then request.model = parsed.model end
+  if changes.stream_options ~= nil then request.include_usage = parsed.include_usage end
+  call.document = document
+  return setmetatable(request, getmetatable(parsed)) and nil
+end
+
+-- Before anything is decided: the hooks may change the body, refuse, or answer.
+---@return moongate.act|nil
+function run:request()
+  local call = self.call
+  for entry in self:with "request" do
+    local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.document)
+    if fine and changes and not act then
+      local wrong = take_over(call, changes)
+      if wrong then act = self:reject(entry, wrong) end
+    end
+    if act then return act end
+  end
+  for _, entry in ipairs(self.entries) do entry.inner.body = nil end -- from here on all see what is sent
+  return nil
+end
+
+-- The field in which a message or a delta has its thoughts.
+---@param message table
+---@return string
+function hooks.reasoning_field(message)
+  return type(message.reasoning) == "string" and message.reasoning_content == nil and "reasoning" or "reasoning_content"
+end
+
+---@param message table
+---@param name string
+---@return string|nil
+function hooks.text_of(message, name)
+  local value = message[name]
+  if type(value) == "string" then return value end
+  if type(value) ~= "table" then return nil end
+  local parts = {}
+  for _, part in ipairs(value) do
+    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
+  end
+  return table.concat(parts)
+end
+
+-- Shows each choice of a whole answer; answers the body's new text, or nil when it is as it was.
+local function ask_response(fn, req, body, facts)
+  local before, changed
+  local function show()
+    before = before or json.encode(body)
+    return body
+  end
+  local choices = type(body.choices) == "table" and body.choices or { {} }
+  for i = 1, #choices do
+    local message = type(choices[i]) == "table" and type(choices[i].message) == "table" and choices[i].message
+    local field = message and hooks.reasoning_field(message) or nil
+    local seen = {
+      text = message and (hooks.text_of(message, "content") or "") or nil, index = i - 1, status = facts.status,
+      reasoning = field and hooks.text_of(message, field), stream = false, usage = facts.usage,
+    }
+    local text, reasoning = seen.text, seen.reasoning
+    fn(req, views.response(seen, { body = show }))
+    if seen.text ~= text then message.content, changed = seen.text, true end
+    if seen.reasoning ~= reasoning then message[field], changed = seen.reasoning, true end
+  end
+  if not (before or changed) then return nil end
+  local after = json.encode(body)
+  return after ~= before and after or nil
+end
+
+local function usage_of(usage)
+  if not usage then return nil end
+  local shown = {}
+  for _, name in ipairs { "input", "cached", "cache_write", "output", "reasoning", "total" } do
+    shown[name] = usage[name]
+  end
+  return shown
+end
+
+-- A whole answer, before it goes out: the hooks may change it, refuse, or answer in its place.
+---@param answer table see moongate.attempt; its text is replaced
+---@return moongate.act|nil
+function run:response(answer)
+  for entry in self:with "response" do
+    local body = json.decode(answer.text)
+    local facts = { status = answer.status, usage = usage_of(answer.usage) }
+    local fine, text, act = self:step(entry, "response", ask_response, body, facts)
+    if fine and text and not act then
+      local read = answer.protocol.read_reply(answer.status, answer.headers, text)
+      if read.error then
+        act = self:reject(entry, "left a response that is none: " .. read.error.message)
+      else
+        answer.text = text
+      end
+    end
+    if act then return act end
+  end
+  return nil
+end
+
+local function ask_finish(fn, req) fn(req) end
+
+-- What finish sees of a request that is over.
+local function result_of(call)
+  local row = call.row or {}
+  local usage = {
+    input = row.input_tokens or 0, cached = row.cached_tokens or 0, cache_write = row.cache_write_tokens or 0,
+    output = row.output_tokens or 0, reasoning = row.reasoning_tokens or 0,
+  }
+  usage.total = usage.input + usage.cached + usage.cache_write + usage.output + usage.reasoning
+  return {
+    outcome = row.outcome or "error", status = call.refused and call.refused.status or row.status, usage = usage,
+    cost_microusd = row.cost_microusd or 0, billed_tokens = row.billed_tokens or 0, attempts = call.calls,
+    latency_ms = row.latency_ms,
+  }
+end
+
+-- All is over.
+function run:finish()
+  self.call.result = result_of(self.call)
+  for entry in self:with "finish" do self:step(entry, "finish", ask_finish) end
+end
+
+return hooks

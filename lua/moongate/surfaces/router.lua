@@ -1,0 +1,164 @@
+-- The router's own surfaces: /v1/chat and /v1/agent-step, where one text comes back with its price, and what the debug
+-- endpoint reads. What goes to the provider is a chat completion; the fields meant for the router are taken out of it.
+local json = require "moongate.core.json"
+local money = require "moongate.money"
+local check = require "moongate.surfaces.router_check"
+local openai = require "moongate.surfaces.openai"
+
+local router = {}
+
+-- Short words for refusals that bring none.
+local CODES = {
+  [400] = "invalid_request", [401] = "invalid_api_key", [403] = "forbidden", [404] = "not_found", [408] = "timeout",
+  [413] = "too_large", [429] = "rate_limit_exceeded", [500] = "internal_error", [502] = "all_providers_failed",
+  [503] = "unavailable", [504] = "timeout",
+}
+local LONGEST_CODE = 64
+
+-- A provider's own code is handed on if it is a word.
+local function word(code)
+  code = code ~= nil and tostring(code) or ""
+  return #code <= LONGEST_CODE and string.find(code, "^[%w_%-%.]+$") and code or nil
+end
+
+-- The body of an error answer.
+---@param status integer
+---@param message string
+---@param _ string|nil the type, which other surfaces tell
+---@param code string|number|nil
+---@param _ string|nil the field: the message names it
+---@param id string|nil the request's
+---@return string
+function router.error(status, message, _, code, _, id)
+  return json.encode {
+    error = { code = word(code) or CODES[status] or (status < 500 and "invalid_request" or "internal_error"),
+      message = message },
+    request_id = id or json.null,
+  }
+end
+
+local function value_of(document, name)
+  local node = document:find(0, name)
+  if not node or document:kind(node) == "null" then return nil end
+  return document:value(node)
+end
+
+-- The document without the wishes: what a provider may see.
+local function without_wishes(document)
+  local changes
+  for _, name in ipairs(check.wishes) do
+    if document:find(0, name) then
+      changes = changes or {}
+      changes[name] = false
+    end
+  end
+  return changes and assert(json.scan(document:patch(changes))) or nil
+end
+
+-- What a body asks of the router. A header wins over the body's field, as whatever stands before an application may
+-- set it; but privacy holds if either asks for it.
+local function read_wishes(request, document)
+  for _, name in ipairs { "priority", "max_cost", "task", "policy" } do
+    if request[name] == nil then request[name] = value_of(document, name) end
+  end
+  request.latency_pref = value_of(document, "latency_pref")
+  request.privacy = request.privacy or value_of(document, "privacy") or false
+end
+
+local function refusal_of(wrong)
+  return { status = 400, code = "invalid_value", message = wrong.message, param = wrong.param }
+end
+
+local function parser(checked, fixed_task)
+  return function(document, headers, operation)
+    local wrong = checked(document, fixed_task)
+    if wrong then return nil, refusal_of(wrong) end
+    local request, refusal = openai.parse(document, headers, operation)
+    if not request then return nil, refusal end
+    read_wishes(request, document)
+    if fixed_task then request.task = fixed_task end
+    request.document = without_wishes(document)
+    return request
+  end
+end
+
+local function text_of(content)
+  if type(content) == "string" then return content end
+  local parts = {}
+  for _, part in ipairs(type(content) == "table" and content or {}) do
+    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
+  end
+  return table.concat(parts)
+end
+
+-- The first choice of a provider's reply: its text, and the calls of tools if it has some.
+---@param text string
+---@return string output
+---@return table|nil tool_calls
+function router.output(text)
+  local reply = json.decode(text)
+  if type(reply) == "table" and not reply.choices and type(reply[1]) == "table" then reply = reply[1] end
+  local choice = type(reply) == "table" and type(reply.choices) == "table" and reply.choices[1]
+  local message = type(choice) == "table" and choice.message
+  if type(message) ~= "table" then return type(choice) == "table" and text_of(choice.text) or "" end
+  local output = text_of(message.content)
+  if output == "" then output = text_of(message.refusal) end
+  local calls = message.tool_calls
+  return output, type(calls) == "table" and #calls > 0 and calls or nil
+end
+
+local TOKENS = { "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens" }
+
+-- The tokens of a ledger row, by the names they have there.
+---@param row table
+---@return table
+function router.usage(row)
+  local usage = { total_tokens = 0 }
+  for _, name in ipairs(TOKENS) do
+    usage[name] = row[name]
+    usage.total_tokens = usage.total_tokens + row[name]
+  end
+  return usage
+end
+
+-- USD saved against the premium baseline for the same tokens; null when its price is not known.
+local function savings(call, row)
+  local saved = money.savings({
+    input = row.input_tokens, cached = row.cached_tokens, cache_write = row.cache_write_tokens,
+    output = row.output_tokens, reasoning = row.reasoning_tokens,
+  }, call.state.registry:cost(call.state.config.premium_baseline), row.cost_microusd)
+  return saved and saved / 1000000 or json.null
+end
+
+-- What every answer of the router's own surfaces tells.
+---@param call moongate.call
+---@param answer table
+---@param row table
+---@return table
+function router.told(call, answer, row)
+  local output, calls = router.output(answer.text)
+  return {
+    output = output, tool_calls = calls, model_used = row.model, provider = row.provider,
+    cost = row.cost_microusd / 1000000, usage = router.usage(row), billed_tokens = row.billed_tokens,
+    request_id = call.id,
+  }
+end
+
+local function answer_body(call, answer, row)
+  local told = router.told(call, answer, row)
+  told.latency_ms, told.savings_estimate = row.latency_ms, savings(call, row)
+  return json.encode(told)
+end
+
+---@param checked function
+---@param fixed_task string|nil
+---@return moongate.surface
+local function surface(checked, fixed_task)
+  return { name = "router", parse = parser(checked, fixed_task), error = router.error, answer = answer_body }
+end
+
+router.chat = surface(check.chat)
+router.step = surface(check.chat, "agent_step")
+router.explained = surface(check.explained)
+
+return router

@@ -1,0 +1,185 @@
+-- The fast path of a streamed answer: what goes on to the caller, what is held back, and what is picked out on the way.
+local ffi = require "ffi"
+local library = require "spec.support.library"
+local stage = require "spec.gate.stage"
+
+if not pcall(ffi.typeof, "struct pipe_spec_event") then
+  ffi.cdef [[
+    struct pipe_spec_event {
+      const char *raw; size_t raw_length; const char *name; size_t name_length; const char *data; size_t data_length;
+    };
+    typedef bool (*pipe_spec_hook)(void *arg, const struct pipe_spec_event *event);
+    void *pipe_spec_sse_new(size_t max_bytes) __asm__("sse_new");
+    void pipe_spec_sse_free(void *sse) __asm__("sse_free");
+    bool pipe_spec_sse_push(void *sse, const char *data, size_t length, pipe_spec_hook on_event, void *arg)
+      __asm__("sse_push");
+    bool pipe_spec_sse_finish(void *sse, pipe_spec_hook on_event, void *arg) __asm__("sse_finish");
+    void *pipe_new(struct stage_exchange *exchange, const struct stage_marks *marks);
+    void pipe_free(void *pipe);
+    bool pipe_event(void *pipe, const struct pipe_spec_event *event);
+    bool pipe_flush(void *pipe, void (*on_drained)(void *), void *arg);
+    void pipe_detach(void *pipe);
+    bool pipe_is_over(const void *pipe);
+    const struct stage_seen *pipe_seen(const void *pipe);
+  ]]
+end
+
+local on
+
+-- The event reader hands its events straight to the pipe.
+local pipe_event = library.pipe_event
+
+local function event(data) return "data: " .. data .. "\n\n" end
+local done = event "[DONE]"
+
+-- Pipes a stream that comes in these pieces: what is seen, what the caller gets, and whether it is over.
+local function pipe(pieces, options)
+  local marks = {}
+  for name, value in pairs(stage.openai) do marks[name] = value end
+  for name, value in pairs(options or {}) do marks[name] = value end
+  local seen, over
+  local caller = on:call(function(exchange)
+    library.stage_begin(exchange, 200, ffi.new "struct stage_headers")
+    local one = library.pipe_new(exchange, stage.marks(marks))
+    local sse = library.pipe_spec_sse_new(1e6)
+    for _, piece in ipairs(pieces) do
+      library.pipe_spec_sse_push(sse, piece, #piece, pipe_event, one)
+      library.pipe_flush(one, nil, nil)
+    end
+    library.pipe_spec_sse_finish(sse, pipe_event, one)
+    library.pipe_flush(one, nil, nil)
+    seen, over = stage.seen(library.pipe_seen(one)), library.pipe_is_over(one)
+    library.pipe_detach(one)
+    library.pipe_free(one)
+    library.pipe_spec_sse_free(sse)
+    library.stage_finish(exchange)
+  end)
+  on:run_until(function()
+    caller:read()
+    return select(2, caller:body())
+  end, "the end of the answer")
+  seen.out = caller:body()
+  seen.over = over
+  caller:leave()
+  return seen
+end
+
+local function delta(text)
+  return ('{"choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'):format(text)
+end
+
+describe("the pipe", function()
+  setup(function() on = stage.open() end)
+  teardown(function() on:close() end)
+
+  it("hands events on byte for byte, comments and names included", function()
+    local stream = ": note\r\n\r\nevent: x\r\ndata:" .. delta "a" .. "\r\n\r\n\n" .. "id: 1\ndata: \n\n"
+    local seen = pipe { stream }
+    assert.equal(stream, seen.out)
+    assert.same({ false, false, false, false }, { seen.over, seen.terminal, seen.finished, seen.failed })
+  end)
+
+  it("holds the terminal event back, and all behind it", function()
+    local seen = pipe { event(delta "a") .. "data:[DONE]\r\n\r\n" .. event "more" }
+    assert.equal(event(delta "a"), seen.out)
+    assert.same({ true, true, "data:[DONE]\r\n\r\n" }, { seen.over, seen.terminal, seen.terminal_raw })
+    assert.equal(1, seen.events)
+  end)
+
+  it("takes only the very words for the terminal event", function()
+    for _, data in ipairs { "[DONE] ", "[DONE", '"[DONE]"', "[done]" } do
+      assert.is_false(pipe { event(data) }.terminal, data)
+    end
+    assert.is_false(pipe({ done }, { terminal = "" }).terminal)
+  end)
+
+  it("notes the finish, in whichever choice it stands", function()
+    assert.is_false(pipe { event(delta "a") }.finished)
+    assert.is_true(pipe { event '{"choices":[{"delta":{},"finish_reason" : "stop"}]}' }.finished)
+    assert.is_true(pipe { event '{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}' }.finished)
+  end)
+
+  it("keeps the last usage figures, not a null, and hides the event of usage alone", function()
+    local with = event '{"choices":[{"delta":{}}],"usage":{"total_tokens":1}}'
+    local alone = event '{"choices": [ ],"usage" : {"total_tokens":2}}'
+    local empty = event '{"choices":[],"usage":null}'
+    local seen = pipe { with .. alone .. empty .. done }
+    assert.equal('{"choices": [ ],"usage" : {"total_tokens":2}}', seen.usage)
+    assert.equal(with .. empty, seen.out)
+    assert.equal(with .. alone .. empty, pipe({ with .. alone .. empty .. done }, { hide_usage = false }).out)
+  end)
+
+  it("finds usage figures behind a null of the same name", function()
+    local data = '{"usage":null,"choices":[],"x_groq":{"usage":{"total_tokens":3}}}'
+    assert.equal(data, pipe { event(data) }.usage)
+  end)
+
+  it("takes an error at the top for the end, and does not hand it on", function()
+    local failure = '{"error":{"message":"broken"}}'
+    local seen = pipe { event(delta "a") .. event(failure) .. event(delta "b") .. done }
+    assert.same({ true, true, false, failure, event(delta "a") },
+      { seen.over, seen.failed, seen.terminal, seen.error, seen.out })
+    for _, data in ipairs {
+      '{"choices":[{"delta":{"error":{"message":"broken"}}}]}', '{"error":null,"choices":[]}', '["error"]', '"error"',
+      '{"choices":[{"delta":{"content":"\\"error\\": {}"}}]}', '{"error":{"message":"cut',
+    } do
+      assert.is_false(pipe { event(data) }.failed, data)
+    end
+  end)
+
+  it("counts the bytes of what the model wrote, escapes as they stand", function()
+    assert.equal(3, pipe { event(delta "abc") }.text_bytes)
+    assert.equal(12, pipe { event(delta [[a\"b\\\u00e9]]) }.text_bytes)
+    assert.equal(6, pipe { event(delta [[\\\"\\]]) }.text_bytes)
+    assert.equal(0, pipe { event '{"choices":[{"delta":{"content":null}}]}' }.text_bytes)
+    assert.equal(5, pipe { event '{"tool_calls":[{"arguments":"ab"},{"arguments" : "cde"}]}' }.text_bytes)
+    assert.equal(3, pipe { event '{"content":"abc' }.text_bytes)
+    assert.equal(4, pipe { event '{"content":"abc\\' }.text_bytes)
+  end)
+
+  it("does not take what the model writes for members", function()
+    local text = [[\"finish_reason\":\"stop\",\"usage\":{\"a\":1},\"content\":\"xyz\"]]
+    local seen = pipe { event(delta(text)) }
+    assert.same({ false, "" }, { seen.finished, seen.usage })
+    assert.equal(#text, seen.text_bytes)
+    local hidden = '{"choices":[{"delta":{"content":"\\"choices\\":[]"}}],"usage":{"total_tokens":1}}'
+    assert.equal(event(hidden), pipe { event(hidden) }.out)
+  end)
+
+  it("finds members behind strings that read the same", function()
+    local data = '{"choices":[{"delta":{"role":"content","content":"usage"},"a":"finish_reason","b":["usage",'
+      .. '"\\"usage"],"finish_reason":"stop"}],"usage":{"total_tokens":1}}'
+    local seen = pipe { event(data) }
+    assert.same({ true, data, 5 }, { seen.finished, seen.usage, seen.text_bytes })
+  end)
+
+  it("looks for nothing where the protocol names nothing", function()
+    local none = { terminal = "", usage = "", error = "", finish = "", hollow = "", text = {} }
+    local stream = event(delta "a") .. event '{"error":{},"usage":{},"finish_reason":"stop"}' .. done
+    local seen = pipe({ stream }, none)
+    assert.same({ stream, false, 0, "" }, { seen.out, seen.over, seen.text_bytes, seen.usage })
+  end)
+
+  it("sees the same however the network cuts the stream", function()
+    local parts = { ": hello\n\n", event(delta "Hel"), event(delta [[l\"o \\]]), "event: ping\r\ndata: {}\r\n\r\n",
+      event '{"choices":[{"delta":{"role":"usage"},"finish_reason":"stop"}],"usage":null}',
+      event '{"choices":[],"usage":{"total_tokens":7}}' }
+    for _, ending in ipairs { done .. event "behind", event '{"error":{"message":"m"}}', "data: cut off", "" } do
+      local stream = table.concat(parts) .. ending
+      local whole = pipe { stream }
+      local bytes = {}
+      for i = 1, #stream do bytes[i] = stream:sub(i, i) end
+      assert.same(whole, pipe(bytes))
+      for seed = 1, 25 do
+        math.randomseed(seed)
+        local pieces, at = {}, 1
+        while at <= #stream do
+          local length = math.random(1, math.random(1, 120))
+          pieces[#pieces + 1] = stream:sub(at, at + length - 1)
+          at = at + length
+        end
+        assert.same(whole, pipe(pieces), "with the seed " .. seed)
+      end
+    end
+  end)
+end)

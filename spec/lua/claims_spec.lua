@@ -1,0 +1,149 @@
+-- What an attempt draws on: which limits, in which windows, and how much of each, before and after.
+local fakes = require "spec.support.fakes"
+
+describe("claims", function()
+  local core, claims
+
+  before_each(function()
+    core = fakes.install()
+    claims = require "moongate.claims"
+  end)
+  after_each(function() core.restore() end)
+
+  local target = fakes.target("one/small", {
+    cost = { input = 2, output = 6 },
+    provider_limits = {
+      { name = "rpm", metric = "requests", window = "minute", max = 30 },
+      { name = "rpd", metric = "requests", window = "day", max = 1000, zone = "America/Los_Angeles" },
+    },
+    limits = {
+      { name = "tpm", metric = "tokens", window = "minute", max = 6000 },
+      { name = "neurons_per_day", metric = "neurons", window = "day", max = 10000 },
+    },
+  })
+
+  local function of(with)
+    with = with or {}
+    local caller = { key_id = "config:dev", org = "acme" }
+    for name, value in pairs(with.caller or {}) do caller[name] = value end
+    local request = { surface = "chat", estimated_tokens = 100, max_tokens = 50 }
+    for name, value in pairs(with.request or {}) do request[name] = value or nil end
+    return claims.of(with.target or target, caller, request, with.config or {})
+  end
+
+  local function keys(list)
+    local found = {}
+    for i, claim in ipairs(list) do found[i] = claim.key .. " " .. claim.window end
+    return found
+  end
+
+  local function amounts(list)
+    local found = {}
+    for i, claim in ipairs(list) do found[i] = claim.amount end
+    return found
+  end
+
+  it("are those of the target: the provider's and the model's own", function()
+    local list = of()
+    assert.same({
+      "provider:one:requests minute", "provider:one:requests day", "model:one/small:tokens minute",
+      "model:one/small:neurons day",
+    }, keys(list))
+    assert.same({ 30, 1000, 6000, 10000 }, { list[1].max, list[2].max, list[3].max, list[4].max })
+    assert.equal("America/Los_Angeles", list[2].zone)
+    assert.is_nil(list[1].sliding)
+  end)
+
+  it("are shared by the targets of a pool", function()
+    local pooled = fakes.target("one/small", { pool = "account", provider_limits = target.provider_limits })
+    assert.equal("pool:account:requests minute", keys(of { target = pooled })[1])
+  end)
+
+  it("are none where nothing is limited", function()
+    local list, tokens = of { target = fakes.target "one/free" }
+    assert.same({}, list)
+    assert.equal(150, tokens)
+  end)
+
+  it("put the key's limits first, in windows that slide", function()
+    local list = of { caller = { rpm = 60, tpm = 9000 } }
+    assert.same({ "key:config:dev:requests minute", "key:config:dev:tokens minute" },
+      { keys(list)[1], keys(list)[2] })
+    assert.same({ "caller_requests", true, 60, 1 }, { list[1].kind, list[1].sliding, list[1].max, list[1].amount })
+    assert.same({ "tokens", true, 9000, 150 }, { list[2].kind, list[2].sliding, list[2].max, list[2].amount })
+    assert.equal(6, #list)
+  end)
+
+  it("hold the budgets of key and org, in micro-dollars and billed tokens, by the calendar", function()
+    local list = of {
+      target = fakes.target("one/x", { cost = target.cost }),
+      caller = { budget = { usd = 0.1, billed_tokens = 1000, window = "day" } },
+      config = { orgs = { acme = { budget = { usd = 19.99, window = "month" } }, other = { budget = { usd = 1 } } } },
+    }
+    assert.same({ "key:config:dev:billed_tokens day", "key:config:dev:microusd day", "org:acme:microusd month" },
+      keys(list))
+    assert.same({ 1000, 100000, 19990000 }, { list[1].max, list[2].max, list[3].max })
+    assert.same({ 150, 500, 500 }, amounts(list))
+    assert.is_nil(list[1].sliding or list[2].sliding or list[3].sliding)
+  end)
+
+  it("leave orgs without a budget alone", function()
+    for _, orgs in ipairs { {}, { acme = {} } } do
+      assert.same({}, of { target = fakes.target "one/x", config = { orgs = orgs } })
+    end
+  end)
+
+  it("estimate exactly: prompt and the most it may answer, and what both cost", function()
+    local list, tokens = of { caller = { budget = { usd = 1, window = "day" } } }
+    assert.equal(150, tokens)
+    assert.same({ 100 * 2 + 50 * 6, 1, 1, 150, 0 }, amounts(list))
+  end)
+
+  it("round a part of a micro-dollar up", function()
+    local list = of {
+      target = fakes.target("one/x", { cost = { input = 0.001, output = 0 } }),
+      caller = { budget = { usd = 1, window = "day" } },
+    }
+    assert.same({ 1 }, amounts(list))
+  end)
+
+  it("assume an answer of usual length where the caller set no bound, and none for embeddings", function()
+    local money = require "moongate.money"
+    local _, tokens = of { request = { max_tokens = false } }
+    assert.equal(100 + money.assumed_output, tokens)
+    _, tokens = of { request = { max_tokens = false, surface = "embeddings" } }
+    assert.equal(100, tokens)
+  end)
+
+  it("take no money for what has no known price", function()
+    local list = of { target = fakes.target "one/x", caller = { budget = { usd = 1, window = "day" } } }
+    assert.same({ 0 }, amounts(list))
+  end)
+
+  it("are settled in their own order, each with its own figure", function()
+    local list = of {
+      caller = { rpm = 1, tpm = 1, budget = { usd = 1, billed_tokens = 1, window = "day" } },
+    }
+    local figures = { requests = 1, served = 2, tokens = 30, billed_tokens = 40, cost_microusd = 50 }
+    assert.same({ 2, 30, 40, 50, 1, 1, 30, 0 }, claims.amounts(list, figures))
+    assert.same({}, claims.amounts({}, figures))
+  end)
+
+  it("tell the figure of the one that blocked", function()
+    local list = of { caller = { rpm = 60, tpm = 900, budget = { usd = 2, window = "day" } } }
+    assert.equal(900, claims.figure(list, "key:config:dev:tokens minute"))
+    assert.equal(2000000, claims.figure(list, "key:config:dev:microusd day"))
+    assert.is_nil(claims.figure(list, "key:config:dev:tokens day"))
+    assert.is_nil(claims.figure({}, "key:config:dev:tokens minute"))
+  end)
+
+  it("tell the caller's own limits from the target's", function()
+    for blocked, callers in pairs {
+      ["key:config:dev:requests minute"] = true, ["org:acme:microusd month"] = true,
+      ["provider:key:requests minute"] = false, ["model:org:x/y:tokens day"] = false,
+      ["pool:key:requests day"] = false,
+    } do
+      assert.equal(callers, claims.is_callers(blocked))
+    end
+  end)
+end)

@@ -1,0 +1,151 @@
+-- How a provider stands: its own word and the configured limits, its wait, its status, and the gauges of it.
+local fakes = require "spec.support.fakes"
+local json = require "moongate.core.json"
+
+describe("the overview of a provider", function()
+  local core, overview, state, view, used, waits
+
+  local rpm = { name = "rpm", metric = "requests", window = "minute", max = 30 }
+  local tpd = { name = "tpd", metric = "tokens", window = "day", max = 1000, zone = "Asia/Tokyo" }
+
+  before_each(function()
+    core = fakes.install()
+    overview = require "moongate.overview"
+    used, waits = {}, {}
+    core.set("store.used", function(limit) return used[limit.key] or 0, 42 end)
+    core.set("store.exhausted", function(name) return unpack(waits[name] or { 0, "" }) end)
+    state = {
+      config = { providers = { one = {}, two = {} } },
+      registry = { targets = {
+        fakes.target("one/small", { provider_limits = { rpm }, limits = { tpd } }),
+        fakes.target("one/large", { provider_limits = { rpm } }),
+        fakes.target "two/x",
+      } },
+    }
+    view = { balance = function() end }
+  end)
+  after_each(function() core.restore() end)
+
+  local function learn(...)
+    local told = { ... }
+    core.set("store.learnt", function(provider) return provider == "one" and told or {} end)
+  end
+  local function word(more)
+    local told = { model = "", metric = "requests", window = "minute", limit = 100, remaining = 40, reset_s = 20,
+      age_s = 5, source = "discovered" }
+    for name, value in pairs(more or {}) do told[name] = value ~= "none" and value or nil end
+    return told
+  end
+  local function of(name) return overview.provider(state, name or "one", view) end
+
+  it("tells the configured limits and what is used of them, each once", function()
+    used["provider:one:requests"], used["model:one/small:tokens"] = 12, 1500
+    local found = of()
+    assert.same({
+      { metric = "requests", window = "minute", limit = 30, remaining = 18, reset_s = 42, source = "config" },
+      { metric = "tokens", window = "day", limit = 1000, remaining = 0, reset_s = 42, source = "config",
+        model = "small" },
+    }, found.limits)
+    assert.same({ { max = 30, current = 12 }, { max = json.null, current = json.null }, "config" },
+      { found.rpm, found.tpm, found.source })
+    assert.equal("Asia/Tokyo", core.of("store.used")[2][1].zone)
+  end)
+
+  it("tells the provider's own word first; current is what is used", function()
+    learn(word(), word { metric = "tokens", limit = 6000, remaining = "none" })
+    local found = of()
+    assert.same({ { max = 100, current = 60 }, { max = 6000, current = json.null }, "discovered" },
+      { found.rpm, found.tpm, found.source })
+    assert.same({ 5, 20, 4 }, { found.limits[1].age_s, found.limits[1].reset_s, #found.limits })
+    assert.is_nil(found.limits[1].model)
+  end)
+
+  it("prefers what concerns the whole provider, and any word of its own to the configuration", function()
+    learn(word { model = "up-small", limit = 7 })
+    assert.equal(7, of().rpm.max)
+    learn(word { model = "up-small", limit = 7 }, word())
+    assert.equal(100, of().rpm.max)
+  end)
+
+  it("of which nothing is known has nothing, and is ok", function()
+    local found = of "two"
+    assert.same({
+      provider = "two", rpm = { max = json.null, current = json.null }, tpm = { max = json.null, current = json.null },
+      credits = json.null, status = "ok", exhausted_for_s = 0, limits = {}, source = json.null,
+    }, found)
+    assert.matches('"limits":[]', json.encode(found), 1, true)
+  end)
+
+  it("tells the balance where there is one", function()
+    view.balance = function(name) return name == "one" and 12.5 or nil end
+    assert.same({ 12.5, json.null }, { of().credits, of("two").credits })
+  end)
+
+  -- used of 30, status
+  for _, case in ipairs {
+    { 23, "ok" }, { 24, "warning" }, { 28, "warning" }, { 29, "critical" }, { 30, "critical" },
+  } do
+    it("with " .. case[1] .. " of 30 used is " .. case[2], function()
+      used["provider:one:requests"] = case[1]
+      assert.equal(case[2], of().status)
+    end)
+  end
+
+  it("is critical with a twentieth left", function()
+    used["model:one/small:tokens"] = 949
+    assert.equal("warning", of().status)
+    used["model:one/small:tokens"] = 950
+    assert.equal("critical", of().status)
+  end)
+
+  it("is as its tightest limit", function()
+    used["model:one/small:tokens"] = 960
+    assert.equal("critical", of().status)
+  end)
+
+  it("goes by what it was told only until that window is over", function()
+    learn(word { remaining = 2 })
+    assert.equal("critical", of().status)
+    learn(word { remaining = 2, reset_s = 0 })
+    assert.equal("ok", of().status)
+    learn(word { remaining = 2, reset_s = "none", age_s = 3600 })
+    assert.equal("ok", of().status)
+    learn(word { remaining = "none" }, word { limit = 0, remaining = 0 })
+    assert.equal("ok", of().status)
+  end)
+
+  it("is exhausted while its wait lasts, rounded up, with the reason", function()
+    waits.one = { 40.2, "rate_limited" }
+    local found = of()
+    assert.same({ "exhausted", 41, "rate_limited" }, { found.status, found.exhausted_for_s, found.reason })
+  end)
+
+  it("is not exhausted as long as one of its models can serve", function()
+    waits["one/small"] = { 90, "not_found" }
+    assert.same({ "ok", 0 }, { of().status, of().exhausted_for_s })
+    assert.is_nil(of().reason)
+    waits["one/large"] = { 0.5, "rate_limited" }
+    assert.same({ "exhausted", 1, "rate_limited" }, { of().status, of().exhausted_for_s, of().reason })
+    waits["one/large"] = { 30, "rate_limited" }
+    assert.same({ "exhausted", 30, "rate_limited" }, { of().status, of().exhausted_for_s, of().reason })
+  end)
+
+  it("is in the gauges: the least of each metric and window, by provider", function()
+    learn(word { remaining = 40 }, word { remaining = 25, model = "up-small" })
+    used["provider:one:requests"] = 3
+    local text = overview.gauges(state, view, true)
+    assert.matches('\nmoongate_store_up 1\n', text, 1, true)
+    assert.matches('\nmoongate_quota_remaining{provider="one",metric="requests_minute"} 25\n', text, 1, true)
+    assert.matches('\nmoongate_quota_remaining{provider="one",metric="tokens_day"} 1000\n', text, 1, true)
+    assert.is_nil(string.find(text, 'provider="two"', 1, true))
+    for _, name in ipairs { "moongate_store_up", "moongate_quota_remaining" } do
+      assert.matches("# HELP " .. name .. " ", text, 1, true)
+      assert.matches("# TYPE " .. name .. " gauge\n", text, 1, true)
+    end
+    assert.equal("\n", string.sub(text, -1))
+  end)
+
+  it("says in the gauges when the store does not keep what it is given", function()
+    assert.matches("\nmoongate_store_up 0\n", overview.gauges(state, view, false), 1, true)
+  end)
+end)
