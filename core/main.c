@@ -11,6 +11,8 @@ static const struct {
 } verbs[] = {
     { "serve", verb_serve, "run the gateway (what happens without a command)" },
     { "check", verb_check, "say what is wrong with the configuration and the policies" },
+    { "explain", verb_explain, "tell which models a request would go to, and why, without calling any" },
+    { "replay", verb_replay, "decide recorded requests again with a changed policy, and compare" },
     { "key", verb_key, "create, list and revoke callers' keys" },
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

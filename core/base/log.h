@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NOTHING };
 
 void log_open(enum log_level least, bool json);
 /* The message, then pairs of name and value (C strings; a NULL value is left out), then NULL. */

@@ -14,8 +14,8 @@
 #include "script/budget.h"
 #include "script/strings.h"
 
-/* What is beyond is dropped: every function that hands results on would need room for thousands again. */
-enum { RESULTS_MOST = 16 };
+/* Results beyond the most are dropped: all that hand them on would need room for thousands. */
+enum { RESULTS_MOST = 16, PIECE_BYTES = 256 };
 
 /* call(milliseconds, bytes, fn, ...): true and the first results; or false, the kind ("time", "memory", "depth",
  * "error"), text. */
@@ -41,8 +41,48 @@ static int guard_call(lua_State *L)
     return 3;
 }
 
+/* What is left of a text that is being compiled. */
+struct reading {
+    const char *at;
+    size_t left;
+};
+
+/* The compiler takes time with the square of a long chain of `or`: in small pieces it can be stopped. */
+static const char *next_piece(lua_State *L, void *data, size_t *size)
+{
+    struct reading *reading = data;
+    const char *piece = reading->at;
+
+    if (*budget_over())
+        luaL_error(L, "out of time while compiling");
+    *size = reading->left < PIECE_BYTES ? reading->left : PIECE_BYTES;
+    reading->at += *size;
+    reading->left -= *size;
+    return piece;
+}
+
+/* load(text, name, env): its function in that environment; or nil and what is wrong. No bytecode. */
+static int guard_load(lua_State *L)
+{
+    struct reading reading;
+    const char *name = luaL_checkstring(L, 2);
+
+    reading.at = luaL_checklstring(L, 1, &reading.left);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 3);
+    if (lua_loadx(L, next_piece, &reading, name, "t") != 0) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_pushvalue(L, 3);
+    lua_setfenv(L, -2);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     { "call", guard_call },
+    { "load", guard_load },
     { NULL, NULL },
 };
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
@@ -202,7 +203,8 @@ static int walk_next(lua_State *L)
     return 1;
 }
 
-/* rows(since, until): for row in reading:rows(since, until) do, oldest first; unix seconds, since <= row.time < until */
+/* rows(since, until): for row in reading:rows(since, until) do, oldest first; unix seconds, since <= row.time < until
+ */
 static int reading_rows(lua_State *L)
 {
     struct store **handle = luaL_checkudata(L, 1, READING);
@@ -229,8 +231,23 @@ static const luaL_Reg methods[] = {
     { "revoke", offline_revoke }, { NULL, NULL },
 };
 
+/* progress(text): over the present line of a terminal on standard error; false if it is none */
+static int offline_progress(lua_State *L)
+{
+    const char *text = luaL_checkstring(L, 1);
+    bool is_terminal = isatty(STDERR_FILENO);
+
+    if (is_terminal) {
+        fprintf(stderr, "\r%s\033[K", text);
+        fflush(stderr);
+    }
+    lua_pushboolean(L, is_terminal);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     { "open", offline_open },
+    { "progress", offline_progress },
     { "read", offline_read },
     { NULL, NULL },
 };

@@ -187,11 +187,9 @@ static void add_learnt(void *arg, const struct store_learnt *learnt)
 {
     struct learnt_list *list = arg;
 
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity ? 2 * list->capacity : 16;
-        list->items = mem_resize(list->items, list->capacity * sizeof *list->items);
-    }
-    list->items[list->count++] = *learnt;
+    if (list->count < list->capacity)
+        list->items[list->count] = *learnt;
+    list->count++;
 }
 
 static void set_number(lua_State *L, const char *name, double number, bool known)
@@ -211,10 +209,17 @@ static void set_text(lua_State *L, const char *name, const char *text)
 /* learnt(provider or nil): an array in the shape that learn takes, and age_s */
 static int store_lua_learnt(lua_State *L)
 {
-    struct learnt_list list = { 0 };
+    struct learnt_list list = { .count = 16 };
+    const char *provider = luaL_optstring(L, 1, NULL);
     int64_t now = clock_wall_ms();
 
-    store_each_learnt(store_of(L), luaL_optstring(L, 1, NULL), add_learnt, &list);
+    /* In memory of Lua's: what follows may raise where a policy has used up its own. */
+    while (list.count > list.capacity) {
+        list.capacity = list.count;
+        list.items = lua_newuserdata(L, list.capacity * sizeof *list.items);
+        list.count = 0;
+        store_each_learnt(store_of(L), provider, add_learnt, &list);
+    }
     lua_createtable(L, (int)list.count, 0);
     for (size_t i = 0; i < list.count; i++) {
         const struct store_learnt *learnt = &list.items[i];
@@ -232,7 +237,6 @@ static int store_lua_learnt(lua_State *L)
         set_number(L, "age_s", (double)(now - learnt->seen_at) / 1000, true);
         lua_rawseti(L, -2, (int)i + 1);
     }
-    mem_free(list.items);
     return 1;
 }
 

@@ -106,7 +106,7 @@ bool worker_start(struct worker *worker, struct settings *settings, struct polic
     pthread_attr_destroy(&attributes);
     worker->running = fault == 0;
     if (fault)
-        log_line(LOG_ERROR, "a worker's thread does not start", "error", strerror(fault), NULL);
+        log_line(LOG_ERROR, "a worker's thread does not start", "error", strerrordesc_np(fault), NULL);
     return worker->running;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "bind/control.h"
 #include "gate/settings.h"
@@ -12,6 +13,18 @@
 #include "script/policyset.h"
 #include "verbs/options.h"
 
+/* The configuration does not load: why is told along with what is wrong with its policies. */
+static int check_rest(struct control *control, const struct options *options, char *problem)
+{
+    char path[4096];
+    char *words[] = { path };
+
+    snprintf(path, sizeof path, "%s", options->config ? options->config : "");
+    control_note(control, problem);
+    mem_free(problem);
+    return control_command(control, "check", 1, words);
+}
+
 static int check(struct control *control, const struct options *options)
 {
     char error[512], *problem;
@@ -19,11 +32,8 @@ static int check(struct control *control, const struct options *options)
         control_load(control, options->config, options->listen, options->listen_count, &problem);
     struct policyset *policies;
 
-    if (!settings) {
-        fprintf(stderr, "%s\n", problem);
-        mem_free(problem);
-        return 1;
-    }
+    if (!settings)
+        return check_rest(control, options, problem);
     policies = settings->policies ? policyset_read(settings->policies, error, sizeof error) : policyset_builtin();
     settings_drop(settings);
     if (!policies) {
@@ -45,10 +55,12 @@ int verb_check(int count, char **words)
         return 2;
     if (options.help) {
         puts("moongate check [-c moongate.lua]\n\n"
-             "Reads the configuration and every policy, runs the policies' own checks, and prints what is wrong, one\n"
-             "line a problem: file:line: message. Exit code 0: nothing is.\n\n  moongate check -c moongate.lua");
+             "Reads the configuration and every policy, runs the policies' own checks, and prints all that is wrong,\n"
+             "one line a problem: file:line: message. Exit code 0: nothing is; 1: something is.\n\n"
+             "  moongate check -c moongate.lua");
         return 0;
     }
+    log_open(LOG_NOTHING, false); /* what is wrong is told once, by the command */
     upstream_global_start();
     budget_start();
     control = control_new();

@@ -25,6 +25,14 @@ local function refuse(policy, fault)
   return faults.refusal("access policy", name, faults.in_words(fault))
 end
 
+-- The policy in force; or why nobody may pass: its file never loaded.
+local function standing(policies)
+  local policy = policies:access()
+  if not (policy and policy.broken) then return policy end
+  policies:count(policy.broken)
+  return nil, refuse(policy, policy.broken)
+end
+
 local function article(value)
   return value == nil and "nothing" or "a " .. type(value)
 end
@@ -82,8 +90,8 @@ end
 ---@return table<table, true|string>|nil
 ---@return table|nil
 function access.verdicts(policies, caller, targets)
-  local policy = policies:access()
-  if not policy then return nil end
+  local policy, refusal = standing(policies)
+  if not policy then return nil, refusal end
   local verdicts, store = kept_for(policy, caller)
   local first = 1
   while targets[first] and verdicts[targets[first]] ~= nil do first = first + 1 end
@@ -106,7 +114,8 @@ end
 ---@return table|nil
 function access.resolve(policies, caller, requested, registry)
   if requested == "" then requested = nil end
-  local policy = policies:access()
+  local policy, refusal = standing(policies)
+  if refusal then return nil, refusal end
   if not (policy and policy.resolve) then return requested or "auto" end
 
   local function not_a_name(name)

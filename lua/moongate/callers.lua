@@ -53,6 +53,8 @@ function callers.new(config)
     self.anonymous = new_caller({ name = "anonymous" }, "anonymous", config)
   end
   self.admin = config.admin_token and keys.hash(config.admin_token) or nil
+  -- As whom the holder of the admin token asks what would become of a request.
+  self.operator = new_caller({ name = "admin" }, "admin", config)
   return self
 end
 

@@ -62,6 +62,7 @@ function claims.of(target, caller, request, config)
   add_caller(list, caller, config)
   add_target(list, target)
   local output = request.surface == "embeddings" and 0 or request.max_tokens or money.assumed_output
+  if target.max_output then output = math.min(output, target.max_output) end
   local tokens = (request.estimated_tokens or 0) + output
   local cost = money.cost({ input = request.estimated_tokens or 0, output = output }, target.cost) or 0
   local estimate = { requests = 1, served = 1, tokens = tokens, billed_tokens = tokens, cost_microusd = cost }

@@ -78,10 +78,13 @@ local function sooner(a, b)
 end
 
 -- Every rung failed or was left out.
-local function nothing_left(call, told, retry_after, timed_out)
+local function nothing_left(call, told, retry_after, timed_out, barred)
   local list = table.concat(told, "; ")
   if timed_out then
     return { status = 504, message = "the time for this request is used up: " .. list, code = "timeout" }
+  end
+  if barred == #told then
+    return { status = 403, message = "no provider may be called: " .. list, code = "barred", type = "permission_error" }
   end
   if #call.attempts == 0 then
     return {
@@ -109,6 +112,7 @@ end
 function climb.ladder(call)
   local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, {}, nil, nil, false
   local callers_fault
+  local barred = 0 -- by the firewall: no wait will help
   for i, target in ipairs(ladder) do
     local wait, reason = exhausted(target)
     local outcome
@@ -126,6 +130,7 @@ function climb.ladder(call)
     if outcome.next == "no" then return nil, { refusal = passed_on(outcome) } end
     if outcome.next == "larger" then needs_larger = math.max(needs_larger or 0, target.context_length or 0) end
     if outcome.pass_on then callers_fault = outcome end
+    if outcome.barred then barred = barred + 1 end
     told[#told + 1] = describe(target, outcome)
     retry_after = sooner(retry_after, outcome.wait)
     if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end
@@ -133,7 +138,7 @@ function climb.ladder(call)
   end
   -- What no provider would take is the caller's own fault, said in the last one's words.
   if callers_fault and not timed_out then return nil, { refusal = passed_on(callers_fault) } end
-  return nil, { refusal = nothing_left(call, told, retry_after, timed_out) }
+  return nil, { refusal = nothing_left(call, told, retry_after, timed_out, barred) }
 end
 
 -- How much of it: "60 requests", "10 USD"; without the figure where it is not known.

@@ -58,10 +58,12 @@ end
 ---@param state moongate.state
 ---@param surface moongate.surface
 ---@param operation "chat"|"embeddings"
+---@param caller moongate.caller|nil where it is known already
 ---@return moongate.call|nil
 ---@return table|nil refusal
-function exchange.admit(handle, state, surface, operation)
-  local caller, refusal = state.callers:of(handle)
+function exchange.admit(handle, state, surface, operation, caller)
+  local refusal
+  if not caller then caller, refusal = state.callers:of(handle) end
   if not caller then return nil, refusal end
   if not is_json(handle:header "content-type") then
     return nil, {

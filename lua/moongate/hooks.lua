@@ -66,6 +66,12 @@ function run:reject(entry, message)
   return self:fail(entry, fault)
 end
 
+-- A hook whose file never loaded: the same.
+function run:absent(entry)
+  self.call.state.policies:count(entry.policy.broken)
+  return self:fail(entry, entry.policy.broken)
+end
+
 -- Runs work(entry.policy[phase], entry.req, ...) within a hook's budget. Answers whether it went well, its result, and
 -- the act that follows.
 function run:step(entry, phase, work, ...)
@@ -110,6 +116,10 @@ end
 ---@return moongate.act|nil
 function run:request()
   local call = self.call
+  for _, entry in ipairs(self.entries) do
+    local act = entry.policy.broken and self:absent(entry)
+    if act then return act end
+  end
   for entry in self:with "request" do
     local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.document)
     if fine and changes and not act then
@@ -159,7 +169,7 @@ local function ask_response(fn, req, body, facts)
       reasoning = field and hooks.text_of(message, field), stream = false, usage = facts.usage,
     }
     local text, reasoning = seen.text, seen.reasoning
-    fn(req, views.response(seen, { body = show }))
+    fn(req, views.response(seen, show))
     if seen.text ~= text then message.content, changed = seen.text, true end
     if seen.reasoning ~= reasoning then message[field], changed = seen.reasoning, true end
   end

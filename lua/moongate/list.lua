@@ -1,6 +1,7 @@
 -- A list of candidates as policies see it: an array with named steps, each giving a new list and noting what it left
 -- out and why. Copies references only; items are never changed. Reasons are put into words by reasons.lua, on demand.
 
+local near = require "moongate.near"
 local score = require "moongate.score"
 
 local list = {}
@@ -14,6 +15,8 @@ local list = {}
 ---@field take fun(self: list, count: integer): list
 ---@field concat fun(self: list, other: table): list
 ---@field score fun(self: list, weights: table<string, number>): list
+
+local steps = { "keep", "drop", "sort", "prefer", "shuffle", "take", "concat", "score" }
 
 local LONGEST_NAME = 100 -- of a step, in explanations
 
@@ -229,7 +232,11 @@ function list.new(items, trail, facts)
   end
 
   meta = {
-    __index = methods,
+    __index = function(_, name)
+      local method = methods[name]
+      if method or type(name) ~= "string" then return method end
+      error(string.format('a list has no step "%s"%s', name, near.hint(name, steps)), 2)
+    end,
     __metatable = "list",
   }
   local copy = {}

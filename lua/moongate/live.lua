@@ -1,6 +1,7 @@
 -- How every target stands at this moment: the facts that the router hands to policies, read from the store and from
 -- the targets' health when somebody asks. A view holds still what it has read: one request sees one world, and what it
 -- saw can be recorded.
+local clock = require "moongate.core.clock"
 local decision = require "moongate.decision"
 local health = require "moongate.core.health"
 local quota = require "moongate.quota"
@@ -39,14 +40,23 @@ function live.stands(told)
   return told.reset_s > 0
 end
 
+-- By target: how the store is asked for the counters of its limits.
+local claims_of = setmetatable({}, { __mode = "k" })
+
 local function counts_of(target)
-  local counts = {}
-  for limit, own in live.limits(target) do
-    local key = live.counter(target, limit, own)
-    counts[#counts + 1] = (store.used {
-      key = key, window = limit.window, zone = limit.zone, max = limit.max, sliding = limit.sliding,
-    })
+  local claims = claims_of[target]
+  if not claims then
+    claims = {}
+    for limit, own in live.limits(target) do
+      claims[#claims + 1] = {
+        key = live.counter(target, limit, own), window = limit.window, zone = limit.zone, max = limit.max,
+        sliding = limit.sliding,
+      }
+    end
+    claims_of[target] = claims
   end
+  local counts = {}
+  for i = 1, #claims do counts[i] = (store.used(claims[i])) end
   return counts
 end
 
@@ -63,8 +73,22 @@ local function told_of(target, learnt)
   return remains
 end
 
+-- What nobody asks for may be a moment old: by target, { when, what its provider told }.
+local MOMENT = 1
+local heard = setmetatable({}, { __mode = "k" })
+
+local function heard_of(target, now)
+  local last = heard[target]
+  if not last or now - last[1] > MOMENT or now < last[1] then
+    last = { now, told_of(target, store.learnt(target.provider)) }
+    heard[target] = last
+  end
+  return last[2]
+end
+
 ---@class moongate.view see router.plan
----@field seen table<table, table> by target, as far as read: wait, why, counts, told, open, latency_ms, error_rate, open_s
+---@field seen table<table, table> by target, as far as read: wait, why, counts, told, open, latency_ms, error_rate,
+---  open_s
 ---@field is_whole boolean|nil all of it has been read, of every target that was offered
 
 ---@return moongate.view
@@ -109,7 +133,11 @@ function live.view()
   local function state(target)
     local own = of(target)
     if own.open == nil then
-      own.open, own.latency_ms, own.error_rate, own.open_s = health.state(target.id)
+      local open, latency_ms, error_rate, open_s = health.state(target.id)
+      own.open, own.open_s = open, open_s
+      -- In few digits: what is recorded is what was seen, to the bit.
+      own.latency_ms = latency_ms and math.floor(latency_ms * 100 + 0.5) / 100
+      own.error_rate = error_rate and math.floor(error_rate * 10000 + 0.5) / 10000
     end
     return own
   end
@@ -124,11 +152,11 @@ function live.view()
 
   -- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
   function view.complete(targets)
+    local now = clock.monotonic()
     for _, target in ipairs(targets) do
       view.exhausted(target)
       counts(target)
-      told(target)
-      state(target)
+      state(target).told = of(target).told or heard_of(target, now)
     end
     view.is_whole = true
   end

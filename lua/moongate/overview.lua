@@ -6,9 +6,12 @@ local store = require "moongate.core.store"
 
 local overview = {}
 
+-- Behind the reset that the provider named, its window has begun anew; without one, an old word says nothing.
 local function entry_of_learnt(told)
+  local remaining = told.remaining
+  if not live.stands(told) then remaining = told.reset_s and told.limit or nil end
   return {
-    metric = told.metric, window = told.window, limit = told.limit, remaining = told.remaining, reset_s = told.reset_s,
+    metric = told.metric, window = told.window, limit = told.limit, remaining = remaining, reset_s = told.reset_s,
     source = told.source, model = told.model ~= "" and told.model or nil, age_s = told.age_s,
   }
 end

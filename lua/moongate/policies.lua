@@ -18,6 +18,7 @@ local policies = {}
 ---@field response function|nil
 ---@field finish function|nil
 ---@field on_fault "refuse"|"default"|nil hooks: what follows when this one fails, whatever the config says
+---@field broken table|nil access and hooks: the fault of a file that never loaded; there are no functions then
 
 ---@class moongate.policies.set
 ---@field milliseconds number what one call may use; its owner may change it
@@ -38,10 +39,12 @@ local SHAPES = {
 }
 
 local ASIDE = { protocols = true, checkers = true }
+local GUARDS = { access = true, hooks = true }
 local FOLDER = "policies/"
 local MILLISECONDS, BYTES = 20, 64 * 1024 * 1024
--- The heap is full at so many times what one call may use, or what was alive in it when it was full last.
-local FULL = 2
+-- The heap is full when what is alive in it is so many times what one call may use. To know that is dear: it is looked
+-- at when the heap is as large, and then at so many times of what was alive.
+local FULL, LOOK_AGAIN = 2, 1.5
 
 -- The place and the name of a file; nil and why if it has none.
 local function place_of(path)
@@ -211,8 +214,8 @@ function set:load_unit(place, name, file)
   local label = string.gsub(file.path, "%.lua$", "")
   local unit = { place = place, path = file.path, label = label, version = file.version, libraries = {} }
   local env = sandbox.environment(self.host, self:library_of(unit))
-  local chunk, message = sandbox.load(file.text, FOLDER .. file.path, env)
-  if not chunk then return nil, message end
+  local compiled, chunk, message = self:guarded(label, sandbox.load, file.text, FOLDER .. file.path, env)
+  if not (compiled and chunk) then return nil, message end
   local fine, value, text = self:guarded(label, chunk)
   if not fine then return nil, text end
   local functions, checks, on_fault = read_shape(place, value)
@@ -254,6 +257,14 @@ local function in_place(self, place)
   return found
 end
 
+-- What guards must not be missed without a word: a file that fails and has no good version stands for its own fault.
+local function stand_in(place, name, file, fault)
+  local label = string.gsub(file.path, "%.lua$", "")
+  local policy = { name = name, label = label, version = file.version }
+  policy.broken = { kind = "load", policy = label, file = fault.file, line = fault.line, message = fault.message }
+  return { place = place, path = file.path, label = label, libraries = {}, policy = policy }
+end
+
 -- Puts the files of the whole folder in force. One that fails leaves its last good version there; one that is gone
 -- takes its policy out. Requests that hold older policies keep them.
 ---@param files { path: string, text: string, version: string }[] paths below the folder
@@ -275,8 +286,8 @@ function set:install(files)
     local place, name = place_of(file.path)
     if place == "lib" then
       -- Compiled here only to tell of a broken one that nobody uses yet.
-      local chunk, message = sandbox.load(file.text, FOLDER .. file.path, {})
-      if not chunk then add(problem(FOLDER .. file.path, message)) end
+      local fine, chunk, message = self:guarded(file.path, sandbox.load, file.text, FOLDER .. file.path, {})
+      if not (fine and chunk) then add(problem(FOLDER .. file.path, message)) end
     elseif not place then
       add(problem(FOLDER .. file.path, name))
     elseif not ASIDE[place] then
@@ -287,10 +298,14 @@ function set:install(files)
         if unit then
           report.loaded[#report.loaded + 1] = file.path
         else
-          add(problem(FOLDER .. file.path, message, string.gsub(file.path, "%.lua$", "")))
+          local last = before[file.path]
+          local fault = problem(FOLDER .. file.path, message, string.gsub(file.path, "%.lua$", ""))
+          add(fault)
+          local has_good = last and not last.policy.broken
+          unit = has_good and last or GUARDS[place] and stand_in(place, name, file, fault) or nil
         end
       end
-      self.units[file.path] = unit or before[file.path]
+      self.units[file.path] = unit
     end
   end
   for path in next, before do
@@ -367,22 +382,21 @@ local function describe(origin, fn, fine, ...)
   return false, { kind = kind, policy = origin.label, file = file, line = line, message = rest }
 end
 
--- Loads a policy that has filled the memory by what it keeps from call to call, without its past; true if it was so.
+-- Loads a policy anew, without its past, where the heap is full; true if it was so.
 function set:start_anew(origin)
   local unit = self.units[origin.path]
   collectgarbage()
-  local live = collectgarbage "count" * 1024
-  local is_full = live > self.full_at
-  origin.kept, self.full_at = 0, math.max(FULL * self.bytes, FULL * live)
-  if not is_full or not unit or self.origins[unit.policy] ~= origin then return false end
+  local live, most = collectgarbage "count" * 1024, FULL * self.bytes
+  origin.kept, self.full_at = 0, math.max(most, LOOK_AGAIN * live)
+  if live <= most or not unit or self.origins[unit.policy] ~= origin then return false end
   local fresh = self:load_unit(unit.place, unit.policy.name, unit.file)
   if not fresh then return false end
-  self.units[origin.path], self.full_at = fresh, FULL * self.bytes
+  self.units[origin.path], self.full_at = fresh, most
   self.hook_list = in_place(self, "hooks")
   return true
 end
 
--- Weighs a call that has ended. Each is bounded by itself; what a policy keeps of all of them is bounded here.
+-- Weighs a call that has ended: each is bounded by itself, and here what a policy keeps from one to the next.
 function set:weigh(origin, before, ...)
   local now = collectgarbage "count"
   origin.kept = origin.kept + (now - before) * 1024
@@ -449,6 +463,11 @@ function set:within(policy, work, ...)
   local origin = self.origins[policy]
   set_chance(self.host, origin, nil)
   return self:bounded(origin, work, ...)
+end
+
+-- Told of faults that are found outside of a call; whoever keeps count is the set's owner.
+---@param fault moongate.fault
+function set:count(fault) -- luacheck: no unused args
 end
 
 local function judged(policy, problem_of, fine, ...)

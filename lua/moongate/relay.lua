@@ -186,22 +186,21 @@ function relay.stream(call, answer)
   return pipe(call, answer)
 end
 
--- An answer that a hook gave before any provider was called. It costs nothing, and the ledger has it.
+-- An answer that a hook gave before any provider was called. It costs nothing, and the ledger has it; there is no
+-- decision of the router's to be kept with it.
 ---@param call moongate.call
 ---@param act moongate.act
 function relay.own(call, act)
-  local label, name = act.by.label, hooks.name(act.by)
+  local label = act.by.label
   local answer = {
     target = { id = "moongate/" .. label, provider = "moongate", model = label, is_local = true },
     text = completion.whole(call, act.text), usage = NOTHING_USED, claims = {}, status = 200,
     reservation = store.reserve { claims = {}, provider = "moongate", model = label, tokens = 0 },
   }
-  call.plan = {
-    policy = name, task = call.request.task or "", reason = name .. " answered", ladder = {}, runs = {}, faults = {},
-    offered = {}, refused = {}, refused_why = {},
-  }
   record.open(call)
+  call.row.policy = hooks.name(act.by)
   local row = record.settle(call, answer, "ok", NOTHING_USED, 0)
+  call.served, call.plan = answer.target, { policy = hooks.name(act.by), task = call.request.task }
   local handle = call.handle
   if call.request.stream then
     handle:begin(200, answers.stream_headers(call, answer))

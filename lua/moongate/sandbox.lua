@@ -4,6 +4,7 @@
 local core_json = require "moongate.core.json"
 local bit = require "bit"
 local chance = require "moongate.chance"
+local guard = require "moongate.core.guard"
 
 local sandbox = {}
 
@@ -93,7 +94,8 @@ local function new_os(host)
 
   -- Fields are read raw: os.time would call metamethods from C.
   local function time(fields)
-    if fields == nil then return now() end
+    local current = fields == nil and now()
+    if current then return current end
     if type(fields) ~= "table" then error("os.time takes a table", 2) end
     local raw = {}
     for _, name in ipairs(TIME_FIELDS) do raw[name] = rawget(fields, name) end
@@ -220,21 +222,21 @@ function sandbox.environment(host, library)
   function env.load(text, name)
     if type(text) ~= "string" or #text > LOADED_BYTES then return nil, "load takes a text of up to 64 KiB" end
     local shown = type(name) == "string" and string.sub(name, 1, 40) or "load"
-    return load(text, "=" .. shown, "t", env)
+    return guard.load(text, "=" .. shown, env)
   end
   env.loadstring = env.load
 
   return env
 end
 
--- Compiles a policy's text in an environment. The function is still to be run, guarded.
+-- Compiles a policy's text in an environment: guarded, for that may take long. So must the function be, when it is run.
 ---@param text string
 ---@param path string as errors shall name it: "policies/routing/x.lua"
 ---@param env table
 ---@return function|nil
 ---@return string|nil message "path:line: what is wrong"
 function sandbox.load(text, path, env)
-  return load(text, "@" .. path, "t", env)
+  return guard.load(text, "@" .. path, env)
 end
 
 return sandbox

@@ -99,7 +99,8 @@ end
 ---@return number[]
 function score.of(candidates, weights, task)
   local sum, total = 0, {}
-  for _, weight in pairs(weights) do sum = sum + weight end
+  -- In a fixed order: pairs has another in every VM, and the last bit of a sum hangs on it.
+  for _, name in ipairs(score.parts) do sum = sum + (weights[name] or 0) end
   for i = 1, #candidates do total[i] = 0 end
   for _, name in ipairs(score.parts) do
     local weight = weights[name]

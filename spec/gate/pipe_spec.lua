@@ -39,7 +39,7 @@ local function pipe(pieces, options)
   for name, value in pairs(options or {}) do marks[name] = value end
   local seen, over
   local caller = on:call(function(exchange)
-    library.stage_begin(exchange, 200, ffi.new "struct stage_headers")
+    stage.begin(exchange)
     local one = library.pipe_new(exchange, stage.marks(marks))
     local sse = library.pipe_spec_sse_new(1e6)
     for _, piece in ipairs(pieces) do

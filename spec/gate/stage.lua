@@ -64,6 +64,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     void stage_answer(struct stage_exchange *, int status, struct stage_headers *, const char *body, size_t length)
       __asm__("exchange_reply");
     void stage_finish(struct stage_exchange *) __asm__("exchange_finish");
+    void stage_cut_all(struct stage_worker *worker) __asm__("exchange_cut_all");
     void stage_cancel_all(struct stage_worker *worker, const char *reason) __asm__("exchange_cancel_all");
 
     void *stage_send(struct stage_worker *, const struct stage_request *, double deadline_s, double content_s)
@@ -72,6 +73,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
       __asm__("attempt_play");
     void stage_close(void *attempt, bool nearly_over) __asm__("attempt_close");
     void stage_headers_add(struct stage_headers *, const char *name, const char *value) __asm__("headers_add");
+    void stage_headers_free(struct stage_headers *) __asm__("headers_free");
     const char *stage_headers_get(const struct stage_headers *, const char *name) __asm__("headers_get");
     bool stage_await_head(void *attempt, void (*on_ready)(void *), void *) __asm__("attempt_await_head");
     bool stage_await_body(void *attempt, void (*on_ready)(void *), void *) __asm__("attempt_await_body");
@@ -140,6 +142,13 @@ function stage.seen(seen)
   }
 end
 
+--- Begins a streamed answer.
+function stage.begin(exchange)
+  local headers = ffi.new "struct stage_headers"
+  library.stage_begin(exchange, 200, headers)
+  library.stage_headers_free(headers)
+end
+
 --- A worker with a loop and a Lua state.
 function stage.open()
   local self = setmetatable({ callbacks = {}, attempts = {} }, stage)
@@ -160,7 +169,11 @@ function stage.open()
     if not fine then error(fault, 0) end
   end)
   self.script.on_refused = self:callback("void (*)(struct stage_exchange *, int, const char *)",
-    function(exchange, status) library.stage_answer(exchange, status, ffi.new "struct stage_headers", "", 0) end)
+    function(exchange, status)
+      local headers = ffi.new "struct stage_headers"
+      library.stage_answer(exchange, status, headers, "", 0)
+      library.stage_headers_free(headers)
+    end)
   self.gate = ffi.new("const struct stage_script *[1]", { self.script })
   self.worker.gate = self.gate
   self.on_elapsed = self:callback("void (*)(void *)", function() library.stage_loop_stop(self.worker.loop) end)
@@ -185,6 +198,7 @@ end
 
 --- Frees the worker, whatever it is doing.
 function stage:close()
+  library.stage_cut_all(self.worker)
   library.stage_worker_free(self.worker)
   if self.resolver then library.stage_resolver_free(self.resolver) end
   for _, callback in ipairs(self.callbacks) do callback:free() end
@@ -251,7 +265,7 @@ function caller:body()
   end
 end
 
-function caller:begin() library.stage_begin(self.exchange, 200, ffi.new "struct stage_headers") end
+function caller:begin() stage.begin(self.exchange) end
 function caller:finish() library.stage_finish(self.exchange) end
 
 function caller:leave()

@@ -222,6 +222,23 @@ describe("climbing the ladder", function()
     assert.equal(0, call.calls)
   end)
 
+  it("where the firewall bars every rung is a 403 that says why", function()
+    outcomes["one/a"] = { { skipped = "zero_spend is on", barred = true } }
+    outcomes["two/b"] = { { skipped = "zero_spend is on", barred = true } }
+    local _, ended = ladder { ids = { "one/a", "two/b" } }
+    assert.same({
+      status = 403, code = "barred", type = "permission_error",
+      message = "no provider may be called: one/a: zero_spend is on; two/b: zero_spend is on",
+    }, ended.refusal)
+  end)
+
+  it("where the firewall bars only some is as without them", function()
+    outcomes["one/a"] = { { skipped = "zero_spend is on", barred = true } }
+    outcomes["two/b"] = { { skipped = "no quota left", wait = 5 } }
+    local _, ended = ladder { ids = { "one/a", "two/b" } }
+    assert.same({ 503, 5 }, { ended.refusal.status, ended.refusal.retry_after })
+  end)
+
   it("knows no wait where nobody told one", function()
     outcomes["one/a"] = { { skipped = "zero spend", wait = 0 } }
     local _, ended = ladder { ids = { "one/a" } }

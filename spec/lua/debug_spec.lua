@@ -86,6 +86,13 @@ describe("the debug endpoint", function()
     assert.equal(403, ask('"model":"tiny"', { authorization = "Bearer narrow-key" }).status)
   end)
 
+  it("tells the holder of the admin token, who may use everything", function()
+    state.config.admin_token = "the-admin-token"
+    state.callers = require("moongate.callers").new(state.config)
+    local told, status = ask('"model":"tiny","policy":"none"', { authorization = "Bearer the-admin-token" })
+    assert.same({ 200, 503, "two/tiny" }, { status, told.status, told.candidates[1].id })
+  end)
+
   -- members, headers, status, code
   for title, case in pairs {
     ["an unknown model"] = { '"model":"smal"', nil, 404, "model_not_found" },

@@ -162,7 +162,7 @@ describe("a set of policies", function()
       message = "over its time of 10 ms" }, fault(set:routing "loops"))
     set.milliseconds = 1000
     local hungry = fault(set:routing "hungry")
-    assert.same({ "memory", "policies/routing/hungry.lua", nil }, { hungry.kind, hungry.file, hungry.line })
+    assert.same({ "memory", "policies/routing/hungry.lua", 1 }, { hungry.kind, hungry.file, hungry.line })
     assert.same({ kind = "error", policy = "hooks/10_h", file = "policies/hooks/10_h.lua", line = 3,
       message = "attempt to perform arithmetic on a nil value" }, fault(set:hooks()[1].request))
     assert.same({ "error", 1, "the error is a table value" },

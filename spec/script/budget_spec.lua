@@ -52,6 +52,37 @@ describe("a guarded call", function()
     assert.equal("hostile.lua:1: plain", message_of "error('plain', 0)")
   end)
 
+  it("says the script's own line for what the library raises", function()
+    local library = assert(loadstring("return function(x) local y = x + 1 return y end", "@lua/moongate/x.lua"))()
+    local chunk = assert(loadstring("local library = ...\n\nlocal x = library(nil)\nreturn x", "@hostile.lua"))
+    local _, kind, message = guard.call(60000, BYTES, chunk, library)
+    assert.equal("error", kind)
+    assert.matches("^hostile.lua:3: lua/moongate/x.lua:1: attempt", message)
+  end)
+
+  it("hands on no more than a few results", function()
+    local many = {}
+    for n = 1, 7000 do many[n] = n end
+    assert.equal(1 + 16, select("#", guard.call(60000, 64e6, unpack, many)))
+  end)
+
+  it("compiles what takes long only as far as there is time", function()
+    local text = "local a return " .. ("a or "):rep(60000) .. "a"
+    local fine, kind = guard.call(MILLISECONDS, 64e6, guard.load, text, "=long", {})
+    assert.same({ false, "time" }, { fine, kind })
+    canary()
+  end)
+
+  it("compiles text only, in the environment that it is given", function()
+    local made = assert(guard.load("x = 1 return y", "=x", { y = 2 }))
+    assert.equal(2, made())
+    assert.is_nil(rawget(_G, "x"))
+    local none, message = guard.load(string.dump(function() end), "=x", {})
+    assert.is_nil(none)
+    assert.matches("attempt to load chunk with wrong mode", message)
+    assert.matches("^x.lua:1: ", select(2, guard.load("return return", "@x.lua", {})))
+  end)
+
   it("cannot be told that it timed out", function()
     local fine, kind = guard.call(1000, BYTES, function() error("over its time of 10 ms", 0) end)
     assert.same({ false, "error" }, { fine, kind })

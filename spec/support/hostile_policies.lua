@@ -82,6 +82,10 @@ return {
   { "compiles for ever", "time", [[
     local text = ("x = 1 "):rep(1e4)
     while true do load(text) end]] },
+  { "compiles what takes the compiler long", "time", [[
+    local text = "local a return " .. ("a or "):rep(12000) .. "a"
+    local made = load(text)
+    return made()]] },
   { "concatenates for ever", "time", [[
     local t = {} for i = 1, 1e4 do t[i] = "x" end
     while true do table.concat(t) end]] },
@@ -152,6 +156,29 @@ return {
     coroutine.wrap(function() local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end end)()]] },
   { "hungers for steps", "memory|time|error", [[
     while true do candidates = candidates:sort("again", function() return 1 end) end]] },
+  { "asks for facts, and all else that takes memory, when there is none left", "memory|time|serves large", [[
+    local json, kept, size = require "moongate.json", {}, 2 ^ 20
+    local function full()
+      while size >= 1 do
+        if not pcall(function() kept[#kept + 1] = ("x"):rep(size) .. #kept end) then size = size / 2 end
+      end
+    end
+    full()
+    for i = 1, #candidates do
+      local c = candidates[i]
+      for _, name in ipairs { "left", "used", "cost", "strengths", "balance", "latency_ms", "exhausted", "status" } do
+        pcall(function() return c[name] end)
+      end
+    end
+    for _, each in ipairs {
+      { json.decode, '[{"a":["b"]},1e5]' }, { json.encode, { a = { 1, "b" } } }, { log, "x" }, { os.date, "*t" },
+      { string.gsub, "abc", "%w", "%0%0" }, { string.format, "%s-%d", "x", 1 }, { load, "return 1" },
+      { coroutine.create, full }, { table.concat, { "a", "b" } }, { table.insert, kept, 1 },
+      { require, "moongate.time" }, { require, "lib.shared" },
+    } do
+      pcall(unpack(each))
+    end
+    return candidates]] },
   { "formats a width that is too wide", "error", [[return ("%99999999d"):format(1)]] },
   { "unpacks more than fits", "error", [[return unpack({}, 1, 1e8)]] },
   { "inserts far below", "error", [[table.insert({}, -2 ^ 31, 1)]] },

@@ -1,0 +1,55 @@
+---@meta
+-- What a policy is told of a model at a provider: for editors only, never run.
+
+---USD per million tokens.
+---@class moongate.cost
+---@field input number|nil
+---@field output number|nil
+---@field cached_input number|nil
+---@field cache_write number|nil
+
+---By limit: requests and tokens per second, minute, hour, day, month; others as "neurons_per_day".
+---@class moongate.quota
+---@field rps number
+---@field rpm number
+---@field rph number
+---@field rpd number
+---@field rpmonth number
+---@field tps number
+---@field tpm number
+---@field tph number
+---@field tpd number
+---@field tpmonth number
+---@field [string] number
+
+---One model at one provider. A name that is not here is an error.
+---@class moongate.candidate
+---@field id string "groq/llama-3.3-70b"
+---@field model string "llama-3.3-70b"
+---@field provider string "groq"
+---@field protocol string "openai", "anthropic", ...
+---@field is_local boolean on this machine
+---@field free boolean has a free tier
+---@field exhausted boolean has said no more, for now
+---@field retry_in number seconds until it may be asked again; 0: now
+---@field status "ready"|"exhausted"|"failing" failing: its circuit breaker is open
+---@field left moongate.quota what is left of each limit; math.huge where there is none
+---@field used moongate.quota what is used of each limit
+---@field cost moongate.cost|nil nil: unknown
+---@field estimated_cost number|nil USD for this request; nil: unknown
+---@field quality number 0 to 100, of the model
+---@field rank number 0 to 100, of the model at this provider, where the config says; else its quality
+---@field latency_ms number|nil measured; else as configured
+---@field error_rate number 0 to 1
+---@field strengths string[] the task types it is good at
+---@field context_length integer|nil tokens
+---@field max_output integer|nil tokens
+---@field tools boolean|nil nil: unknown, as in the next three
+---@field vision boolean|nil
+---@field json_schema boolean|nil
+---@field embeddings boolean|nil
+---@field priority number 0 to 100
+---@field weight number its share in the alias that was asked for
+---@field balance number|nil USD left at the provider, where it tells
+---@field keyed boolean whether there is an API key for it
+---@field score number|nil once list:score has run

@@ -1,0 +1,37 @@
+---@meta
+-- What a policy is told of a request: for editors only, never run.
+
+---@class moongate.caller
+---@field name string the key's name
+---@field org string
+---@field tier string
+
+---@class moongate.message as the caller sent it
+---@field role "system"|"developer"|"user"|"assistant"|"tool"|string
+---@field content string|table[]|nil a text, or a list of parts such as { type = "text", text = "..." }
+---@field name string|nil
+---@field tool_calls table[]|nil
+---@field tool_call_id string|nil
+
+---The request as routing and task policies see it: a copy, so that writing to it changes nothing outside.
+---@class moongate.request
+---@field model string|nil what was asked for: "auto", an alias, a model, or "provider/model"
+---@field surface "chat"|"embeddings"|string
+---@field stream boolean
+---@field messages moongate.message[] read from the body when you first ask; replay cannot follow a policy that does
+---@field text_length integer bytes of text in it
+---@field estimated_tokens integer of the prompt
+---@field tools boolean whether it brings tools
+---@field images boolean
+---@field json_schema boolean whether it wants an answer by a schema
+---@field max_tokens integer|nil
+---@field privacy boolean then only local models are offered
+---@field priority "cheap"|"balanced"|"best"|nil
+---@field latency_pref "fast"|string|nil
+---@field max_cost number|nil USD; what is dearer is not offered
+---@field task "chat"|"coding"|"reasoning"|"summarization"|"translation"|"image"|"agent_step"|string
+---@field headers table<string, string> lower-case names; no credentials
+---@field caller moongate.caller
+---@field policy string|nil the policy that the request itself asked for
+---@field now number unix seconds: the only clock there is
+---@field seed any what math.random draws from in this call
