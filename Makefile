@@ -30,7 +30,7 @@ QUIET = $(if $(V),,@echo "  $@";)
 COMPILE = $(CC) $(DEFS) $(CFLAGS) $(SANITIZE) $(WARN) $(INCLUDES) -fPIC -MMD -MP
 
 SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
-LUA := $(sort $(shell find lua policies -name '*.lua' -not -path 'lua/moongate/meta/*' -not -path 'lua/moongate/testing.lua' 2>/dev/null))
+LUA := $(sort $(shell find lua policies -name '*.lua' -not -path 'lua/moongate/meta/*' -not -path 'lua/moongate/testing*' 2>/dev/null))
 PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
@@ -155,7 +155,7 @@ $(TIDIED): tidy/%:
 
 install: all
 	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
-	for file in $$(find policies examples -type f); do \
+	for file in $$(find lua policies examples -type f); do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
 
 clean:

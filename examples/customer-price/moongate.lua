@@ -1,5 +1,5 @@
--- A price per customer: tokens are billed with the discount of the customer's contract, reasoning at half, and what
--- runs on this machine at a tenth. See the header x-moongate-billed-tokens:
+-- A price per customer: tokens are billed with the discount of the customer's contract. Budgets and the ledger go by
+-- them; see the header x-moongate-billed-tokens:
 --   moongate -c examples/customer-price/moongate.lua
 --   curl -i http://127.0.0.1:8080/v1/chat/completions -H 'authorization: Bearer acme-key' \
 --     --json '{"model": "big", "messages": [{"role": "user", "content": "Hello!"}]}'

@@ -1,5 +1,5 @@
 -- A type of task of your own: task.lua says what a request is for, the routing policy sends it to a model whose
--- `strengths` name that, and the ledger can be asked for it (GET /v1/usage?by=task).
+-- `strengths` name that, and the ledger writes it down with the request.
 --   moongate -c examples/own-task/moongate.lua
 --   curl -i http://127.0.0.1:8080/v1/chat/completions \
 --     --json '{"model": "auto", "messages": [{"role": "user", "content": "SELECT * FROM t"}]}'

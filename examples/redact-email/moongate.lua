@@ -1,5 +1,5 @@
--- A hook that takes e-mail addresses out of what is sent to a provider, and says in a header how many there were. What
--- the application itself has sent to the gateway is not kept anywhere.
+-- A hook that takes e-mail addresses out of what is sent to a provider, and says in the header x-redacted how many
+-- there were.
 --   moongate -c examples/redact-email/moongate.lua
 --   curl -i http://127.0.0.1:8080/v1/chat/completions \
 --     --json '{"model": "auto", "messages": [{"role": "user", "content": "Ask bob@acme.test"}]}'

@@ -19,15 +19,13 @@ stand_in("moongate.core.json", require "moongate.testing.json")
 local access = require "moongate.access"
 local candidates_of = require "moongate.candidates"
 local faults = require "moongate.faults"
+local made = require "moongate.testing.made"
 local money = require "moongate.money"
-local near = require "moongate.near"
 local policies = require "moongate.policies"
 local reasons = require "moongate.reasons"
 local router = require "moongate.router"
 local sample = require "moongate.sample"
 local task_of = require "moongate.task"
-local text_of = require "moongate.text"
-local time = require "moongate.time"
 
 ---@class moongate.testing
 ---@field now number the frozen clock, unix seconds: 2026-01-01 12:00 UTC until you set another
@@ -38,152 +36,24 @@ local testing = { now = 1767268800, guarded = guarded, logged = {} }
 local MILLISECONDS, BYTES = 1000, 256 * 1024 * 1024
 local ROLES = { access = true, billing = true, task = true }
 
--- Fields of a request with their defaults; false: it is there when you say so.
-local REQUEST = {
-  model = "auto", surface = "chat", stream = false, messages = false, text_length = false, estimated_tokens = false,
-  tools = false, images = false, json_schema = false, max_tokens = false, privacy = false, priority = false,
-  latency_pref = false, max_cost = false, task = false, headers = false, caller = false, now = false, seed = 1,
-}
-local FLAGS = { "stream", "tools", "images", "json_schema", "privacy" }
-local CALLER = { name = "test", org = "", tier = "" }
-local USAGE = { input = 1000, cached = 0, cache_write = 0, output = 500, reasoning = 0, total = false }
-local FREE, PAID = { input = 0, output = 0 }, { input = 1, output = 2 }
--- Facts of a candidate that follow from others.
-local DERIVED = { estimated_cost = "cost", score = "the policy" }
+-- ---- made-up things ----
 
-local function names_of(known)
-  local names = {}
-  for name in pairs(known) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
--- A misspelt field would test nothing.
-local function check_names(what, given, known)
-  for name in pairs(given) do
-    if known[name] == nil then
-      error(string.format('%s has no "%s"%s', what, tostring(name), near.hint(tostring(name), names_of(known))), 3)
-    end
-  end
-end
-
-local function with_defaults(what, given, defaults)
-  given = given or {}
-  check_names(what, given, defaults)
-  local full = {}
-  for name, value in pairs(defaults) do
-    if value ~= false then full[name] = value end
-  end
-  for name, value in pairs(given) do full[name] = value end
-  return full
-end
-
--- ---- made-up requests and candidates ----
-
--- Unix seconds of a number, or of "2026-11-20 23:00" in UTC.
-local function moment(value)
-  if type(value) ~= "string" then return value end
-  return time.rfc3339(value) or time.rfc3339(value .. ":00")
-    or error('now is a number or a text like "2026-11-20 23:00"', 3)
-end
-
--- A request as policies see it: a text is what the user says.
+-- A request as policies see it: a text is what the user says. Fields are those of moongate.request; now may be written
+-- as "2026-11-20 23:00", in UTC.
 ---@param facts string|table|nil
 ---@return moongate.request
-function testing.request(facts)
-  if type(facts) == "string" then facts = { messages = { { role = "user", content = facts } } } end
-  local request = with_defaults("a request", facts, REQUEST)
-  request.messages = request.messages or { { role = "user", content = "Hello." } }
-  request.text_length = request.text_length or #text_of.of(request.messages)
-  request.estimated_tokens = request.estimated_tokens or math.ceil(request.text_length / 4) + 4 * #request.messages
-  request.headers = request.headers or {}
-  request.caller = with_defaults("a caller", request.caller, CALLER)
-  request.now = moment(request.now) or testing.now
-  for _, name in ipairs(FLAGS) do request[name] = request[name] or false end
-  return request
-end
+function testing.request(facts) return made.request(facts, testing.now) end
 
-local FACTS = {}
-for _, name in ipairs(candidates_of.facts()) do FACTS[name] = true end
-
-local function provider_and_model(facts)
-  local provider, model = facts.provider, facts.model
-  if facts.id and not provider then provider, model = string.match(facts.id, "^([^/]+)/(.+)$") end
-  model = model or facts.id
-  if not (provider and model) then error('a candidate needs an id like "groq/llama-3.3-70b"', 4) end
-  if string.sub(model, 1, #provider + 1) == provider .. "/" then model = string.sub(model, #provider + 2) end
-  return provider, model
-end
-
-local function target_of(facts, index)
-  check_names("a candidate", facts, FACTS)
-  for name, from in pairs(DERIVED) do
-    if facts[name] ~= nil then error(string.format("the %s of a candidate comes from %s", name, from), 3) end
-  end
-  local provider, model = provider_and_model(facts)
-  local target = {
-    index = index, protocol = "openai", free = false, is_local = false, quality = 50, priority = 50, weight = 1,
-    context_length = 131072, max_output = 8192, tools = true, vision = true, json_schema = true, embeddings = false,
-    strengths = {}, keyed = true, limits = {}, provider_limits = {},
-  }
-  for name, value in pairs(facts) do target[name] = value end
-  target.provider, target.model, target.id = provider, model, provider .. "/" .. model
-  target.rank = facts.rank or target.quality
-  if facts.cost == nil then target.cost = (target.free or target.is_local) and FREE or PAID end
-  target.cost = target.cost or nil
-  target.costs_nothing = target.cost ~= nil and target.cost.input == 0 and target.cost.output == 0
-  return target
-end
-
--- The live facts of targets, as the gateway would have them.
-local function view_of(given)
-  local function wait_of(facts)
-    if facts.retry_in then return facts.retry_in end
-    return (facts.exhausted or facts.status == "exhausted") and 60 or 0
-  end
-  local function fact(name)
-    return function(target) return given[target][name] end
-  end
-  return {
-    exhausted = function(target) return wait_of(given[target]), "" end, left = fact "left", used = fact "used",
-    latency_ms = fact "latency_ms", error_rate = fact "error_rate",
-    open = function(target) return given[target].status == "failing" end,
-    balance = function(provider)
-      for _, facts in pairs(given) do
-        if facts.balance and provider_and_model(facts) == provider then return facts.balance end
-      end
-    end,
-    random = math.random,
-  }
-end
-
-local given_of = setmetatable({}, { __mode = "k" })
-
-local function targets_of(list)
-  local targets, given = {}, {}
-  for i, facts in ipairs(given_of[list] or list) do
-    targets[i] = target_of(facts, i)
-    given[targets[i]] = facts
-  end
-  return targets, view_of(given)
-end
-
--- Candidates from their facts; each needs an id, all else has a default. `left = { rpd = 0 }`, `exhausted = true` and
--- `status = "failing"` say how it stands; a price is { input = 1, output = 2 } unless it is free, and `cost = false`
--- means unknown. Answers a list with the methods that policies use.
+-- Candidates from their facts, those of moongate.candidate; each needs an id, all else has a default.
+-- `left = { rpd = 0 }`, `exhausted = true`, `retry_in = 41` and `status = "failing"` say how it stands; a price is
+-- { input = 1, output = 2 } unless it is free or local, and `cost = false` means unknown.
 ---@param list table[]
 ---@return moongate.candidates
-function testing.candidates(list)
-  local targets, view = targets_of(list)
-  local request = testing.request()
-  local made = candidates_of.new(targets, { request = request, view = view, task = function() return "chat" end })
-  given_of[made] = list
-  return made
-end
+function testing.candidates(list) return made.candidates(list, testing.request()) end
 
 -- ---- policies ----
 
-local sets = setmetatable({}, { __mode = "k" }) -- by policy
+local sets = {} -- by policy
 
 local function read(path)
   local file, reason = io.open(path, "rb")
@@ -302,11 +172,17 @@ end
 ---@return string reason
 function testing.run(policy, request, candidates)
   request = testing.request(request)
-  local targets, view = targets_of(candidates)
+  local targets, view = made.targets(candidates)
   local caller = { name = request.caller.name, org = request.caller.org, tier = request.caller.tier }
   local registry = { policy = policy.name, on_fault = "refuse", resolve = function() return targets end }
   request.policy = policy.name
-  local plan, refusal = router.plan(request, caller, registry, ask(policy, "routing"), view)
+  local asked = ask(policy, "routing")
+  if request.task and not task_of.is_known(request.task) then
+    -- A type that a task policy would have found.
+    function asked.task() return asked end
+    function asked.ask() return true, request.task end
+  end
+  local plan, refusal = router.plan(request, caller, registry, asked, view)
   plan = plan or refusal.plan
   if plan.faults[1] then error(plan.faults[1].message, 2) end
   local ladder = {}
@@ -316,13 +192,6 @@ end
 
 -- ---- access, billing, task ----
 
-local function model_of(model)
-  local target = target_of(type(model) == "table" and model or { id = model }, 1)
-  return target, {
-    id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost,
-  }
-end
-
 -- Asks an access policy whether a caller may use a model ("groq/llama", or its facts as in testing.candidates).
 ---@param policy moongate.policy
 ---@param caller table|nil
@@ -330,8 +199,8 @@ end
 ---@return boolean
 ---@return string|nil reason
 function testing.access(policy, caller, model)
-  local target = model_of(model)
-  local verdicts = access.verdicts(ask(policy, "access"), with_defaults("a caller", caller, CALLER), { target })
+  local target = made.model(model)
+  local verdicts = access.verdicts(ask(policy, "access"), made.caller(caller), { target })
   if verdicts[target] == true then return true end
   return false, verdicts[target]
 end
@@ -343,7 +212,7 @@ end
 ---@return string
 function testing.resolve(policy, caller, requested)
   local anything = { resolve = function() return {} end }
-  return access.resolve(ask(policy, "access"), with_defaults("a caller", caller, CALLER), requested, anything)
+  return access.resolve(ask(policy, "access"), made.caller(caller), requested, anything)
 end
 
 -- The multiplier of a billing policy.
@@ -353,10 +222,8 @@ end
 ---@param usage table|nil
 ---@return number
 function testing.billing(policy, caller, model, usage)
-  usage = with_defaults("a usage", usage, USAGE)
-  usage.total = usage.total or usage.input + usage.cached + usage.cache_write + usage.output + usage.reasoning
-  local _, shown = model_of(model)
-  local _, multiplier = ask(policy):call(policy.run, with_defaults("a caller", caller, CALLER), shown, usage)
+  local _, shown = made.model(model)
+  local _, multiplier = ask(policy):call(policy.run, made.caller(caller), shown, made.usage(usage))
   if money.is_multiplier(multiplier) then return multiplier end
   error("a billing policy returns a number from 0 to 1000000, and returned " .. tostring(multiplier), 2)
 end

@@ -1,4 +1,4 @@
--- Free providers with quota left, best rank first. When there is none: the scoring of `balanced`.
+-- Free providers with quota left, best rank first. When there is none, or the request is private: as `balanced` scores.
 return function(request, candidates)
   if request.privacy then return {}, "balanced" end
   local free = candidates

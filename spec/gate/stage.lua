@@ -164,7 +164,7 @@ function stage.open()
     self.latest = exchange
     local fine, fault = true, nil
     if self.on_request then fine, fault = pcall(self.on_request, exchange) end
-    ffi.C.stage_loadstring(L, "require('moongate.core.clock').sleep(86400)")
+    ffi.C.stage_loadstring(L, "require('moongate.core.clock').sleep(math.huge)")
     ffi.C.stage_pushnil(L)
     if not fine then error(fault, 0) end
   end)

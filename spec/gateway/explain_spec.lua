@@ -106,6 +106,14 @@ describe("moongate explain", function()
     assert.matches('there is no key "cl" in the configuration %(did you mean "ci"', errors)
   end)
 
+  it("speaks for the operator without a key: anything may be used", function()
+    local moongate = prepare { auth = "keys", keys = { { name = "ci", key = "mg-ci-key", models = { "home" } } } }
+    local before = explained(moongate)
+    assert.equal(3, #before.ladder)
+    local after, errors = explained(moongate:open())
+    assert.same({ before, "" }, { after, errors })
+  end)
+
   it("reads a body of the router's own surface, from standard input too", function()
     local moongate = prepare()
     moongate:write("request.json", json.encode { messages = BODY.messages, policy = "cheap", max_cost = 0.002 })

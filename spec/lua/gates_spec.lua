@@ -60,18 +60,18 @@ describe("gates.pass", function()
   it("keeps what may cost money out under zero spend, or refuses with the reason", function()
     local zero, price = { input = 0, output = 0 }, { input = 1, output = 2 }
     local all = {
-      target("safe", { costs_nothing = true, free = true, cost = zero }), target("priced", { free = true, cost = price }),
-      target("unknown", { free = true }), target("unfree", { free = false, cost = zero }),
+      target("safe", { costs_nothing = true, free = true, cost = zero }), target("unknown", { free = true }),
+      target("priced", { free = true, cost = price }), target("unfree", { free = false, cost = zero }),
     }
     local offered, _, why, none = pass(all, {}, { zero_spend = true })
     assert.same({ "safe" }, ids(offered))
-    assert.same({ "zero spend: it has a price", "zero spend: it has no known price",
+    assert.same({ "zero spend: it has no known price", "zero spend: it has a price",
       "zero spend: it is not declared free" }, why)
     assert.is_nil(none)
     assert.equal(4, #pass(all, {}))
     local _, _, _, refusal = pass({ all[2], all[3] }, {}, { zero_spend = true })
     assert.same({ 403, "zero_spend" }, { refusal.status, refusal.code })
-    assert.equal('zero_spend is on, and nothing that serves "m" is free for sure: p/unknown has no known price '
+    assert.equal('zero_spend is on, and nothing that serves "m" is free for sure: p/priced has a price '
       .. "(nor are 1 others)", refusal.message)
   end)
 

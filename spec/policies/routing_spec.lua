@@ -1,4 +1,3 @@
-local candidates = require "moongate.candidates"
 local router = require "moongate.router"
 local routing = require "spec.support.routing"
 
@@ -17,39 +16,6 @@ local given = {
     here = { is_local = true }, paid = { keys = { { key = "k" } } }, unknown = { protocol = "openai" },
   },
 }
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-describe("the manual of the policies", function()
-  local manual = read "policies/README.md"
-
-  it("names every policy that ships", function()
-    for _, name in ipairs(routing.policies():routing_names()) do
-      assert.is_truthy(string.find(manual, "| `" .. name .. "` |", 1, true), name)
-      assert.is_function(dofile("policies/routing/" .. name .. ".lua"))
-    end
-  end)
-
-  it("names every fact of a candidate", function()
-    for _, name in ipairs(candidates.facts()) do
-      assert.is_truthy(string.find(manual, "%f[%w_]" .. name .. "%f[^%w_]"), name)
-    end
-  end)
-
-  it("shows Lua that loads", function()
-    local shown = 0
-    for block in string.gmatch(manual, "```lua\n(.-)```") do
-      assert.is_function(assert(loadstring(block))())
-      shown = shown + 1
-    end
-    assert.is_true(shown > 0)
-  end)
-end)
 
 local function plan(policy, request, facts, list)
   request = request or {}

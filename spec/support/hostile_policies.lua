@@ -97,28 +97,28 @@ return {
   { "requires what loops", "time", [[return require "lib.loops"]] },
 
   -- Depth.
-  { "calls itself", "depth", [[local function f() return 1 + f() end return f()]] },
-  { "calls itself through gsub", "depth", [[local function f() return (("x"):gsub("x", f)) end return f()]] },
-  { "calls itself through the table of gsub", "depth", [[
+  { "calls itself", "depth|time", [[local function f() return 1 + f() end return f()]] },
+  { "calls itself through gsub", "depth|time", [[local function f() return (("x"):gsub("x", f)) end return f()]] },
+  { "calls itself through the table of gsub", "depth|time", [[
     local t t = setmetatable({}, { __index = function() return (("x"):gsub("x", t)) end })
     return (("x"):gsub("x", t))]] },
-  { "calls itself through sort", "depth", [[local function f() table.sort({ 1, 2, 3 }, f) end f()]] },
-  { "calls itself through sort and __lt", "depth", [[
+  { "calls itself through sort", "depth|time", [[local function f() table.sort({ 1, 2, 3 }, f) end f()]] },
+  { "calls itself through sort and __lt", "depth|time", [[
     local m = {} m.__lt = function() table.sort({ setmetatable({}, m), setmetatable({}, m) }) end m.__lt()]] },
-  { "calls itself through format", "depth", [[
+  { "calls itself through format", "depth|time", [[
     local t t = setmetatable({}, { __tostring = function() return ("%s"):format(t) end }) return ("%s"):format(t)]] },
-  { "calls itself through tostring", "depth", [[
+  { "calls itself through tostring", "depth|time", [[
     local t t = setmetatable({}, { __tostring = function() return tostring(t) .. "x" end }) return tostring(t)]] },
-  { "calls itself through __index", "depth", [[
+  { "calls itself through __index", "depth|time", [[
     local t t = setmetatable({}, { __index = function(_, k) return t[k + 1] + 1 end }) return t[1] ]] },
-  { "calls itself through __concat", "depth", [[
+  { "calls itself through __concat", "depth|time", [[
     local t t = setmetatable({}, { __concat = function() return (t .. "x") .. "y" end }) return t .. "x"]] },
-  { "calls itself through a step", "depth", [[
+  { "calls itself through a step", "depth|time", [[
     local function f() return candidates:keep("deeper", f) and true end return f()]] },
-  { "nests coroutines", "depth", [[local function f() coroutine.wrap(f)() end f()]] },
-  { "nests resumes", "depth", [[
+  { "nests coroutines", "depth|time", [[local function f() coroutine.wrap(f)() end f()]] },
+  { "nests resumes", "depth|time", [[
     local function f() assert(coroutine.resume(coroutine.create(f))) end f()]] },
-  { "nests coroutines and gsub by turns", "depth", [[
+  { "nests coroutines and gsub by turns", "depth|time", [[
     local function f() return (("x"):gsub("x", coroutine.wrap(f))) end return f()]] },
   { "follows __index in a circle", "error", [[
     local a, b = {}, {}

@@ -140,11 +140,9 @@ local function unused_view()
 end
 
 local function caller_of(config, name)
-  if not name then
-    return callers.new({ auth = "none", tiers = config.tiers }).anonymous
-  end
-  local names = {}
-  for _, caller in pairs(callers.new(config).configured) do
+  local all, names = callers.new(config), {}
+  if not name then return all.anonymous or all.operator end
+  for _, caller in pairs(all.configured) do
     if caller.name == name then return caller end
     names[#names + 1] = caller.name
   end

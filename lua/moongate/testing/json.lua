@@ -167,6 +167,7 @@ end
 local function number_text(number)
   if number ~= number then error("not-a-number cannot be encoded as JSON", 0) end
   if number == math.huge or number == -math.huge then error("an infinite number cannot be encoded as JSON", 0) end
+  if number == 0 then return 1 / number < 0 and "-0" or "0" end
   if number == math.floor(number) and math.abs(number) <= LARGEST then return string.format("%d", number) end
   for digits = 14, 17 do
     local text = string.format("%." .. digits .. "g", number)
