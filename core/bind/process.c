@@ -42,7 +42,8 @@ static int process_read(lua_State *L)
     size_t got;
 
     if (!file || fstat(fileno(file), &about) != 0 || S_ISDIR(about.st_mode)) {
-        const char *reason = file ? "it is a folder" : strerror(errno);
+        char words[128];
+        const char *reason = file ? "it is a folder" : strerror_r(errno, words, sizeof words);
 
         if (file)
             fclose(file);
