@@ -183,14 +183,15 @@ local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
 ---@param kind string "ok", "cancelled", or how the stream failed
 ---@param usage table|nil
 ---@param delivered_bytes integer
+---@param refusal table|nil what the caller gets instead of it
 ---@return table row
-function record.settle(call, answer, kind, usage, delivered_bytes)
+function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   local row = call.row
   usage = usage or usage_of.estimate(call.request.text_length, delivered_bytes)
   fill(row, call, answer.target, usage)
   row.outcome = OUTCOMES[kind] or "error"
   give_amounts(answer, row, usage)
-  close(call, row, 200)
+  close(call, row, refusal and refusal.status or 200, refusal)
   return row
 end
 

@@ -27,7 +27,8 @@ function relay.whole(call, answer)
   attempt.finished(call, answer, "ok")
   local act = call.hooks and call.hooks.has.response and call.hooks:response(answer) or nil
   local refusal = act and act.refusal
-  local row = record.settle(call, answer, refusal and "refused" or "ok", answer.usage, answer.text_length)
+  local kind = refusal and "refused" or "ok"
+  local row = record.settle(call, answer, kind, answer.usage, answer.text_length, refusal)
   if refusal then return refusal end
   replace(call, answer, act)
   local body = call.surface.answer and call.surface.answer(call, answer, row) or answer.text
@@ -128,8 +129,9 @@ local function end_by(call, answer, own, act, editor)
   if own.cancelled then handle:calm() end
   local kind = own.cancelled and "cancelled" or act.refusal and "refused" or "ok"
   attempt.finished(call, answer, own.cancelled and "cancelled" or "ok")
-  record.settle(call, answer, kind, own.seen.usage, own.seen.text_bytes)
-  if act.refusal and not own.begun then return act.refusal end
+  local refusal = not own.begun and act.refusal or nil
+  record.settle(call, answer, kind, own.seen.usage, own.seen.text_bytes, refusal)
+  if refusal then return refusal end
   if act.refusal then
     handle:write(call.surface.error_event(act.refusal.status, act.refusal.message, act.refusal.type, act.refusal.code))
   elseif kind == "ok" then

@@ -187,7 +187,7 @@ end }
     local refused = ask "refuse"
     assert.same({ 403, "not this" }, { refused.status, error_of(refused).message })
     local row = moongate:admin("/v1/requests/" .. refused.headers["x-request-id"])
-    assert.equal("error", row.outcome)
+    assert.same({ "error", 403 }, { row.outcome, row.status })
     assert.is_true(row.cost_microusd > 0)
   end)
 
