@@ -46,6 +46,7 @@ void bind_push_row(lua_State *L, const struct ledger_row *row);
 struct policyset;
 void bind_push_policies(lua_State *L, const struct policyset *policies);
 
+int bind_affinity_module(lua_State *L);
 int bind_attempt_module(lua_State *L);
 int bind_clock_module(lua_State *L);
 int bind_exchange_module(lua_State *L);

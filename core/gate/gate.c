@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gate/affinity.h"
 #include "gate/health.h"
 #include "gate/settings.h"
 #include "gate/worker.h"
@@ -62,6 +63,7 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     gate->store = store;
     gate->started = clock_wall_ms();
     gate->health = health_new();
+    gate->affinity = affinity_new();
     gate->resolver = resolver_new();
     gate->problems = mem_text("[]");
     gate->addresses = addresses;
@@ -154,6 +156,7 @@ void gate_close(struct gate *gate)
         worker_free(gate->workers[i]);
     resolver_free(gate->resolver);
     health_free(gate->health);
+    affinity_free(gate->affinity);
     pthread_mutex_destroy(&gate->lock);
     mem_free(gate->addresses);
     mem_free(gate->workers);

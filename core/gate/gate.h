@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct affinity;
 struct exchange;
 struct health;
 struct policyset;
@@ -35,6 +36,7 @@ struct gate {
     const struct gate_script *script;
     struct store *store;
     struct health *health;
+    struct affinity *affinity;
     struct resolver *resolver;
     struct worker **workers;
     size_t worker_count;

@@ -15,7 +15,8 @@ local LONGEST_WORLD = 64 * 1024
 
 local REQUEST = {
   "model", "surface", "stream", "text_length", "estimated_tokens", "tools", "images", "json_schema", "max_tokens",
-  "privacy", "priority", "latency_pref", "max_cost", "task", "policy", "now", "seed",
+  "privacy", "priority", "latency_pref", "max_cost", "task", "policy", "affinity", "now",
+  "seed",
 }
 local CALLER = { "name", "org", "tier", "label", "policy", "privacy" }
 -- What a policy may read of a request that is not recorded.

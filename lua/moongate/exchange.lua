@@ -2,6 +2,7 @@
 -- Everything that waits (the store, providers, the caller) yields to the worker's loop.
 local answers = require "moongate.answers"
 local climb = require "moongate.climb"
+local conversation = require "moongate.conversation"
 local clock = require "moongate.core.clock"
 local hooks = require "moongate.hooks"
 local json = require "moongate.core.json"
@@ -84,10 +85,13 @@ function exchange.admit(handle, state, surface, operation, caller)
   request.privacy = request.privacy or caller.privacy
   -- All that decisions may go by comes from here: what is decided once can be decided again.
   request.now, request.seed = clock.now(), math.random(1, LARGEST_SEED)
+  local digest = conversation.of(request.document or document, caller)
+  request.affinity = conversation.target(digest)
   if request.privacy then handle:keep_private() end
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
-    document = request.document or document, id = handle:id(), attempts = {}, calls = 0, upstream_seconds = 0,
+    document = request.document or document, conversation = digest, id = handle:id(), attempts = {}, calls = 0,
+    upstream_seconds = 0,
   }
 end
 

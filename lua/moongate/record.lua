@@ -3,6 +3,7 @@
 local candidates = require "moongate.candidates"
 local claims = require "moongate.claims"
 local clock = require "moongate.core.clock"
+local conversation = require "moongate.conversation"
 local decision = require "moongate.decision"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
@@ -190,6 +191,7 @@ function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   usage = usage or usage_of.estimate(call.request.text_length, delivered_bytes)
   fill(row, call, answer.target, usage)
   row.outcome = OUTCOMES[kind] or "error"
+  if kind == "ok" then conversation.served(call.conversation, answer.target) end
   give_amounts(answer, row, usage)
   close(call, row, refusal and refusal.status or 200, refusal)
   return row

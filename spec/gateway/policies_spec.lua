@@ -254,3 +254,28 @@ describe("the built-in policies", function()
     assert.truthy(served(moongate, "balanced"))
   end)
 end)
+
+describe("a conversation", function()
+  before_each(function() upstream = provider.open() end)
+  after_each(gateway.stop_all)
+
+  it("can be kept where it was served, on whichever worker its next turn comes in", function()
+    local moongate = start({ ["routing/free-tier.lua"] = [[
+-- Whoever served the conversation; a new one goes to small.
+return function(request, candidates)
+  return candidates:sort("name", function(c) return c.model == "small" and 0 or 1 end)
+    :prefer("served it before", function(c) return c.id == request.affinity end)
+end
+]] }, function(config) config.workers = 2 end)
+    local hello = { role = "user", content = "Hello" }
+    local function ask(model, ...) return model_of(moongate:chat { model = model, messages = { hello, ... } }) end
+    assert.equal("small", ask "auto")
+    assert.equal("large", ask "large")
+    for turn = 1, 6 do
+      local answer, more = { role = "assistant", content = "Hi." }, { role = "user", content = "Turn " .. turn }
+      assert.equal("large", ask("auto", answer, more))
+    end
+    local other = { role = "user", content = "Something else" }
+    assert.equal("small", model_of(moongate:chat { model = "auto", messages = { other } }))
+  end)
+end)

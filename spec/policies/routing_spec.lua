@@ -113,6 +113,20 @@ describe("the policy balanced", function()
     assert.near(0.6, result.candidates[2].score, 1e-9)
   end)
 
+  it("has a backup for the best, and then goes to the cheapest", function()
+    local list = { two[1], two[2],
+      { id = "fair", provider = "z", cost = { input = 2, output = 2 }, latency_ms = 950, quality = 10, strengths = {} },
+      { id = "dear", provider = "w", cost = { input = 9, output = 9 }, latency_ms = 120, quality = 90,
+        strengths = { "chat" } },
+    }
+    local ladder_of_four = ladder("balanced", { task = "chat", latency_pref = "fast" }, nil, list)
+    assert.equal(4, #ladder_of_four)
+    local rest = { ladder_of_four[3], ladder_of_four[4] }
+    assert.same({ "y/quick" }, { ladder_of_four[1] })
+    local cost = { ["x/cheap"] = 1, ["z/fair"] = 2, ["y/quick"] = 3, ["w/dear"] = 9 }
+    assert.is_true(cost[rest[1]] < cost[rest[2]])
+  end)
+
   it("weighs speed more when the caller is in a hurry", function()
     assert.same({ "y/quick", "x/cheap" }, ladder("balanced", { latency_pref = "fast" }, nil, two))
   end)
@@ -120,6 +134,11 @@ describe("the policy balanced", function()
   it("goes by quality when the caller wants the best, by cost when the cheapest", function()
     assert.same({ "y/quick", "x/cheap" }, ladder("balanced", { priority = "best" }, nil, two))
     assert.same({ "x/cheap", "y/quick" }, ladder("balanced", { priority = "cheap" }, nil, two))
+  end)
+
+  it("keeps a conversation where its prompt is in a cache", function()
+    assert.same({ "y/quick", "x/cheap" }, ladder("balanced", { task = "chat", affinity = "y/quick" }, nil, two))
+    assert.same({ "x/cheap", "y/quick" }, ladder("balanced", { task = "chat", affinity = "z/gone" }, nil, two))
   end)
 
   it("prefers a model that is good at the task", function()

@@ -28,6 +28,7 @@ local function behaviours(self)
     return next_one
   end
   return {
+    affinity = { recall = nothing, remember = nothing },
     attempt = { send = wire, play = wire },
     clock = {
       now = function() return self.now end,

@@ -33,5 +33,6 @@
 ---@field headers table<string, string> lower-case names; no credentials
 ---@field caller moongate.caller
 ---@field policy string|nil the policy that the request itself asked for
+---@field affinity string|nil id of the candidate that served this conversation last, within the last five minutes
 ---@field now number unix seconds: the only clock there is
 ---@field seed any what math.random draws from in this call
