@@ -63,22 +63,28 @@ static bool wait_saved(struct saving *saving)
     return saving->saved;
 }
 
-/* open(address): a store, or nil and why not */
-static int offline_open(lua_State *L)
+/* A handle on the store at the address, or nil and why not. */
+static int push_store(lua_State *L, struct store *(*open)(const char *, char *, size_t), const char *type)
 {
     const char *address = luaL_checkstring(L, 1);
     struct store **handle = lua_newuserdata(L, sizeof *handle);
     char error[512] = "";
 
-    *handle = store_open(address, error, sizeof error);
+    *handle = open(address, error, sizeof error);
     if (!*handle) {
         lua_pushnil(L);
         lua_pushstring(L, error);
         return 2;
     }
-    luaL_getmetatable(L, TYPE);
+    luaL_getmetatable(L, type);
     lua_setmetatable(L, -2);
     return 1;
+}
+
+/* open(address): a store, or nil and why not */
+static int offline_open(lua_State *L)
+{
+    return push_store(L, store_open, TYPE);
 }
 
 /* add(prefix, hash, settings as JSON text): true, false if the disk refused it, nil if it is there already */
@@ -134,19 +140,7 @@ static int offline_close(lua_State *L)
 /* read(address): the ledger of that store, beside its gateway or without; or nil and why not */
 static int offline_read(lua_State *L)
 {
-    const char *address = luaL_checkstring(L, 1);
-    struct store **handle = lua_newuserdata(L, sizeof *handle);
-    char error[512] = "";
-
-    *handle = store_open_reader(address, error, sizeof error);
-    if (!*handle) {
-        lua_pushnil(L);
-        lua_pushstring(L, error);
-        return 2;
-    }
-    luaL_getmetatable(L, READING);
-    lua_setmetatable(L, -2);
-    return 1;
+    return push_store(L, store_open_reader, READING);
 }
 
 static int reading_close(lua_State *L)

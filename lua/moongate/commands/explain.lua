@@ -2,6 +2,7 @@
 -- which knows how its targets stand; else decides by configuration and policies alone, as if nothing were used.
 local callers = require "moongate.callers"
 local clock = require "moongate.core.clock"
+local command_line = require "moongate.command_line"
 local control = require "moongate.control"
 local debug = require "moongate.debug"
 local decision = require "moongate.decision"
@@ -40,40 +41,17 @@ local JSON_DEPTH = 100
 local MILLISECONDS, BYTES = 100, 64 * 1024 * 1024
 local WIDTH = 80
 
-local function names_of(...)
-  local names = {}
-  for _, set in ipairs { ... } do
-    for name in pairs(set) do names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
 -- Words into options, their headers, and the file; or nil and what is wrong with them.
 local function parse(words)
-  local options, i = { headers = {} }, 1
-  while i <= #words do
-    local word = words[i]
-    local name, value = string.match(word, "^(%-%-?[%w-]+)=(.*)$")
-    name = name or word
-    local option = OPTIONS[name]
-    if FLAGS[word] then
-      options[FLAGS[word]] = true
-    elseif option then
-      if not value then i = i + 1 value = words[i] end
-      if not value or value == "" then return nil, name .. " needs a value" end
-      if string.sub(option, 1, 2) == "x-" then options.headers[option] = value else options[option] = value end
-    elseif string.sub(word, 1, 1) == "-" and word ~= "-" then
-      return nil, string.format('"%s" is not known%s', word, near.hint(word, names_of(OPTIONS, FLAGS)))
-    elseif options.file then
-      return nil, string.format('one request at a time: "%s" is one too many', word)
-    else
-      options.file = word
-    end
-    i = i + 1
+  local given, plain = command_line.read(words, OPTIONS, FLAGS)
+  if not given then return nil, plain end
+  if plain[2] then return nil, string.format('one request at a time: "%s" is one too many', plain[2]) end
+  given.file, given.headers = plain[1], {}
+  for name, value in pairs(given) do
+    if string.sub(name, 1, 2) == "x-" then given.headers[name] = value end
   end
-  if options.privacy then options.headers["x-moongate-privacy"] = "true" end
-  return options
+  if given.privacy then given.headers["x-moongate-privacy"] = "true" end
+  return given
 end
 
 local function say(message)

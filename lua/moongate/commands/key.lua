@@ -1,9 +1,9 @@
 -- `moongate key create|list|revoke`: through the running gateway if there is one, else in its store directly.
+local command_line = require "moongate.command_line"
 local control = require "moongate.control"
 local json = require "moongate.core.json"
 local key_maker = require "moongate.key_maker"
 local keys = require "moongate.core.keys"
-local near = require "moongate.near"
 local offline = require "moongate.core.offline"
 local process = require "moongate.core.process"
 
@@ -25,40 +25,19 @@ local OPTIONS = {
   ["--tpm"] = "tpm", ["--budget-usd"] = "budget_usd", ["--budget-window"] = "budget_window", ["--policy"] = "policy",
   ["--label"] = "label", ["-c"] = "config", ["--config"] = "config",
 }
-local NUMBERS = { rpm = true, tpm = true, budget_usd = true }
-
-local function names_of(set)
-  local names = {}
-  for name in pairs(set) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
+local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
+local NUMBERS = { rpm = "--rpm", tpm = "--tpm", budget_usd = "--budget-usd" }
 
 -- Words into { options }, { plain words }; or nil and what is wrong with them.
 local function parse(words)
-  local options, plain, i = {}, {}, 1
-  while i <= #words do
-    local word = words[i]
-    local name, value = string.match(word, "^(%-%-?[%w-]+)=(.*)$")
-    name = name or word
-    if name == "--json" or name == "--help" or name == "-h" then
-      options[name == "--json" and "json" or "help"] = true
-    elseif OPTIONS[name] then
-      if not value then i = i + 1 value = words[i] end
-      if not value or value == "" then return nil, name .. " needs a value" end
-      if NUMBERS[OPTIONS[name]] then
-        value = string.find(value, "^%d+%.?%d*$") and tonumber(value)
-        if not value then return nil, name .. " needs a number" end
-      end
-      options[OPTIONS[name]] = value
-    elseif string.sub(word, 1, 1) == "-" then
-      return nil, string.format('"%s" is not known%s', word, near.hint(word, names_of(OPTIONS)))
-    else
-      plain[#plain + 1] = word
-    end
-    i = i + 1
+  local given, plain = command_line.read(words, OPTIONS, FLAGS)
+  if not given then return nil, plain end
+  for name, option in pairs(NUMBERS) do
+    local text = given[name]
+    given[name] = text and string.find(text, "^%d+%.?%d*$") and tonumber(text) or nil
+    if text and not given[name] then return nil, option .. " needs a number" end
   end
-  return options, plain
+  return given, plain
 end
 
 local function split(text)

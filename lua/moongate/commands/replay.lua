@@ -1,11 +1,11 @@
 -- `moongate replay`: runs the recorded decisions through a changed policy and tells what would have been different.
 -- Reads the ledger beside the gateway, calls nobody, changes nothing.
+local command_line = require "moongate.command_line"
 local clock = require "moongate.core.clock"
 local control = require "moongate.control"
 local decision = require "moongate.decision"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
-local near = require "moongate.near"
 local offline = require "moongate.core.offline"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
@@ -33,28 +33,16 @@ serves. Texts and headers of requests are not recorded: what a policy makes of t
 
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 local OPTIONS = { ["--policy"] = "policy", ["--since"] = "since", ["-c"] = "config", ["--config"] = "config" }
+local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
 local MILLISECONDS, BYTES = 100, 64 * 1024 * 1024
 local STEP = 500 -- rows between two looks at the clock
 
 local function parse(words)
-  local options, i = { since = "7d" }, 1
-  while i <= #words do
-    local word = words[i]
-    local name, value = string.match(word, "^(%-%-?[%w-]+)=(.*)$")
-    name = name or word
-    if name == "--json" or name == "--help" or name == "-h" then
-      options[name == "--json" and "json" or "help"] = true
-    elseif OPTIONS[name] then
-      if not value then i = i + 1 value = words[i] end
-      if not value or value == "" then return nil, name .. " needs a value" end
-      options[OPTIONS[name]] = value
-    else
-      local names = { "--policy", "--since", "--config", "--json", "--help" }
-      return nil, string.format('"%s" is not known%s', word, near.hint(word, names))
-    end
-    i = i + 1
-  end
-  return options
+  local given, plain = command_line.read(words, OPTIONS, FLAGS)
+  if not given then return nil, plain end
+  if plain[1] then return nil, string.format('"%s" is one word too many', plain[1]) end
+  given.since = given.since or "7d"
+  return given
 end
 
 -- Days since 1970 of a date, proleptic.
