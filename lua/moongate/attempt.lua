@@ -188,6 +188,16 @@ function attempt.is_cancelled(reason)
   return reason == "client_gone" or reason == "shutdown"
 end
 
+-- Calls the provider and reads as far as must be read: { wire, answer or failure, began, seconds }, or
+-- { barred = why }.
+local function ask(call, target, provider, protocol)
+  local wire, barred, reason = start(call, target, provider, protocol)
+  if not wire then return { barred = reason or barred } end
+  local began = clock.monotonic()
+  local answer, failure = read(call, wire, protocol)
+  return { wire = wire, answer = answer, failure = failure, began = began, seconds = clock.monotonic() - began }
+end
+
 -- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, reservation, status, headers,
 -- and what read found }; or nil and { skipped = "why", wait } (never called), { refusal, max, wait } (the caller's own
 -- limit), { cancelled } or a verdict of moongate.failures.
@@ -213,18 +223,17 @@ function attempt.try(call, target)
     end
     return nil, { skipped = "no quota left: " .. blocked, wait = wait }
   end
-  local wire, barred, reason = start(call, target, provider, protocol)
-  if not wire then
+  local fine, asked = pcall(ask, call, target, provider, protocol)
+  if not fine or asked.barred then
     health.released(target.id)
     store.settle(reservation, claims.amounts(drawn, NOTHING_USED))
-    return nil, { skipped = reason or barred, barred = true }
+    if not fine then error(asked, 0) end -- a protocol's own mistake: what was taken is given back first
+    return nil, { skipped = asked.barred, barred = true }
   end
-  local began = clock.monotonic()
-  local answer, failure = read(call, wire, protocol)
-  local seconds = clock.monotonic() - began
+  local wire, answer, failure, seconds = asked.wire, asked.answer, asked.failure, asked.seconds
   if answer then
     answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
-    answer.claims, answer.reservation, answer.began = drawn, reservation, began
+    answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
     learn(call, target, provider, answer.status, answer.headers, answer.body)
     health.succeeded(target.id, seconds * 1000)
     store.recovered(target.id)

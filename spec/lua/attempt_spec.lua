@@ -194,6 +194,14 @@ describe("an attempt", function()
       assert.is_nil(settled())
     end)
 
+    it("gives everything back where the protocol itself fails", function()
+      core.set("attempt.send", function() error "the protocol is broken" end)
+      core.set("attempt.play", function() error "the protocol is broken" end)
+      assert.error_matches(function() try({}, { caller = { rpm = 60 } }) end, "the protocol is broken")
+      assert.equal("released", told_health())
+      assert.same({ "reservation 1", 0, 0 }, settled())
+    end)
+
     it("gives everything back where the firewall bars it", function()
       local answer, outcome, call = try({ barred = "zero spend: one/small may cost money" },
         { caller = { rpm = 60, tpm = 900 } })
