@@ -102,6 +102,18 @@ local function override_listen(loaded, addresses)
   for i, address in ipairs(addresses) do loaded.listen[i] = { addr = address } end
 end
 
+-- What a configuration may say but this version cannot do. To start all the same would break a promise: plain text
+-- where TLS was asked for, all models where only some were to be known.
+local function beyond(loaded)
+  for _, listener in ipairs(loaded.listen) do
+    if listener.cert or listener.key then
+      return "listen: this version serves no TLS itself: put a TLS proxy in front of " .. listener.addr
+    end
+  end
+  if loaded.models_table then return "models_table: this version reads no model table: list them under `models`" end
+  return nil
+end
+
 -- Loads the configuration; see control_load.
 ---@param path string|nil
 ---@param addresses string[]
@@ -111,6 +123,8 @@ function control.load(path, addresses)
   local loaded, problem = read(path)
   if not loaded then return nil, problem end
   override_listen(loaded, addresses)
+  local missing = beyond(loaded)
+  if missing then return nil, "moongate: " .. missing end
   loaded.workers = loaded.workers or process.processors()
   if loaded.policies and process.kind(loaded.policies) ~= "folder" then
     return nil, string.format("moongate: policies: there is no folder %s; create it, or leave `policies` out of the "
