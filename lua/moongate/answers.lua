@@ -33,7 +33,8 @@ end
 ---@return table<string, string>
 function answers.stream_headers(call, answer)
   local headers = routed(call, answer.target)
-  headers["content-type"] = "text/event-stream; charset=utf-8"
+  local kind = call.surface.stream_type or "text/event-stream; charset=utf-8"
+  headers["content-type"] = type(kind) == "function" and kind(call) or kind
   headers["cache-control"] = "no-cache"
   headers["x-accel-buffering"] = "no" -- a buffering proxy in between would hold the stream back
   return headers
@@ -67,7 +68,8 @@ function answers.marks(call, protocol)
   local scan = protocol.scan
   return {
     terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
-    hollow = scan.hollow_mark, text = scan.text_marks, hide_usage = not call.request.include_usage,
+    hollow = scan.hollow_mark, text = scan.text_marks, failed = scan.failed, last = scan.last_mark,
+    hide_usage = not call.request.include_usage,
   }
 end
 

@@ -3,6 +3,7 @@
 local attempt = require "moongate.attempt"
 local clock = require "moongate.core.clock"
 local failures = require "moongate.failures"
+local protocols = require "moongate.protocols"
 local store = require "moongate.core.store"
 
 local climb = {}
@@ -78,10 +79,16 @@ local function sooner(a, b)
 end
 
 -- Every rung failed or was left out.
-local function nothing_left(call, told, retry_after, timed_out, barred)
+local function nothing_left(call, told, retry_after, timed_out, barred, unfit)
   local list = table.concat(told, "; ")
   if timed_out then
     return { status = 504, message = "the time for this request is used up: " .. list, code = "timeout" }
+  end
+  if unfit.count > 0 and unfit.count == #told then
+    return {
+      status = 400, message = unfit.first.message, param = unfit.first.param, code = "unsupported_by_provider",
+      type = "invalid_request_error",
+    }
   end
   if barred == #told then
     return { status = 403, message = "no provider may be called: " .. list, code = "barred", type = "permission_error" }
@@ -113,6 +120,7 @@ function climb.ladder(call)
   local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, {}, nil, nil, false
   local callers_fault
   local barred = 0 -- by the firewall: no wait will help
+  local unfit = { count = 0 } -- what their formats cannot carry
   for i, target in ipairs(ladder) do
     local wait, reason = exhausted(target)
     local outcome
@@ -131,6 +139,7 @@ function climb.ladder(call)
     if outcome.next == "larger" then needs_larger = math.max(needs_larger or 0, target.context_length or 0) end
     if outcome.pass_on then callers_fault = outcome end
     if outcome.barred then barred = barred + 1 end
+    if outcome.unfit then unfit.count, unfit.first = unfit.count + 1, unfit.first or outcome.unfit end
     told[#told + 1] = describe(target, outcome)
     retry_after = sooner(retry_after, outcome.wait)
     if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end
@@ -138,7 +147,23 @@ function climb.ladder(call)
   end
   -- What no provider would take is the caller's own fault, said in the last one's words.
   if callers_fault and not timed_out then return nil, { refusal = passed_on(callers_fault) } end
-  return nil, { refusal = nothing_left(call, told, retry_after, timed_out, barred) }
+  return nil, { refusal = nothing_left(call, told, retry_after, timed_out, barred, unfit) }
+end
+
+-- The first answer of a target whose provider counts tokens; nil where none does.
+---@param call moongate.call
+---@return table|nil
+function climb.count(call)
+  for _, target in ipairs(call.plan.ladder) do
+    local protocol = protocols.of(call.state.config.providers[target.provider], call.format)
+    if protocol.counts and exhausted(target) <= 0 then
+      call.calls = call.calls + 1
+      local answer, outcome = attempt.try(call, target)
+      if answer and answer.tokens then return answer end
+      if not answer and (outcome.skipped or outcome.refusal) then call.calls = call.calls - 1 end
+    end
+  end
+  return nil
 end
 
 -- How much of it: "60 requests", "10 USD"; without the figure where it is not known.

@@ -5,6 +5,7 @@ local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
+local protocol_names = require("moongate.protocols").names
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 
@@ -36,7 +37,7 @@ local function routing_names(folder)
 end
 
 local function protocols(folder)
-  local known = { openai = true, mock = true }
+  local known = protocol_names()
   for _, file in ipairs(folder and process.policies(folder) or {}) do
     local name = string.match(file.path, "^protocols/(.+)%.lua$")
     if name then known[name] = true end

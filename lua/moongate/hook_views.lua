@@ -109,7 +109,7 @@ function computed.headers(call) return copy(call.request.headers) end
 function computed.task(call) return call.plan and call.plan.task or call.request.task end
 
 local function body_of(call, inner)
-  if inner.body == nil then inner.body = call.document:value(0) end
+  if inner.body == nil then inner.body = (call.shown or call.document):value(0) end
   return inner.body
 end
 

@@ -4,6 +4,7 @@
 local faults = require "moongate.faults"
 local json = require "moongate.core.json"
 local openai = require "moongate.surfaces.openai"
+local translation = require "moongate.translation"
 local views = require "moongate.hook_views"
 
 local hooks = {}
@@ -100,7 +101,7 @@ end
 
 -- Puts the body as a hook left it in the request's place; what is wrong with it, if anything.
 local function take_over(call, changes)
-  local document, fault = json.scan(call.document:patch(changes), JSON_DEPTH)
+  local document, fault = json.scan(call.shown:patch(changes), JSON_DEPTH)
   if not document then return "left a body that cannot be sent: " .. fault.message end
   local request, parsed, refusal = call.request, openai.parse(document, {}, call.operation)
   if not parsed then return "left a body that cannot be sent: " .. refusal.message end
@@ -108,7 +109,7 @@ local function take_over(call, changes)
   for _, name in ipairs(BODY_FACTS) do request[name] = parsed[name] end
   if changes.model ~= nil then request.model = parsed.model end
   if changes.stream_options ~= nil then request.include_usage = parsed.include_usage end
-  call.document = document
+  translation.replace(call, document)
   return setmetatable(request, getmetatable(parsed)) and nil
 end
 
@@ -120,8 +121,10 @@ function run:request()
     local act = entry.policy.broken and self:absent(entry)
     if act then return act end
   end
+  local refusal = translation.show(call)
+  if refusal then return { refusal = refusal } end
   for entry in self:with "request" do
-    local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.document)
+    local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.shown)
     if fine and changes and not act then
       local wrong = take_over(call, changes)
       if wrong then act = self:reject(entry, wrong) end
@@ -187,10 +190,69 @@ local function usage_of(usage)
   return shown
 end
 
+local CHOSEN = { text = "text", reasoning = "thinking" }
+
+-- Says a choice's new text in the place of its first, and nothing in that of the others.
+local function put(blocks, kind, text)
+  local kept, place = {}, nil
+  for _, block in ipairs(blocks) do
+    if block.kind ~= kind then
+      kept[#kept + 1] = block
+    elseif not place then
+      place = #kept + 1
+      kept[place] = { kind = kind, text = text }
+    end
+  end
+  if not place then table.insert(kept, kind == "thinking" and 1 or #kept + 1, { kind = kind, text = text }) end
+  return kept
+end
+
+local function said(blocks, kind)
+  local parts = {}
+  for _, block in ipairs(blocks) do
+    if block.kind == kind then parts[#parts + 1] = block.text end
+  end
+  return table.concat(parts)
+end
+
+-- The same for an answer in another format than OpenAI's: true if a choice was changed.
+local function ask_reply(fn, req, reply, facts)
+  local changed = false
+  local function show() error("body is there only where caller and provider both speak OpenAI's format", 0) end
+  for i, choice in ipairs(reply.choices) do
+    local seen = {
+      text = said(choice.blocks, "text"), reasoning = said(choice.blocks, "thinking"), index = i - 1,
+      status = facts.status, stream = false, usage = facts.usage,
+    }
+    if seen.reasoning == "" then seen.reasoning = nil end
+    local before = { text = seen.text, reasoning = seen.reasoning }
+    fn(req, views.response(seen, show))
+    for name, kind in pairs(CHOSEN) do
+      if seen[name] ~= before[name] then choice.blocks, changed = put(choice.blocks, kind, seen[name]), true end
+    end
+  end
+  return changed
+end
+
+-- A whole answer in another format, before it goes out.
+function run:neutral_response(answer)
+  for entry in self:with "response" do
+    local reply = answer.reply or answer.protocol.reply(answer.body)
+    reply.usage = answer.usage or reply.usage
+    local facts = { status = answer.status, usage = usage_of(answer.usage) }
+    local fine, changed, act = self:step(entry, "response", ask_reply, reply, facts)
+    if fine and changed and not act then answer.reply = reply end
+    if act then return act end
+  end
+  return nil
+end
+
 -- A whole answer, before it goes out: the hooks may change it, refuse, or answer in its place.
 ---@param answer table see moongate.attempt; its text is replaced
 ---@return moongate.act|nil
 function run:response(answer)
+  local is_openai = answer.protocol.speaks == "openai" and (self.call.surface.reads or self.call.surface.speaks) == "openai"
+  if self.call.operation == "chat" and not is_openai then return self:neutral_response(answer) end
   for entry in self:with "response" do
     local body = json.decode(answer.text)
     local facts = { status = answer.status, usage = usage_of(answer.usage) }
@@ -200,7 +262,7 @@ function run:response(answer)
       if read.error then
         act = self:reject(entry, "left a response that is none: " .. read.error.message)
       else
-        answer.text = text
+        answer.text, answer.body = text, read.body
       end
     end
     if act then return act end
