@@ -3,6 +3,8 @@
 -- looks at the messages. Never talks to a provider; the document itself goes on to the protocol unchanged.
 local json = require "moongate.core.json"
 local check = require "moongate.surfaces.openai_check"
+local lazy = require "moongate.surfaces.lazy"
+local wishes = require "moongate.surfaces.wishes"
 
 local surface = {}
 
@@ -12,13 +14,6 @@ local IMAGE_TOKENS = { low = 85, high = 765 }
 -- Base64 bytes of sound and of documents that make about one token.
 local AUDIO_BYTES_PER_TOKEN = 400
 local FILE_BYTES_PER_TOKEN = 40
-
-local CREDENTIALS = {
-  authorization = true, ["proxy-authorization"] = true, cookie = true, ["x-api-key"] = true, ["api-key"] = true,
-  ["x-goog-api-key"] = true,
-}
-local PRIORITIES = { cheap = true, balanced = true, best = true }
-local TRUTHS = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
 
 -- Tokens of a part that is not text, the bytes of it that are not text, and whether it is an image.
 local function part_tokens(document, part)
@@ -64,54 +59,8 @@ local function value_of(document, name)
   return document:value(node)
 end
 
--- The messages are decoded when somebody reads them, and then stay.
-local function lazy_messages(request, document)
-  local messages
-  return setmetatable(request, {
-    __index = function(_, name)
-      if name ~= "messages" then return nil end
-      if not messages then
-        local node = document:find(0, "messages")
-        messages = node and document:value(node) or {}
-      end
-      return messages
-    end,
-  })
-end
-
 local function fault(param, message)
   return { status = 400, message = message, param = param, type = "invalid_request_error", code = "invalid_value" }
-end
-
--- What the caller asks of the router by its own headers.
-local function read_headers(request, headers)
-  local privacy = headers["x-moongate-privacy"]
-  if privacy ~= nil then
-    request.privacy = TRUTHS[string.lower(privacy)]
-    if request.privacy == nil then
-      return fault("x-moongate-privacy", 'x-moongate-privacy: expected "true" or "false"')
-    end
-  end
-  local priority = headers["x-moongate-priority"]
-  if priority ~= nil then
-    if not PRIORITIES[priority] then
-      return fault("x-moongate-priority", "x-moongate-priority: expected cheap, balanced or best")
-    end
-    request.priority = priority
-  end
-  local max_cost = headers["x-moongate-max-cost"]
-  if max_cost ~= nil then
-    request.max_cost = string.match(max_cost, "^%d+%.?%d*$") and tonumber(max_cost) or nil
-    if not request.max_cost then
-      return fault("x-moongate-max-cost", "x-moongate-max-cost: expected an amount in USD such as 0.01")
-    end
-  end
-  request.task = headers["x-moongate-task"]
-  request.policy = headers["x-moongate-policy"]
-  request.headers = {}
-  for name, value in pairs(headers) do
-    if not CREDENTIALS[name] then request.headers[name] = value end
-  end
 end
 
 local function read_chat(document, request)
@@ -159,10 +108,10 @@ function surface.parse(document, headers, operation)
   local wrong = check[operation](document)
   if wrong then return nil, fault(wrong.param, wrong.message) end
   local request = { model = value_of(document, "model"), privacy = false }
-  wrong = read_headers(request, headers)
-  if wrong then return nil, wrong end
+  local refusal = wishes.read(request, headers)
+  if refusal then return nil, refusal end
   if operation == "chat" then read_chat(document, request) else read_embeddings(document, request) end
-  return lazy_messages(request, document)
+  return lazy.messages(request, function() return value_of(document, "messages") or {} end)
 end
 
 local TYPES = {
