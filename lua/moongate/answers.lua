@@ -1,4 +1,7 @@
 -- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
+local clock = require "moongate.core.clock"
+local own_limits = require "moongate.own_limits"
+
 local answers = {}
 
 -- What hooks added; the gateway's own names are not among them.
@@ -12,6 +15,7 @@ local function routed(call, target)
   local headers = extra(call)
   headers["x-moongate-provider"], headers["x-moongate-model"] = target.provider, target.model
   headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
+  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
   return headers
 end
 
@@ -49,6 +53,7 @@ function answers.refusal_headers(refusal, call)
   headers["content-type"] = "application/json"
   if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
   if refusal.allow then headers.allow = refusal.allow end
+  if call then own_limits.add(call.caller, call.surface.speaks, clock.now(), headers) end
   if call and call.plan then
     headers["x-moongate-policy"] = call.plan.policy
     headers["x-moongate-attempts"] = tostring(call.calls)
