@@ -359,12 +359,12 @@ function set:files(folder)
   return in_order(found)
 end
 
--- A copy of plain data.
+-- A copy of plain data, whose names stay guarded (see moongate.facts).
 local function own(value)
   if type(value) ~= "table" then return value end
   local fresh = {}
   for name, item in next, value do fresh[name] = own(item) end
-  return fresh
+  return setmetatable(fresh, debug.getmetatable(value))
 end
 
 -- Given copies: what they could write to are the prices and the usage that the ledger goes by.

@@ -351,9 +351,12 @@ describe("a faulty policy in another role", function()
       local function trap() while true do end end
       if model.cost then model.cost.input, model.cost.output = 0, 0 end
       usage.total, usage.input, usage.output, caller.name = 0, 0, 0, "root"
-      setmetatable(usage, { __index = trap, __newindex = trap })
-      setmetatable(caller, { __index = trap, __newindex = trap })
+      usage.output = setmetatable({}, { __index = trap, __newindex = trap, __add = trap })
+      caller.org, model.cost = usage.output, usage.output
       return 1]] },
+    ["sets traps in what it is given"] = {
+      "setmetatable(usage, { __index = function() while true do end end }) return 1", "error" },
+    ["misspells what it is given"] = { "return usage.totl == nil and 0 or 1", "error" },
   } do
     it("in billing, which " .. title .. ", counts as 1 and changes no price", function()
       local moongate = start({ ["billing.lua"] = "return function(caller, model, usage)\n" .. row[1] .. "\nend\n" },
