@@ -214,6 +214,7 @@ function set:load_unit(place, name, file)
   local label = string.gsub(file.path, "%.lua$", "")
   local unit = { place = place, path = file.path, label = label, version = file.version, libraries = {} }
   local env = sandbox.environment(self.host, self:library_of(unit))
+  self.host.begin(file.version)
   local compiled, chunk, message = self:guarded(label, sandbox.load, file.text, FOLDER .. file.path, env)
   if not (compiled and chunk) then return nil, message end
   local fine, value, text = self:guarded(label, chunk)
@@ -273,7 +274,7 @@ function set:install(files)
   local report = { problems = {}, loaded = {}, removed = {} }
   local before, seen = self.units, {}
   self.sources, self.units = {}, {}
-  self.host.now = nil
+  self.host.now, self.host.request = nil, nil
   for _, file in ipairs(files) do self.sources[file.path] = file end
 
   local function add(each)
@@ -421,18 +422,17 @@ local function read_field(host, value, name)
   return value[name]
 end
 
--- The clock and the dice of a call: those of its first argument. Access and billing throw the same dice each time, and
--- the answers of access, which are kept, must not hang on the hour either.
-local function set_chance(host, origin, first)
-  host.now = nil
+-- What a call is about, its clock and its dice: those of its first argument. Access and billing throw the same dice
+-- each time, and the answers of access, which are kept, must not hang on the hour either.
+local function begin(host, origin, first)
+  host.now, host.request = nil, nil
   if COPIED[origin.place] then
     if origin.place == "access" then host.now = false end
-    host.seed(origin.label)
-  elseif type(first) == "table" and origin.place ~= "hooks" then
-    host.now = tonumber(read_field(host, first, "now"))
-    local seed = read_field(host, first, "seed")
-    if seed ~= nil then host.seed(seed) end
+    return host.begin(origin.label)
   end
+  if type(first) ~= "table" or origin.place == "hooks" then return host.begin(nil) end
+  host.request, host.now = first, tonumber(read_field(host, first, "now"))
+  host.begin(read_field(host, first, "seed"))
 end
 
 -- Calls a policy, or one of its functions, within the budget: true and its results, or false and the fault. The fields
@@ -445,7 +445,7 @@ function set:call(policy, ...)
   local fn = type(policy) == "table" and policy.run or policy
   local origin = self.origins[fn]
   if not origin then error("set:call takes a policy or a function of one", 2) end
-  set_chance(self.host, origin, (...))
+  begin(self.host, origin, (...))
   if COPIED[origin.place] then
     local first, second, third = ...
     return self:bounded(origin, fn, own(first), own(second), own(third))
@@ -461,7 +461,7 @@ end
 ---@return any
 function set:within(policy, work, ...)
   local origin = self.origins[policy]
-  set_chance(self.host, origin, nil)
+  begin(self.host, origin, nil)
   return self:bounded(origin, work, ...)
 end
 

@@ -226,6 +226,43 @@ describe("a set of policies", function()
     assert.same({ true, 77, first }, { call(set:routing "x", lazy) })
   end)
 
+  it("shuffles and scores lists of the policy's own by the request's dice and task too", function()
+    set:install { file("routing/x.lua", [[
+      local list = require "moongate.list"
+      return function(request)
+        local items = {}
+        for i = 1, 9 do items[i] = { id = i, strengths = { i == 5 and "coding" or "chat" } } end
+        local ids = {}
+        for _, each in ipairs(list.new(items):shuffle()) do ids[#ids + 1] = each.id end
+        return table.concat(ids), list.new(items):score{ task = 1 }[1].id
+      end]]) }
+    local function drawn(seed, task) return select(2, call(set:routing "x", { seed = seed, task = task })) end
+    local first = drawn(5)
+    assert.equal(first, (drawn(5)))
+    assert.not_equal(first, (drawn(6)))
+    assert.same({ 1, 5 }, { select(2, drawn(5)), select(2, drawn(5, "coding")) })
+  end)
+
+  it("draws the same as it is loaded on every worker and in every replay", function()
+    local x = file("routing/x.lua", "local n = math.random() return function() return n end")
+    local other = policies.new { seed = 99 }
+    set:install { x }
+    other:install { x }
+    assert.equal(select(2, call(set:routing "x")), select(2, other:call(other:routing "x")))
+  end)
+
+  it("gives hooks dice of their own, whoever was seeded before", function()
+    set:install { file("hooks/10_a.lua", "return { finish = function() return math.random() end }"),
+      file("billing.lua", constant "math.random()"), file("routing/x.lua", constant "math.randomseed(7)") }
+    local hook, seen = set:hooks()[1], {}
+    for _, before in ipairs { set:billing(), set:billing(), set:routing "x", set:routing "x" } do
+      call(before, { seed = 1 })
+      local _, drawn = set:within(hook, hook.finish)
+      assert.is_nil(seen[drawn])
+      seen[drawn] = true
+    end
+  end)
+
   it("is not drawn into a policy's metamethods", function()
     set:install { file("access.lua", [[return function(caller)
       setmetatable(caller, { __index = function() while true do end end })
