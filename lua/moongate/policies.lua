@@ -3,6 +3,7 @@
 local guard = require "moongate.core.guard"
 local near = require "moongate.near"
 local sandbox = require "moongate.sandbox"
+local strikes = require "moongate.strikes"
 
 local policies = {}
 
@@ -88,11 +89,16 @@ end
 ---@field bytes number|nil 64 MiB
 ---@field log (fun(policy: string, text: string))|nil gets what policies log
 ---@field seed any what policies draw random numbers from where a call brings no seed
+---@field switched (fun(label: string, fault: moongate.fault|nil))|nil gets what is switched off, and on again (nil)
+---@field clock (fun(): number)|nil
 
 ---@param options moongate.policies.options|nil
 ---@return moongate.policies.set
 function policies.new(options)
   options = options or {}
+  local function told(origin, fault)
+    if options.switched then options.switched(origin.label, fault) end
+  end
   return setmetatable({
     milliseconds = options.milliseconds or MILLISECONDS,
     bytes = options.bytes or BYTES,
@@ -104,6 +110,7 @@ function policies.new(options)
     -- its own key, or it would stay for ever.
     origins = setmetatable({}, { __mode = "k" }),
     hook_list = {},
+    strikes = strikes.new(options.clock or os.time, told),
   }, set)
 end
 
@@ -233,8 +240,9 @@ function set:load_unit(place, name, file)
   return unit
 end
 
+-- One that is switched off is loaded anew though it is the same: to save it is to ask for that.
 local function is_current(self, unit, file)
-  if unit.version ~= file.version then return false end
+  if unit.version ~= file.version or self.strikes:fault(self.origins[unit.policy]) then return false end
   for path, version in next, unit.libraries do
     local source = self.sources[path]
     if (source and source.version or "none") ~= version then return false end
@@ -411,9 +419,18 @@ function set:weigh(origin, before, ...)
   return ...
 end
 
-function set:bounded(origin, fn, ...)
+function set:tally(origin, subject, ...)
+  self.strikes:tally(origin, subject, ...)
+  return ...
+end
+
+-- subject: whose call it is, of the functions of a policy.
+function set:bounded(origin, subject, fn, ...)
+  local fault = self.strikes:bars(origin)
+  if fault then return false, fault end
   local before = collectgarbage "count"
-  return self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...)))
+  return self:tally(origin, subject,
+    self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...))))
 end
 
 -- A field of the host's own table; never by a metatable that a policy gave it, which would run unguarded.
@@ -448,13 +465,13 @@ function set:call(policy, ...)
   begin(self.host, origin, (...))
   if COPIED[origin.place] then
     local first, second, third = ...
-    return self:bounded(origin, fn, own(first), own(second), own(third))
+    return self:bounded(origin, fn, fn, own(first), own(second), own(third))
   end
-  return self:bounded(origin, fn, ...)
+  return self:bounded(origin, fn, fn, ...)
 end
 
 -- Runs a function of the host's in a policy's name and budget: one that calls the policy, and has work on its results
--- that must be bounded with it.
+-- that must be bounded with it. The first argument is whose call it is: a function of the policy, or the policy.
 ---@param policy moongate.policy
 ---@param work function
 ---@return boolean
@@ -462,7 +479,18 @@ end
 function set:within(policy, work, ...)
   local origin = self.origins[policy]
   begin(self.host, origin, nil)
-  return self:bounded(origin, work, ...)
+  return self:bounded(origin, (...), work, ...)
+end
+
+-- The faults of what is switched off, of the versions in force, by name.
+---@return moongate.fault[]
+function set:switched_off()
+  local found = {}
+  for _, unit in next, self.units do
+    found[#found + 1] = self.strikes:fault(self.origins[unit.policy])
+  end
+  table.sort(found, function(a, b) return a.policy < b.policy end)
+  return found
 end
 
 -- Told of faults that are found outside of a call; whoever keeps count is the set's owner.
