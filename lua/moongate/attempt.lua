@@ -224,7 +224,8 @@ end
 ---@return table|nil
 function attempt.try(call, target)
   local provider = call.state.config.providers[target.provider]
-  local protocol = protocols.of(provider, call.format)
+  local protocol = protocols.of(provider, call.format, call.state.policies)
+  if not protocol then return nil, { skipped = 'its protocol "' .. provider.protocol .. '" is not in policies/protocols/' } end
   if not health.admit(target.id) then
     local _, _, _, open_s = health.state(target.id)
     return nil, { skipped = "it failed repeatedly and is left alone for a while", wait = open_s }

@@ -1,6 +1,7 @@
 -- What a policy sees of targets and request: fresh light tables whose facts are read when they are asked for.
 -- Writing to one harms only the writer; the router finds the target behind a candidate by identity, never by a field.
 
+local facts_of = require "moongate.facts"
 local list = require "moongate.list"
 local money = require "moongate.money"
 local near = require "moongate.near"
@@ -32,7 +33,7 @@ end
 -- Facts that are kept on the candidate once read: tables, which must be the same twice, and what is dear to ask.
 local kept = {}
 
-function kept.cost(target) return target.cost and copy(target.cost, 1) end
+function kept.cost(target) return facts_of.guard("cost", copy(target.cost, 1)) end
 function kept.strengths(target) return copy(target.strengths or {}, 1) end
 function kept.retry_in(target, plan) return (plan.view.exhausted(target)) or 0 end
 function kept.left(target, plan) return quota.left(plan.view.left(target)) end
@@ -84,9 +85,7 @@ function candidates.new(targets, plan)
       local fact = facts[name]
       if fact then return fact(target, own, candidate) end
       fact = kept[name]
-      if not fact then
-        error('a candidate has no "' .. tostring(name) .. '"' .. near.hint(tostring(name), candidates.facts()), 2)
-      end
+      if not fact then error(near.missing("a candidate", name, candidates.facts()), 2) end
       local value = fact(target, own, candidate)
       rawset(candidate, name, value)
       return value
@@ -124,6 +123,7 @@ function candidates.request(request, more)
   return setmetatable({ now = request.now, seed = request.seed }, {
     __metatable = "request",
     __index = function(own, name)
+      if not facts_of.of_request(name) then error(near.missing("a request", name, facts_of.names.request), 2) end
       local value
       if name == "task" then
         value = more.task()
@@ -136,6 +136,7 @@ function candidates.request(request, more)
         looked_at[request][name] = true
       end
       value = copy(value, 1)
+      if name == "caller" then facts_of.guard("caller", value) end
       rawset(own, name, value)
       return value
     end,

@@ -139,7 +139,7 @@ function climb.ladder(call)
     if outcome.next == "larger" then needs_larger = math.max(needs_larger or 0, target.context_length or 0) end
     if outcome.pass_on then callers_fault = outcome end
     if outcome.barred then barred = barred + 1 end
-    if outcome.unfit then unfit.count, unfit.first = unfit.count + 1, unfit.first or outcome.unfit end
+    if outcome.unfit then unfit.count, unfit.first = unfit.count + (outcome.unfit.fault and 0 or 1), unfit.first or outcome.unfit end
     told[#told + 1] = describe(target, outcome)
     retry_after = sooner(retry_after, outcome.wait)
     if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end
@@ -155,7 +155,7 @@ end
 ---@return table|nil
 function climb.count(call)
   for _, target in ipairs(call.plan.ladder) do
-    local protocol = protocols.of(call.state.config.providers[target.provider], call.format)
+    local protocol = protocols.of(call.state.config.providers[target.provider], call.format, call.state.policies)
     if protocol.counts and exhausted(target) <= 0 then
       call.calls = call.calls + 1
       local answer, outcome = attempt.try(call, target)

@@ -1,5 +1,6 @@
 -- What a hook sees and may act on: the request, a stream event, a whole response. Each hook has its own; a name that is
 -- not there is an error, for a guard that misspells one would guard nothing.
+local facts_of = require "moongate.facts"
 local json = require "moongate.core.json"
 local near = require "moongate.near"
 
@@ -32,9 +33,7 @@ end
 local function unknown(what, name, known)
   local names = {}
   for each in pairs(known) do names[#names + 1] = each end
-  table.sort(names)
-  name = tostring(name)
-  error(string.format('%s has no "%s"%s', what, string.sub(name, 1, 60), near.hint(name, names)), 3)
+  error(near.missing(what, name, names), 3)
 end
 
 local function decided(inner, what)
@@ -104,7 +103,7 @@ function computed.id(call) return call.id end
 function computed.asked(call) return call.asked end
 function computed.model(call) return call.served and call.served.model or call.request.model end
 function computed.provider(call) return call.served and call.served.provider end
-function computed.caller(call) return copy(call.request.caller) end
+function computed.caller(call) return facts_of.guard("caller", copy(call.request.caller)) end
 function computed.headers(call) return copy(call.request.headers) end
 function computed.task(call) return call.plan and call.plan.task or call.request.task end
 
@@ -128,7 +127,10 @@ function views.request(call, inner)
     __index = function(_, name)
       if own[name] then return own[name] end
       if is_fact[name] then return call.request[name] end
-      if is_result[name] then return call.result and copy(call.result[name]) end
+      if is_result[name] then
+        local value = copy(call.result and call.result[name])
+        return name == "usage" and facts_of.guard("usage", value) or value
+      end
       local fact = computed[name]
       if not fact then unknown("a request", name, known_of_request) end
       return fact(call, inner)

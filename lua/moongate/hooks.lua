@@ -1,6 +1,7 @@
 -- The hooks (policies/hooks/) of one request: runs their phases in name order, each call bounded, and takes over what
 -- they changed or decided. A hook that fails is left out of the rest of the request, or refuses it, as the
 -- configuration or the hook itself says. Where none is installed there is nothing to run and nothing to pay.
+local facts_of = require "moongate.facts"
 local faults = require "moongate.faults"
 local json = require "moongate.core.json"
 local openai = require "moongate.surfaces.openai"
@@ -181,15 +182,6 @@ local function ask_response(fn, req, body, facts)
   return after ~= before and after or nil
 end
 
-local function usage_of(usage)
-  if not usage then return nil end
-  local shown = {}
-  for _, name in ipairs { "input", "cached", "cache_write", "output", "reasoning", "total" } do
-    shown[name] = usage[name]
-  end
-  return shown
-end
-
 local CHOSEN = { text = "text", reasoning = "thinking" }
 
 -- Says a choice's new text in the place of its first, and nothing in that of the others.
@@ -239,7 +231,7 @@ function run:neutral_response(answer)
   for entry in self:with "response" do
     local reply = answer.reply or answer.protocol.reply(answer.body)
     reply.usage = answer.usage or reply.usage
-    local facts = { status = answer.status, usage = usage_of(answer.usage) }
+    local facts = { status = answer.status, usage = facts_of.shown("usage", answer.usage) }
     local fine, changed, act = self:step(entry, "response", ask_reply, reply, facts)
     if fine and changed and not act then answer.reply = reply end
     if act then return act end
@@ -255,7 +247,7 @@ function run:response(answer)
   if self.call.operation == "chat" and not is_openai then return self:neutral_response(answer) end
   for entry in self:with "response" do
     local body = json.decode(answer.text)
-    local facts = { status = answer.status, usage = usage_of(answer.usage) }
+    local facts = { status = answer.status, usage = facts_of.shown("usage", answer.usage) }
     local fine, text, act = self:step(entry, "response", ask_response, body, facts)
     if fine and text and not act then
       local read = answer.protocol.read_reply(answer.status, answer.headers, text)

@@ -1,4 +1,6 @@
--- The provider protocols by name: lua/protocols/<name>.lua.
+-- The provider protocols by name: lua/protocols/<name>.lua, and the operator's own of policies/protocols/.
+local own_protocol = require "moongate.own_protocol"
+
 local protocols = {}
 
 local KNOWN = { anthropic = true, gemini = true, mock = true, ollama = true, openai = true }
@@ -27,15 +29,16 @@ end
 -- `formats` says which of them the provider has, the first being the usual one.
 ---@param provider { protocol: string, formats: string[]|nil }
 ---@param format string|nil
+---@param policies moongate.policies.set|nil
 ---@return table|nil
-function protocols.of(provider, format)
+function protocols.of(provider, format, policies)
   if provider.protocol == "openai" then
     local responses = lists(provider.formats, "responses")
     if responses and (format == "openai_responses" or provider.formats[1] == "responses") then
       return require "protocols.openai_responses"
     end
   end
-  return protocols.get(provider.protocol)
+  return protocols.get(provider.protocol) or (policies and own_protocol.of(policies, provider.protocol))
 end
 
 return protocols

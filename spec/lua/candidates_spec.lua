@@ -56,6 +56,8 @@ describe("a candidate", function()
     local candidate = one()
     assert.error_matches(function() return candidate.exausted end,
       'a candidate has no "exausted" %(did you mean "exhausted"%?%)')
+    assert.error_matches(function() return candidate.cost.imput end, 'a cost has no "imput" %(did you mean "input"%?%)')
+    assert.is_nil(candidate.cost.cache_write)
   end)
 
   it("harms only its writer when it is written to", function()
@@ -103,8 +105,18 @@ describe("a policy's request", function()
     assert.same({ "m", true, "coding", "a", "hi", "n" }, {
       seen.model, seen.privacy, seen.task, seen.headers["x-team"], seen.messages[1].content, seen.caller.name,
     })
-    assert.is_nil(seen.nothing)
     assert.equal(1700000000, rawget(seen, "now"))
+  end)
+
+  it("says so when a field is misspelt, its own or the caller's, and has nil for what was not asked for", function()
+    local seen = candidates.request(request, { task = function() return "chat" end })
+    assert.error_matches(function() return seen.modle end, 'a request has no "modle" %(did you mean "model"%?%)')
+    assert.error_matches(function() return seen.caller.teir end, 'a caller has no "teir" %(did you mean "tier"%?%)')
+    assert.error_matches(function() return seen.caller[1] end, 'a caller has no "1"; it has name, org, tier')
+    assert.same({}, { seen.max_tokens, seen.max_cost, seen.affinity, seen.policy, seen.caller.org,
+      seen.headers["x-nothing"], seen.messages[2] })
+    seen.mine = 1
+    assert.equal(1, seen.mine)
   end)
 
   it("harms only its writer when it is written to", function()
