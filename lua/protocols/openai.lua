@@ -1,12 +1,15 @@
--- OpenAI's protocol, and all who speak it: chat completions and embeddings. Builds the upstream request by patching the
--- caller's own body, reads whole replies and stream events. Errors inside a 200 are errors. Never decides what follows
--- from a failure: that is moongate.limits and moongate.failures.
-local json = require "moongate.core.json"
-local dialect = require "moongate.dialect"
+-- OpenAI's protocol, and all who speak it: chat completions and embeddings. Builds the upstream request, reads whole
+-- replies and stream events as far as the gateway goes by them; what they say is read by protocols.openai_reply. Errors
+-- inside a 200 are errors. Never decides what follows from a failure: that is moongate.limits and moongate.failures.
+local body = require "protocols.openai_body"
 local http = require "protocols.http"
+local json = require "moongate.core.json"
+local reply = require "protocols.openai_reply"
 local usage = require "moongate.usage"
 
-local openai = {}
+local openai = {
+  speaks = "openai", reply = reply.read, reader = reply.reader, vectors = reply.vectors, spoken = reply.spoken,
+}
 
 -- What the C relay looks for in stream events before it wakes this file.
 openai.scan = {
@@ -19,32 +22,19 @@ local PATHS = { chat = "/chat/completions", embeddings = "/embeddings" }
 
 local object, word = http.object, http.word
 
--- The body to send: the caller's, with the model's name at the provider, usage asked for, and the provider's quirks.
-local function body_for(call, facts)
-  local document, quirks = call.document, facts.quirks or {}
-  local changes = {}
-  dialect.apply(document, quirks, call.operation, call.target.upstream_id, changes)
-  changes.model = json.encode(call.target.upstream_id)
-  if call.operation == "chat" and call.stream then
-    if quirks.stream_options == false then
-      if document:find(0, "stream_options") then changes.stream_options = false end
-    else
-      changes.stream_options = dialect.stream_options(document)
-    end
-  end
-  return document:patch(changes)
-end
-
--- The HTTP request of one attempt.
----@param call table { operation, target, provider, key, document, stream }
----@return { method: string, url: string, headers: table<string, string>, body: string }
-function openai.build(call)
-  local facts = http.known(call.provider)
+-- The HTTP request of one attempt; or nil and why it can't be carried.
+---@param order table { operation, target, provider, key, stream, and one of document, chat, embedding }
+---@return { method: string, url: string, headers: table<string, string>, body: string, dropped: string[]|nil }|nil
+---@return { message: string, param: string|nil }|nil unfit
+function openai.build(order)
+  local facts = http.known(order.provider)
+  local path = PATHS[order.operation]
+  if not path then return nil, { message = "this provider can't do this: " .. order.operation } end
+  local text, told = body.write(order, facts.quirks)
+  if not text then return nil, told end
   return {
-    method = "POST",
-    url = http.address(call.provider.base_url or facts.base_url, PATHS[call.operation]),
-    headers = http.headers(call, facts),
-    body = body_for(call, facts),
+    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
+    headers = http.headers(order, facts), body = text, dropped = #told > 0 and told or nil,
   }
 end
 

@@ -1,12 +1,17 @@
 -- The surface of OpenAI's API: reads the body of a chat or embeddings call into the request that policies see, and
--- writes errors and model lists in OpenAI's shape. Works on the scanned document; the tree is built only if a policy
--- looks at the messages. Never talks to a provider; the document itself goes on to the protocol unchanged.
-local json = require "moongate.core.json"
+-- writes answers, errors and model lists in OpenAI's shape. Works on the scanned document; the tree is built only if a
+-- policy looks at the messages, or if the provider speaks another format. Never talks to a provider; where it speaks
+-- the same, the document itself goes on to the protocol unchanged.
+local answer = require "moongate.surfaces.openai_answer"
+local chat = require "moongate.surfaces.openai_chat"
 local check = require "moongate.surfaces.openai_check"
+local json = require "moongate.core.json"
 local lazy = require "moongate.surfaces.lazy"
 local wishes = require "moongate.surfaces.wishes"
 
-local surface = {}
+local surface = {
+  speaks = "openai", reply = answer.reply, writer = answer.writer, vectors = answer.vectors,
+}
 
 local BYTES_PER_TOKEN = 4
 local TOKENS_PER_MESSAGE = 4
@@ -78,6 +83,7 @@ local function read_chat(document, request)
   request.images = images
   request.tools = check.filled(document, tools) or check.filled(document, functions)
   request.json_schema = format ~= nil and format.type == "json_schema"
+  request.old_functions = check.filled(document, functions) and not check.filled(document, tools)
   request.max_tokens = value_of(document, "max_completion_tokens") or value_of(document, "max_tokens")
 end
 
@@ -93,6 +99,7 @@ local function read_embeddings(document, request)
     end
   end
   request.surface = "embeddings"
+  request.packed = value_of(document, "encoding_format") == "base64"
   request.stream, request.tools, request.images, request.json_schema = false, false, false, false
   request.text_length = bytes
   request.estimated_tokens = math.ceil(bytes / BYTES_PER_TOKEN) + tokens
@@ -112,6 +119,25 @@ function surface.parse(document, headers, operation)
   if refusal then return nil, refusal end
   if operation == "chat" then read_chat(document, request) else read_embeddings(document, request) end
   return lazy.messages(request, function() return value_of(document, "messages") or {} end)
+end
+
+-- The neutral chat, for providers that speak another format.
+---@param document table
+---@param request table
+---@return moongate.chat|nil
+---@return table|nil refusal
+function surface.chat(document, request)
+  local neutral, refusal = chat.read(document:value(0))
+  if neutral then neutral.stream = request.stream end
+  return neutral, refusal
+end
+
+---@param document table
+---@return moongate.embedding_call
+function surface.embedding(document)
+  local input = value_of(document, "input")
+  if type(input) ~= "table" or type(input[1]) == "number" then input = { input } end
+  return { inputs = input, dimensions = value_of(document, "dimensions") }
 end
 
 local TYPES = {
