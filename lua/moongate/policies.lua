@@ -60,9 +60,10 @@ local function place_of(path)
     return nil, "a policy has its place: access.lua, billing.lua, task.lua, or a file in routing/, hooks/ or lib/"
   end
   if folder == "lib" or ASIDE[folder] then return folder, name end
-  if folder == "routing" then
+  if folder == "routing" or folder == "protocols" then
     if string.find(name, "^[%w_%-%.]+$") then return folder, name end
-    return nil, "the name of a routing policy is made of letters, digits, - and _"
+    return nil, string.format("the name of a %s is made of letters, digits, - and _",
+      folder == "routing" and "routing policy" or "protocol")
   end
   if folder == "hooks" then
     if string.find(name, "^%d+_[%w_%-]+$") then return folder, name end

@@ -52,7 +52,7 @@ describe("hooks", function()
   local function answer(text, more)
     local body = json.decode(fakes.answer(text))
     for name, value in pairs(more or {}) do body[name] = value end
-    return { text = json.encode(body), status = 200, headers = {}, protocol = openai }
+    return { text = json.encode(body), body = body, status = 200, headers = {}, protocol = openai }
   end
 
   local function event(value)
@@ -67,7 +67,7 @@ describe("hooks", function()
 
   -- Sends events through; what came out as a list of texts by choice, and the act.
   local function through(run, events)
-    local editor, raw = hook_stream.new(run), {}
+    local editor, raw = hook_stream.new(run.call), {}
     for _, each in ipairs(events) do
       local text, act = editor:event(each, each.data and openai.read_event(each) or { kind = "lifecycle" })
       if act then return table.concat(raw), act end

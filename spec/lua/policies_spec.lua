@@ -31,10 +31,13 @@ describe("a set of policies", function()
       file("routing/a.lua", constant(2)), file("access.lua", constant "true"), file("billing.lua", constant "1.5"),
       file("hooks/20_b.lua", "return { finish = function() end }"), file("lib/x.lua", "return 1"),
       file("hooks/10_a.lua", "return { request = function() return 'r' end, event = function() end }"),
-      file("protocols/mine.lua", "anything"), file("checkers/mine.lua", "at all"),
+      file("protocols/mine.lua", [[
+local function none() end
+return { build = none, read_reply = none, read_event = none, reply = none, reader = none, stream_type = "text/plain" }
+]]), file("checkers/mine.lua", "at all"),
     }
     assert.same({}, report.problems)
-    assert.same({ "access.lua", "billing.lua", "hooks/10_a.lua", "hooks/20_b.lua", "routing/a.lua",
+    assert.same({ "access.lua", "billing.lua", "hooks/10_a.lua", "hooks/20_b.lua", "protocols/mine.lua", "routing/a.lua",
       "routing/free-tier.lua", "task.lua" }, report.loaded)
     assert.same({ "a", "free-tier" }, set:routing_names())
     local policy = set:routing "free-tier"
@@ -47,7 +50,8 @@ describe("a set of policies", function()
     assert.same({ "10_a", "20_b" }, { set:hooks()[1].name, set:hooks()[2].name })
     assert.same({ true, "r" }, { call(set:hooks()[1].request) })
     assert.is_nil(set:hooks()[1].finish)
-    assert.same({ "protocols/mine.lua" }, { set:files("protocols")[1].path })
+    assert.equal("text/plain", set:protocol("mine").stream_type)
+    assert.same({ "checkers/mine.lua" }, { set:files("checkers")[1].path })
     assert.is_nil(set:routing "nothing")
   end)
 
