@@ -153,19 +153,16 @@ local TYPES = {
   [403] = "permission_error", [404] = "not_found_error", [413] = "request_too_large", [429] = "rate_limit_error",
   [503] = "overloaded_error", [504] = "timeout_error", [529] = "overloaded_error",
 }
-local is_own = { api_error = true }
-for _, name in pairs(TYPES) do is_own[name] = true end
-
--- Types of other formats that say more than the status of a stream's error does.
-local FOREIGN = {
+-- What a provider's failure is called, where that says more than the status does: in the words of any format.
+local SAID = {
+  overloaded_error = "overloaded_error", rate_limit_error = "rate_limit_error", timeout_error = "timeout_error",
   overloaded = "overloaded_error", rate_limit_exceeded = "rate_limit_error", insufficient_quota = "rate_limit_error",
   RESOURCE_EXHAUSTED = "rate_limit_error", UNAVAILABLE = "overloaded_error",
 }
 
 local function error_type(status, kind, code)
   if status >= 500 then
-    if is_own[kind] and kind ~= "invalid_request_error" then return kind end
-    return FOREIGN[kind] or FOREIGN[code] or TYPES[status] or "api_error"
+    return SAID[kind] or SAID[code] or TYPES[status] or "api_error"
   end
   return TYPES[status] or "invalid_request_error"
 end
@@ -176,7 +173,7 @@ local function error_body(status, message, kind, code, id)
   }
 end
 
--- The body of an error answer. The type follows from the status; that of a failure upstream from what the provider said.
+-- The body of an error answer. The type follows from the status; a failure upstream may tell it better.
 ---@param status number
 ---@param message string
 ---@param kind string|nil
