@@ -1,6 +1,6 @@
--- Anthropic's protocol: POST /v1/messages, and the count of tokens beside it. For callers of the same format the body is
--- their own, with the model's name and the model's quirks; else it is written from the neutral chat (anthropic_body).
--- What comes back is read in anthropic_reply. Never decides what follows from a failure.
+-- Anthropic's protocol: POST /v1/messages, and the count of tokens beside it. For callers of the same format the body
+-- is their own, with the model's name and the model's quirks; else it is written from the neutral chat
+-- (anthropic_body). What comes back is read in anthropic_reply. Never decides what follows from a failure.
 local dialect = require "moongate.dialect"
 local json = require "moongate.core.json"
 local providers = require "moongate.providers"

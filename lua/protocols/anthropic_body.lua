@@ -1,5 +1,5 @@
--- The body of a Messages call, from the neutral chat. Anthropic is strict about the order of turns and blocks: what would
--- be refused is put right here, and what has no place is named, so that it can be told. Sends nothing.
+-- The body of a Messages call, from the neutral chat. Anthropic is strict about the order of turns and blocks: what
+-- would be refused is put right here, and what has no place is named, so that it can be told. Sends nothing.
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
 local schemas = require "protocols.anthropic_schema"
@@ -14,8 +14,8 @@ local IMAGES = { ["image/jpeg"] = true, ["image/png"] = true, ["image/gif"] = tr
 -- What stands in for a user's turn that must be there and is not.
 local FIRST, LAST = "(start)", "Continue."
 local JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no code fence."
-local JSON_SCHEMA = "Answer with one JSON value that fits this JSON Schema and nothing else: no words around it, no code "
-  .. "fence.\n"
+local JSON_SCHEMA = "Answer with one JSON value that fits this JSON Schema and nothing else: no words around it, no "
+  .. "code fence.\n"
 local NO_PLACE = { "min_p", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs" }
 local CHOICES = { auto = "auto", none = "none", any = "any", named = "tool" }
 

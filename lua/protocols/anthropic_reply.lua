@@ -1,5 +1,5 @@
 -- Reads what Anthropic answers: whole messages, stream events, token counts. Streams may repeat their beginning, leave
--- out the ends of blocks, hold blocks of the provider's own tools: what is not understood is passed over, never an error.
+-- out the ends of blocks, hold blocks of the provider's own tools: what is not understood is passed over.
 local json = require "moongate.core.json"
 local http = require "protocols.http"
 local figures = require "protocols.anthropic_usage"
@@ -42,7 +42,7 @@ end
 ---@param status number
 ---@param headers table
 ---@param text string
----@return { usage: table|nil, error: table|nil, text_length: number, finish: string|nil, body: any, tokens: number|nil }
+---@return { usage: table|nil, error: table|nil, text_length: number, finish: string|nil, body: any, tokens: any }
 function anthropic_reply.read_reply(status, headers, text)
   local document, read = http.whole(status, text)
   if not document then return read end
@@ -135,7 +135,9 @@ function BLOCKS.redacted_thinking(block)
 end
 
 function BLOCKS.tool_use(block)
-  return { kind = "tool_use", id = word(block.id) or "", name = text_of(block.name), arguments = input_text(block.input) }
+  return {
+    kind = "tool_use", id = word(block.id) or "", name = text_of(block.name), arguments = input_text(block.input),
+  }
 end
 
 local function finish_of(reason) return FINISHES[reason] or "stop" end

@@ -1,5 +1,5 @@
--- Anthropic's figures of use as classes that do not overlap, see moongate.usage. In streams they come in parts, each one
--- cumulative: the later one holds, and is never added.
+-- Anthropic's figures of use as classes that do not overlap, see moongate.usage. In streams they come in parts, each
+-- one cumulative: the later one holds, and is never added.
 local anthropic_usage = {}
 
 local function count(value)

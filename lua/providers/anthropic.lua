@@ -30,7 +30,9 @@ return {
         },
       },
       {
-        match = { "^claude%-%a+%-4%-[15]%f[%D]", "^claude%-%a+%-4%-0", "^claude%-%a+%-4%-%d%d%d%d", "^claude%-%a+%-4$" },
+        match = {
+          "^claude%-%a+%-4%-[15]%f[%D]", "^claude%-%a+%-4%-0", "^claude%-%a+%-4%-%d%d%d%d", "^claude%-%a+%-4$",
+        },
         quirks = { either = { { "temperature", "top_p" } }, thinking = "budget" },
       },
       {
