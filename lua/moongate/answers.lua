@@ -67,7 +67,8 @@ function answers.marks(call, protocol)
   local scan = protocol.scan
   return {
     terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
-    hollow = scan.hollow_mark, text = scan.text_marks, hide_usage = not call.request.include_usage,
+    hollow = scan.hollow_mark, last = scan.last_mark, text = scan.text_marks, failed = scan.failed,
+    hide_usage = not call.request.include_usage,
   }
 end
 
