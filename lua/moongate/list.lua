@@ -20,6 +20,9 @@ local steps = { "keep", "drop", "sort", "prefer", "shuffle", "take", "concat", "
 
 local LONGEST_NAME = 100 -- of a step, in explanations
 
+-- What is said to a policy that kept something for later.
+list.OVER = "this request is over: what a policy keeps of one is of no use in the next"
+
 local function check_name(method, name)
   if type(name) ~= "string" or name == "" then
     error(method .. ' wants a name first, which explains the step: list:' .. method
@@ -116,6 +119,7 @@ function list.new(items, trail, facts)
   end
 
   local function note(kind, name, gone)
+    if trail.over then error(list.OVER, 3) end
     if #name > LONGEST_NAME then name = string.sub(name, 1, LONGEST_NAME) .. "..." end
     trail[#trail + 1] = { kind = kind, name = name, gone = gone }
   end

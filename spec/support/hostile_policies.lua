@@ -218,6 +218,15 @@ return {
     return { { id = "acme/small", model = "small", provider = "acme", free = true } }]], says = "no candidate" },
   { "returns candidates of an earlier request", "result", [[
     kept = kept or candidates return kept]], top = "local kept", twice = true, says = "no candidate" },
+  { "drops from the list of an earlier request", "error", [[
+    if kept then kept:drop("nonsense", function() return true end) end
+    kept = candidates return candidates]], top = "local kept", twice = true, says = "this request is over" },
+  { "reads what it kept of an earlier request", "error", [[
+    if kept then return candidates:keep(kept.text_length .. "", function() return true end) end
+    kept = request return candidates]], top = "local kept", twice = true, says = "this request is over" },
+  { "asks a candidate of an earlier request", "error", [[
+    if kept then return candidates:keep("left", function() return kept.left.rpm > 0 end) end
+    kept = candidates[1] return candidates]], top = "local kept", twice = true, says = "this request is over" },
   { "returns the same candidate a thousand times", "result", [[
     local t = {} for i = 1, 1000 do t[i] = candidates[1] end return t]], says = "more rungs" },
   { "returns the same candidate a few times", "serves small", [[
