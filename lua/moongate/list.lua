@@ -36,6 +36,14 @@ local function check_function(method, name, value)
   end
 end
 
+local function check_candidates(method, items)
+  for i = 1, #items do
+    if type(items[i]) ~= "table" then
+      error(string.format("%s wants a list of candidates, and found a %s in it", method, type(items[i])), 3)
+    end
+  end
+end
+
 local function describe(item)
   local id = type(item) == "table" and item.id
   return type(id) == "string" and id or "an item"
@@ -207,6 +215,7 @@ function list.new(items, trail, facts)
 
   function methods.concat(self, other)
     if type(other) ~= "table" then error("concat wants another list", 2) end
+    check_candidates("concat", other)
     local result, has = {}, {}
     for i = 1, #self do
       result[i] = self[i]
@@ -224,6 +233,7 @@ function list.new(items, trail, facts)
   function methods.score(self, weights)
     local wrong = score.problem(weights)
     if wrong then error(wrong, 2) end
+    check_candidates("score", self)
     local values = score.of(self, weights, facts.task())
     trail.scores = trail.scores or {}
     local keys = {}
