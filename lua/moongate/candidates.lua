@@ -68,18 +68,21 @@ function candidates.facts()
 end
 
 -- A list of candidates for these targets. plan = { request, view, weights = by target or nil, task = function }.
--- Answers with the list, the target of each candidate, and the trail of the steps to come, which keeps the view.
+-- Answers with the list, the target of each candidate, the trail of the steps to come, which keeps the view, and what
+-- ends it all: a policy that kept the list could change what is told of a decision, and hold all of its request.
 ---@param targets table[]
 ---@param plan table
 ---@return list
 ---@return table<table, table> owner
 ---@return table trail
+---@return fun() close
 function candidates.new(targets, plan)
   local owner, trail, items = {}, { view = plan.view }, {}
   local own = { request = plan.request, view = plan.view, weights = plan.weights, trail = trail }
   local meta = {
     __metatable = "candidate",
     __index = function(candidate, name)
+      if trail.over then error(list.OVER, 2) end
       local target = owner[candidate]
       if plain[name] then return target[name] end
       local fact = facts[name]
@@ -96,7 +99,12 @@ function candidates.new(targets, plan)
     items[i] = candidate
     owner[candidate] = targets[i]
   end
-  return list.new(items, trail, { random = plan.view.random, task = plan.task }), owner, trail
+  local facts_of_list = { random = plan.view.random, task = plan.task }
+  local function close()
+    trail.over = true
+    own.request, own.view, facts_of_list.random, facts_of_list.task = nil, nil, nil, nil
+  end
+  return list.new(items, trail, facts_of_list), owner, trail, close
 end
 
 -- What is too long or too private to be recorded with a decision.
@@ -115,15 +123,19 @@ function candidates.looked(request)
 end
 
 -- The request as a policy sees it: its own to write to. `more` holds facts that outweigh the request's, and task().
--- The clock and the dice of a call are there from the beginning: the set of policies reads them raw.
----@param request table
----@param more table
+-- The clock and the dice of a call are there from the beginning: the set of policies reads them raw. Answers what ends
+-- it, too.
+---@param request table|nil
+---@param more table|nil
 ---@return table
+---@return fun() close
 function candidates.request(request, more)
+  local function close() request, more = nil, nil end
   return setmetatable({ now = request.now, seed = request.seed }, {
     __metatable = "request",
     __index = function(own, name)
       if not facts_of.of_request(name) then error(near.missing("a request", name, facts_of.names.request), 2) end
+      if not request then error(list.OVER, 2) end
       local value
       if name == "task" then
         value = more.task()
@@ -140,7 +152,7 @@ function candidates.request(request, more)
       rawset(own, name, value)
       return value
     end,
-  })
+  }), close
 end
 
 return candidates

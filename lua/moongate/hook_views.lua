@@ -40,11 +40,17 @@ local function decided(inner, what)
   if inner.phase == "finish" then error("all is over in finish: there is nothing left to " .. what, 3) end
 end
 
-local function new_acts(call, inner)
+-- The call that a hook's request is of, as long as it lasts: a hook that keeps one shall not hold it, nor act on it.
+local function call_of(inner)
+  return inner.call or error("this request is over: what a hook keeps of one is of no use in the next", 3)
+end
+
+local function new_acts(inner)
   local own = {}
 
   -- Refuses the request; as a whole answer before anything has gone out, as the last event of a stream after that.
   function own.refuse(_, status, why)
+    call_of(inner)
     decided(inner, "refuse")
     local fits = type(status) == "number" and status >= 400 and status <= 599 and status % 1 == 0
     if not fits or type(why) ~= "string" or why == "" then
@@ -58,12 +64,13 @@ local function new_acts(call, inner)
   function own.answer(_, text)
     decided(inner, "answer")
     if type(text) ~= "string" then error('answer wants a text: req:answer("text")', 2) end
-    if call.operation ~= "chat" then error("only a chat can be answered with a text", 2) end
+    if call_of(inner).operation ~= "chat" then error("only a chat can be answered with a text", 2) end
     inner.act = inner.act or { text = text }
   end
 
   -- Adds a header to the answer.
   function own.header(_, name, value)
+    local call = call_of(inner)
     if call.handle_begun or inner.phase == "finish" then error("the headers of the answer are out already", 2) end
     if type(value) == "number" then value = string.format("%.14g", value) end
     local clean = type(name) == "string" and string.find(name, "^[%w!#%$%%&'%*%+%-%.%^_`|~]+$") and #name <= 100
@@ -116,16 +123,16 @@ function computed.body(call, inner) return body_of(call, inner) end
 function computed.messages(call, inner) return body_of(call, inner).messages end
 
 -- The request as one hook sees it, the same table in all phases; `state` is the hook's own. inner is the host's side:
--- { phase, act, body }.
----@param call moongate.call
+-- { call, phase, act, body }.
 ---@param inner table
 ---@return table
-function views.request(call, inner)
-  local own = new_acts(call, inner)
+function views.request(inner)
+  local own = new_acts(inner)
   return setmetatable({ state = {} }, {
     __metatable = "request",
     __index = function(_, name)
       if own[name] then return own[name] end
+      local call = call_of(inner)
       if is_fact[name] then return call.request[name] end
       if is_result[name] then
         local value = copy(call.result and call.result[name])
@@ -140,6 +147,7 @@ function views.request(call, inner)
         error(known_of_request[name] and "of a request only messages and body can be changed; req.state is yours"
           or string.format('a request has no "%s"; req.state is yours', string.sub(tostring(name), 1, 60)), 2)
       end
+      local call = call_of(inner)
       if inner.phase ~= "request" then error("the request is on its way: only the request phase can change it", 2) end
       if type(value) ~= "table" then error(name .. " must be a table", 2) end
       if name == "body" then inner.body = value else body_of(call, inner).messages = value end

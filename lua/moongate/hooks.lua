@@ -35,8 +35,8 @@ function hooks.begin(call)
   call.extra_headers, call.extra_count, call.asked = {}, 0, call.request.model
   local self = setmetatable({ call = call, entries = {}, has = {} }, run)
   for i, policy in ipairs(installed) do
-    local inner = {}
-    self.entries[i] = { policy = policy, req = views.request(call, inner), inner = inner }
+    local inner = { call = call }
+    self.entries[i] = { policy = policy, req = views.request(inner), inner = inner }
     for _, phase in ipairs { "event", "response" } do
       if policy[phase] then self.has[phase] = true end
     end
@@ -283,6 +283,7 @@ end
 function run:finish()
   self.call.result = result_of(self.call)
   for entry in self:with "finish" do self:step(entry, "finish", ask_finish) end
+  for _, entry in ipairs(self.entries) do entry.inner.call, entry.inner.body = nil, nil end
 end
 
 return hooks

@@ -46,6 +46,7 @@ local SHAPES = {
 local ASIDE = { checkers = true }
 local GUARDS = { access = true, hooks = true }
 local FOLDER = "policies/"
+local LIBRARY = FOLDER .. "lib/"
 local MILLISECONDS, BYTES = 20, 64 * 1024 * 1024
 -- The heap is full when what is alive in it is so many times what one call may use. To know that is dear: it is looked
 -- at when the heap is as large, and then at so many times of what was alive.
@@ -80,7 +81,8 @@ local function locate(message, file)
   -- Long names are cut at the front.
   local tail = string.match(where, "^%.%.%.(.*)$")
   if tail and string.sub(file, -#tail) == tail then where = file end
-  if string.sub(where, 1, #FOLDER) ~= FOLDER then return file, nil, message end
+  -- What it says of itself may be made up, to put the blame on another's file.
+  if where ~= file and string.sub(where, 1, #LIBRARY) ~= LIBRARY then return file, nil, message end
   return where, tonumber(line), rest
 end
 

@@ -237,7 +237,7 @@ function testing.task(policy, request)
   request = made.request(request, testing.now)
   local more = { privacy = request.privacy, caller = request.caller }
   function more.task() return task_of.classify(request) end
-  local _, name = ask(policy):call(policy.run, candidates_of.request(request, more))
+  local _, name = ask(policy):call(policy.run, (candidates_of.request(request, more)))
   if type(name) == "string" and name ~= "" then return name end
   error("a task policy returns the type of the task, and returned " .. tostring(name), 2)
 end

@@ -94,6 +94,34 @@ describe("a candidate", function()
   end)
 end)
 
+describe("what a policy keeps of a request", function()
+  local function over(fn) assert.error_matches(fn, "this request is over") end
+
+  it("is of no use to it once it has decided, and holds nothing", function()
+    local request = { text_length = 7, caller = { name = "n" }, messages = {} }
+    local plan = { request = request, view = routing.view(), task = function() return "chat" end }
+    local all, _, trail, close = candidates.new({ target(), target() }, plan)
+    local seen, close_request = candidates.request(request, { task = function() return "chat" end })
+    assert.same({ 7, 0 }, { seen.text_length, all[1].retry_in })
+    close()
+    close_request()
+    over(function() return seen.messages end)
+    over(function() return seen.task end)
+    over(function() return all[1].left end)
+    over(function() return all[1].model end)
+    over(function() return all:drop("all", function() return true end) end)
+    over(function() return all:take(1) end)
+    assert.equal(0, #trail)
+
+    local held = setmetatable({ request }, { __mode = "v" })
+    request, plan = nil, nil -- luacheck: no unused
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(held[1])
+    assert.same({ 7, 2 }, { seen.text_length, #all })
+  end)
+end)
+
 describe("a policy's request", function()
   local request = {
     model = "m", now = 1700000000, headers = { ["x-team"] = "a" }, messages = { { role = "user", content = "hi" } },

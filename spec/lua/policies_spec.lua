@@ -175,6 +175,17 @@ return { build = none, read_reply = none, read_event = none, reply = none, reade
     assert.same({ "policies/routing/" .. ("long"):rep(20) .. ".lua", 1, "far" }, { long.file, long.line, long.message })
   end)
 
+  it("lets no policy put its fault on another's file", function()
+    set:install { file("access.lua", constant "true"), file("routing/x.lua", [[return function(how)
+      if how then load("error(1)", "policies/access.lua")() end
+      error("policies/access.lua:7: it was me", 0) end]]) }
+    for _, how in ipairs { false, true } do
+      local _, fault = call(set:routing "x", how)
+      assert.same({ "policies/routing/x.lua", 1 }, { fault.file, fault.line })
+      assert.matches("^policies/access.lua:%d: ", fault.message)
+    end
+  end)
+
   it("gives libraries to policies, and reloads their users with them", function()
     local user = file("routing/user.lua", "local lib = require 'lib.a.b' return function() return lib.value() end")
     local other = file("routing/other.lua", constant(0))
