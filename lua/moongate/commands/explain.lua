@@ -141,7 +141,7 @@ local function decide(config, options, body)
   if not request then return nil, refusal.message end
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
   request.privacy = request.privacy or caller.privacy
-  request.now, request.seed = clock.now(), math.random(0, 2 ^ 31 - 1)
+  request.now, request.seed = clock.now(), request.seed or math.random(1, 2 ^ 31 - 1)
   local files, reason = process.policies(config.policies)
   if not files then return nil, reason end
   local set = policies.new { milliseconds = MILLISECONDS, bytes = BYTES }
