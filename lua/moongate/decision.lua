@@ -69,9 +69,9 @@ function decision.world(registry)
   for i, name in ipairs(sorted_keys(registry.aliases or {})) do
     aliases[i] = json.encode(name) .. ":" .. alias_text(registry.aliases[name])
   end
-  worlds[registry] = string.format('{"policy":%s,"on_fault":%s,"targets":[%s],"aliases":{%s}}',
-    canonical(registry.policy or false), canonical(registry.on_fault or false), table.concat(targets, ","),
-    table.concat(aliases, ","))
+  worlds[registry] = string.format('{"policy":%s,"on_fault":%s,%s"targets":[%s],"aliases":{%s}}',
+    canonical(registry.policy or false), canonical(registry.on_fault or false),
+    registry.zero_spend and '"zero_spend":true,' or "", table.concat(targets, ","), table.concat(aliases, ","))
   return worlds[registry]
 end
 
@@ -88,6 +88,7 @@ function decision.registry(text)
   if type(world) ~= "table" or type(world.targets) ~= "table" then return nil end
   local self = registry_of.new({
     providers = {}, models = {}, aliases = {}, policy = world.policy or nil, on_fault = world.on_fault or nil,
+    zero_spend = world.zero_spend,
   }, function() return nil end)
   for i, target in ipairs(world.targets) do
     self.targets[i], self.by_id[target.id] = lists_of(target), target

@@ -138,6 +138,13 @@ describe("moongate replay", function()
     assert.same({ 4, 0 }, { report.replayed, report.differences })
   end)
 
+  it("spends nothing again where the configuration of that time spent nothing", function()
+    local moongate = start(CHEAP, { zero_spend = true })
+    chat(moongate, 2)
+    local report = replayed(moongate, "policies/routing/mine.lua")
+    assert.same({ 2, 0, { before = 2, after = 2 } }, { report.replayed, report.differences, report.refusals })
+  end)
+
   it("goes back as far as it is told", function()
     local moongate = start(CHEAP)
     chat(moongate, 2)

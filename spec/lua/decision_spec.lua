@@ -231,6 +231,7 @@ describe("a recorded decision", function()
       local plain = decision.world(registry_of(9))
       for _, registry in ipairs {
         registry_of(8), registry_of(9, { policy = "balanced" }), registry_of(9, { on_fault = "refuse" }),
+        registry_of(9, { zero_spend = true }),
         registry_of(9, { providers = { p1 = { is_local = true } } }),
       } do
         assert.not_equal(plain, decision.world(registry))
@@ -238,11 +239,11 @@ describe("a recorded decision", function()
     end)
 
     it("from which it comes back whole", function()
-      local registry = registry_of(9)
+      local registry = registry_of(9, { zero_spend = true })
       local rebuilt = decision.registry(decision.world(registry))
       assert.equal(decision.world(registry), decision.world(rebuilt))
-      assert.same({ registry.varied, registry.policy, registry.on_fault },
-        { rebuilt.varied, rebuilt.policy, rebuilt.on_fault })
+      assert.same({ registry.varied, registry.policy, registry.on_fault, registry.zero_spend },
+        { rebuilt.varied, rebuilt.policy, rebuilt.on_fault, rebuilt.zero_spend })
       assert.same(registry:names(true), rebuilt:names(true))
     end)
 
