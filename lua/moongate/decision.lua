@@ -2,6 +2,7 @@
 -- the configuration says of the targets is kept once an hour and worker, and named by its hash in between; of a request
 -- never what it says. Pure: a recorded decision comes back as the request, the caller, the targets and the view it had.
 
+local entry = require "moongate.entry"
 local json = require "moongate.core.json"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
@@ -205,7 +206,8 @@ function decision.record(plan, caller, hash, view, looked)
   end
   return {
     world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = own, facts = facts,
-    runs = json.array(runs), ladder = json.array(ladder), looked = #looked > 0 and json.array(looked) or nil,
+    access = entry.record(plan), runs = json.array(runs), ladder = json.array(ladder),
+    looked = #looked > 0 and json.array(looked) or nil,
   }
 end
 
@@ -244,6 +246,14 @@ function decision.caller(recorded)
   local caller = { org = "", tier = "", label = "", privacy = false, models = { "*" } }
   for name, value in pairs(recorded.caller) do caller[name] = value end
   return caller
+end
+
+-- How the access policy of that time let it in; nil for a record that is older than that was kept.
+---@param recorded table
+---@param registry registry
+---@return table|nil
+function decision.entry(recorded, registry)
+  return entry.restore(recorded.access, recorded.request.model, registry)
 end
 
 local ANY = {}

@@ -182,7 +182,9 @@ local function decide(self, row, recorded, registry)
   local before = ladder_of(registry, recorded)
   choose(self, request, caller, registry)
   self.policies.set_task(row.task ~= "" and row.task or "chat")
-  local plan, refusal = router.plan(request, caller, registry, self.policies, decision.view(recorded, miss))
+  -- The access policy of that time, unless it is the one to try.
+  local entry = self.place ~= "access" and decision.entry(recorded, registry) or nil
+  local plan, refusal = router.plan(request, caller, registry, self.policies, decision.view(recorded, miss), entry)
   if missed then return unable(self, "the policy reads " .. missed .. ", which is not recorded") end
   local made = plan or refusal.plan
   for _, fault in ipairs(made and made.faults or {}) do

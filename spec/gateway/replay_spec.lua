@@ -1,6 +1,7 @@
 -- `moongate replay`: what recorded requests would have become under a changed policy, read beside the running gateway.
 local gateway = require "spec.support.gateway"
 local json = require "dkjson"
+local wait = require "spec.support.wait"
 
 local CHEAP = 'return function(_, list) return list:sort("price", function(c) return c.estimated_cost end) end\n'
 local GOOD = 'return function(_, list) return list:sort("quality", function(c) return -c.quality end) end\n'
@@ -113,6 +114,27 @@ describe("moongate replay", function()
     local report = replayed(moongate, "access.lua")
     assert.same({ 2, 2 }, { report.replayed, report.differences })
     assert.same({ "three/plain", "two/large" }, report.differ_most[1].after.ladder)
+  end)
+
+  it("lets in whom the access policy of that time let in, whatever the one of today says", function()
+    local moongate = start(CHEAP)
+    chat(moongate, 1)
+    moongate:write("policies/access.lua", [[
+return {
+  validate = function(_, model) return model.provider ~= "one", "no ones" end,
+  resolve = function(_, asked) return asked == "small" and "large" or asked end,
+}
+]])
+    wait.until_(function() return moongate:chat().headers["x-moongate-provider"] == "three" end, "the policy in force")
+    chat(moongate, 2, { model = "either" })
+    chat(moongate, 2, { model = "small" })
+    chat(moongate, 1, { model = "one/small" })
+    local before = replayed(moongate, "policies/routing/mine.lua")
+    assert.same({ before.requests, 0, 1 }, { before.replayed, before.differences, before.refusals.before })
+    moongate:write("policies/access.lua", 'return function() return false, "closed" end\n')
+    assert.same(before.refusals, replayed(moongate, "policies/routing/mine.lua").refusals)
+    os.remove(moongate.folder .. "/policies/access.lua")
+    assert.equal(0, replayed(moongate, "policies/routing/mine.lua").differences)
   end)
 
   it("refuses what hangs on what was said, and tells how many", function()
