@@ -5,6 +5,7 @@ local crosscheck = require "moongate.crosscheck"
 local defaults = require "moongate.defaults"
 local discover = require "moongate.discover"
 local places = require "moongate.places"
+local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
 local schema = require "moongate.schema"
 local shape = require "moongate.shape"
@@ -74,9 +75,10 @@ end
 local function complete(known, env)
   known = known or {}
   return {
-    protocols = known.protocols or { openai = true, mock = true },
+    protocols = known.protocols or protocols.names(),
     provider = known.provider or providers.get, providers = known.providers or providers.names(),
-    own_protocols = known.own_protocols, env = env, policies = known.policies, is_folder = known.is_folder, is_zone = known.is_zone,
+    own_protocols = known.own_protocols, env = env, policies = known.policies, is_folder = known.is_folder,
+    is_zone = known.is_zone,
   }
 end
 

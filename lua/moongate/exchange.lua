@@ -14,7 +14,8 @@ local surfaces = require "moongate.surfaces"
 
 local exchange = {}
 
-local JSON_DEPTH = 100
+-- Deeper than any surface allows, so that its own check can say where.
+local JSON_DEPTH = 200
 local LARGEST_SEED = 2 ^ 31 - 1
 -- What a body may call itself. curl says of every body that it is a form.
 local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true }

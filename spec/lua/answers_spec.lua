@@ -1,8 +1,8 @@
 local fakes = require "spec.support.fakes"
 
-fakes.install()
+local core = fakes.install()
 local answers = require "moongate.answers"
-require("spec.support.core").restore()
+core.restore()
 
 local target = { id = "acme/small", provider = "acme", model = "small" }
 

@@ -67,6 +67,7 @@ describe("hooks", function()
 
   -- Sends events through; what came out as a list of texts by choice, and the act.
   local function through(run, events)
+    run.call.hooks = run
     local editor, raw = hook_stream.new(run.call), {}
     for _, each in ipairs(events) do
       local text, act = editor:event(each, each.data and openai.read_event(each) or { kind = "lifecycle" })
