@@ -66,7 +66,9 @@ end
 local function start(usage)
   return {
     type = "message_start",
-    message = { id = "msg_1", type = "message", role = "assistant", model = "m", content = json.array {}, usage = usage },
+    message = {
+      id = "msg_1", type = "message", role = "assistant", model = "m", content = json.array {}, usage = usage,
+    },
   }
 end
 
@@ -160,12 +162,15 @@ describe("a neutral chat for Anthropic", function()
   end)
 
   it("puts the system's texts in front", function()
-    local system = { { kind = "text", text = "Be kind." }, { kind = "text", text = " " }, { kind = "text", text = "Be brief." } }
+    local system = {
+      { kind = "text", text = "Be kind." }, { kind = "text", text = " " }, { kind = "text", text = "Be brief." },
+    }
     assert.equal("Be kind.\n\nBe brief.", written({ system = system }).system)
     assert.is_nil(written({ system = { system[2] } }).system)
     system[1].cache = { type = "ephemeral" }
     assert.same({
-      { type = "text", text = "Be kind.", cache_control = { type = "ephemeral" } }, { type = "text", text = "Be brief." },
+      { type = "text", text = "Be kind.", cache_control = { type = "ephemeral" } },
+      { type = "text", text = "Be brief." },
     }, written({ system = system }).system)
   end)
 
@@ -176,7 +181,8 @@ describe("a neutral chat for Anthropic", function()
   end)
 
   it("drops blank texts, and what is empty then, and joins what meets", function()
-    local messages = written({ turns = { says("user", "a"), says("assistant", " \n"), says("user", "b", "") } }).messages
+    local turns = { says("user", "a"), says("assistant", " \n"), says("user", "b", "") }
+    local messages = written({ turns = turns }).messages
     assert.same({ { role = "user", content = { { type = "text", text = "a" }, { type = "text", text = "b" } } } },
       messages)
   end)
@@ -250,8 +256,8 @@ describe("a neutral chat for Anthropic", function()
 
   it("is unfit where Anthropic has no sense for it", function()
     assert.matches("audio", unfit({ turns = { says("user", { kind = "audio", data = "x", format = "wav" }) } }).message)
-    assert.matches("image", unfit({ turns = { says("user", { kind = "image", data = "xxxx", media_type = "image/bmp" }) } })
-      .message)
+    assert.matches("image", unfit({ turns = { says("user",
+      { kind = "image", data = "xxxx", media_type = "image/bmp" }) } }).message)
     assert.matches("PDF", unfit({ turns = { says("user",
       { kind = "document", data = "x", media_type = "text/csv" }) } }).message)
     assert.equal("n", unfit({ n = 2 }).param)
@@ -416,7 +422,8 @@ describe("thinking at Anthropic", function()
   it("is left out in the middle of a tool's use whose thoughts are lost", function()
     local call = { kind = "tool_use", id = "c", name = "f", arguments = "{}" }
     local function turns(...)
-      return { says("user", "a"), says("assistant", ...), says("user", { kind = "tool_result", id = "c", blocks = {} }) }
+      local answered = says("user", { kind = "tool_result", id = "c", blocks = {} })
+      return { says("user", "a"), says("assistant", ...), answered }
     end
     assert.is_nil(written({ reasoning = { effort = "low" }, turns = turns(call) }).thinking)
     local thought = { kind = "thinking", text = "t", signature = "s", origin = "anthropic" }
@@ -463,8 +470,8 @@ describe("a whole reply of Anthropic's", function()
 
   it("ends for a reason that every format has a word for", function()
     for reason, finish in pairs {
-      end_turn = "stop", max_tokens = "length", model_context_window_exceeded = "length", stop_sequence = "stop_sequence",
-      refusal = "content_filter", pause_turn = "pause", something_new = "stop",
+      end_turn = "stop", max_tokens = "length", model_context_window_exceeded = "length",
+      stop_sequence = "stop_sequence", refusal = "content_filter", pause_turn = "pause", something_new = "stop",
     } do
       local own = anthropic.reply({ content = {}, stop_reason = reason, stop_sequence = "END" })
       assert.equal(finish, own.choices[1].finish)
@@ -479,7 +486,8 @@ describe("a whole reply of Anthropic's", function()
 
   it("is an error where it says so, whatever the status", function()
     for _, status in ipairs { 200, 529 } do
-      local read = anthropic.read_reply(status, {}, '{"type":"error","error":{"type":"overloaded_error","message":"Busy"}}')
+      local read = anthropic.read_reply(status, {},
+        '{"type":"error","error":{"type":"overloaded_error","message":"Busy"}}')
       assert.equal("overloaded_error", read.error.type)
       assert.equal("Busy", read.error.message)
     end
