@@ -188,12 +188,14 @@ local function read(body)
   for _, block in ipairs(blocks_of(present(body.system), "system", own)) do own.system[#own.system + 1] = block end
   add_messages(own, body.messages)
   local cache, choice = present(body.cache_control), object(body.tool_choice)
+  local parallel
+  if choice.disable_parallel_tool_use == true then parallel = false end
   if cache then mark_end(own, cache) end
   chat.name_results(own.turns)
   return {
     system = own.system, turns = own.turns, tools = tools_of(body),
     tool_choice = choice.type and { kind = CHOICES[choice.type], name = choice.name } or nil,
-    parallel = choice.disable_parallel_tool_use == true and false or nil,
+    parallel = parallel,
     max_tokens = present(body.max_tokens), temperature = present(body.temperature), top_p = present(body.top_p),
     top_k = present(body.top_k), stop = filled(body.stop_sequences), format = format_of(body),
     reasoning = reasoning_of(body), user = present(object(body.metadata).user_id), stream = body.stream == true,
