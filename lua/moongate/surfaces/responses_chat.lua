@@ -224,7 +224,7 @@ responses_chat.read = openai_chat.guarded(read)
 function responses_chat.needs_native(param)
   return {
     status = 400, param = param, type = "invalid_request_error", code = "unsupported_value",
-    message = param .. ": nothing is kept between calls here, and " .. ONLY_THERE .. "; send the whole conversation as input",
+    message = param .. ": " .. ONLY_THERE .. "; nothing is kept here: send the whole conversation as input",
   }
 end
 

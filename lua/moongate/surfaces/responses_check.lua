@@ -1,5 +1,5 @@
--- Checks the shape of bodies sent to the Responses surface, strictly where a wrong value would fail upstream anyway, and
--- says where and why in one sentence. Items, parts and tools it does not know are left to a provider of the same API.
+-- Checks the shape of bodies sent to the Responses surface, strictly where a wrong value would fail upstream anyway,
+-- and says where and why in one sentence. Items, parts and tools it does not know are left to a provider of that API.
 local fields = require "moongate.surfaces.fields"
 
 local check = {}
@@ -148,7 +148,9 @@ local function check_choice(document, names, count)
     if value ~= "auto" and value ~= "none" and value ~= "required" then
       fail("tool_choice", "expected auto, none, required or an object", describe(document, choice))
     end
-    if value == "required" and count == 0 then fail("tool_choice", "expected tools to choose from", "there are none") end
+    if value == "required" and count == 0 then
+      fail("tool_choice", "required needs tools to choose from", "there are none")
+    end
     return
   end
   expect(document, choice, "tool_choice", "object", "a string or an")
