@@ -226,7 +226,9 @@ end
 function attempt.try(call, target)
   local provider = call.state.config.providers[target.provider]
   local protocol = protocols.of(provider, call.format, call.state.policies)
-  if not protocol then return nil, { skipped = 'its protocol "' .. provider.protocol .. '" is not in policies/protocols/' } end
+  if not protocol then
+    return nil, { skipped = string.format('its protocol "%s" is not in policies/protocols/', provider.protocol) }
+  end
   if not health.admit(target.id) then
     local _, _, _, open_s = health.state(target.id)
     return nil, standing.left_alone(open_s)

@@ -28,8 +28,8 @@ local chat = {}
 ---@field logprobs boolean|nil
 ---@field top_logprobs integer|nil
 ---@field format moongate.chat_format|nil
----@field reasoning { effort: string|nil, budget: integer|nil, show: boolean|nil }|nil effort none, minimal, low, medium,
----  high, xhigh; budget in tokens, 0 is none
+---@field reasoning { effort: string|nil, budget: integer|nil, show: boolean|nil }|nil effort none, minimal, low,
+---  medium, high, xhigh; budget in tokens, 0 is none
 ---@field user string|nil
 ---@field stream boolean
 ---@field unread string[] fields of the caller's that no other format has: a protocol adds them to what it drops

@@ -128,7 +128,9 @@ function climb.ladder(call)
     if outcome.next == "larger" then needs_larger = math.max(needs_larger or 0, target.context_length or 0) end
     if outcome.pass_on then callers_fault = outcome end
     if outcome.barred then barred = barred + 1 end
-    if outcome.unfit then unfit.count, unfit.first = unfit.count + (outcome.unfit.fault and 0 or 1), unfit.first or outcome.unfit end
+    if outcome.unfit and not outcome.unfit.fault then
+      unfit.count, unfit.first = unfit.count + 1, unfit.first or outcome.unfit
+    end
     told[#told + 1] = describe(target, outcome)
     retry_after = sooner(retry_after, outcome.wait)
     if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end

@@ -117,7 +117,8 @@ end
 
 -- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
 -- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
--- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) -> names, is_folder(path), is_zone(name).
+-- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) -> names, is_folder(path),
+-- is_zone(name).
 ---@param text string
 ---@param filename string
 ---@param env fun(name: string): string|nil

@@ -40,7 +40,8 @@ end
 local function check_providers(given, config, known, report)
   local is_protocol = {}
   for protocol in pairs(known.protocols) do is_protocol[protocol] = true end
-  for _, own in ipairs(known.own_protocols and known.own_protocols(config.policies) or {}) do is_protocol[own] = true end
+  local own_names = known.own_protocols and known.own_protocols(config.policies) or {}
+  for _, own in ipairs(own_names) do is_protocol[own] = true end
   local protocols = sorted(is_protocol)
   for name, provider in pairs(config.providers) do
     local path = places.below("providers", name)

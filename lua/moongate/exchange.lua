@@ -103,7 +103,8 @@ function exchange.admit(handle, state, surface, operation, caller, path)
   if request.privacy then handle:keep_private() end
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
-    document = request.document or document, format = surface.reads or surface.speaks, read = surface, conversation = digest, id = handle:id(), attempts = {}, calls = 0,
+    document = request.document or document, format = surface.reads or surface.speaks, read = surface,
+    conversation = digest, id = handle:id(), attempts = {}, calls = 0,
     upstream_seconds = 0,
   }
 end

@@ -243,7 +243,8 @@ end
 ---@param answer table see moongate.attempt; its text is replaced
 ---@return moongate.act|nil
 function run:response(answer)
-  local is_openai = answer.protocol.speaks == "openai" and (self.call.surface.reads or self.call.surface.speaks) == "openai"
+  local surface = self.call.surface
+  local is_openai = answer.protocol.speaks == "openai" and (surface.reads or surface.speaks) == "openai"
   if self.call.operation == "chat" and not is_openai then return self:neutral_response(answer) end
   for entry in self:with "response" do
     local body = json.decode(answer.text)

@@ -61,11 +61,7 @@ function stream:show(event, data, list)
     facts[field] = event.text
     local act = ask(self.run, facts)
     if act then return act end
-    if facts[field] ~= event.text then
-      local changed = {}
-      for name, value in pairs(event) do changed[name] = value end
-      changed.text, event = facts[field], changed
-    end
+    event.text = facts[field]
   end
   list[#list + 1] = event
   return nil

@@ -1,5 +1,5 @@
--- The caller's own rate limits as headers of every answer, in the names that its protocol's clients know: what the limit
--- is, what remains of it, and when it is whole again. Nothing is asked where a key has no limits.
+-- The caller's own rate limits as headers of every answer, in the names that its protocol's clients know: what the
+-- limit is, what remains of it, and when it is whole again. Nothing is asked where a key has no limits.
 local store = require "moongate.core.store"
 
 local own_limits = {}

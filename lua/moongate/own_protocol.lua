@@ -1,6 +1,6 @@
--- A provider protocol of the operator's own (policies/protocols/<name>.lua), as the exchange takes those that ship: each
--- of its functions runs within a policy's budget, and what it does wrong is a failure of its provider, never of the
--- gateway. It always meets the neutral chat: no caller speaks it.
+-- A provider protocol of the operator's own (policies/protocols/<name>.lua), as the exchange takes those that ship:
+-- each of its functions runs within a policy's budget, and what it does wrong is a failure of its provider, never of
+-- the gateway. It always meets the neutral chat: no caller speaks it.
 local own_protocol = {}
 
 local LONGEST = 300
@@ -54,7 +54,8 @@ function own_protocol.of(policies, name)
   function self.read_reply(status, headers, text)
     local fine, read = policies:within(policy, policy.read_reply, status, headers, text)
     if fine and type(read) == "table" then return read end
-    return { error = broken(fine and { message = "read_reply must return a table" } or read), text_length = 0, body = text }
+    local fault = fine and { message = "read_reply must return a table" } or read
+    return { error = broken(fault), text_length = 0, body = text }
   end
 
   function self.read_event(event, before)

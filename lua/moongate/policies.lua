@@ -246,7 +246,7 @@ function set:load_unit(place, name, file)
   local failed = self:run_checks(unit, checks)
   if failed then return nil, failed end
   local policy = { name = name, label = label, version = file.version, on_fault = on_fault }
-  for field, text in next, data or {} do policy[field] = text end
+  for field, told in next, data or {} do policy[field] = told end
   local origin = { place = place, path = file.path, label = label, kept = 0 }
   for phase, fn in next, functions do
     policy[phase] = fn

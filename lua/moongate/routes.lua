@@ -32,7 +32,8 @@ local function gemini_call(handle, state, rest)
   end
   local path = {
     model = string.gsub(model, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end),
-    verb = name, stream = verb.stream or false, sse = string.find("&" .. handle:query() .. "&", "&alt=sse&", 1, true) ~= nil,
+    verb = name, stream = verb.stream or false,
+    sse = string.find("&" .. handle:query() .. "&", "&alt=sse&", 1, true) ~= nil,
   }
   exchange.handler(gemini, verb[1], path)(handle, state)
 end

@@ -33,7 +33,9 @@ describe("a set of policies", function()
       file("hooks/10_a.lua", "return { request = function() return 'r' end, event = function() end }"),
       file("protocols/mine.lua", [[
 local function none() end
-return { build = none, read_reply = none, read_event = none, reply = none, reader = none, stream_type = "text/plain" }
+return {
+  build = none, read_reply = none, read_event = none, reply = none, reader = none, stream_type = "text/plain",
+}
 ]]), file("checkers/mine.lua", "at all"),
     }
     assert.same({}, report.problems)
