@@ -39,8 +39,8 @@ return {
 ]]), file("checkers/mine.lua", "at all"),
     }
     assert.same({}, report.problems)
-    assert.same({ "access.lua", "billing.lua", "hooks/10_a.lua", "hooks/20_b.lua", "protocols/mine.lua", "routing/a.lua",
-      "routing/free-tier.lua", "task.lua" }, report.loaded)
+    assert.same({ "access.lua", "billing.lua", "hooks/10_a.lua", "hooks/20_b.lua", "protocols/mine.lua",
+      "routing/a.lua", "routing/free-tier.lua", "task.lua" }, report.loaded)
     assert.same({ "a", "free-tier" }, set:routing_names())
     local policy = set:routing "free-tier"
     assert.same({ "free-tier", "1a2b3c4d", "routing/free-tier" }, { policy.name, policy.version, policy.label })
