@@ -22,8 +22,12 @@ end
 local function build(fn, order)
   local wire, unfit = fn(order)
   if wire == nil then
-    local message = type(unfit) == "table" and rawget(unfit, "message")
-    return nil, { message = tostring(message or unfit or "cannot be carried there") }
+    local told = type(unfit) == "table" and unfit or { message = unfit }
+    local message, param = rawget(told, "message"), rawget(told, "param")
+    return nil, {
+      message = type(message) == "string" and message or "its protocol cannot carry this request",
+      param = type(param) == "string" and param or nil,
+    }
   end
   need(wire, "table", "what build returns")
   local headers = {}

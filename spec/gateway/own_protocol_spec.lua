@@ -1,6 +1,7 @@
 -- An operator's own wire format: one file in policies/protocols/, reached from every surface, and unable to hurt.
 local gateway = require "spec.support.gateway"
 local provider = require "spec.support.provider"
+local wait = require "spec.support.wait"
 
 local function read(path)
   local file = assert(io.open(path))
@@ -62,7 +63,8 @@ describe("a protocol of the operator's own", function()
 
   it("refuses what it cannot carry with a 400, before any call", function()
     start()
-    local answer = ask("/v1/chat/completions", question { tools = { { type = "function", ["function"] = { name = "f" } } } })
+    local answer = ask("/v1/chat/completions", question {
+      tools = { { type = "function", ["function"] = { name = "f" } } } })
     assert.same({ 400, "this provider calls no tools", "tools" },
       { answer.status, answer:json().error.message, answer:json().error.param })
     assert.equal(0, #upstream:seen())
@@ -103,8 +105,10 @@ describe("a protocol of the operator's own", function()
   it("is found by the check, and a misspelt name is told", function()
     start()
     assert.equal("ready", ask("/ready"):json().status)
-    moongate:write("policies/protocols/says.lua", "return { build = function() end }")
-    local problem = moongate:wait_ready(function(ready) return ready.problems[1] end)
-    assert.matches("function read_reply", problem.message)
+    moongate:write("policies/protocols/says.lua", "return { build = function() end, read_reply = function() end }")
+    wait.until_(function() return ask("/ready"):json().status == "degraded" end, "/ready to tell of it")
+    local problem = ask("/ready"):json().problems[1]
+    assert.matches("function read_event", problem.message)
+    assert.equal("policies/protocols/says.lua", problem.file:match "policies/.*$")
   end)
 end)

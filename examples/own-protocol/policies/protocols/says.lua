@@ -15,7 +15,8 @@ local protocol = { stream_type = "application/x-ndjson" }
 
 function protocol.build(order)
   if #order.chat.tools > 0 then return nil, { message = "this provider calls no tools", param = "tools" } end
-  local said = { chat.text(order.chat.system) }
+  local said = {}
+  if #order.chat.system > 0 then said[1] = chat.text(order.chat.system) end
   for _, turn in ipairs(order.chat.turns) do said[#said + 1] = turn.role .. ": " .. chat.text(turn.blocks) end
   local body = { model = order.target.upstream_id, prompt = table.concat(said, "\n"), stream = order.stream }
   return {
