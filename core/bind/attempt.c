@@ -58,7 +58,8 @@ static int refused(lua_State *L, const char *reason)
 
 /*
  * send(exchange, { target, method, url, headers, body, http2, ca_file, connect, first_byte, first_content, idle,
- * deadline }): an attempt, or nil, "firewall" and the reason. Times are seconds.
+ * deadline, lines }): an attempt, or nil, "firewall" and the reason. Times are seconds; lines: a stream is one of
+ * lines.
  */
 static int attempt_lua_send(lua_State *L)
 {
@@ -92,6 +93,8 @@ static int attempt_lua_send(lua_State *L)
     request.headers = &headers;
     handle->attempt = attempt_send(exchange->worker, &request, bind_number(L, 2, "deadline", 600),
                                    bind_number(L, 2, "first_content", 0));
+    if (bind_flag(L, 2, "lines"))
+        attempt_lines(handle->attempt);
     headers_free(&headers);
     lua_pushvalue(L, top);
     return 1;
@@ -122,8 +125,8 @@ static void read_pieces(lua_State *L, int index, struct canned_reply *reply)
     }
 }
 
-/* play(exchange, target, { status, headers, delay_s, pieces, finish }, { first_content, deadline }): the same without a
- * network */
+/* play(exchange, target, { status, headers, delay_s, pieces, finish, lines }, { first_content, deadline }): the same
+ * without a network */
 static int attempt_lua_play(lua_State *L)
 {
     struct exchange *exchange = bind_exchange(L, 1);
@@ -155,6 +158,8 @@ static int attempt_lua_play(lua_State *L)
     handle = push_handle(L);
     handle->attempt = attempt_play(exchange->worker, reply, bind_number(L, 4, "deadline", 600),
                                    bind_number(L, 4, "first_content", 0));
+    if (bind_flag(L, 3, "lines"))
+        attempt_lines(handle->attempt);
     return 1;
 }
 
@@ -323,17 +328,29 @@ static int attempt_lua_content(lua_State *L)
     return 0;
 }
 
-static void read_mark(lua_State *L, const char *name, char *mark, size_t size)
+static void read_mark(lua_State *L, const char *name, char mark[32])
 {
     const char *text = bind_text(L, 3, name);
 
     if (text)
-        snprintf(mark, size, "%s", text);
+        snprintf(mark, 32, "%s", text);
+    lua_pop(L, 1);
+}
+
+static void read_mark_list(lua_State *L, const char *name, char (*marks)[32])
+{
+    lua_getfield(L, 3, name);
+    for (int i = 0; i < 4 && lua_istable(L, -1); i++) {
+        lua_rawgeti(L, -1, i + 1);
+        if (lua_isstring(L, -1))
+            snprintf(marks[i], 32, "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
     lua_pop(L, 1);
 }
 
 /* pipe(exchange, marks): the rest of the stream goes to the caller; waits to its end; see push_seen, or nil and the
- * reason */
+ * reason. Marks as in attempt.h; terminal may be a list of types, too */
 static int attempt_lua_pipe(lua_State *L)
 {
     struct handle *handle = handle_of(L);
@@ -342,19 +359,16 @@ static int attempt_lua_pipe(lua_State *L)
 
     luaL_checktype(L, 3, LUA_TTABLE);
     luaL_argcheck(L, !handle->piping, 1, "it is piped already");
-    read_mark(L, "terminal", marks.terminal, sizeof marks.terminal);
-    read_mark(L, "usage", marks.usage, sizeof marks.usage);
-    read_mark(L, "error", marks.error, sizeof marks.error);
-    read_mark(L, "finish", marks.finish, sizeof marks.finish);
-    read_mark(L, "hollow", marks.hollow, sizeof marks.hollow);
+    read_mark(L, "terminal", marks.terminal);
+    read_mark(L, "usage", marks.usage);
+    read_mark(L, "error", marks.error);
+    read_mark(L, "finish", marks.finish);
+    read_mark(L, "hollow", marks.hollow);
+    read_mark(L, "last", marks.last);
+    read_mark_list(L, "text", marks.text);
+    read_mark_list(L, "terminal", marks.ends);
+    read_mark_list(L, "failed", marks.failed);
     marks.hide_usage = bind_flag(L, 3, "hide_usage");
-    lua_getfield(L, 3, "text");
-    for (int i = 0; i < 4 && lua_istable(L, -1); i++) {
-        lua_rawgeti(L, -1, i + 1);
-        if (lua_isstring(L, -1))
-            snprintf(marks.text[i], sizeof marks.text[i], "%s", lua_tostring(L, -1));
-        lua_pop(L, 1);
-    }
     handle->task = task_here(L);
     handle->piping = true;
     attempt_pipe(handle->attempt, exchange, &marks);

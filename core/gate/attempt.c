@@ -28,7 +28,7 @@ struct attempt {
     struct worker *worker;
     struct transfer *transfer; /* NULL once it ended */
     enum mode mode;
-    bool over, paused, posted, closed, lingering;
+    bool over, paused, posted, closed, lingering, lines;
     int status;
     char *request_body; /* ours: the provider may answer, and Lua be done, before it has read all of it */
     struct headers headers;
@@ -298,6 +298,11 @@ struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, 
     return attempt;
 }
 
+void attempt_lines(struct attempt *attempt)
+{
+    attempt->lines = true;
+}
+
 static void end(struct attempt *attempt)
 {
     if (attempt->transfer)
@@ -401,11 +406,20 @@ static void read_on(struct attempt *attempt)
     resume(attempt);
 }
 
+static void open_reader(struct attempt *attempt)
+{
+    if (attempt->sse)
+        return;
+    attempt->sse = sse_new(ATTEMPT_EVENT_MAX);
+    if (attempt->lines)
+        sse_lines(attempt->sse);
+}
+
 bool attempt_await_event(struct attempt *attempt, void (*on_ready)(void *arg), void *arg)
 {
     if (attempt->mode == MODE_HEAD) {
         attempt->mode = MODE_EVENTS;
-        attempt->sse = sse_new(ATTEMPT_EVENT_MAX);
+        open_reader(attempt);
     }
     attempt->event.there = false;
     if (attempt->mode == MODE_EVENTS)
@@ -434,8 +448,7 @@ void attempt_content(struct attempt *attempt)
 void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks)
 {
     attempt_content(attempt);
-    if (!attempt->sse)
-        attempt->sse = sse_new(ATTEMPT_EVENT_MAX);
+    open_reader(attempt);
     attempt->mode = MODE_PIPE;
     attempt->event.there = false;
     attempt->pipe = pipe_new(exchange, marks);

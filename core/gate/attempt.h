@@ -25,15 +25,18 @@ enum {
     ATTEMPT_EVENT_MAX = 8 * 1024 * 1024, /* one stream event; images in base64 are the largest */
 };
 
-/* What the pipe looks for in each event's data; plain substrings, from the protocol's own table. */
+/* What the pipe looks for in each event, from the protocol's own table. Members stand here with their quotes. */
 struct attempt_marks {
-    char terminal[32]; /* data that ends the stream: "[DONE]" */
-    char usage[32];    /* stands in an event with usage figures */
-    char error[32];
-    char finish[32];
-    char hollow[32];  /* the member that is an empty array in an event of usage alone */
-    char text[4][32]; /* members whose strings are what the model wrote */
-    bool hide_usage;  /* the caller did not ask for the event of usage alone */
+    char terminal[32];  /* data that ends the stream: [DONE] */
+    char usage[32];     /* the member that tells usage: an object, a number or true */
+    char error[32];     /* the member at the top that is an error */
+    char finish[32];    /* the member that is a text once the answer is finished */
+    char hollow[32];    /* the member that is an empty array in an event of usage alone */
+    char last[32];      /* the member at the top that is true in the event that ends the stream */
+    char text[4][32];   /* members whose strings are what the model wrote */
+    char ends[4][32];   /* types of events that end the stream: their name, or their member "type" at the top */
+    char failed[4][32]; /* types of events that are errors */
+    bool hide_usage;    /* the caller did not ask for the event of usage alone */
 };
 
 /* What the pipe has seen; kept when the caller leaves or the provider breaks off. */
@@ -53,6 +56,8 @@ struct attempt;
 struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, double deadline_s,
                              double content_s);
 struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, double deadline_s, double content_s);
+/* Its stream is one of lines (see sse.h). To be said before anything is read. */
+void attempt_lines(struct attempt *attempt);
 /* Ends it, whatever it is doing. nearly_over: its last bytes get a second, so that the connection can be used again. */
 void attempt_close(struct attempt *attempt, bool nearly_over);
 /* Gives that second up, for all of them. */

@@ -2,6 +2,7 @@
  * is found. */
 #include "gate/pipe.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json_scan.h"
@@ -94,19 +95,78 @@ static void measure_text(struct pipe *pipe, const char *data, const char *end)
             pipe->seen.text_bytes += string_bytes(value, end);
 }
 
-/* The mark may stand in a nested object; an error is one only at the top. */
-static bool is_error(struct pipe *pipe, const char *data, size_t length)
+/* Usage is an object, or figures beside it (then the mark may be one of them, or what is true where they are). */
+static bool tells_usage(const struct pipe *pipe, const char *data, const char *end)
 {
-    const char *mark = pipe->marks.error;
+    for (const char *at = data; (at = value_of(at, end, pipe->marks.usage));)
+        if (*at == '{' || *at == 't' || (*at >= '0' && *at <= '9'))
+            return true;
+    return false;
+}
+
+/* The member at the top that the mark names, in its quotes; NULL if there is none. */
+static const struct json_node *top_member(struct pipe *pipe, const struct sse_event *event, const char *mark)
+{
     struct json_fault fault;
     size_t node;
 
-    if (!*mark || !memmem(data, length, mark, strlen(mark)))
+    if (!json_scan(event->data, event->data_length, EVENT_DEPTH, &pipe->index, &fault) ||
+        pipe->index.nodes[0].type != JSON_OBJECT)
+        return NULL;
+    node = json_member(event->data, &pipe->index, 0, mark + 1, strlen(mark) - 2);
+    return node ? &pipe->index.nodes[node] : NULL;
+}
+
+/* An event's type is its name, or its member at the top; only what has the word somewhere is scanned. */
+static bool is_of_type(struct pipe *pipe, const struct sse_event *event, const char *type)
+{
+    size_t length = strlen(type);
+    char quoted[40];
+    const struct json_node *node;
+
+    if (event->name_length == length && memcmp(event->name, type, length) == 0)
+        return true;
+    snprintf(quoted, sizeof quoted, "\"%s\"", type);
+    length += 2;
+    if (!event->data || !memmem(event->data, event->data_length, quoted, length))
         return false;
-    if (!json_scan(data, length, EVENT_DEPTH, &pipe->index, &fault) || pipe->index.nodes[0].type != JSON_OBJECT)
+    node = top_member(pipe, event, "\"type\"");
+    return node && node->end - node->start == length && memcmp(event->data + node->start, quoted, length) == 0;
+}
+
+static bool is_of_types(struct pipe *pipe, const struct sse_event *event, char (*types)[32])
+{
+    for (int i = 0; i < 4 && types[i][0]; i++)
+        if (is_of_type(pipe, event, types[i]))
+            return true;
+    return false;
+}
+
+/* The mark may stand in a nested object; an error is one only at the top. */
+static bool is_error(struct pipe *pipe, const struct sse_event *event)
+{
+    const char *mark = pipe->marks.error;
+    const struct json_node *node;
+
+    if (is_of_types(pipe, event, pipe->marks.failed))
+        return true;
+    if (!*mark || !event->data || !memmem(event->data, event->data_length, mark, strlen(mark)))
         return false;
-    node = json_member(data, &pipe->index, 0, mark + 1, strlen(mark) - 2);
-    return node && pipe->index.nodes[node].type != JSON_NULL;
+    node = top_member(pipe, event, mark);
+    return node && node->type != JSON_NULL;
+}
+
+static bool is_last(struct pipe *pipe, const struct sse_event *event)
+{
+    const char *data = event->data, *value, *mark = pipe->marks.last;
+    const struct json_node *node;
+
+    if (is_of_types(pipe, event, pipe->marks.ends))
+        return true;
+    if (!*mark || !data || !has_value(data, data + event->data_length, mark, 't', &value))
+        return false;
+    node = top_member(pipe, event, mark);
+    return node && node->type == JSON_TRUE;
 }
 
 static bool is_hollow(const struct pipe *pipe, const char *data, const char *end)
@@ -119,37 +179,54 @@ static bool is_hollow(const struct pipe *pipe, const char *data, const char *end
     return value < end && *value == ']';
 }
 
+/* Picks out of an event what settling needs. False: it is not for the caller. */
+static bool note(struct pipe *pipe, const struct sse_event *event)
+{
+    const char *data = event->data, *end = data + event->data_length, *value;
+
+    if (has_value(data, end, pipe->marks.finish, '"', &value))
+        pipe->seen.finished = true;
+    if (tells_usage(pipe, data, end)) {
+        buf_clear(&pipe->seen.usage);
+        buf_add(&pipe->seen.usage, data, event->data_length);
+        if (pipe->marks.hide_usage && is_hollow(pipe, data, end))
+            return false;
+    }
+    measure_text(pipe, data, end);
+    return true;
+}
+
+static bool is_terminal(const struct pipe *pipe, const struct sse_event *event)
+{
+    size_t length = strlen(pipe->marks.terminal);
+
+    return length && event->data && event->data_length == length &&
+           memcmp(event->data, pipe->marks.terminal, length) == 0;
+}
+
 bool pipe_event(struct pipe *pipe, const struct sse_event *event)
 {
-    const char *data = event->data, *end = data ? data + event->data_length : NULL, *value;
-    size_t terminal = strlen(pipe->marks.terminal);
-
     if (pipe_is_over(pipe))
         return false;
-    if (data && terminal && event->data_length == terminal && memcmp(data, pipe->marks.terminal, terminal) == 0) {
-        pipe->seen.terminal = true;
-        buf_add(&pipe->seen.terminal_raw, event->raw, event->raw_length);
-        return false;
-    }
-    if (data) {
-        pipe->seen.events++;
-        if (is_error(pipe, data, event->data_length)) {
+    if (!is_terminal(pipe, event)) {
+        if (event->data)
+            pipe->seen.events++;
+        if (is_error(pipe, event)) {
             pipe->seen.failed = true;
-            buf_add(&pipe->seen.error, data, event->data_length);
+            if (event->data)
+                buf_add(&pipe->seen.error, event->data, event->data_length);
             return false;
         }
-        if (has_value(data, end, pipe->marks.finish, '"', &value))
-            pipe->seen.finished = true;
-        if (has_value(data, end, pipe->marks.usage, '{', &value)) {
-            buf_clear(&pipe->seen.usage);
-            buf_add(&pipe->seen.usage, data, event->data_length);
-            if (pipe->marks.hide_usage && is_hollow(pipe, data, end))
-                return true;
+        if (event->data && !note(pipe, event))
+            return true;
+        if (!is_last(pipe, event)) {
+            buf_add(&pipe->out, event->raw, event->raw_length);
+            return true;
         }
-        measure_text(pipe, data, end);
     }
-    buf_add(&pipe->out, event->raw, event->raw_length);
-    return true;
+    pipe->seen.terminal = true;
+    buf_add(&pipe->seen.terminal_raw, event->raw, event->raw_length);
+    return false;
 }
 
 bool pipe_flush(struct pipe *pipe, void (*on_drained)(void *arg), void *arg)

@@ -19,6 +19,7 @@ struct sse {
     size_t begin;      /* of the event under way, in bytes */
     size_t scanned;    /* up to here no end was found */
     size_t max_bytes;
+    bool lines;   /* each line is an event */
     bool in_line; /* the line at scanned has begun */
     bool begun;   /* past the place where a byte order mark may stand */
     size_t mark;  /* bytes of the mark before the event under way */
@@ -42,6 +43,11 @@ void sse_free(struct sse *sse)
     buf_free(&sse->bytes);
     buf_free(&sse->joined);
     mem_free(sse);
+}
+
+void sse_lines(struct sse *sse)
+{
+    sse->lines = true;
 }
 
 /* False: the stream's first bytes may yet become a byte order mark. */
@@ -95,6 +101,17 @@ static size_t find_end(struct sse *sse, bool at_end)
     return at_end && i > sse->begin ? i : 0;
 }
 
+/* The same of a line: behind its LF. */
+static size_t find_line_end(struct sse *sse, bool at_end)
+{
+    const char *data = sse->bytes.data;
+    size_t length = sse->bytes.length;
+    const char *end = length > sse->scanned ? memchr(data + sse->scanned, '\n', length - sse->scanned) : NULL;
+
+    sse->scanned = end ? (size_t)(end - data) + 1 : length;
+    return end || (at_end && length > sse->begin) ? sse->scanned : 0;
+}
+
 static bool is_field(const char *line, size_t name_length, const char *name)
 {
     return name_length == strlen(name) && memcmp(line, name, name_length) == 0;
@@ -129,24 +146,45 @@ static void read_line(struct sse *sse, struct sse_event *event, const char *line
     }
 }
 
-/* Moves on before it calls: on_event may free the sse, if it says stop. */
-static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *arg)
+static void read_fields(struct sse *sse, struct sse_event *event)
 {
-    const char *raw = sse->bytes.data + sse->begin;
-    struct sse_event event = { .raw = raw, .raw_length = end - sse->begin, .name = "" };
-    const char *last = raw + event.raw_length;
+    const char *last = event->raw + event->raw_length;
 
     buf_clear(&sse->joined);
-    for (const char *line = raw + sse->mark; line < last;) {
+    for (const char *line = event->raw + sse->mark; line < last;) {
         const char *stop = line;
 
         while (stop < last && *stop != '\n' && *stop != '\r')
             stop++;
-        read_line(sse, &event, line, (size_t)(stop - line));
+        read_line(sse, event, line, (size_t)(stop - line));
         line = stop + 1;
         if (line < last && stop[0] == '\r' && stop[1] == '\n')
             line++;
     }
+}
+
+static void read_whole_line(const struct sse *sse, struct sse_event *event)
+{
+    const char *line = event->raw + sse->mark;
+    size_t length = event->raw_length - sse->mark;
+
+    if (length && line[length - 1] == '\n')
+        length--;
+    if (length && line[length - 1] == '\r')
+        length--;
+    event->data = length ? line : NULL;
+    event->data_length = length;
+}
+
+/* Moves on before it calls: on_event may free the sse, if it says stop. */
+static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *arg)
+{
+    struct sse_event event = { .raw = sse->bytes.data + sse->begin, .raw_length = end - sse->begin, .name = "" };
+
+    if (sse->lines)
+        read_whole_line(sse, &event);
+    else
+        read_fields(sse, &event);
     sse->mark = 0;
     sse->begin = end;
     return on_event(arg, &event);
@@ -177,7 +215,7 @@ static bool read_events(struct sse *sse, bool at_end, on_event_fn *on_event, voi
         return false;
     if (!skip_mark(sse, at_end))
         return true;
-    while ((end = find_end(sse, at_end))) {
+    while ((end = sse->lines ? find_line_end(sse, at_end) : find_end(sse, at_end))) {
         if (end - sse->begin > sse->max_bytes)
             return refuse(sse);
         if (!deliver(sse, end, on_event, arg))

@@ -1,6 +1,7 @@
 /*
  * sse.h - cuts a byte stream into server-sent events, wherever the network cut
- * it: LF, CR LF and CR line ends, comments, several data lines, a BOM.
+ * it: LF, CR LF and CR line ends, comments, several data lines, a BOM. Or into
+ * lines, for streams that are one JSON text a line.
  */
 #ifndef NET_SSE_H
 #define NET_SSE_H
@@ -22,6 +23,8 @@ struct sse_event {
 /* An event of more than max_bytes is an error. */
 struct sse *sse_new(size_t max_bytes);
 void sse_free(struct sse *sse);
+/* From the first byte on, each line is an event and its data, ended by LF or CR LF; an empty one has no data. */
+void sse_lines(struct sse *sse);
 /* Hands every event that is complete to on_event, in order. on_event may return false to stop: what is left of data is
  * kept and comes with the next push; then it may also free the sse. False: an event was too large; nothing more can be
  * read. */

@@ -14,8 +14,11 @@ local dialect = {}
 ---@field message_drop string[]|nil members of messages it refuses
 ---@field call_id { length: number }|nil tool call ids must have just that many letters or digits
 ---@field stream_options boolean|nil false: usage in streams comes unasked and asking is refused
+---@field extensions string[]|nil what it takes beyond OpenAI's own: top_k, min_p, cache_control
+---@field keep_reasoning boolean|nil wants the assistant's thoughts back as reasoning_content
 ---@field embeddings moongate.quirks|nil the same for embeddings
 ---@field models { match: string[], quirks: moongate.quirks }[]|nil more, for upstream ids that match a pattern
+---@field [string] any what only one protocol knows, as its own files say
 
 local function set_of(list)
   local set = {}
@@ -102,7 +105,7 @@ local function rewrite_messages(document, quirks)
   return changed and "[" .. table.concat(list, ",") .. "]" or nil
 end
 
-local function apply(document, quirks, changes)
+local function apply(document, quirks, changes, dropped)
   for name, other in pairs(quirks.rename or {}) do
     local node = document:find(0, name)
     if node then
@@ -111,11 +114,15 @@ local function apply(document, quirks, changes)
       changes[name] = false
     end
   end
+  local function drop(name)
+    if changes[name] ~= false and has(document, name) then dropped[#dropped + 1] = name end
+    changes[name] = false
+  end
   for _, name in ipairs(quirks.drop or {}) do
-    if document:find(0, name) then changes[name] = false end
+    if document:find(0, name) then drop(name) end
   end
   for name, other in pairs(quirks.needs or {}) do
-    if document:find(0, name) and not has(document, other) then changes[name] = false end
+    if document:find(0, name) and not has(document, other) then drop(name) end
   end
   for name, range in pairs(quirks.clamp or {}) do
     local node = document:find(0, name)
@@ -132,21 +139,25 @@ end
 ---@param operation "chat"|"embeddings"
 ---@param upstream_id string
 ---@param changes table<string, string|false>
+---@return string[] dropped the names of what is left out
 function dialect.apply(document, quirks, operation, upstream_id, changes)
-  if not quirks then return end
+  local dropped = {}
+  if not quirks then return dropped end
   if operation == "embeddings" then
-    if quirks.embeddings then apply(document, quirks.embeddings, changes) end
-    return
+    if quirks.embeddings then apply(document, quirks.embeddings, changes, dropped) end
+    return dropped
   end
-  apply(document, quirks, changes)
+  apply(document, quirks, changes, dropped)
   for _, entry in ipairs(quirks.models or {}) do
     for _, pattern in ipairs(entry.match) do
       if string.find(upstream_id, pattern) then
-        apply(document, entry.quirks, changes)
+        apply(document, entry.quirks, changes, dropped)
         break
       end
     end
   end
+  table.sort(dropped)
+  return dropped
 end
 
 -- The raw text of `stream_options` with usage asked for; what else the caller wrote there stays.

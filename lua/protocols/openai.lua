@@ -1,12 +1,15 @@
--- OpenAI's protocol, and all who speak it: chat completions and embeddings. Builds the upstream request by patching the
--- caller's own body, reads whole replies and stream events. Errors inside a 200 are errors. Never decides what follows
--- from a failure: that is moongate.limits and moongate.failures.
+-- OpenAI's protocol, and all who speak it: chat completions and embeddings. Builds the upstream request, reads whole
+-- replies and stream events as far as the gateway goes by them; what they say is read by protocols.openai_reply. Errors
+-- inside a 200 are errors. Never decides what follows from a failure: that is moongate.limits and moongate.failures.
+local body = require "protocols.openai_body"
+local http = require "protocols.http"
 local json = require "moongate.core.json"
-local dialect = require "moongate.dialect"
-local providers = require "moongate.providers"
+local reply = require "protocols.openai_reply"
 local usage = require "moongate.usage"
 
-local openai = {}
+local openai = {
+  speaks = "openai", reply = reply.read, reader = reply.reader, vectors = reply.vectors, spoken = reply.spoken,
+}
 
 -- What the C relay looks for in stream events before it wakes this file.
 openai.scan = {
@@ -16,115 +19,23 @@ openai.scan = {
 }
 
 local PATHS = { chat = "/chat/completions", embeddings = "/embeddings" }
-local BEARER = { header = "authorization", prefix = "Bearer " }
-local LONGEST_MESSAGE = 500
 
--- What the built-in tables know of the provider, under its own name or that of the one it is like.
-local function known(provider)
-  return providers.get(provider.like or provider.name) or {}
-end
+local object, word = http.object, http.word
 
-local function address(base_url, path)
-  -- Azure's older addresses carry the version as a query.
-  local bare, query = string.match(base_url, "^([^?]*)(%??.*)$")
-  return string.gsub(bare, "/+$", "") .. path .. query
-end
-
-local function headers_for(call, facts)
-  local headers = {
-    ["content-type"] = "application/json",
-    accept = call.stream and "text/event-stream" or "application/json",
-  }
-  for name, value in pairs(facts.headers or {}) do headers[name] = value end
-  local auth = facts.auth or BEARER
-  if call.key and call.key ~= "" then headers[auth.header] = auth.prefix .. call.key end
-  for name, value in pairs(call.provider.headers or {}) do headers[string.lower(name)] = value end
-  return headers
-end
-
--- The body to send: the caller's, with the model's name at the provider, usage asked for, and the provider's quirks.
-local function body_for(call, facts)
-  local document, quirks = call.document, facts.quirks or {}
-  local changes = {}
-  dialect.apply(document, quirks, call.operation, call.target.upstream_id, changes)
-  changes.model = json.encode(call.target.upstream_id)
-  if call.operation == "chat" and call.stream then
-    if quirks.stream_options == false then
-      if document:find(0, "stream_options") then changes.stream_options = false end
-    else
-      changes.stream_options = dialect.stream_options(document)
-    end
-  end
-  return document:patch(changes)
-end
-
--- The HTTP request of one attempt.
----@param call table { operation, target, provider, key, document, stream }
----@return { method: string, url: string, headers: table<string, string>, body: string }
-function openai.build(call)
-  local facts = known(call.provider)
+-- The HTTP request of one attempt; or nil and why it can't be carried.
+---@param order table { operation, target, provider, key, stream, and one of document, chat, embedding }
+---@return { method: string, url: string, headers: table<string, string>, body: string, dropped: string[]|nil }|nil
+---@return { message: string, param: string|nil }|nil unfit
+function openai.build(order)
+  local facts = http.known(order.provider)
+  local path = PATHS[order.operation]
+  if not path then return nil, { message = "this provider can't do this: " .. order.operation } end
+  local text, told = body.write(order, facts.quirks)
+  if not text then return nil, told end
   return {
-    method = "POST",
-    url = address(call.provider.base_url or facts.base_url, PATHS[call.operation]),
-    headers = headers_for(call, facts),
-    body = body_for(call, facts),
+    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
+    headers = http.headers(order, facts), body = text, dropped = #told > 0 and told or nil,
   }
-end
-
-local function word(value)
-  local kind = type(value)
-  if kind == "string" and value ~= "" then return value end
-  if kind == "number" then return string.format("%.14g", value) end
-  return nil
-end
-
-local function object(value)
-  return type(value) == "table" and value or nil
-end
-
-local function shorten(text)
-  if #text <= LONGEST_MESSAGE then return text end
-  return (string.gsub(string.sub(text, 1, LONGEST_MESSAGE), "[\192-\255][\128-\191]*$", "")) .. "..."
-end
-
-local function new_error(message, kind, code)
-  return { message = shorten(message or "the provider gave no reason"), type = kind, code = code }
-end
-
--- Messages come as text, as lists of faults (FastAPI), or inside an object that holds such a list.
-local function sentence(value)
-  if type(value) ~= "table" then return word(value) end
-  if value.detail then return sentence(value.detail) end
-  local parts = {}
-  for _, item in ipairs(value) do
-    parts[#parts + 1] = word(item) or (type(item) == "table" and word(item.msg or item.message)) or nil
-  end
-  return #parts > 0 and table.concat(parts, "; ") or nil
-end
-
-local function error_of_object(error, document)
-  return new_error(sentence(error.message) or sentence(document.message), word(error.type) or word(error.status),
-    word(error.code) or word(error.status))
-end
-
--- The error that a decoded reply or event holds, or nil: in all the envelopes met. `failed`: the status says that it is
--- one, so bare messages count too.
-local function error_in(document, failed)
-  local error = document.error
-  if type(error) == "string" and error ~= "" then return new_error(error, word(document.type), word(document.code)) end
-  if type(error) == "table" and next(error) ~= nil then return error_of_object(error, document) end
-  local base = object(document.base_resp)
-  if base and type(base.status_code) == "number" and base.status_code ~= 0 then
-    return new_error(word(base.status_msg), "base_resp", word(base.status_code))
-  end
-  local groq = object(document.x_groq)
-  if groq and word(groq.error) then return new_error(groq.error, "x_groq") end
-  if failed or document.object == "error" or document.type == "error" then
-    local first = object(object(document.errors) and document.errors[1])
-    return new_error(sentence(document.message) or sentence(document.detail) or word(document.title)
-      or (first and sentence(first.message)), word(document.type), word(document.code) or (first and word(first.code)))
-  end
-  return nil
 end
 
 -- Bytes of text in a string, a list of parts (Mistral's thinking chunks nest), or nothing.
@@ -189,15 +100,10 @@ end
 
 local function failed_end(finish)
   local failure = FAILED_ENDS[finish]
-  return failure and new_error(failure[1], failure[2], failure[3])
+  return failure and http.error(failure[1], failure[2], failure[3])
 end
 
--- A page instead of JSON: its text without markup.
-local function plain(text)
-  text = string.gsub(string.sub(text, 1, 4000), "<[^>]*>", " ")
-  text = string.match(string.gsub(text, "%s+", " "), "^ ?(.-) ?$")
-  return text ~= "" and text or nil
-end
+local function is_answer(document) return document.choices end
 
 -- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits.
 ---@param status number
@@ -205,29 +111,21 @@ end
 ---@param text string
 ---@return { usage: table|nil, error: table|nil, text_length: number, finish: string|nil, body: any }
 function openai.read_reply(status, headers, text)
-  local failed = status < 200 or status > 299
-  local document = json.decode(text)
-  if type(document) ~= "table" then
-    local message = failed and plain(text) or "the reply is not JSON"
-    return { error = new_error(message, not failed and "malformed" or nil), text_length = 0, body = text }
+  local document, whole = http.whole(status, text, is_answer)
+  if not document then
+    whole.usage = whole.document and usage.of(whole.document)
+    return whole
   end
-  -- Gemini wraps errors of streams in an array.
-  local whole = document
-  if not document.error and not document.choices and type(document[1]) == "table" then document = document[1] end
-  local error = error_in(document, failed)
-  if error then return { error = error, text_length = 0, usage = usage.of(document), body = whole } end
   local choices, data = object(document.choices), object(document.data)
   if data and not choices then return { usage = usage.of(document), text_length = 0, body = whole } end
   if not choices or #choices == 0 then
-    return { error = new_error("the reply holds no answer", "malformed"), text_length = 0, body = whole }
+    return { error = http.error("the reply holds no answer", "malformed"), text_length = 0, body = whole }
   end
   local _, sum, finish = read_choices(choices)
   return {
     usage = usage.of(document), text_length = sum, finish = finish, error = failed_end(finish), body = whole,
   }
 end
-
-local LIFECYCLE = { kind = "lifecycle" }
 
 -- Reads one stream event. `usage` may come with any kind, `finish` (the reason) and `text_length` with content that
 -- ends the answer; `body` is there with errors, for moongate.limits.
@@ -236,16 +134,13 @@ local LIFECYCLE = { kind = "lifecycle" }
 function openai.read_event(event)
   local data = event.data
   if data == "[DONE]" or (#data < 16 and string.find(data, "^%s*%[DONE%]%s*$")) then return { kind = "end" } end
-  if not string.find(data, "%S") then return LIFECYCLE end
-  local document = json.decode(data)
-  if type(document) ~= "table" then
-    if event.name == "error" then return { kind = "error", error = new_error(plain(data)), body = data } end
-    -- Half an object is a broken stream; a word is somebody's heartbeat.
-    if not string.find(data, "^%s*[{%[]") then return { kind = "other" } end
-    return { kind = "error", error = new_error("an event of the stream is not JSON", "malformed"), body = data }
+  local document, reading = http.event(event)
+  if not document then return reading end
+  if not document.choices and type(document[1]) == "table" then
+    document = document[1]
+    event.document = document
   end
-  if not document.choices and type(document[1]) == "table" then document = document[1] end
-  local error = error_in(document, event.name == "error")
+  local error = http.error_in(document, event.name == "error")
   if error then return { kind = "error", error = error, usage = usage.of(document), body = document } end
   local figures = usage.of(document)
   local choices = object(document.choices)

@@ -8,7 +8,7 @@ return {
   quality = 84,
   limit_scope = "provider",
   timeouts = { first_byte = 120, first_content = 600 },
-  quirks = { drop = { "seed" }, roles = { developer = "system" } },
+  quirks = { drop = { "seed" }, roles = { developer = "system" }, keep_reasoning = true },
   cache_read = 0.1,
   models = {
     { id = "deepseek-flash", upstream_id = "deepseek-flash", strengths = { "chat", "coding" }, quality = 80,

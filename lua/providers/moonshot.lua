@@ -7,7 +7,7 @@ return {
   free = false,
   quality = 84,
   limit_scope = "provider",
-  quirks = { drop = { "seed", "top_k" }, clamp = { temperature = { 0, 1 } } },
+  quirks = { drop = { "seed", "top_k" }, clamp = { temperature = { 0, 1 } }, keep_reasoning = true },
   models = {
     { id = "kimi-k2", upstream_id = "kimi-k2-0905-preview", context_length = 262144,
       strengths = { "chat", "coding" }, quality = 84, tools = true },

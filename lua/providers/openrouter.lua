@@ -11,6 +11,7 @@ return {
   resets = "fixed",
   -- What its own fields spend money by: for the zero-spend check of the final body.
   spends = { "models", "route", "provider", "plugins", "web_search_options" },
+  quirks = { extensions = { "top_k", "min_p", "cache_control" } },
   models = {
     { id = "gpt-oss-20b:free", upstream_id = "openai/gpt-oss-20b:free", cost = { input = 0, output = 0 },
       context_length = 131072, strengths = { "chat", "reasoning" }, quality = 70, tools = true, free = true,

@@ -8,6 +8,7 @@ return {
   quality = 75,
   limit_scope = "model",
   resets = "rolling",
+  quirks = { extensions = { "top_k", "min_p" } },
   models = {
     { id = "llama-3.3-70b", upstream_id = "meta-llama/Llama-3.3-70B-Instruct-Turbo", context_length = 131072,
       strengths = { "chat", "coding" }, quality = 80, tools = true },

@@ -7,5 +7,6 @@ return {
   free = true,
   quality = 50,
   limit_scope = "provider",
+  quirks = { extensions = { "top_k", "min_p" } },
   models = {},
 }

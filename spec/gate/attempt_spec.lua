@@ -245,6 +245,18 @@ describe("a piped attempt", function()
     one:close(true)
   end)
 
+  it("reads lines, where the stream is one of lines", function()
+    local line, last = '{"message":{"content":"a"},"done":false}\n', '{"done":true,"eval_count":1}\n'
+    local one = on:play { pieces = { line, line:sub(1, 9), line:sub(10) .. last, line }, lines = true }
+    assert.same({ name = "", data = (line:gsub("\n", "")), raw = line }, one:event())
+    one:pipe(caller, { last = '"done"', usage = '"done"', text = { '"content"' } })
+    local seen = one:piped()
+    assert.same({ true, last, (last:gsub("\n", "")), 1 }, { seen.terminal, seen.terminal_raw, seen.usage,
+      seen.text_bytes })
+    assert.equal(line, received())
+    one:close(true)
+  end)
+
   it("ends with the reply, where no terminal event comes", function()
     local one = on:play { pieces = { content "a", (finish:gsub("\n\n$", "")) } }
     one:pipe(caller)

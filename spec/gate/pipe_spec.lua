@@ -11,6 +11,7 @@ if not pcall(ffi.typeof, "struct pipe_spec_event") then
     typedef bool (*pipe_spec_hook)(void *arg, const struct pipe_spec_event *event);
     void *pipe_spec_sse_new(size_t max_bytes) __asm__("sse_new");
     void pipe_spec_sse_free(void *sse) __asm__("sse_free");
+    void pipe_spec_sse_lines(void *sse) __asm__("sse_lines");
     bool pipe_spec_sse_push(void *sse, const char *data, size_t length, pipe_spec_hook on_event, void *arg)
       __asm__("sse_push");
     bool pipe_spec_sse_finish(void *sse, pipe_spec_hook on_event, void *arg) __asm__("sse_finish");
@@ -36,12 +37,13 @@ local done = event "[DONE]"
 local function pipe(pieces, options)
   local marks = {}
   for name, value in pairs(stage.openai) do marks[name] = value end
-  for name, value in pairs(options or {}) do marks[name] = value end
+  for name, value in pairs(options or {}) do marks[name] = name ~= "lines" and value or nil end
   local seen, over
   local caller = on:call(function(exchange)
     stage.begin(exchange)
     local one = library.pipe_new(exchange, stage.marks(marks))
     local sse = library.pipe_spec_sse_new(1e6)
+    if (options or {}).lines then library.pipe_spec_sse_lines(sse) end
     for _, piece in ipairs(pieces) do
       library.pipe_spec_sse_push(sse, piece, #piece, pipe_event, one)
       library.pipe_flush(one, nil, nil)
@@ -158,6 +160,91 @@ describe("the pipe", function()
     local stream = event(delta "a") .. event '{"error":{},"usage":{},"finish_reason":"stop"}' .. done
     local seen = pipe({ stream }, none)
     assert.same({ stream, false, 0, "" }, { seen.out, seen.over, seen.text_bytes, seen.usage })
+  end)
+
+  describe("of a stream with typed events", function()
+    local typed = {
+      terminal = { "message_stop", "response.completed" }, failed = { "error", "response.failed" }, finish = "",
+      hollow = "", error = "", text = { '"text"' }, hide_usage = false,
+    }
+    local content = 'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"abc"}}\n\n'
+
+    it("holds the event back that is named as the last, and all behind it", function()
+      local last = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+      local seen = pipe({ content .. last .. content }, typed)
+      assert.same({ content, last, true, true, false, 3, 2 }, { seen.out, seen.terminal_raw, seen.over, seen.terminal,
+        seen.failed, seen.text_bytes, seen.events })
+      assert.is_true(pipe({ "event: message_stop\n\n" }, typed).terminal)
+    end)
+
+    it("knows it by its type too, wherever that stands at the top", function()
+      for _, data in ipairs { '{"type":"message_stop"}', '{"delta":{"type":"text"}, "type" : "message_stop"}' } do
+        assert.equal(event(data), pipe({ event(data) }, typed).terminal_raw)
+      end
+      for _, data in ipairs {
+        '{"delta":{"type":"message_stop"},"type":"x"}', '{"type":"ping","text":"\\"type\\":\\"message_stop\\""}',
+        '["message_stop"]', '{"message_stop":"type"}', '{"type":"message_stop', '{"type":"message_stop "}',
+      } do
+        assert.is_false(pipe({ event(data) }, typed).terminal, data)
+      end
+      assert.is_false(pipe({ "event: message_stopped\ndata: {}\n\n" }, typed).terminal)
+    end)
+
+    it("notes what the last event itself tells", function()
+      local data = '{"type":"response.completed","response":{"text":"four","usage":{"input_tokens":1}}}'
+      local seen = pipe({ content .. event(data) }, typed)
+      assert.same({ data, content, 7 }, { seen.usage, seen.out, seen.text_bytes })
+    end)
+
+    it("takes the events that are errors for the end, and does not hand them on", function()
+      local data = '{"type":"error","error":{"type":"overloaded_error"}}'
+      for _, failure in ipairs { "event: error\ndata: " .. data .. "\n\n", event(data) } do
+        local seen = pipe({ content .. failure .. content }, typed)
+        assert.same({ content, data, true, true, false },
+          { seen.out, seen.error, seen.over, seen.failed, seen.terminal })
+      end
+      local seen = pipe({ "event: response.failed\n\n" }, typed)
+      assert.same({ true, "" }, { seen.failed, seen.error })
+    end)
+  end)
+
+  describe("of lines", function()
+    local lines = {
+      lines = true, terminal = "", last = '"done"', usage = '"done"', finish = "", hollow = "", hide_usage = false,
+    }
+    local function say(text)
+      return ('{"model":"m","message":{"role":"assistant","content":"%s"},"done":false}\n'):format(text)
+    end
+    local last = '{"model":"m","message":{"content":"xy"},"done" : true,"done_reason":"stop","eval_count":2}\r\n'
+
+    it("hands them on, and holds back the one that says it is the last", function()
+      local seen = pipe({ say "abc" .. "\n" .. last .. say "more" }, lines)
+      assert.same({ say "abc" .. "\n", last, true, true }, { seen.out, seen.terminal_raw, seen.terminal, seen.over })
+      assert.same({ (last:gsub("%s+$", "")), 5 }, { seen.usage, seen.text_bytes })
+    end)
+
+    it("takes no other member of that name for it", function()
+      for _, text in ipairs {
+        '{"message":{"tool_calls":[{"function":{"arguments":{"done":true}}}]},"done":false}', '{"done":"true"}',
+        '{"message":{"content":"\\"done\\":true"},"done":false}', '{"done":null}', '[{"done":true}]', '{"done":true',
+      } do
+        assert.is_false(pipe({ text .. "\n" }, lines).terminal, text)
+      end
+    end)
+
+    it("takes a line with an error for the end", function()
+      local seen = pipe({ say "abc" .. '{"error":"broken"}\n' .. say "more" }, lines)
+      assert.same({ say "abc", '{"error":"broken"}', true }, { seen.out, seen.error, seen.failed })
+    end)
+
+    it("sees the same however the network cuts them", function()
+      for _, ending in ipairs { last, last:gsub("%s+$", ""), '{"error":"m"}', '{"cut":', "" } do
+        local stream = say "abc" .. "\r\n" .. say [[\"done\":true]] .. ending
+        local whole, bytes = pipe({ stream }, lines), {}
+        for i = 1, #stream do bytes[i] = stream:sub(i, i) end
+        assert.same(whole, pipe(bytes, lines))
+      end
+    end)
   end)
 
   it("sees the same however the network cuts the stream", function()

@@ -32,7 +32,8 @@ if not pcall(ffi.typeof, "struct stage_worker") then
       bool http2; double connect_s, first_byte_s, idle_s; const char *ca_file;
     };
     struct stage_marks {
-      char terminal[32], usage[32], error[32], finish[32], hollow[32], text[4][32]; bool hide_usage;
+      char terminal[32], usage[32], error[32], finish[32], hollow[32], last[32], text[4][32], ends[4][32],
+        failed[4][32]; bool hide_usage;
     };
     struct stage_seen {
       bool terminal, finished, failed; struct stage_buf usage, error, terminal_raw; int64_t text_bytes, events;
@@ -67,6 +68,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     void stage_cut_all(struct stage_worker *worker) __asm__("exchange_cut_all");
     void stage_cancel_all(struct stage_worker *worker, const char *reason) __asm__("exchange_cancel_all");
 
+    void stage_lines(void *attempt) __asm__("attempt_lines");
     void *stage_send(struct stage_worker *, const struct stage_request *, double deadline_s, double content_s)
       __asm__("attempt_send");
     void *stage_play(struct stage_worker *, struct stage_reply *, double deadline_s, double content_s)
@@ -119,8 +121,9 @@ local function string_or_nil(pointer) return pointer ~= nil and ffi.string(point
 function stage.marks(options)
   local marks = ffi.new "struct stage_marks"
   for name, value in pairs(options) do
-    if name == "text" then
-      for i, text in ipairs(value) do marks.text[i - 1] = text end
+    if name == "terminal" and type(value) == "table" then name = "ends" end
+    if type(value) == "table" then
+      for i, text in ipairs(value) do marks[name][i - 1] = text end
     else
       marks[name] = value
     end
@@ -283,7 +286,7 @@ local function remember(self)
 end
 
 --- Plays { status=, delay_s=, fields={{name, value}}, pieces={text or {delay_s, text}}, cut=, deadline_s=,
---- content_s= }.
+--- content_s=, lines= }.
 function stage:play(options)
   local one = remember(self)
   local reply = ffi.cast("struct stage_reply *", library.stage_mem_zero(ffi.sizeof "struct stage_reply"))
@@ -298,6 +301,7 @@ function stage:play(options)
     reply.pieces[i - 1].data = library.stage_mem_copy(piece[2], #piece[2])
   end
   one.handle = library.stage_play(self.worker, reply, options.deadline_s or 60, options.content_s or 0)
+  if options.lines then library.stage_lines(one.handle) end
   return one
 end
 

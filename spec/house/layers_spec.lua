@@ -82,8 +82,9 @@ end)
 -- What a folder of knowledge may require besides itself.
 local knowledge = {
   providers = {},
-  protocols = { "moongate.core.json", "moongate.dialect", "moongate.limits", "moongate.list", "moongate.providers",
-    "moongate.sample", "moongate.time", "moongate.usage" },
+  protocols = { "moongate.chat", "moongate.core.json", "moongate.dialect", "moongate.limits", "moongate.list",
+    "moongate.openai_chat", "moongate.providers", "moongate.sample", "moongate.time", "moongate.usage",
+    "moongate.vector" },
   checkers = { "moongate.core.json", "moongate.list", "moongate.time" },
 }
 

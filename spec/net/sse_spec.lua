@@ -12,6 +12,7 @@ if not pcall(ffi.typeof, "struct sse_spec_event") then
     typedef bool (*sse_spec_hook)(void *arg, const struct sse_spec_event *event);
     void *sse_new(size_t max_bytes);
     void sse_free(void *sse);
+    void sse_lines(void *sse);
     bool sse_spec_push(void *sse, const char *data, size_t length, sse_spec_hook on_event, void *arg)
       __asm__("sse_push");
     bool sse_spec_finish(void *sse, sse_spec_hook on_event, void *arg) __asm__("sse_finish");
@@ -29,17 +30,18 @@ local hook = ffi.cast("sse_spec_hook", function(_, event)
   return takes > 0
 end)
 
-local function open(max_bytes)
+local function open(max_bytes, lines)
   if sse then library.sse_free(sse) end
   sse, events, takes = library.sse_new(max_bytes or 1e9), {}, math.huge
+  if lines then library.sse_lines(sse) end
 end
 
 local function push(text) return library.sse_spec_push(sse, text, #text, hook, nil) end
 local function finish() return library.sse_spec_finish(sse, hook, nil) end
 
 -- All events of pieces of a stream.
-local function read(pieces)
-  open()
+local function read(pieces, lines)
+  open(nil, lines)
   for _, piece in ipairs(pieces) do assert.is_true(push(piece)) end
   assert.is_true(finish())
   return events
@@ -53,11 +55,30 @@ end
 
 local bom = "\239\187\191"
 
+-- Gives the same events of text in one piece, in every two, byte by byte, and in pieces of random(9).
+local function agree(text, random, lines)
+  local whole = read({ text }, lines)
+  assert.equal(text, table.concat(pick(whole, "raw")))
+  for i = 0, #text do assert.same(whole, read({ text:sub(1, i), text:sub(i + 1) }, lines)) end
+  local bytes, some, at = {}, {}, 1
+  for byte in text:gmatch(".") do bytes[#bytes + 1] = byte end
+  assert.same(whole, read(bytes, lines))
+  while at <= #text do
+    local length = random(9)
+    some[#some + 1] = text:sub(at, at + length - 1)
+    at = at + length
+  end
+  assert.same(whole, read(some, lines))
+end
+
+local function dice(seed)
+  return function(n)
+    seed = (seed * 16807) % 2147483647
+    return seed % n + 1
+  end
+end
+
 describe("the event reader", function()
-  teardown(function()
-    library.sse_free(sse)
-    hook:free()
-  end)
 
   it("reads name and data", function()
     local text = "event: delta\ndata: {}\n\n"
@@ -156,29 +177,14 @@ describe("the event reader", function()
   end)
 
   it("gives the same events however the bytes are cut", function()
-    local seed = 20240229
-    local function random(n)
-      seed = (seed * 16807) % 2147483647
-      return seed % n + 1
-    end
+    local random = dice(20240229)
     local parts = {
       "data: a", "data:b", "event: x", ": c", "data", "id", "\n", "\n", "\r", "\r\n", "\n\n", "\r\n\r\n", bom, "\239",
     }
     for _ = 1, 300 do
       local text = random(4) == 1 and bom or ""
       for _ = 1, random(14) do text = text .. parts[random(#parts)] end
-      local whole = read { text }
-      assert.equal(text, table.concat(pick(whole, "raw")))
-      for i = 0, #text do assert.same(whole, read { text:sub(1, i), text:sub(i + 1) }) end
-      local bytes, some, at = {}, {}, 1
-      for byte in text:gmatch(".") do bytes[#bytes + 1] = byte end
-      assert.same(whole, read(bytes))
-      while at <= #text do
-        local length = random(9)
-        some[#some + 1] = text:sub(at, at + length - 1)
-        at = at + length
-      end
-      assert.same(whole, read(some))
+      agree(text, random)
     end
   end)
 
@@ -189,5 +195,77 @@ describe("the event reader", function()
     for i = 0, #text - 1 do library.sse_spec_push(sse, bytes + i, 1, hook, nil) end
     assert.equal(1, #events)
     assert.equal(text, events[1].raw)
+  end)
+end)
+
+describe("the event reader of lines", function()
+  teardown(function()
+    library.sse_free(sse)
+    hook:free()
+  end)
+
+  it("makes each line an event, its end a part of the raw bytes alone", function()
+    assert.same({
+      { raw = '{"a":1}\n', name = "", data = '{"a":1}' }, { raw = '{"b":2}\r\n', name = "", data = '{"b":2}' },
+    }, read({ '{"a":1}\n{"b":2}\r\n' }, true))
+  end)
+
+  it("knows no fields and no comments", function()
+    assert.same({ "data: a", "event: b", ": c" }, pick(read({ "data: a\nevent: b\n: c\n" }, true), "data"))
+  end)
+
+  it("ends no line at a CR alone", function()
+    assert.same({ "a\rb", "c\r" }, pick(read({ "a\rb\r\nc\r\r\n" }, true), "data"))
+  end)
+
+  it("hands empty lines out as events without data", function()
+    assert.same({ { raw = "\n", name = "" }, { raw = "\r\n", name = "" }, { raw = "a\n", name = "", data = "a" } },
+      read({ "\n\r\na\n" }, true))
+  end)
+
+  it("hands a line out as soon as its end is there, and counts a last one without", function()
+    open(nil, true)
+    push "{}"
+    assert.same({}, events)
+    push "\n{"
+    assert.same({ "{}" }, pick(events, "data"))
+    push "]"
+    finish()
+    assert.same({ "{}", "{]" }, pick(events, "data"))
+    assert.same({ "a" }, pick(read({ "a\r" }, true), "data"))
+  end)
+
+  it("stops when it is told to, and brings the rest with the next push", function()
+    open(nil, true)
+    takes = 1
+    assert.is_true(push "1\n2\n3")
+    assert.same({ "1" }, pick(events, "data"))
+    takes = math.huge
+    assert.is_true(finish())
+    assert.same({ "1", "2", "3" }, pick(events, "data"))
+  end)
+
+  it("passes a byte order mark over, and keeps it in the raw bytes", function()
+    assert.same({ { raw = bom .. "{}\n", name = "", data = "{}" } }, read({ bom .. "{}\n" }, true))
+  end)
+
+  it("bounds a line, whole or not", function()
+    open(8, true)
+    assert.is_true(push "1234567\n")
+    assert.is_false(push "12345678\n")
+    assert.equal(1, #events)
+    open(8, true)
+    assert.is_true(push "12345678")
+    assert.is_false(push "9")
+  end)
+
+  it("gives the same events however the bytes are cut", function()
+    local random = dice(20241103)
+    local parts = { '{"a":1}', "data: b", "\n", "\n", "\r", "\r\n", "\n\n", bom, "\239" }
+    for _ = 1, 200 do
+      local text = random(4) == 1 and bom or ""
+      for _ = 1, random(12) do text = text .. parts[random(#parts)] end
+      agree(text, random, true)
+    end
   end)
 end)

@@ -1,10 +1,17 @@
 -- The surface of OpenAI's API: reads the body of a chat or embeddings call into the request that policies see, and
--- writes errors and model lists in OpenAI's shape. Works on the scanned document; the tree is built only if a policy
--- looks at the messages. Never talks to a provider; the document itself goes on to the protocol unchanged.
-local json = require "moongate.core.json"
+-- writes answers, errors and model lists in OpenAI's shape. Works on the scanned document; the tree is built only if a
+-- policy looks at the messages, or if the provider speaks another format. Never talks to a provider; where it speaks
+-- the same, the document itself goes on to the protocol unchanged.
+local answer = require "moongate.surfaces.openai_answer"
+local chat = require "moongate.surfaces.openai_chat"
 local check = require "moongate.surfaces.openai_check"
+local json = require "moongate.core.json"
+local lazy = require "moongate.surfaces.lazy"
+local wishes = require "moongate.surfaces.wishes"
 
-local surface = {}
+local surface = {
+  speaks = "openai", reply = answer.reply, writer = answer.writer, vectors = answer.vectors,
+}
 
 local BYTES_PER_TOKEN = 4
 local TOKENS_PER_MESSAGE = 4
@@ -12,13 +19,6 @@ local IMAGE_TOKENS = { low = 85, high = 765 }
 -- Base64 bytes of sound and of documents that make about one token.
 local AUDIO_BYTES_PER_TOKEN = 400
 local FILE_BYTES_PER_TOKEN = 40
-
-local CREDENTIALS = {
-  authorization = true, ["proxy-authorization"] = true, cookie = true, ["x-api-key"] = true, ["api-key"] = true,
-  ["x-goog-api-key"] = true,
-}
-local PRIORITIES = { cheap = true, balanced = true, best = true }
-local TRUTHS = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
 
 -- Tokens of a part that is not text, the bytes of it that are not text, and whether it is an image.
 local function part_tokens(document, part)
@@ -64,54 +64,8 @@ local function value_of(document, name)
   return document:value(node)
 end
 
--- The messages are decoded when somebody reads them, and then stay.
-local function lazy_messages(request, document)
-  local messages
-  return setmetatable(request, {
-    __index = function(_, name)
-      if name ~= "messages" then return nil end
-      if not messages then
-        local node = document:find(0, "messages")
-        messages = node and document:value(node) or {}
-      end
-      return messages
-    end,
-  })
-end
-
 local function fault(param, message)
   return { status = 400, message = message, param = param, type = "invalid_request_error", code = "invalid_value" }
-end
-
--- What the caller asks of the router by its own headers.
-local function read_headers(request, headers)
-  local privacy = headers["x-moongate-privacy"]
-  if privacy ~= nil then
-    request.privacy = TRUTHS[string.lower(privacy)]
-    if request.privacy == nil then
-      return fault("x-moongate-privacy", 'x-moongate-privacy: expected "true" or "false"')
-    end
-  end
-  local priority = headers["x-moongate-priority"]
-  if priority ~= nil then
-    if not PRIORITIES[priority] then
-      return fault("x-moongate-priority", "x-moongate-priority: expected cheap, balanced or best")
-    end
-    request.priority = priority
-  end
-  local max_cost = headers["x-moongate-max-cost"]
-  if max_cost ~= nil then
-    request.max_cost = string.match(max_cost, "^%d+%.?%d*$") and tonumber(max_cost) or nil
-    if not request.max_cost then
-      return fault("x-moongate-max-cost", "x-moongate-max-cost: expected an amount in USD such as 0.01")
-    end
-  end
-  request.task = headers["x-moongate-task"]
-  request.policy = headers["x-moongate-policy"]
-  request.headers = {}
-  for name, value in pairs(headers) do
-    if not CREDENTIALS[name] then request.headers[name] = value end
-  end
 end
 
 local function read_chat(document, request)
@@ -129,6 +83,7 @@ local function read_chat(document, request)
   request.images = images
   request.tools = check.filled(document, tools) or check.filled(document, functions)
   request.json_schema = format ~= nil and format.type == "json_schema"
+  request.old_functions = check.filled(document, functions) and not check.filled(document, tools)
   request.max_tokens = value_of(document, "max_completion_tokens") or value_of(document, "max_tokens")
 end
 
@@ -144,6 +99,7 @@ local function read_embeddings(document, request)
     end
   end
   request.surface = "embeddings"
+  request.packed = value_of(document, "encoding_format") == "base64"
   request.stream, request.tools, request.images, request.json_schema = false, false, false, false
   request.text_length = bytes
   request.estimated_tokens = math.ceil(bytes / BYTES_PER_TOKEN) + tokens
@@ -159,10 +115,29 @@ function surface.parse(document, headers, operation)
   local wrong = check[operation](document)
   if wrong then return nil, fault(wrong.param, wrong.message) end
   local request = { model = value_of(document, "model"), privacy = false }
-  wrong = read_headers(request, headers)
-  if wrong then return nil, wrong end
+  local refusal = wishes.read(request, headers)
+  if refusal then return nil, refusal end
   if operation == "chat" then read_chat(document, request) else read_embeddings(document, request) end
-  return lazy_messages(request, document)
+  return lazy.messages(request, function() return value_of(document, "messages") or {} end)
+end
+
+-- The neutral chat, for providers that speak another format.
+---@param document table
+---@param request table
+---@return moongate.chat|nil
+---@return table|nil refusal
+function surface.chat(document, request)
+  local neutral, refusal = chat.read(document:value(0))
+  if neutral then neutral.stream = request.stream end
+  return neutral, refusal
+end
+
+---@param document table
+---@return moongate.embedding_call
+function surface.embedding(document)
+  local input = value_of(document, "input")
+  if type(input) ~= "table" or type(input[1]) == "number" then input = { input } end
+  return { inputs = input, dimensions = value_of(document, "dimensions") }
 end
 
 local TYPES = {
@@ -205,16 +180,23 @@ function surface.error_event(status, message, kind, code, param)
   return "data: " .. surface.error(status, message, kind, code, param) .. "\n\n"
 end
 
+local function model_of(entry)
+  local model = { object = "model", created = 0, owned_by = entry.provider or "moongate" }
+  for name, value in pairs(entry) do model[name] = value end
+  return model
+end
+
+-- The answer of GET /v1/models/<id>.
+---@param entry table
+---@return string
+function surface.model(entry) return json.encode(model_of(entry)) end
+
 -- The answer of GET /v1/models. Entries need an id; other fields (provider, prices, context) are shown as they are.
 ---@param list table[]
 ---@return string
 function surface.models(list)
   local data = {}
-  for index, entry in ipairs(list) do
-    local model = { object = "model", created = 0, owned_by = entry.provider or "moongate" }
-    for name, value in pairs(entry) do model[name] = value end
-    data[index] = model
-  end
+  for index, entry in ipairs(list) do data[index] = model_of(entry) end
   return json.encode({ object = "list", data = json.array(data) })
 end
 
