@@ -28,8 +28,8 @@ struct store_home {
 /* "memory:" or "sqlite:PATH". NULL with a sentence in error: what is wrong and what to do. */
 struct store *store_open(const char *address, char *error, size_t error_size);
 /*
- * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row and
- * store_close may be called of it.
+ * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row,
+ * store_close and, when rows could not be read, store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /* Writes everything out first. */
@@ -70,6 +70,8 @@ struct store_verdict {
 
 /* All or nothing. The answer is there at once for memory and sqlite; a backend that has to wait will take a home. */
 void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+/* What store_reserve would say now, taking nothing. */
+void store_fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
 /*
  * The real amounts, in the order of the claims; zeros give everything back. A second settle is ignored, and an amount
  * that is not given is the reserved one. If a window is over by then, the present one is charged only what was used

@@ -47,7 +47,7 @@ end
 ---@param configured table<string, table>
 ---@return moongate.surface
 function agents.surface(name, configured)
-  local self = { name = "agent", error = router.error }
+  local self = { name = "agent", reads = "openai", chat = openai.chat, error = router.error }
 
   function self.parse(document, headers, operation)
     local agent = configured[name]
@@ -61,8 +61,8 @@ function agents.surface(name, configured)
     return request
   end
 
-  function self.answer(call, answer, row)
-    local told = router.told(call, answer, row)
+  function self.reply(call, reply, row)
+    local told = router.told(call, reply, row)
     told.agent = name
     return json.encode(told)
   end

@@ -1,4 +1,7 @@
 -- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
+local clock = require "moongate.core.clock"
+local own_limits = require "moongate.own_limits"
+
 local answers = {}
 
 -- What hooks added; the gateway's own names are not among them.
@@ -12,6 +15,7 @@ local function routed(call, target)
   local headers = extra(call)
   headers["x-moongate-provider"], headers["x-moongate-model"] = target.provider, target.model
   headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
+  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
   return headers
 end
 
@@ -33,7 +37,8 @@ end
 ---@return table<string, string>
 function answers.stream_headers(call, answer)
   local headers = routed(call, answer.target)
-  headers["content-type"] = "text/event-stream; charset=utf-8"
+  local kind = call.surface.stream_type or "text/event-stream; charset=utf-8"
+  headers["content-type"] = type(kind) == "function" and kind(call) or kind
   headers["cache-control"] = "no-cache"
   headers["x-accel-buffering"] = "no" -- a buffering proxy in between would hold the stream back
   return headers
@@ -48,6 +53,7 @@ function answers.refusal_headers(refusal, call)
   headers["content-type"] = "application/json"
   if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
   if refusal.allow then headers.allow = refusal.allow end
+  if call then own_limits.add(call.caller, call.surface.speaks, clock.now(), headers) end
   if call and call.plan then
     headers["x-moongate-policy"] = call.plan.policy
     headers["x-moongate-attempts"] = tostring(call.calls)
@@ -67,7 +73,7 @@ function answers.marks(call, protocol)
   local scan = protocol.scan
   return {
     terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
-    hollow = scan.hollow_mark, last = scan.last_mark, text = scan.text_marks, failed = scan.failed,
+    hollow = scan.hollow_mark, text = scan.text_marks, failed = scan.failed, last = scan.last_mark,
     hide_usage = not call.request.include_usage,
   }
 end

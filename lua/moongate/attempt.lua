@@ -3,14 +3,18 @@
 -- next by moongate.climb.
 local claims = require "moongate.claims"
 local core = require "moongate.core.attempt"
+local json = require "moongate.core.json"
+local log = require "moongate.core.log"
 local failures = require "moongate.failures"
 local health = require "moongate.core.health"
 local limits = require "moongate.limits"
 local meter = require "moongate.meter"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
+local standing = require "moongate.standing"
 local store = require "moongate.core.store"
 local clock = require "moongate.core.clock"
+local translation = require "moongate.translation"
 
 local attempt = {}
 
@@ -28,6 +32,14 @@ local function next_key(provider)
   return provider.keys[turns % #provider.keys + 1].key
 end
 
+-- What could not be carried over is told once, here.
+local function tell_dropped(call, target, dropped)
+  if not dropped or #dropped == 0 then return end
+  log.write("info", "left out what this provider's format has no place for", string.sub(json.encode {
+    request_id = call.id, target = target.id, fields = json.array(dropped),
+  }, 2, -2))
+end
+
 local function start(call, target, provider, protocol)
   local times = provider.timeouts
   local total = math.min(times.total, call.request.timeout_s or times.total)
@@ -35,18 +47,23 @@ local function start(call, target, provider, protocol)
   local first_content = call.request.stream and times.first_content or nil
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
-    document = call.document, stream = call.request.stream, include_usage = call.request.include_usage,
+    stream = call.request.stream, include_usage = call.request.include_usage, headers = call.request.headers,
     now = clock.now(),
   }
+  local unfit = translation.fill(order, call, protocol)
+  if unfit then return nil, nil, nil, unfit end
   if protocol.play then
     local bounds = { deadline = deadline, first_content = first_content }
     return core.play(call.handle, target.id, protocol.play(order), bounds)
   end
-  local wire = protocol.build(order)
+  local wire
+  wire, unfit = protocol.build(order)
+  if not wire then return nil, nil, nil, unfit end
+  tell_dropped(call, target, wire.dropped)
   return core.send(call.handle, {
     target = target.id, method = wire.method, url = wire.url, headers = wire.headers, body = wire.body,
     http2 = provider.http2, ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte,
-    idle = times.idle, first_content = first_content, deadline = deadline,
+    idle = times.idle, first_content = first_content, deadline = deadline, lines = wire.lines,
   })
 end
 
@@ -66,31 +83,31 @@ local function learn(call, target, provider, status, headers, body)
   return reading
 end
 
-local function is_stream(headers)
+local function is_stream(headers, protocol)
   local kind = headers["content-type"]
   if type(kind) == "table" then kind = kind[1] end
-  return kind ~= nil and string.find(string.lower(kind), "text/event-stream", 1, true) ~= nil
+  return kind ~= nil and string.find(string.lower(kind), protocol.stream_type or "text/event-stream", 1, true) ~= nil
 end
 
--- Reads on to the first event that is content. Answers { event, read, held }, or nil and a failure.
-local function first_content(call, wire, protocol)
-  local held, bytes = {}, 0
+-- Reads on to the first event that is content. Answers { event, read, held, usage }, or nil and a failure.
+local function first_content(wire, protocol)
+  local held, bytes, usage = {}, 0, nil
   while true do
     local event, reason, message = wire:event()
     if not event then
       if reason == "end" then reason, message = "cut", "the stream ended before its first content" end
       return nil, { stage = "body", end_name = reason, message = message }
     end
-    local read = event.data and protocol.read_event(event) or { kind = "lifecycle" }
+    local read = event.data and protocol.read_event(event, usage) or { kind = "lifecycle" }
+    usage, event.read = read.usage or usage, read
     if read.kind == "error" then
       return nil, { stage = "body", error = read.error, body = read.body }
     elseif read.kind == "end" then
       return nil, { stage = "body", end_name = "cut", message = "the stream ended before its first content" }
     elseif read.kind == "content" or read.kind == "finish" then
-      return { event = event, read = read, held = table.concat(held) }
+      return { event = event, read = read, held = held, usage = usage }
     end
-    -- The usage of a caller who did not ask for it is not handed on.
-    if read.kind ~= "usage" or call.request.include_usage then held[#held + 1] = event.raw end
+    held[#held + 1] = event
     bytes = bytes + #event.raw
     if bytes > MOST_HELD_BYTES then
       return nil, { stage = "body", end_name = "malformed", message = "the stream begins without content" }
@@ -103,8 +120,8 @@ local function read(call, wire, protocol)
   local status, headers, message = wire:head()
   if not status then return nil, { stage = "head", end_name = headers, message = message } end
   local succeeded = status >= 200 and status < 300
-  if call.request.stream and succeeded and is_stream(headers) then
-    local begun, failure = first_content(call, wire, protocol)
+  if call.request.stream and succeeded and is_stream(headers, protocol) then
+    local begun, failure = first_content(wire, protocol)
     if not begun then
       failure.status, failure.headers = status, headers
       return nil, failure
@@ -189,9 +206,10 @@ function attempt.is_cancelled(reason)
 end
 
 -- Calls the provider and reads as far as must be read: { wire, answer or failure, began, seconds }, or
--- { barred = why }.
+-- { barred = why } or { unfit = { message, param } } when nobody was called.
 local function ask(call, target, provider, protocol)
-  local wire, barred, reason = start(call, target, provider, protocol)
+  local wire, barred, reason, unfit = start(call, target, provider, protocol)
+  if unfit then return { unfit = unfit } end
   if not wire then return { barred = reason or barred } end
   local began = clock.monotonic()
   local answer, failure = read(call, wire, protocol)
@@ -207,27 +225,27 @@ end
 ---@return table|nil
 function attempt.try(call, target)
   local provider = call.state.config.providers[target.provider]
-  local protocol = protocols.get(provider.protocol)
+  local protocol = protocols.of(provider, call.format, call.state.policies)
+  if not protocol then
+    return nil, { skipped = string.format('its protocol "%s" is not in policies/protocols/', provider.protocol) }
+  end
   if not health.admit(target.id) then
     local _, _, _, open_s = health.state(target.id)
-    return nil, { skipped = "it failed repeatedly and is left alone for a while", wait = open_s }
+    return nil, standing.left_alone(open_s)
   end
-  local drawn, tokens = claims.of(target, call.caller, call.request, call.state.config)
-  local reservation, blocked, wait = store.reserve {
-    claims = drawn, provider = target.provider, model = target.upstream_id, tokens = tokens,
-  }
+  local wanted = claims.call(target, call.caller, call.request, call.state.config)
+  local drawn = wanted.claims
+  local reservation, blocked, wait = store.reserve(wanted)
   if not reservation then
     health.released(target.id)
-    if claims.is_callers(blocked) then
-      return nil, { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked) }
-    end
-    return nil, { skipped = "no quota left: " .. blocked, wait = wait }
+    return nil, standing.blocked(drawn, blocked, wait)
   end
   local fine, asked = pcall(ask, call, target, provider, protocol)
-  if not fine or asked.barred then
+  if not fine or not asked.wire then
     health.released(target.id)
     store.settle(reservation, claims.amounts(drawn, NOTHING_USED))
     if not fine then error(asked, 0) end -- a protocol's own mistake: what was taken is given back first
+    if asked.unfit then return nil, { skipped = asked.unfit.message, unfit = asked.unfit } end
     return nil, { skipped = asked.barred, barred = true }
   end
   local wire, answer, failure, seconds = asked.wire, asked.answer, asked.failure, asked.seconds

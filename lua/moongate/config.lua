@@ -5,6 +5,7 @@ local crosscheck = require "moongate.crosscheck"
 local defaults = require "moongate.defaults"
 local discover = require "moongate.discover"
 local places = require "moongate.places"
+local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
 local schema = require "moongate.schema"
 local shape = require "moongate.shape"
@@ -74,9 +75,10 @@ end
 local function complete(known, env)
   known = known or {}
   return {
-    protocols = known.protocols or { openai = true, mock = true },
+    protocols = known.protocols or protocols.names(),
     provider = known.provider or providers.get, providers = known.providers or providers.names(),
-    env = env, policies = known.policies, is_folder = known.is_folder, is_zone = known.is_zone,
+    own_protocols = known.own_protocols, env = env, policies = known.policies, is_folder = known.is_folder,
+    is_zone = known.is_zone,
   }
 end
 
@@ -115,7 +117,8 @@ end
 
 -- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
 -- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
--- policies(folder or nil) -> names of routing policies, is_folder(path), is_zone(name).
+-- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) -> names, is_folder(path),
+-- is_zone(name).
 ---@param text string
 ---@param filename string
 ---@param env fun(name: string): string|nil

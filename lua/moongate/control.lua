@@ -5,6 +5,7 @@ local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
+local protocol_names = require("moongate.protocols").names
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 
@@ -35,18 +36,18 @@ local function routing_names(folder)
   return names
 end
 
-local function protocols(folder)
-  local known = { openai = true, mock = true }
+local function own_protocols(folder)
+  local names = {}
   for _, file in ipairs(folder and process.policies(folder) or {}) do
-    local name = string.match(file.path, "^protocols/(.+)%.lua$")
-    if name then known[name] = true end
+    names[#names + 1] = string.match(file.path, "^protocols/(.+)%.lua$")
   end
-  return known
+  return names
 end
 
 local function known()
   return {
-    protocols = protocols(nil),
+    protocols = protocol_names(),
+    own_protocols = own_protocols,
     policies = routing_names,
     is_folder = function(path) return process.kind(path) == "folder" end,
     is_zone = process.is_zone,

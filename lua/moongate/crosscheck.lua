@@ -38,7 +38,11 @@ local function check_listeners(config, report)
 end
 
 local function check_providers(given, config, known, report)
-  local protocols = sorted(known.protocols)
+  local is_protocol = {}
+  for protocol in pairs(known.protocols) do is_protocol[protocol] = true end
+  local own_names = known.own_protocols and known.own_protocols(config.policies) or {}
+  for _, own in ipairs(own_names) do is_protocol[own] = true end
+  local protocols = sorted(is_protocol)
   for name, provider in pairs(config.providers) do
     local path = places.below("providers", name)
     local builtin = known.provider(provider.like or name)
@@ -47,7 +51,7 @@ local function check_providers(given, config, known, report)
     end
     if not provider.protocol then
       report(path, "needs a protocol, or like = a built-in provider" .. near.hint(name, known.providers))
-    elseif not known.protocols[provider.protocol] then
+    elseif not is_protocol[provider.protocol] then
       local where = given.providers[name].protocol and path .. ".protocol" or path
       report(where, string.format('there is no protocol "%s"%s; there are: %s', provider.protocol,
         near.hint(provider.protocol, protocols), table.concat(protocols, ", ")))

@@ -18,6 +18,7 @@ local dialect = {}
 ---@field keep_reasoning boolean|nil wants the assistant's thoughts back as reasoning_content
 ---@field embeddings moongate.quirks|nil the same for embeddings
 ---@field models { match: string[], quirks: moongate.quirks }[]|nil more, for upstream ids that match a pattern
+---@field [string] any what only one protocol knows, as its own files say
 
 local function set_of(list)
   local set = {}

@@ -14,25 +14,36 @@ local surfaces = require "moongate.surfaces"
 
 local exchange = {}
 
-local JSON_DEPTH = 100
+-- Deeper than any surface allows, so that its own check can say where.
+local JSON_DEPTH = 200
 local LARGEST_SEED = 2 ^ 31 - 1
 -- What a body may call itself. curl says of every body that it is a form.
 local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true }
 
 ---@class moongate.surface an API that callers speak: how its bodies are read and its answers written
 ---@field name string|nil as the ledger tells it; without one, the operation
----@field parse fun(document: table, headers: table, operation: string): table|nil, table|nil the request, or a refusal;
----  `request.document` is what goes to the provider, where that is not the caller's own body
+---@field speaks string|nil the format of its answers: a provider's that has the same goes on as it is
+---@field reads string|nil the format of its bodies, where that is another
+---@field parse fun(document: table, headers: table, operation: string, path: table|nil): table|nil, table|nil the
+---  request, or a refusal; `request.document` is what goes to the provider, where that is not the caller's own body;
+---  path is what the address itself says
+---@field chat function (document, request) -> moongate.chat, or nil and a refusal
+---@field embedding nil|function (document, request) -> moongate.embedding_call, or nil and a refusal
+---@field reply function (call, moongate.chat_reply, row) -> the body of a whole answer
+---@field vectors nil|function (call, moongate.embedding_reply, row) -> the same for embeddings
+---@field counted nil|function (call, tokens) -> the body of a count
+---@field writer function (call) -> { event(self, moongate.chat_event), finish(self, usage) }: the bytes of a stream
+---@field stream_type nil|string|fun(call): string content type of streams
 ---@field error function (status, message, type, code, param, request id) -> the body of an error
 ---@field error_event function (status, message, type, code) -> the last event of a stream that failed
----@field answer nil|function (call, answer, row) -> the body of a whole answer; without it, the provider's goes on
 
 ---@class moongate.call everything about one request while it is under way
 ---@field handle table the caller's connection
 ---@field state moongate.state
 ---@field surface moongate.surface
----@field operation "chat"|"embeddings" what the provider is asked for
+---@field operation "chat"|"embeddings"|"count" what the provider is asked for
 ---@field document table
+---@field format string what the document is written in
 ---@field request table
 ---@field caller moongate.caller
 ---@field plan table
@@ -58,11 +69,12 @@ end
 ---@param handle table
 ---@param state moongate.state
 ---@param surface moongate.surface
----@param operation "chat"|"embeddings"
+---@param operation "chat"|"embeddings"|"count"
 ---@param caller moongate.caller|nil where it is known already
+---@param path table|nil what the address says: { model, stream, ... }
 ---@return moongate.call|nil
 ---@return table|nil refusal
-function exchange.admit(handle, state, surface, operation, caller)
+function exchange.admit(handle, state, surface, operation, caller, path)
   local refusal
   if not caller then caller, refusal = state.callers:of(handle) end
   if not caller then return nil, refusal end
@@ -79,18 +91,20 @@ function exchange.admit(handle, state, surface, operation, caller)
     return nil, { status = 400, code = "invalid_json", message = message }
   end
   local request
-  request, refusal = surface.parse(document, headers_of(handle), operation)
+  request, refusal = surface.parse(document, headers_of(handle), operation, path)
   if not request then return nil, refusal end
+  request.surface = operation == "embeddings" and operation or surface.name or operation
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
   request.privacy = request.privacy or caller.privacy
   -- All that decisions may go by comes from here: what is decided once can be decided again.
-  request.now, request.seed = clock.now(), math.random(1, LARGEST_SEED)
+  request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
   local digest = conversation.of(request.document or document, caller)
   request.affinity = conversation.target(digest)
   if request.privacy then handle:keep_private() end
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
-    document = request.document or document, conversation = digest, id = handle:id(), attempts = {}, calls = 0,
+    document = request.document or document, format = surface.reads or surface.speaks, read = surface,
+    conversation = digest, id = handle:id(), attempts = {}, calls = 0,
     upstream_seconds = 0,
   }
 end
@@ -137,10 +151,28 @@ local function serve(call)
   record.open(call)
   local answer, ended = climb.ladder(call)
   if not answer then return give_up(call, ended) end
-  call.served = answer.target
+  call.served, call.target = answer.target, answer.target
   local hand_on = call.request.stream and relay.stream or relay.whole
   call.refused = hand_on(call, answer)
   if call.refused then exchange.refuse(call.handle, call.refused, call) end
+end
+
+-- How many tokens the request has: a provider that counts is asked, and costs nothing; else it is estimated.
+local function count(call)
+  local refusal
+  call.plan, refusal = exchange.plan(call)
+  record.faults(call.plan or refusal.plan)
+  if not call.plan then return give_up(call, { refusal = refusal }) end
+  local answer = climb.count(call)
+  local tokens = answer and answer.tokens or call.request.estimated_tokens
+  local headers = { ["content-type"] = "application/json" }
+  if answer then
+    record.open(call)
+    headers = answers.headers(call, answer, relay.counted(call, answer))
+  else
+    headers["x-moongate-estimated"] = "true"
+  end
+  call.handle:reply(200, headers, call.surface.counted(call, tokens))
 end
 
 local function serve_with_hooks(call)
@@ -155,12 +187,13 @@ local function serve_with_hooks(call)
   call.hooks:finish()
 end
 
-local function run(handle, state, surface, operation)
-  local call, refusal = exchange.admit(handle, state, surface, operation)
+local function run(handle, state, surface, operation, path)
+  local call, refusal = exchange.admit(handle, state, surface, operation, nil, path)
   if not call then
     record.turn_away(handle, refusal)
     return exchange.refuse(handle, refusal, nil, surface)
   end
+  if operation == "count" then return count(call) end
   call.hooks = hooks.begin(call)
   if call.hooks then return serve_with_hooks(call) end
   return serve(call)
@@ -168,10 +201,11 @@ end
 
 -- The handler of a path.
 ---@param surface moongate.surface
----@param operation "chat"|"embeddings"
+---@param operation "chat"|"embeddings"|"count"
+---@param path table|nil what the address itself says
 ---@return fun(handle: table, state: moongate.state)
-function exchange.handler(surface, operation)
-  return function(handle, state) return run(handle, state, surface, operation) end
+function exchange.handler(surface, operation, path)
+  return function(handle, state) return run(handle, state, surface, operation, path) end
 end
 
 return exchange

@@ -1,5 +1,6 @@
 -- A stream on its way through the hooks: event after event, and, for hooks that look at whole responses only, held back
--- until its end. Gives back the bytes that may go out. Knows nothing of providers or callers.
+-- until its end. Gives back the bytes that may go out. Only where both sides speak OpenAI's format: what hooks leave
+-- alone goes on byte for byte then. Other streams go through moongate.interpreter.
 local completion = require "moongate.completion"
 local hooks = require "moongate.hooks"
 local json = require "moongate.core.json"
@@ -19,9 +20,10 @@ local MOST_HELD_BYTES = 16 * 1024 * 1024
 local stream = {}
 stream.__index = stream
 
----@param run moongate.hooks
+---@param call moongate.call
 ---@return moongate.hook_stream
-function hook_stream.new(run)
+function hook_stream.new(call)
+  local run = call.hooks
   return setmetatable({
     run = run, ended = {}, open = { [0] = true }, held = run.has.whole and {} or nil, bytes = 0,
   }, stream)
@@ -88,6 +90,8 @@ end
 ---@return moongate.act|nil
 function stream:event(event, read)
   local data = event.data
+  local hidden = read.kind == "usage" and not self.run.call.request.include_usage
+  if read.kind == "end" or hidden then return "" end
   local document = data and json.decode(data)
   if type(document) ~= "table" then return self:give(event, nil, event.raw) end
   local choices = type(document.choices) == "table" and document.choices or {}
@@ -108,6 +112,18 @@ function stream:event(event, read)
   if not changed then return self:give(event, data, event.raw) end
   data = json.encode(document)
   return self:give(event, data, framed(event, data))
+end
+
+-- What came before the first content: as it is.
+---@param held table[]
+---@return string
+function stream:begin(held)
+  local parts = {}
+  for _, event in ipairs(held) do
+    -- The usage of a caller who did not ask for it is not handed on.
+    if event.read.kind ~= "usage" or self.run.call.request.include_usage then parts[#parts + 1] = event.raw end
+  end
+  return table.concat(parts)
 end
 
 -- The last word of each choice whose end the provider did not mark.
@@ -213,6 +229,20 @@ function stream:finish()
   if not words then return nil, act end
   if not self.held then return words end
   return self:whole()
+end
+
+-- A text that is said instead of the rest.
+---@param text string
+---@return string
+function stream:instead(text)
+  return completion.events(self.run.call, text, self.like)
+end
+
+-- The last bytes: the provider's own, or, where the stream was ended before them, those that must be there.
+---@param seen table
+---@return string
+function stream:terminal(seen)
+  return seen.terminal_raw or seen.replaced and completion.terminal or ""
 end
 
 return hook_stream

@@ -1,9 +1,11 @@
 -- The hooks (policies/hooks/) of one request: runs their phases in name order, each call bounded, and takes over what
 -- they changed or decided. A hook that fails is left out of the rest of the request, or refuses it, as the
 -- configuration or the hook itself says. Where none is installed there is nothing to run and nothing to pay.
+local facts_of = require "moongate.facts"
 local faults = require "moongate.faults"
 local json = require "moongate.core.json"
 local openai = require "moongate.surfaces.openai"
+local translation = require "moongate.translation"
 local views = require "moongate.hook_views"
 
 local hooks = {}
@@ -33,8 +35,8 @@ function hooks.begin(call)
   call.extra_headers, call.extra_count, call.asked = {}, 0, call.request.model
   local self = setmetatable({ call = call, entries = {}, has = {} }, run)
   for i, policy in ipairs(installed) do
-    local inner = {}
-    self.entries[i] = { policy = policy, req = views.request(call, inner), inner = inner }
+    local inner = { call = call }
+    self.entries[i] = { policy = policy, req = views.request(inner), inner = inner }
     for _, phase in ipairs { "event", "response" } do
       if policy[phase] then self.has[phase] = true end
     end
@@ -100,7 +102,7 @@ end
 
 -- Puts the body as a hook left it in the request's place; what is wrong with it, if anything.
 local function take_over(call, changes)
-  local document, fault = json.scan(call.document:patch(changes), JSON_DEPTH)
+  local document, fault = json.scan(call.shown:patch(changes), JSON_DEPTH)
   if not document then return "left a body that cannot be sent: " .. fault.message end
   local request, parsed, refusal = call.request, openai.parse(document, {}, call.operation)
   if not parsed then return "left a body that cannot be sent: " .. refusal.message end
@@ -108,7 +110,7 @@ local function take_over(call, changes)
   for _, name in ipairs(BODY_FACTS) do request[name] = parsed[name] end
   if changes.model ~= nil then request.model = parsed.model end
   if changes.stream_options ~= nil then request.include_usage = parsed.include_usage end
-  call.document = document
+  translation.replace(call, document)
   return setmetatable(request, getmetatable(parsed)) and nil
 end
 
@@ -120,8 +122,10 @@ function run:request()
     local act = entry.policy.broken and self:absent(entry)
     if act then return act end
   end
+  local refusal = translation.show(call)
+  if refusal then return { refusal = refusal } end
   for entry in self:with "request" do
-    local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.document)
+    local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.shown)
     if fine and changes and not act then
       local wrong = take_over(call, changes)
       if wrong then act = self:reject(entry, wrong) end
@@ -178,29 +182,80 @@ local function ask_response(fn, req, body, facts)
   return after ~= before and after or nil
 end
 
-local function usage_of(usage)
-  if not usage then return nil end
-  local shown = {}
-  for _, name in ipairs { "input", "cached", "cache_write", "output", "reasoning", "total" } do
-    shown[name] = usage[name]
+local CHOSEN = { text = "text", reasoning = "thinking" }
+
+-- Says a choice's new text in the place of its first, and nothing in that of the others.
+local function put(blocks, kind, text)
+  local kept, place = {}, nil
+  for _, block in ipairs(blocks) do
+    if block.kind ~= kind then
+      kept[#kept + 1] = block
+    elseif not place then
+      place = #kept + 1
+      kept[place] = { kind = kind, text = text }
+    end
   end
-  return shown
+  if not place then table.insert(kept, kind == "thinking" and 1 or #kept + 1, { kind = kind, text = text }) end
+  return kept
+end
+
+local function said(blocks, kind)
+  local parts = {}
+  for _, block in ipairs(blocks) do
+    if block.kind == kind then parts[#parts + 1] = block.text end
+  end
+  return table.concat(parts)
+end
+
+-- The same for an answer in another format than OpenAI's: true if a choice was changed.
+local function ask_reply(fn, req, reply, facts)
+  local changed = false
+  local function show() error("body is there only where caller and provider both speak OpenAI's format", 0) end
+  for i, choice in ipairs(reply.choices) do
+    local seen = {
+      text = said(choice.blocks, "text"), reasoning = said(choice.blocks, "thinking"), index = i - 1,
+      status = facts.status, stream = false, usage = facts.usage,
+    }
+    if seen.reasoning == "" then seen.reasoning = nil end
+    local before = { text = seen.text, reasoning = seen.reasoning }
+    fn(req, views.response(seen, show))
+    for name, kind in pairs(CHOSEN) do
+      if seen[name] ~= before[name] then choice.blocks, changed = put(choice.blocks, kind, seen[name]), true end
+    end
+  end
+  return changed
+end
+
+-- A whole answer in another format, before it goes out.
+function run:neutral_response(answer)
+  for entry in self:with "response" do
+    local reply = answer.reply or answer.protocol.reply(answer.body)
+    reply.usage = answer.usage or reply.usage
+    local facts = { status = answer.status, usage = facts_of.shown("usage", answer.usage) }
+    local fine, changed, act = self:step(entry, "response", ask_reply, reply, facts)
+    if fine and changed and not act then answer.reply = reply end
+    if act then return act end
+  end
+  return nil
 end
 
 -- A whole answer, before it goes out: the hooks may change it, refuse, or answer in its place.
 ---@param answer table see moongate.attempt; its text is replaced
 ---@return moongate.act|nil
 function run:response(answer)
+  local surface = self.call.surface
+  local is_openai = answer.protocol.speaks == "openai" and (surface.reads or surface.speaks) == "openai"
+  if self.call.operation == "chat" and not is_openai then return self:neutral_response(answer) end
   for entry in self:with "response" do
     local body = json.decode(answer.text)
-    local facts = { status = answer.status, usage = usage_of(answer.usage) }
+    local facts = { status = answer.status, usage = facts_of.shown("usage", answer.usage) }
     local fine, text, act = self:step(entry, "response", ask_response, body, facts)
     if fine and text and not act then
       local read = answer.protocol.read_reply(answer.status, answer.headers, text)
       if read.error then
         act = self:reject(entry, "left a response that is none: " .. read.error.message)
       else
-        answer.text = text
+        answer.text, answer.body = text, read.body
       end
     end
     if act then return act end
@@ -229,6 +284,7 @@ end
 function run:finish()
   self.call.result = result_of(self.call)
   for entry in self:with "finish" do self:step(entry, "finish", ask_finish) end
+  for _, entry in ipairs(self.entries) do entry.inner.call, entry.inner.body = nil, nil end
 end
 
 return hooks

@@ -8,7 +8,10 @@ local live = require "moongate.live"
 local metrics = require "moongate.core.metrics"
 local near = require "moongate.near"
 local overview = require "moongate.overview"
-local surface = require "moongate.surfaces.openai"
+local anthropic = require "moongate.surfaces.anthropic"
+local gemini = require "moongate.surfaces.gemini"
+local ollama = require "moongate.surfaces.ollama"
+local openai = require "moongate.surfaces.openai"
 
 local inspect = {}
 
@@ -53,7 +56,12 @@ local function entries_for(handle, caller, state)
   return entries
 end
 
-function inspect.models(handle, state)
+-- Who asks with Anthropic's version header is Anthropic's client.
+local function openai_or_anthropic(handle)
+  return handle:header "anthropic-version" and anthropic or openai
+end
+
+local function list_models(handle, state, surface)
   local caller = known(handle, state)
   if not caller then return end
   local provider, list = query_value(handle, "provider"), {}
@@ -66,23 +74,26 @@ function inspect.models(handle, state)
   handle:reply(200, JSON, surface.models(list))
 end
 
-function inspect.model(handle, state, id)
+function inspect.models(handle, state) list_models(handle, state, openai_or_anthropic(handle)) end
+function inspect.gemini_models(handle, state) list_models(handle, state, gemini) end
+function inspect.ollama_models(handle, state) list_models(handle, state, ollama) end
+
+local function one_model(handle, state, id, surface)
   local caller = known(handle, state)
   if not caller then return end
   local entries = entries_for(handle, caller, state)
   if not entries then return end
   for _, entry in ipairs(entries) do
-    if entry.id == id then
-      local model = model_entry(entry)
-      model.object, model.created = "model", 0
-      return reply(handle, model)
-    end
+    if entry.id == id then return handle:reply(200, JSON, surface.model(model_entry(entry))) end
   end
   exchange.refuse(handle, {
     status = 404, code = "model_not_found", type = "invalid_request_error",
     message = string.format('there is no model "%s" here%s', id, near.hint(id, state.registry:names())),
   })
 end
+
+function inspect.model(handle, state, id) one_model(handle, state, id, openai_or_anthropic(handle)) end
+function inspect.gemini_model(handle, state, id) one_model(handle, state, id, gemini) end
 
 local function provider_names(state)
   local names = {}
@@ -138,10 +149,22 @@ function inspect.health(handle, state)
   reply(handle, { status = "ok" })
 end
 
+-- Each worker tells of its own policies; what several tell of one file is one problem.
+local function add_reports(problems, reports)
+  local told = {}
+  for _, report in ipairs(reports) do
+    for _, problem in ipairs(json.decode(report)) do
+      if not told[problem.file] then problems[#problems + 1] = problem end
+      told[problem.file] = true
+    end
+  end
+end
+
 function inspect.ready(handle, state)
   if not open_to(handle, state) then return end
   local now = gate.state()
   local problems = json.decode(now.problems)
+  add_reports(problems, now.reports)
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
   if next(state.config.providers) == nil then
     table.insert(problems, {

@@ -3,6 +3,7 @@
 local guard = require "moongate.core.guard"
 local near = require "moongate.near"
 local sandbox = require "moongate.sandbox"
+local strikes = require "moongate.strikes"
 
 local policies = {}
 
@@ -36,11 +37,16 @@ local SHAPES = {
   billing = { bare = "run", needs = "run", names = { "run" } },
   task = { bare = "run", needs = "run", names = { "run" } },
   hooks = { names = PHASES, on_fault = true },
+  protocols = {
+    names = { "build", "read_reply", "read_event", "reply", "reader", "vectors" }, data = { "stream_type" },
+    needs_all = { "build", "read_reply", "read_event", "reply", "reader" },
+  },
 }
 
-local ASIDE = { protocols = true, checkers = true }
+local ASIDE = { checkers = true }
 local GUARDS = { access = true, hooks = true }
 local FOLDER = "policies/"
+local LIBRARY = FOLDER .. "lib/"
 local MILLISECONDS, BYTES = 20, 64 * 1024 * 1024
 -- The heap is full when what is alive in it is so many times what one call may use. To know that is dear: it is looked
 -- at when the heap is as large, and then at so many times of what was alive.
@@ -55,9 +61,10 @@ local function place_of(path)
     return nil, "a policy has its place: access.lua, billing.lua, task.lua, or a file in routing/, hooks/ or lib/"
   end
   if folder == "lib" or ASIDE[folder] then return folder, name end
-  if folder == "routing" then
+  if folder == "routing" or folder == "protocols" then
     if string.find(name, "^[%w_%-%.]+$") then return folder, name end
-    return nil, "the name of a routing policy is made of letters, digits, - and _"
+    return nil, string.format("the name of a %s is made of letters, digits, - and _",
+      folder == "routing" and "routing policy" or "protocol")
   end
   if folder == "hooks" then
     if string.find(name, "^%d+_[%w_%-]+$") then return folder, name end
@@ -74,7 +81,8 @@ local function locate(message, file)
   -- Long names are cut at the front.
   local tail = string.match(where, "^%.%.%.(.*)$")
   if tail and string.sub(file, -#tail) == tail then where = file end
-  if string.sub(where, 1, #FOLDER) ~= FOLDER then return file, nil, message end
+  -- What it says of itself may be made up, to put the blame on another's file.
+  if where ~= file and string.sub(where, 1, #LIBRARY) ~= LIBRARY then return file, nil, message end
   return where, tonumber(line), rest
 end
 
@@ -88,11 +96,16 @@ end
 ---@field bytes number|nil 64 MiB
 ---@field log (fun(policy: string, text: string))|nil gets what policies log
 ---@field seed any what policies draw random numbers from where a call brings no seed
+---@field switched (fun(label: string, fault: moongate.fault|nil))|nil gets what is switched off, and on again (nil)
+---@field clock (fun(): number)|nil
 
 ---@param options moongate.policies.options|nil
 ---@return moongate.policies.set
 function policies.new(options)
   options = options or {}
+  local function told(origin, fault)
+    if options.switched then options.switched(origin.label, fault) end
+  end
   return setmetatable({
     milliseconds = options.milliseconds or MILLISECONDS,
     bytes = options.bytes or BYTES,
@@ -104,6 +117,7 @@ function policies.new(options)
     -- its own key, or it would stay for ever.
     origins = setmetatable({}, { __mode = "k" }),
     hook_list = {},
+    strikes = strikes.new(options.clock or os.time, told),
   }, set)
 end
 
@@ -168,6 +182,11 @@ local function read_shape(place, value)
     if on_fault ~= nil and not FAULT_RULES[on_fault] then return nil, 'on_fault must be "refuse" or "default"' end
   end
   for _, name in ipairs(shape.names) do functions[name] = rawget(value, name) end
+  local data = {}
+  for _, name in ipairs(shape.data or {}) do
+    known[#known + 1], data[name] = name, rawget(value, name)
+    if data[name] ~= nil and type(data[name]) ~= "string" then return nil, name .. " must be a text" end
+  end
   -- { run =, checks = } is what any file may return.
   if shape.bare and functions[shape.bare] == nil then functions[shape.bare] = rawget(value, "run") end
   for name in next, value do
@@ -182,13 +201,16 @@ local function read_shape(place, value)
   for name, fn in next, functions do
     if type(fn) ~= "function" then return nil, string.format("%s must be a function, not %s", name, article(fn)) end
   end
+  for _, name in ipairs(shape.needs_all or {}) do
+    if not functions[name] then return nil, "must return a table with the function " .. name end
+  end
   if shape.needs and not functions[shape.needs] then
     return nil, string.format("must return a function, or a table with %s = function", shape.needs)
   end
   if next(functions) == nil then return nil, "must have one of the phases " .. table.concat(PHASES, ", ") end
   local checks = rawget(value, "checks")
   if checks ~= nil and type(checks) ~= "table" then return nil, "checks must be a table of functions" end
-  return functions, checks or {}, on_fault
+  return functions, checks or {}, on_fault, data
 end
 
 function set:run_checks(unit, checks)
@@ -214,15 +236,17 @@ function set:load_unit(place, name, file)
   local label = string.gsub(file.path, "%.lua$", "")
   local unit = { place = place, path = file.path, label = label, version = file.version, libraries = {} }
   local env = sandbox.environment(self.host, self:library_of(unit))
+  self.host.begin(file.version)
   local compiled, chunk, message = self:guarded(label, sandbox.load, file.text, FOLDER .. file.path, env)
   if not (compiled and chunk) then return nil, message end
   local fine, value, text = self:guarded(label, chunk)
   if not fine then return nil, text end
-  local functions, checks, on_fault = read_shape(place, value)
+  local functions, checks, on_fault, data = read_shape(place, value)
   if not functions then return nil, checks end
   local failed = self:run_checks(unit, checks)
   if failed then return nil, failed end
   local policy = { name = name, label = label, version = file.version, on_fault = on_fault }
+  for field, told in next, data or {} do policy[field] = told end
   local origin = { place = place, path = file.path, label = label, kept = 0 }
   for phase, fn in next, functions do
     policy[phase] = fn
@@ -232,8 +256,9 @@ function set:load_unit(place, name, file)
   return unit
 end
 
+-- One that is switched off is loaded anew though it is the same: to save it is to ask for that.
 local function is_current(self, unit, file)
-  if unit.version ~= file.version then return false end
+  if unit.version ~= file.version or self.strikes:fault(self.origins[unit.policy]) then return false end
   for path, version in next, unit.libraries do
     local source = self.sources[path]
     if (source and source.version or "none") ~= version then return false end
@@ -273,7 +298,7 @@ function set:install(files)
   local report = { problems = {}, loaded = {}, removed = {} }
   local before, seen = self.units, {}
   self.sources, self.units = {}, {}
-  self.host.now = nil
+  self.host.now, self.host.request = nil, nil
   for _, file in ipairs(files) do self.sources[file.path] = file end
 
   local function add(each)
@@ -336,6 +361,10 @@ function set:billing() return self:at("billing.lua") end
 ---@return moongate.policy|nil
 function set:task() return self:at("task.lua") end
 
+---@param name string
+---@return moongate.policy|nil
+function set:protocol(name) return self:at("protocols/" .. name .. ".lua") end
+
 -- In name order. The same list from one installation to the next: asking costs nothing.
 ---@return moongate.policy[]
 function set:hooks() return self.hook_list end
@@ -359,12 +388,12 @@ function set:files(folder)
   return in_order(found)
 end
 
--- A copy of plain data.
+-- A copy of plain data, whose names stay guarded (see moongate.facts).
 local function own(value)
   if type(value) ~= "table" then return value end
   local fresh = {}
   for name, item in next, value do fresh[name] = own(item) end
-  return fresh
+  return setmetatable(fresh, debug.getmetatable(value))
 end
 
 -- Given copies: what they could write to are the prices and the usage that the ledger goes by.
@@ -410,9 +439,18 @@ function set:weigh(origin, before, ...)
   return ...
 end
 
-function set:bounded(origin, fn, ...)
+function set:tally(origin, subject, ...)
+  self.strikes:tally(origin, subject, ...)
+  return ...
+end
+
+-- subject: whose call it is, of the functions of a policy.
+function set:bounded(origin, subject, fn, ...)
+  local fault = self.strikes:bars(origin)
+  if fault then return false, fault end
   local before = collectgarbage "count"
-  return self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...)))
+  return self:tally(origin, subject,
+    self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...))))
 end
 
 -- A field of the host's own table; never by a metatable that a policy gave it, which would run unguarded.
@@ -421,18 +459,17 @@ local function read_field(host, value, name)
   return value[name]
 end
 
--- The clock and the dice of a call: those of its first argument. Access and billing throw the same dice each time, and
--- the answers of access, which are kept, must not hang on the hour either.
-local function set_chance(host, origin, first)
-  host.now = nil
+-- What a call is about, its clock and its dice: those of its first argument. Access and billing throw the same dice
+-- each time, and the answers of access, which are kept, must not hang on the hour either.
+local function begin(host, origin, first)
+  host.now, host.request = nil, nil
   if COPIED[origin.place] then
     if origin.place == "access" then host.now = false end
-    host.seed(origin.label)
-  elseif type(first) == "table" and origin.place ~= "hooks" then
-    host.now = tonumber(read_field(host, first, "now"))
-    local seed = read_field(host, first, "seed")
-    if seed ~= nil then host.seed(seed) end
+    return host.begin(origin.label)
   end
+  if type(first) ~= "table" or origin.place == "hooks" then return host.begin(nil) end
+  host.request, host.now = first, tonumber(read_field(host, first, "now"))
+  host.begin(read_field(host, first, "seed"))
 end
 
 -- Calls a policy, or one of its functions, within the budget: true and its results, or false and the fault. The fields
@@ -445,24 +482,35 @@ function set:call(policy, ...)
   local fn = type(policy) == "table" and policy.run or policy
   local origin = self.origins[fn]
   if not origin then error("set:call takes a policy or a function of one", 2) end
-  set_chance(self.host, origin, (...))
+  begin(self.host, origin, (...))
   if COPIED[origin.place] then
     local first, second, third = ...
-    return self:bounded(origin, fn, own(first), own(second), own(third))
+    return self:bounded(origin, fn, fn, own(first), own(second), own(third))
   end
-  return self:bounded(origin, fn, ...)
+  return self:bounded(origin, fn, fn, ...)
 end
 
 -- Runs a function of the host's in a policy's name and budget: one that calls the policy, and has work on its results
--- that must be bounded with it.
+-- that must be bounded with it. The first argument is whose call it is: a function of the policy, or the policy.
 ---@param policy moongate.policy
 ---@param work function
 ---@return boolean
 ---@return any
 function set:within(policy, work, ...)
   local origin = self.origins[policy]
-  set_chance(self.host, origin, nil)
-  return self:bounded(origin, work, ...)
+  begin(self.host, origin, nil)
+  return self:bounded(origin, (...), work, ...)
+end
+
+-- The faults of what is switched off, of the versions in force, by name.
+---@return moongate.fault[]
+function set:switched_off()
+  local found = {}
+  for _, unit in next, self.units do
+    found[#found + 1] = self.strikes:fault(self.origins[unit.policy])
+  end
+  table.sort(found, function(a, b) return a.policy < b.policy end)
+  return found
 end
 
 -- Told of faults that are found outside of a call; whoever keeps count is the set's owner.

@@ -5,6 +5,7 @@ local claims = require "moongate.claims"
 local clock = require "moongate.core.clock"
 local conversation = require "moongate.conversation"
 local decision = require "moongate.decision"
+local facts = require "moongate.facts"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 local ledger = require "moongate.core.ledger"
@@ -12,6 +13,7 @@ local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local money = require "moongate.money"
 local router = require "moongate.router"
+local standing = require "moongate.standing"
 local store = require "moongate.core.store"
 local usage_of = require "moongate.usage"
 
@@ -46,16 +48,19 @@ local function view_of(plan)
   return nil
 end
 
--- In the moment of the decision: what it knew, and what another policy would have asked.
-local function witness(plan)
-  local view = plan and view_of(plan)
+-- In the moment of the decision: what it knew, what another policy would have asked, and how the rungs stood.
+local function witness(call)
+  local plan = call.plan
+  if not plan then return end
+  local view = view_of(plan)
   if view and view.complete and #plan.offered <= decision.most_whole then view.complete(plan.offered) end
+  standing.note(plan, call.caller, call.state.config, MOST_EXPLAINED)
 end
 
 -- Notes the request before its first call: what dies under way is found as lost at the next start.
 ---@param call moongate.call
 function record.open(call)
-  witness(call.plan)
+  witness(call)
   call.row = new_row(call)
   ledger.open(call.row)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
@@ -149,10 +154,8 @@ local function multiplier(call, target, usage)
   local otherwise = target.is_local and 0 or 1
   local billing = call.state.policies:billing()
   if not billing then return otherwise end
-  local model = {
-    id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost,
-  }
-  local fine, value = call.state.policies:call(billing.run, call.request.caller, model, usage)
+  local fine, value = call.state.policies:call(billing.run, facts.shown("caller", call.request.caller),
+    facts.model(target), facts.shown("usage", usage))
   if fine and money.is_multiplier(value) then return value end
   if fine then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", "result") end
   return 1
@@ -218,7 +221,7 @@ end
 ---@param refusal table
 function record.refuse(call, refusal)
   call.plan = call.plan or refusal.plan
-  if not call.row then witness(call.plan) end
+  if not call.row then witness(call) end
   local row = call.row or new_row(call)
   for class, name in pairs { input = "input_tokens", output = "output_tokens" } do row[name] = NOTHING[class] end
   row.outcome = "error"

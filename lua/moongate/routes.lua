@@ -1,19 +1,54 @@
 -- Which function serves which path. Handlers take the caller's handle and the worker's state.
 local admin = require "moongate.admin"
 local agents = require "moongate.agents"
+local anthropic = require "moongate.surfaces.anthropic"
 local debug = require "moongate.debug"
 local exchange = require "moongate.exchange"
+local gemini = require "moongate.surfaces.gemini"
 local inspect = require "moongate.inspect"
 local near = require "moongate.near"
+local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
+local responses = require "moongate.surfaces.responses"
 local router = require "moongate.surfaces.router"
 
 local routes = {}
+
+local VERBS = {
+  generateContent = { "chat" }, streamGenerateContent = { "chat", stream = true }, countTokens = { "count" },
+  embedContent = { "embeddings" }, batchEmbedContents = { "embeddings" },
+}
+
+-- Gemini's API says in the address what is to be done with which model.
+local function gemini_call(handle, state, rest)
+  local model, name = string.match(rest, "^(.+):(%a+)$")
+  local verb = VERBS[name]
+  if not verb then
+    return exchange.refuse(handle, {
+      status = 404, code = "not_found",
+      message = "expected models/MODEL:VERB, the verb one of generateContent, streamGenerateContent, countTokens, "
+        .. "embedContent and batchEmbedContents",
+    }, nil, gemini)
+  end
+  local path = {
+    model = string.gsub(model, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end),
+    verb = name, stream = verb.stream or false,
+    sse = string.find("&" .. handle:query() .. "&", "&alt=sse&", 1, true) ~= nil,
+  }
+  exchange.handler(gemini, verb[1], path)(handle, state)
+end
 
 -- Path -> method -> handler.
 local exact = {
   ["/v1/chat/completions"] = { POST = exchange.handler(openai, "chat") },
   ["/v1/embeddings"] = { POST = exchange.handler(openai, "embeddings") },
+  ["/v1/responses"] = { POST = exchange.handler(responses, "chat") },
+  ["/v1/messages"] = { POST = exchange.handler(anthropic, "chat") },
+  ["/v1/messages/count_tokens"] = { POST = exchange.handler(anthropic, "count") },
+  ["/v1beta/models"] = { GET = inspect.gemini_models },
+  ["/api/chat"] = { POST = exchange.handler(ollama, "chat", { verb = "chat" }) },
+  ["/api/generate"] = { POST = exchange.handler(ollama, "chat", { verb = "generate" }) },
+  ["/api/tags"] = { GET = inspect.ollama_models },
   ["/v1/chat"] = { POST = exchange.handler(router.chat, "chat") },
   ["/v1/agent-step"] = { POST = exchange.handler(router.step, "chat") },
   ["/v1/router/debug"] = { POST = debug.explain },
@@ -27,7 +62,8 @@ local exact = {
 
 -- Prefix, suffix, handlers. What stands between the two goes to the handler as its third argument.
 local around = {
-  { "/v1/models/", "", { GET = inspect.model } },
+  { "/v1/models/", "", { GET = inspect.model, POST = gemini_call } },
+  { "/v1beta/models/", "", { GET = inspect.gemini_model, POST = gemini_call } },
   { "/v1/limits/", "", { GET = inspect.provider_limits } },
   { "/v1/requests/", "", { GET = inspect.request } },
   { "/agents/", "/run", { POST = agents.run } },

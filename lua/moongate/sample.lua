@@ -58,41 +58,4 @@ function sample.vector(text, size)
   return vector
 end
 
-local function float(value)
-  if value == 0 then return "\0\0\0\0" end
-  local sign = value < 0 and 128 or 0
-  local mantissa, exponent = math.frexp(math.abs(value))
-  local bits = math.floor((mantissa * 2 - 1) * 2 ^ 23)
-  local biased = exponent + 126
-  return string.char(bits % 256, math.floor(bits / 256) % 256,
-    math.floor(bits / 65536) + (biased % 2) * 128, sign + math.floor(biased / 2))
-end
-
--- Numbers as little-endian single floats, one behind the other.
----@param vector number[]
----@return string
-function sample.floats(vector)
-  local packed = {}
-  for index, value in ipairs(vector) do packed[index] = float(value) end
-  return table.concat(packed)
-end
-
-local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
----@param bytes string
----@return string
-function sample.base64(bytes)
-  local out = {}
-  for from = 1, #bytes, 3 do
-    local a, b, c = string.byte(bytes, from, from + 2)
-    local word = a * 65536 + (b or 0) * 256 + (c or 0)
-    for place = 0, 3 do
-      local digit = math.floor(word / 64 ^ (3 - place)) % 64
-      local missing = (place == 2 and not b) or (place == 3 and not c)
-      out[#out + 1] = missing and "=" or string.sub(ALPHABET, digit + 1, digit + 1)
-    end
-  end
-  return table.concat(out)
-end
-
 return sample

@@ -1,5 +1,8 @@
 -- Which surface a path belongs to: what is refused there before a handler has taken the request, or by one that has no
 -- surface of its own, is told in its shape.
+local anthropic = require "moongate.surfaces.anthropic"
+local gemini = require "moongate.surfaces.gemini"
+local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
 local router = require "moongate.surfaces.router"
 
@@ -10,7 +13,11 @@ local EXACT = {
   ["/v1/requests"] = router, ["/health"] = router, ["/ready"] = router, ["/metrics"] = router,
   ["/dashboard"] = router, ["/agents"] = router, ["/admin"] = router,
 }
-local BELOW = { "/v1/router/", "/v1/limits/", "/v1/requests/", "/agents/", "/admin/", "/dashboard/" }
+local BELOW = {
+  { "/v1/router/", router }, { "/v1/limits/", router }, { "/v1/requests/", router }, { "/agents/", router },
+  { "/admin/", router }, { "/dashboard/", router }, { "/v1/messages", anthropic }, { "/v1beta/", gemini },
+  { "/api/", ollama },
+}
 
 -- OpenAI's shape where nothing else is known: most clients understand it.
 ---@param path string|nil
@@ -18,9 +25,10 @@ local BELOW = { "/v1/router/", "/v1/limits/", "/v1/requests/", "/agents/", "/adm
 function surfaces.of(path)
   if not path then return openai end
   if EXACT[path] then return EXACT[path] end
-  for _, prefix in ipairs(BELOW) do
-    if string.sub(path, 1, #prefix) == prefix then return router end
+  for _, each in ipairs(BELOW) do
+    if string.sub(path, 1, #each[1]) == each[1] then return each[2] end
   end
+  if string.find(path, "^/v1/models/.+:%a+$") then return gemini end
   return openai
 end
 

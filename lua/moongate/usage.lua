@@ -116,4 +116,16 @@ function usage.estimate(prompt_bytes, output_bytes)
   }
 end
 
+-- What a ledger row says was used.
+---@param row table
+---@return moongate.usage
+function usage.of_row(row)
+  local figures = {
+    input = row.input_tokens or 0, cached = row.cached_tokens or 0, cache_write = row.cache_write_tokens or 0,
+    output = row.output_tokens or 0, reasoning = row.reasoning_tokens or 0, estimated = row.estimated or nil,
+  }
+  figures.total = figures.input + figures.cached + figures.cache_write + figures.output + figures.reasoning
+  return figures
+end
+
 return usage

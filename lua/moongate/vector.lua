@@ -17,7 +17,9 @@ local function float(value)
   if type(value) ~= "number" or value ~= value or value == 0 then return "\0\0\0\0" end
   local sign = value < 0 and 128 or 0
   local mantissa, exponent = math.frexp(math.abs(value))
-  local bits, biased = math.floor((mantissa * 2 - 1) * 2 ^ 23 + 0.5), exponent + 126
+  local exact, biased = (mantissa * 2 - 1) * 2 ^ 23, exponent + 126
+  local bits = math.floor(exact + 0.5)
+  if bits - exact == 0.5 and bits % 2 == 1 then bits = bits - 1 end -- halves go to the even neighbour
   if bits == 2 ^ 23 then bits, biased = 0, biased + 1 end
   if biased < 1 then return "\0\0\0\0" end
   if biased > LARGEST_EXPONENT then bits, biased = 2 ^ 23 - 1, LARGEST_EXPONENT end

@@ -1,15 +1,17 @@
 -- A provider without network, for demos and specs: answers a canned completion in OpenAI's shape, whole or streamed,
 -- and misbehaves on demand. What it does is told by `mock = { ... }` of the provider's config, and, for one call, by a
 -- last user message such as `mock: status=429 retry-after=41` (with `on=<provider>` only one provider obeys).
--- Pure: the same call plays the same reply.
+-- Callers of other formats are answered too: what they say is written in OpenAI's shape first. Pure: the same call
+-- plays the same reply.
 local json = require "moongate.core.json"
 local openai = require "protocols.openai"
+local openai_chat = require "moongate.openai_chat"
 local sample = require "moongate.sample"
+local vector = require "moongate.vector"
 
 local mock = {
-  read_reply = openai.read_reply,
-  read_event = openai.read_event,
-  scan = openai.scan,
+  speaks = openai.speaks, read_reply = openai.read_reply, read_event = openai.read_event, scan = openai.scan,
+  reply = openai.reply, reader = openai.reader, vectors = openai.vectors, spoken = openai.spoken,
 }
 
 -- The options, by name, with their type: for whoever checks a config. Times are seconds.
@@ -45,7 +47,8 @@ local ERRORS = {
 
 -- The mock is never sent anything, but a request exists, as for any provider.
 ---@param call table
----@return table
+---@return table|nil
+---@return table|nil unfit
 function mock.build(call)
   local provider = setmetatable({ base_url = "mock:" }, { __index = call.provider })
   return openai.build(setmetatable({ provider = provider, key = false }, { __index = call }))
@@ -284,8 +287,7 @@ local function play_whole(options, reply)
   }
 end
 
-local function play_embeddings(call, options)
-  local document = call.document
+local function play_embeddings(call, document, options)
   local input = value_of(document, "input")
   if type(input) ~= "table" or type(input[1]) == "number" then input = { input } end
   local size = math.min(math.max(1, value_of(document, "dimensions") or 8), 4096)
@@ -293,11 +295,11 @@ local function play_embeddings(call, options)
   for index, item in ipairs(input) do
     local text = type(item) == "string" and item or json.encode(item)
     length = length + #text
-    local vector = sample.vector(text, size)
+    local numbers = sample.vector(text, size)
     local packed = value_of(document, "encoding_format") == "base64"
     data[index] = {
       object = "embedding", index = index - 1,
-      embedding = packed and sample.base64(sample.floats(vector)) or json.array(vector),
+      embedding = packed and vector.pack(numbers) or json.array(numbers),
     }
   end
   local prompt = tokens(length)
@@ -308,11 +310,19 @@ local function play_embeddings(call, options)
   })
 end
 
+-- The call in OpenAI's shape.
+local function document_of(call)
+  if call.document then return call.document end
+  local body = call.chat and openai_chat.document(call.chat)
+    or { input = json.array(call.embedding.inputs), dimensions = call.embedding.dimensions }
+  return assert(json.scan(json.encode(body), 1000))
+end
+
 -- Plays the reply to a call: status, headers, and the pieces of the body with the time to wait before each.
 ---@param call table as for `build`; `now` dates the reply
 ---@return { status: number, headers: table<string, string>, delay_s: number, pieces: table[], finish: "done"|"cut" }
 function mock.play(call)
-  local document = call.document
+  local document = document_of(call)
   local prompt = prompt_of(document)
   local options = options_of(call, prompt)
   if options.silent == "head" then
@@ -321,7 +331,7 @@ function mock.play(call)
   local status = options.status
   if status and not options.error_in_body and not options.error_after then return failure(options, status, status) end
   if options.error_in_body and not call.stream then return failure(options, 200, status or 500) end
-  if call.operation == "embeddings" then return play_embeddings(call, options) end
+  if call.operation == "embeddings" then return play_embeddings(call, document, options) end
 
   local tool = tool_call(document, options)
   local said = answer_text(document, options, prompt)

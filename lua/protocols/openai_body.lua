@@ -1,4 +1,4 @@
--- Writes the body of a call to an OpenAI-shaped provider: from the caller's own body, patched, or from the neutral chat.
+-- Writes the body of a call to an OpenAI-shaped provider: from the caller's own, patched, or from the neutral chat.
 -- Quirks are applied to either in the same way (moongate.dialect). Names what could not be carried.
 local dialect = require "moongate.dialect"
 local json = require "moongate.core.json"
@@ -11,7 +11,10 @@ local EXTENSIONS = { "top_k", "min_p" }
 -- Models that think in words of effort, by name, where the configuration tells no strengths.
 local THINKERS = { "^o%d", "gpt%-5", "gpt%-oss", "reason", "think", "grok%-3%-mini", "magistral", "qwq", "deepseek%-v" }
 
-local function thinks(target)
+-- Whether a model is one that thinks before it speaks.
+---@param target table
+---@return boolean
+function body.thinks(target)
   for _, strength in ipairs(target.strengths or {}) do
     if strength == "reasoning" then return true end
   end
@@ -66,7 +69,7 @@ local function chat_text(order, quirks, dropped)
   for _, name in ipairs(EXTENSIONS) do
     if not takes[name] then drop(document, name, dropped) end
   end
-  if not thinks(order.target) then drop(document, "reasoning_effort", dropped) end
+  if not body.thinks(order.target) then drop(document, "reasoning_effort", dropped) end
   local most = order.target.max_output
   if most and document.max_tokens and document.max_tokens > most then document.max_tokens = most end
   for _, name in ipairs(chat.unread or {}) do dropped[#dropped + 1] = name end

@@ -77,14 +77,15 @@ local function details_text(details)
   return table.concat(parts)
 end
 
--- Signed thoughts of a gateway like this one.
+-- Signed thoughts of a gateway like this one. Their text is a piece of a kind of its own: in a stream it has been told
+-- before.
 local function add_signed(pieces, blocks, with_text)
   for _, block in ipairs(list(blocks)) do
     if type(block) == "table" and filled(block.data) then
       local data, origin = chat.unseal(block.data, SPEAKS)
       add(pieces, "redacted", { data = data, origin = origin })
     elseif type(block) == "table" then
-      if with_text and filled(block.thinking) then add(pieces, "thinking", { text = block.thinking }) end
+      if with_text and filled(block.thinking) then add(pieces, "signed", { text = block.thinking }) end
       if filled(block.signature) then
         local signature, origin = chat.unseal(block.signature, SPEAKS)
         add(pieces, "signature", { signature = signature, origin = origin })
@@ -166,8 +167,14 @@ local function add_thought(blocks, piece)
     end
     last.signature, last.origin = piece.signature, piece.origin
   else
+    if piece.kind == "signed" then piece.kind = "thinking" end
     blocks[#blocks + 1] = piece
   end
+end
+
+-- No arguments are an empty object; Cohere says null.
+local function whole_arguments(text)
+  return text and string.find(text, "%S") and text ~= "null" and text or "{}"
 end
 
 local function blocks_of(choice, index, id)
@@ -177,7 +184,7 @@ local function blocks_of(choice, index, id)
       if piece.name then
         blocks[#blocks + 1] = {
           kind = "tool_use", id = piece.id or made_id(id, index, calls), name = piece.name,
-          arguments = piece.arguments or "{}", signature = piece.signature, origin = piece.origin,
+          arguments = whole_arguments(piece.arguments), signature = piece.signature, origin = piece.origin,
         }
         calls = calls + 1
       end
@@ -210,6 +217,7 @@ end
 ---@class moongate.openai_reader.choice
 ---@field calls table[] in the order they began: { call, id, name, index, open, waiting }
 ---@field by_index table<number, table>
+---@field thought boolean|nil whether there were thoughts since the last signature
 ---@field finished boolean|nil
 
 local function new_choice() return { calls = {}, by_index = {} } end
@@ -260,7 +268,10 @@ local function read_choice(events, choice, entry, index, id)
   for _, piece in ipairs(pieces_of(message_of(entry))) do
     if piece.kind == "call" then
       read_call(events, choice, piece, index, id)
-    else
+    elseif piece.kind ~= "signed" or not choice.thought then
+      if piece.kind == "signed" then piece.kind = "thinking" end
+      if piece.kind == "thinking" then choice.thought = true end
+      if piece.kind == "signature" then choice.thought = nil end
       piece.index = index
       if piece.kind == "text" and logprobs then piece.logprobs, logprobs = logprobs, nil end
       events[#events + 1] = piece

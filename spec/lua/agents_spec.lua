@@ -88,7 +88,8 @@ describe("an agent's run", function()
       provider = "acme", model = "small", input_tokens = 4, cached_tokens = 0, cache_write_tokens = 0,
       output_tokens = 2, reasoning_tokens = 0, billed_tokens = 6, cost_microusd = 12,
     }
-    local body = agents.surface("triage", configured).answer({ id = "r-1" }, { text = fakes.answer "urgent" }, row)
+    local body = agents.surface("triage", configured).reply({ id = "r-1" }, {
+      choices = { { blocks = { { kind = "text", text = "urgent" } }, finish = "stop" } } }, row)
     assert.same({
       agent = "triage", output = "urgent", model_used = "small", provider = "acme", billed_tokens = 6, cost = 0.000012,
       request_id = "r-1", usage = { input_tokens = 4, cached_tokens = 0, cache_write_tokens = 0, output_tokens = 2,

@@ -1,9 +1,16 @@
+local fakes = require "spec.support.fakes"
+
+local core = fakes.install()
 local answers = require "moongate.answers"
+core.restore()
 
 local target = { id = "acme/small", provider = "acme", model = "small" }
 
 local function call()
-  return { plan = { policy = "balanced@1a2b" }, calls = 2, attempts = {}, request = { include_usage = false } }
+  return {
+    plan = { policy = "balanced@1a2b" }, calls = 2, attempts = {}, request = { include_usage = false },
+    surface = { speaks = "openai" }, caller = { key_id = "k" },
+  }
 end
 
 describe("the headers of an answer", function()

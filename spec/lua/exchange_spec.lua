@@ -178,11 +178,14 @@ describe("an exchange", function()
           request.document = assert(json.scan('{"model":"m","messages":[],"top_k":7}', 10))
           return request
         end,
-        answer = function(_, answer, closed) return answer.target.id .. " " .. closed.outcome end,
+        reply = function(call, reply, closed)
+          return call.target.id .. " " .. closed.outcome .. " " .. reply.choices[1].blocks[1].text
+        end,
+        speaks = false, reads = "openai",
       }, { __index = surface })
       handle = fakes.handle { headers = { authorization = "Bearer the-key" }, body = json.encode(question()) }
       exchange.handler(other, "chat")(handle, state)
-      assert.equal("one/small ok", handle.replies[1].body)
+      assert.equal("one/small ok x", handle.replies[1].body)
       assert.equal(7, json.decode(core.of("attempt.send")[1][2].body).top_k)
     end)
   end)

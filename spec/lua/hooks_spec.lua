@@ -52,7 +52,7 @@ describe("hooks", function()
   local function answer(text, more)
     local body = json.decode(fakes.answer(text))
     for name, value in pairs(more or {}) do body[name] = value end
-    return { text = json.encode(body), status = 200, headers = {}, protocol = openai }
+    return { text = json.encode(body), body = body, status = 200, headers = {}, protocol = openai }
   end
 
   local function event(value)
@@ -67,7 +67,8 @@ describe("hooks", function()
 
   -- Sends events through; what came out as a list of texts by choice, and the act.
   local function through(run, events)
-    local editor, raw = hook_stream.new(run), {}
+    run.call.hooks = run
+    local editor, raw = hook_stream.new(run.call), {}
     for _, each in ipairs(events) do
       local text, act = editor:event(each, each.data and openai.read_event(each) or { kind = "lifecycle" })
       if act then return table.concat(raw), act end
@@ -183,6 +184,36 @@ return {
     local words = {}
     for _, line in ipairs(core.of "log.write") do words[#words + 1] = line[3] end
     assert.matches('did you mean \\"messages\\"', table.concat(words), 1, true)
+  end)
+
+  it("find nothing of a request that is over, and cannot act on it", function()
+    local text = [[
+local kept
+return { request = function(req)
+  if kept then
+    for _, act in ipairs {
+      function() return kept.body end, function() return kept.id end, function() kept.messages = {} end,
+      function() kept:refuse(403, "late") end, function() kept:answer "late" end, function() kept:header("a", "b") end,
+    } do
+      local _, why = pcall(act)
+      log(why)
+    end
+    kept.state.mine = 1
+  end
+  kept = req
+end }
+]]
+    local list = { { path = "hooks/10_a.lua", text = text, version = "1" } }
+    decider:install(list)
+    for _ = 1, 2 do
+      call = fakes.call({}, { body = '{"model":"m","messages":[]}' })
+      call.state.policies = decider
+      local run = hooks.begin(call)
+      assert.is_nil(run:request())
+      run:finish()
+    end
+    assert.equal(6, #logged())
+    for _, line in ipairs(logged()) do assert.matches("this request is over", line, 1, true) end
   end)
 
   it("stop at the first that decides", function()

@@ -58,16 +58,3 @@ describe("a sample of a text", function()
     assert.same({}, sample.vector("text", 0))
   end)
 end)
-
-describe("packed numbers", function()
-  it("are little-endian single floats", function()
-    assert.equal("\0\0\128\63\0\0\0\191\0\0\0\0\0\0\128\191", sample.floats { 1, -0.5, 0, -1 })
-    assert.equal("", sample.floats {})
-  end)
-
-  it("go into base64 with its padding", function()
-    assert.same({ "", "/w==", "//8=", "////", "AAAA" },
-      { sample.base64 "", sample.base64 "\255", sample.base64 "\255\255", sample.base64 "\255\255\255",
-        sample.base64 "\0\0\0" })
-  end)
-end)

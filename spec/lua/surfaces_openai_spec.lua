@@ -216,7 +216,9 @@ describe("a chat body", function()
     ["an assistant's turn with null content"] = '[{"role":"assistant","content":null}]',
     ["an assistant's refusal"] = '[{"role":"assistant","refusal":"no"}]',
     ["a developer's message"] = '[{"role":"developer","content":"be brief"}]',
-    ["a tool's result in parts"] = '[{"role":"tool","tool_call_id":"a","content":[{"type":"text","text":"1"}]}]',
+    ["a tool's result in parts"] =
+      '[{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},'
+      .. '{"role":"tool","tool_call_id":"a","content":[{"type":"text","text":"1"}]}]',
     ["a part of a type that nobody knows"] = '[{"role":"user","content":[{"type":"hologram","beam":1}]}]',
     ["a custom tool call"] = '[{"role":"assistant","tool_calls":[{"id":"a","type":"custom","custom":{"name":"c"}}]}]',
     ["empty text"] = '[{"role":"user","content":""}]',

@@ -155,6 +155,14 @@ describe("a request that is explained", function()
     assert.matches('no field "latency_perf"', told('"max_cost":1,"latency_perf":"fast"', router.explained), 1, true)
     assert.matches("^max_cost: expected", told('"max_cost":"much"', router.explained))
   end)
+
+  it("may name the seed of its plan, which a live one may not", function()
+    assert.equal(-7, assert(chat('"seed":-7', nil, router.explained)).seed)
+    assert.is_nil(assert(chat('"seed":null', nil, router.explained)).seed)
+    assert.is_nil(assert(chat '"seed":-7').seed)
+    assert.equal("seed: expected an integer; got 1.5", told('"seed":1.5', router.explained))
+    assert.equal('seed: expected an integer; got "a"', told('"seed":"a"', router.explained))
+  end)
 end)
 
 describe("an answer of the router's own surface", function()
@@ -164,17 +172,18 @@ describe("an answer of the router's own surface", function()
     savings_microusd = 0,
   }
 
-  local function answer(message, baseline)
+  local function text(value) return { kind = "text", text = value } end
+
+  local function answer(blocks, baseline)
     local state = { config = { premium_baseline = "dear" }, registry = { cost = function(_, name)
       assert.equal("dear", name)
       return baseline
     end } }
-    local text = json.encode { choices = json.array { { message = message } } }
-    return json.decode(router.chat.answer({ id = "r-1", state = state }, { text = text }, row))
+    return json.decode(router.chat.reply({ id = "r-1", state = state }, { choices = { { blocks = blocks } } }, row))
   end
 
   it("is the text, who gave it, and what it cost", function()
-    local body = answer({ role = "assistant", content = "Hello." }, { input = 10, output = 20, cached_input = 5 })
+    local body = answer({ text "Hello." }, { input = 10, output = 20, cached_input = 5 })
     assert.same({
       output = "Hello.", model_used = "small", provider = "acme", cost = 0.000033, latency_ms = 120,
       -- 100 x 10 + 20 x 5 + 40 x 20 = 1900 micro-dollars, less 33
@@ -185,35 +194,30 @@ describe("an answer of the router's own surface", function()
   end)
 
   it("tells no savings where the baseline's price is not known", function()
-    assert.equal(json.null, answer({ content = "x" }).savings_estimate)
-    assert.equal(json.null, answer({ content = "x" }, { input = 1 }).savings_estimate)
+    assert.equal(json.null, answer({ text "x" }).savings_estimate)
+    assert.equal(json.null, answer({ text "x" }, { input = 1 }).savings_estimate)
   end)
 
   it("tells of a loss as of a gain", function()
-    assert.is_true(answer({ content = "x" }, { input = 0.1, output = 0.1 }).savings_estimate < 0)
+    assert.is_true(answer({ text "x" }, { input = 0.1, output = 0.1 }).savings_estimate < 0)
   end)
 
   it("hands on the calls of tools", function()
     local calls = json.array { { id = "c", type = "function", ["function"] = { name = "add", arguments = "{}" } } }
-    local body = answer({ content = json.null, tool_calls = calls })
+    local body = answer { { kind = "tool_use", id = "c", name = "add", arguments = "{}" } }
     assert.equal("", body.output)
     assert.same(calls, body.tool_calls)
-    assert.is_nil(answer({ content = "x", tool_calls = json.array {} }).tool_calls)
+    assert.is_nil(answer({ text "x" }).tool_calls)
   end)
 
   it("joins the parts of a text, and tells a refusal of the model", function()
-    assert.equal("ab", answer({ content = json.array { { type = "text", text = "a" }, { type = "thinking" },
-      { type = "text", text = "b" } } }).output)
-    assert.equal("I will not.", answer({ content = json.null, refusal = "I will not." }).output)
+    assert.equal("ab", answer({ text "a", { kind = "thinking", text = "hm" }, text "b" }).output)
+    assert.equal("I will not.", answer({ { kind = "refusal", text = "I will not." } }).output)
   end)
 
-  it("survives a reply of any other shape", function()
-    for _, text in ipairs { "{}", "[]", "null", '{"choices":[]}', '{"choices":[1]}', '{"choices":[{"message":1}]}',
-      '{"choices":"x"}', "not JSON" } do
-      assert.equal("", (router.output(text)), text)
-    end
-    assert.equal("x", (router.output '{"choices":[{"text":"x"}]}'))
-    assert.equal("x", (router.output '[{"choices":[{"message":{"content":"x"}}]}]'))
+  it("is empty where the reply holds nothing", function()
+    assert.equal("", (router.output { choices = {} }))
+    assert.equal("", answer({}).output)
   end)
 end)
 

@@ -3,6 +3,7 @@ local json = require "moongate.core.json"
 local limits = require "moongate.limits"
 local mock = require "protocols.mock"
 local sample = require "moongate.sample"
+local vector = require "moongate.vector"
 
 local NOW = 1805014800
 
@@ -307,7 +308,7 @@ describe("mock embeddings", function()
     local plain = json.decode(text_of(embed({ input = "a", dimensions = 7 }))).data[1].embedding
     local packed = json.decode(text_of(embed({ input = "a", dimensions = 7,
       encoding_format = "base64" }))).data[1].embedding
-    assert.equal(sample.base64(sample.floats(plain)), packed)
+    assert.equal(vector.pack(plain), packed)
   end)
 
   it("take tokens for one text and lists of tokens for many", function()
@@ -317,22 +318,6 @@ describe("mock embeddings", function()
 end)
 
 describe("made-up values", function()
-  it("pack single floats as every other program does", function()
-    local ffi = require "ffi"
-    local vector = sample.vector("any text", 200)
-    vector[#vector + 1], vector[#vector + 2], vector[#vector + 3] = 0, 1, -0.0078125
-    local floats = ffi.new("float[?]", #vector, vector)
-    assert.equal(ffi.string(floats, 4 * #vector), sample.floats(vector))
-  end)
-
-  it("write base64 as the standard has it", function()
-    assert.equal("", sample.base64(""))
-    assert.equal("Zg==", sample.base64("f"))
-    assert.equal("Zm8=", sample.base64("fo"))
-    assert.equal("Zm9v", sample.base64("foo"))
-    assert.equal("//8A", sample.base64("\255\255\0"))
-  end)
-
   it("end for a schema without end", function()
     local schema = { type = "object", required = { "again" }, properties = {} }
     schema.properties.again = schema

@@ -39,7 +39,10 @@ local function behaviours(self)
       sleep = function() return true end,
     },
     exchange = {},
-    gate = { state = function() return { draining = false, problems = "[]", worker = 0, workers = 1 } end },
+    gate = {
+      state = function() return { draining = false, problems = "[]", reports = {}, worker = 0, workers = 1 } end,
+      report = nothing,
+    },
     health = {
       admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
       state = function() return false, nil, 0, 0 end,
@@ -76,7 +79,8 @@ local function behaviours(self)
         return "reservation " .. self.reservations
       end,
       settle = nothing, used = function() return 0, 30 end, exhaust = function(_, seconds) return seconds or 60 end,
-      exhausted = function() return 0, "" end, learn = nothing, learnt = function() return {} end, recovered = nothing,
+      exhausted = function() return 0, "" end, fits = function() return true end, learn = nothing,
+      learnt = function() return {} end, recovered = nothing,
     },
   }
 end
@@ -261,10 +265,11 @@ function fakes.call(targets, more)
   return {
     handle = more.handle or fakes.handle(), operation = "chat", id = "request-1", request = request, caller = caller,
     document = assert(json.scan(more.body or '{"model":"m","messages":[]}', 100)), attempts = {}, calls = 0,
+    surface = require "moongate.surfaces.openai", read = require "moongate.surfaces.openai", format = "openai",
     upstream_seconds = 0, plan = { policy = "mine@12345678", task = "chat", ladder = targets },
     state = {
       config = config,
-      policies = { billing = function() end },
+      policies = { billing = function() end, protocol = function() end },
       registry = { targets = targets, cost = function() end },
     },
   }

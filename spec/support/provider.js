@@ -1,6 +1,7 @@
-// A provider that speaks OpenAI's API and misbehaves on command. Specs start it through provider.lua: it prints the port
-// of its control server, where providers are opened, told what to do with the next requests, let go on from the points
-// where they hold, and asked what they have seen. It knows no time of its own but a `delay` that a spec asks for.
+// A provider that speaks the protocols of OpenAI, Anthropic, Gemini and Ollama, and misbehaves on command. Specs start it
+// through provider.lua: it prints the port of its control server, where providers are opened, told what to do with the
+// next requests, let go on from the points where they hold, and asked what they have seen. It knows no time of its own
+// but a `delay` that a spec asks for.
 "use strict";
 
 const fs = require("fs");
@@ -198,7 +199,7 @@ class StreamAnswer extends Answer {
 async function answer(provider, behaviour, record, out) {
   record.state = "answering";
   try {
-    await play(behaviour, record, out);
+    await play(behaviour, record, out, provider.options);
   } catch (error) {
     if (!(error instanceof Left)) {
       record.state = "broken";

@@ -25,8 +25,12 @@ local function order(fields)
   return answer:json()
 end
 
---- Opens a provider on a port of its own.
----@param options? { cert?: string, key?: string, http2?: boolean } files for TLS
+-- Where each protocol's docs let a base address end; the others have none of it.
+local below = { openai = "/v1", responses = "/v1", gemini = "/v1beta" }
+
+--- Opens a provider on a port of its own. It speaks every protocol, by the paths asked; `strict`: it judges OpenAI's
+--- requests too, as it always judges those of the others.
+---@param options? { cert?: string, key?: string, http2?: boolean, strict?: boolean } files for TLS
 function provider.open(options)
   if not program then start() end
   local fields = { act = "open" }
@@ -38,6 +42,11 @@ function provider.open(options)
     address = "127.0.0.1:" .. opened.port,
     base_url = ("%s://127.0.0.1:%d/v1"):format(scheme, opened.port),
   }, provider)
+end
+
+--- Its base address in a protocol ("openai", "responses", "anthropic", "gemini", "ollama"), as a config writes it.
+function provider:base(protocol)
+  return (self.base_url:gsub("/v1$", below[protocol] or ""))
 end
 
 function provider:order(act, fields)
@@ -65,7 +74,8 @@ function provider:hang_up() self:order("hang_up") end
 --- Forgets requests and behaviours.
 function provider:forget() self:order("forget") return self end
 
---- The requests it got, oldest first: { method, path, headers, body, connection, state, held, written, ... }.
+--- The requests it got, oldest first: { method, path, headers, body, connection, state, held, written, protocol,
+--- refused (what was wrong with it), ... }.
 function provider:seen()
   return self:order("seen")
 end

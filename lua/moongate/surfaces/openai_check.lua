@@ -33,7 +33,11 @@ local PARTS = {
   image_url = function(document, part, path)
     local image = object(document, part, "image_url", path)
     local url = text(document, image, "url", path .. ".image_url")
-    if document:value(url) == "" then fail(path .. ".image_url.url", "expected an address or a data URL", 'got ""') end
+    local address = document:value(url)
+    if address == "" then fail(path .. ".image_url.url", "expected an address or a data URL", 'got ""') end
+    if string.find(address, "^data:") and not string.find(address, "^data:image/[^,]*;base64,") then
+      fail(path .. ".image_url.url", "expected a base64 data URL of an image", describe(document, url))
+    end
   end,
   input_audio = function(document, part, path)
     local audio = object(document, part, "input_audio", path)
@@ -54,12 +58,12 @@ local function check_parts(document, content, path)
   end
 end
 
-local function check_calls(document, calls, path)
+local function check_calls(document, calls, path, ids)
   expect(document, calls, path, "array", "an")
   for index, call in document:items(calls) do
     local here = path .. "[" .. (index - 1) .. "]"
     expect(document, call, here, "object", "an")
-    text(document, call, "id", here)
+    ids[document:value(text(document, call, "id", here))] = true
     local kind = optional(document, call, "type")
     if not kind or document:value(kind) == "function" then
       local inner = object(document, call, "function", here)
@@ -88,7 +92,8 @@ local function check_content(document, message, role, path)
   fail(here, "expected text or a list of parts", describe(document, content))
 end
 
-local function check_message(document, message, path)
+-- ids: of the calls that came before.
+local function check_message(document, message, path, ids)
   expect(document, message, path, "object", "an")
   local node = document:find(message, "role")
   local role = node and document:kind(node) == "string" and document:value(node)
@@ -96,23 +101,30 @@ local function check_message(document, message, path)
     fail(path .. ".role", "expected one of " .. table.concat(ROLES, ", "), describe(document, node))
   end
   check_content(document, message, role, path)
-  if role == "tool" then text(document, message, "tool_call_id", path) end
+  if role == "tool" then
+    local id = text(document, message, "tool_call_id", path)
+    if not ids[document:value(id)] then
+      fail(path .. ".tool_call_id", "expected the id of a call in a message before it", describe(document, id))
+    end
+  end
   if role == "function" then text(document, message, "name", path) end
   if role == "assistant" then
     local calls = optional(document, message, "tool_calls")
-    if calls then check_calls(document, calls, path .. ".tool_calls") end
+    if calls then check_calls(document, calls, path .. ".tool_calls", ids) end
   end
 end
 
 local function check_messages(document)
   local messages = expect(document, document:find(0, "messages"), "messages", "array", "an")
   if document:size(messages) == 0 then fail("messages", "expected at least one message", "got an empty array") end
+  local ids = {}
   for index, message in document:items(messages) do
-    check_message(document, message, "messages[" .. (index - 1) .. "]")
+    check_message(document, message, "messages[" .. (index - 1) .. "]", ids)
   end
 end
 
-local function check_tools(document, name)
+-- Adds the names of the functions to `names`.
+local function check_tools(document, name, names)
   local tools = optional(document, 0, name)
   if not tools then return end
   expect(document, tools, name, "array", "an")
@@ -120,15 +132,32 @@ local function check_tools(document, name)
     local path = name .. "[" .. (index - 1) .. "]"
     expect(document, tool, path, "object", "an")
     if name == "functions" then
-      text(document, tool, "name", path)
+      names[document:value(text(document, tool, "name", path))] = true
     elseif document:value(text(document, tool, "type", path)) == "function" then
       local inner = object(document, tool, "function", path)
       local given = text(document, inner, "name", path .. ".function")
       if document:value(given) == "" then fail(path .. ".function.name", "expected a name", 'got ""') end
+      names[document:value(given)] = true
       local parameters = optional(document, inner, "parameters")
       if parameters then expect(document, parameters, path .. ".function.parameters", "object", "an") end
     end
   end
+end
+
+-- A choice that no answer could meet.
+local function check_choice(document, names)
+  local choice = optional(document, 0, "tool_choice")
+  if not choice then return end
+  if document:kind(choice) == "string" then
+    if document:value(choice) == "required" and not check.filled(document, document:find(0, "tools")) then
+      fail("tool_choice", "required needs tools to choose from", "there are none")
+    end
+    return
+  end
+  local inner = document:find(choice, "function")
+  local name = inner and document:find(inner, "name")
+  if not name or document:kind(name) ~= "string" or names[document:value(name)] then return end
+  fail("tool_choice.function.name", "expected the name of one of the tools", describe(document, name))
 end
 
 -- Without a model, the policy chooses among all, as with "auto".
@@ -206,8 +235,10 @@ check.chat = fields.guarded(function(document)
   check_model(document)
   check_messages(document)
   check_options(document)
-  check_tools(document, "tools")
-  check_tools(document, "functions")
+  local names = {}
+  check_tools(document, "tools", names)
+  check_tools(document, "functions", names)
+  check_choice(document, names)
   check_stop(document)
 end)
 

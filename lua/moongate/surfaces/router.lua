@@ -82,29 +82,24 @@ local function parser(checked, fixed_task)
   end
 end
 
-local function text_of(content)
-  if type(content) == "string" then return content end
-  local parts = {}
-  for _, part in ipairs(type(content) == "table" and content or {}) do
-    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
-  end
-  return table.concat(parts)
-end
-
--- The first choice of a provider's reply: its text, and the calls of tools if it has some.
----@param text string
+-- The first choice of a reply: its text, and the calls of tools if it has some.
+---@param reply moongate.chat_reply
 ---@return string output
 ---@return table|nil tool_calls
-function router.output(text)
-  local reply = json.decode(text)
-  if type(reply) == "table" and not reply.choices and type(reply[1]) == "table" then reply = reply[1] end
-  local choice = type(reply) == "table" and type(reply.choices) == "table" and reply.choices[1]
-  local message = type(choice) == "table" and choice.message
-  if type(message) ~= "table" then return type(choice) == "table" and text_of(choice.text) or "" end
-  local output = text_of(message.content)
-  if output == "" then output = text_of(message.refusal) end
-  local calls = message.tool_calls
-  return output, type(calls) == "table" and #calls > 0 and calls or nil
+function router.output(reply)
+  local text, refused, calls = {}, {}, {}
+  for _, block in ipairs(reply.choices[1] and reply.choices[1].blocks or {}) do
+    if block.kind == "text" then
+      text[#text + 1] = block.text
+    elseif block.kind == "refusal" then
+      refused[#refused + 1] = block.text
+    elseif block.kind == "tool_use" then
+      calls[#calls + 1] = {
+        id = block.id, type = "function", ["function"] = { name = block.name, arguments = block.arguments },
+      }
+    end
+  end
+  return table.concat(#text > 0 and text or refused), #calls > 0 and calls or nil
 end
 
 local TOKENS = { "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens" }
@@ -132,11 +127,11 @@ end
 
 -- What every answer of the router's own surfaces tells.
 ---@param call moongate.call
----@param answer table
+---@param reply moongate.chat_reply
 ---@param row table
 ---@return table
-function router.told(call, answer, row)
-  local output, calls = router.output(answer.text)
+function router.told(call, reply, row)
+  local output, calls = router.output(reply)
   return {
     output = output, tool_calls = calls, model_used = row.model, provider = row.provider,
     cost = row.cost_microusd / 1000000, usage = router.usage(row), billed_tokens = row.billed_tokens,
@@ -144,8 +139,8 @@ function router.told(call, answer, row)
   }
 end
 
-local function answer_body(call, answer, row)
-  local told = router.told(call, answer, row)
+local function answer_body(call, reply, row)
+  local told = router.told(call, reply, row)
   told.latency_ms, told.savings_estimate = row.latency_ms, savings(call, row)
   return json.encode(told)
 end
@@ -154,11 +149,23 @@ end
 ---@param fixed_task string|nil
 ---@return moongate.surface
 local function surface(checked, fixed_task)
-  return { name = "router", parse = parser(checked, fixed_task), error = router.error, answer = answer_body }
+  return {
+    name = "router", reads = "openai", parse = parser(checked, fixed_task), chat = openai.chat, error = router.error,
+    reply = answer_body,
+  }
 end
 
 router.chat = surface(check.chat)
 router.step = surface(check.chat, "agent_step")
 router.explained = surface(check.explained)
+
+-- A body that is only explained may name the seed of the plan. A live one's is the gateway's: there the field is the
+-- model's.
+local parse_explained = router.explained.parse
+function router.explained.parse(document, headers, operation)
+  local request, refusal = parse_explained(document, headers, operation)
+  if request then request.seed = value_of(document, "seed") end
+  return request, refusal
+end
 
 return router

@@ -1,0 +1,2 @@
+-- In the order of the config.
+return function(request, candidates) return candidates end

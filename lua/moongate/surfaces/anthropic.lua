@@ -1,0 +1,229 @@
+-- The surface of Anthropic's API: reads the body of a Messages call, or of a count of its tokens, into the request that
+-- policies see, and writes answers, errors and model lists in Anthropic's shape. Never talks to a provider.
+local answer = require "moongate.surfaces.anthropic_answer"
+local anthropic_chat = require "moongate.surfaces.anthropic_chat"
+local check = require "moongate.surfaces.anthropic_check"
+local json = require "moongate.core.json"
+local lazy = require "moongate.surfaces.lazy"
+local openai_chat = require "moongate.openai_chat"
+local wishes = require "moongate.surfaces.wishes"
+
+local surface = {
+  name = "messages", speaks = "anthropic", reply = answer.reply, writer = answer.writer,
+}
+
+local BYTES_PER_TOKEN = 4
+local TOKENS_PER_MESSAGE = 4
+-- Anthropic counts a pixel in 750; it shrinks what is larger than this makes.
+local IMAGE_TOKENS = 1600
+local FILE_BYTES_PER_TOKEN = 40
+
+local function value_of(document, name)
+  local node = document:find(0, name)
+  if not node or document:kind(node) == "null" then return nil end
+  return document:value(node)
+end
+
+local function bytes_of(document, node, name)
+  local member = document:find(node, name)
+  return member and document:string_bytes(member) or 0
+end
+
+-- ---- the weight of a conversation ----
+
+local weigh_content
+
+local WEIGHTS = {}
+
+function WEIGHTS.text(document, block, own) own.text = own.text + bytes_of(document, block, "text") end
+
+function WEIGHTS.thinking(document, block, own) own.text = own.text + bytes_of(document, block, "thinking") end
+
+function WEIGHTS.redacted_thinking(document, block, own) own.hidden = own.hidden + bytes_of(document, block, "data") end
+
+function WEIGHTS.image(_, _, own)
+  own.tokens, own.images = own.tokens + IMAGE_TOKENS, true
+end
+
+function WEIGHTS.document(document, block, own)
+  local source = document:find(block, "source")
+  if document:value(document:find(source, "type")) == "base64" then
+    own.tokens = own.tokens + math.ceil(bytes_of(document, source, "data") / FILE_BYTES_PER_TOKEN)
+  else
+    own.text = own.text + bytes_of(document, source, "data") + bytes_of(document, source, "content")
+  end
+end
+
+function WEIGHTS.tool_use(document, block, own)
+  own.text = own.text + bytes_of(document, block, "name") + bytes_of(document, block, "input")
+end
+
+function WEIGHTS.tool_result(document, block, own)
+  local content = document:find(block, "content")
+  if content then weigh_content(document, content, own) end
+end
+
+function weigh_content(document, content, own)
+  if document:kind(content) ~= "array" then
+    own.text = own.text + document:string_bytes(content)
+    return
+  end
+  for _, block in document:items(content) do
+    local weigh = WEIGHTS[document:value(document:find(block, "type"))]
+    if weigh then weigh(document, block, own) else own.hidden = own.hidden + document:string_bytes(block) end
+  end
+end
+
+local function weigh(document)
+  local own = { text = bytes_of(document, 0, "system"), hidden = 0, tokens = 0, images = false }
+  local system = document:find(0, "system")
+  if system and document:kind(system) == "array" then
+    own.text = 0
+    weigh_content(document, system, own)
+  end
+  for _, message in document:items(document:find(0, "messages")) do
+    own.tokens = own.tokens + TOKENS_PER_MESSAGE
+    weigh_content(document, document:find(message, "content"), own)
+  end
+  return own
+end
+
+-- ---- the request ----
+
+local function read(document, request, operation)
+  local own = weigh(document)
+  local tools, output = document:find(0, "tools"), value_of(document, "output_config")
+  local extra = bytes_of(document, 0, "tools") + bytes_of(document, 0, "output_config") + own.hidden
+  request.surface = surface.name
+  request.stream = operation ~= "count" and value_of(document, "stream") == true
+  request.include_usage = true
+  request.text_length = own.text
+  request.estimated_tokens = math.ceil((own.text + extra) / BYTES_PER_TOKEN) + own.tokens
+  request.images = own.images
+  request.tools = tools ~= nil and document:kind(tools) == "array" and document:size(tools) > 0
+  request.json_schema = type(output) == "table" and type(output.format) == "table"
+    or value_of(document, "output_format") ~= nil
+  request.max_tokens = value_of(document, "max_tokens")
+end
+
+-- In OpenAI's shape, as policies know it; empty where what was sent exists at Anthropic alone.
+local function messages_of(document)
+  local neutral = anthropic_chat.read(document:value(0))
+  return neutral and openai_chat.document(neutral).messages or {}
+end
+
+-- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
+---@param document table
+---@param headers table<string, string>
+---@param operation "chat"|"count"
+---@return table|nil request
+---@return { status: number, message: string, type: string, param: string|nil }|nil refusal
+function surface.parse(document, headers, operation)
+  local wrong = check[operation](document, headers)
+  if wrong then
+    return nil, { status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error" }
+  end
+  local request = { model = value_of(document, "model"), privacy = false }
+  local refusal = wishes.read(request, headers)
+  if refusal then return nil, refusal end
+  read(document, request, operation)
+  return lazy.messages(request, function() return messages_of(document) end)
+end
+
+-- The neutral chat; or nil and a refusal.
+---@param document table
+---@return moongate.chat|nil
+---@return table|nil refusal
+function surface.chat(document)
+  return anthropic_chat.read(document:value(0))
+end
+
+-- The answer to a count of tokens.
+---@param _ moongate.call
+---@param tokens integer
+---@return string
+function surface.counted(_, tokens)
+  return json.encode { input_tokens = tokens }
+end
+
+-- ---- errors ----
+
+local TYPES = {
+  [400] = "invalid_request_error", [401] = "authentication_error", [402] = "billing_error",
+  [403] = "permission_error", [404] = "not_found_error", [413] = "request_too_large", [429] = "rate_limit_error",
+  [503] = "overloaded_error", [504] = "timeout_error", [529] = "overloaded_error",
+}
+-- What a provider's failure is called, where that says more than the status does: in the words of any format.
+local SAID = {
+  overloaded_error = "overloaded_error", rate_limit_error = "rate_limit_error", timeout_error = "timeout_error",
+  overloaded = "overloaded_error", rate_limit_exceeded = "rate_limit_error", insufficient_quota = "rate_limit_error",
+  RESOURCE_EXHAUSTED = "rate_limit_error", UNAVAILABLE = "overloaded_error",
+}
+
+local function error_type(status, kind, code)
+  if status >= 500 then
+    return SAID[kind] or SAID[code] or TYPES[status] or "api_error"
+  end
+  return TYPES[status] or "invalid_request_error"
+end
+
+local function error_body(status, message, kind, code, id)
+  return json.encode {
+    type = "error", error = { type = error_type(status, kind, code), message = message }, request_id = id or json.null,
+  }
+end
+
+-- The body of an error answer. The type follows from the status; a failure upstream may tell it better.
+---@param status number
+---@param message string
+---@param kind string|nil
+---@param code string|number|nil
+---@param _ string|nil the field: the message names it
+---@param id string|nil the request's
+---@return string
+function surface.error(status, message, kind, code, _, id)
+  return error_body(status, message, kind, code, id)
+end
+
+-- The same as the last event of a stream that has failed.
+---@param status number
+---@param message string
+---@param kind string|nil
+---@param code string|number|nil
+---@return string
+function surface.error_event(status, message, kind, code)
+  return "event: error\ndata: " .. error_body(status, message, kind, code) .. "\n\n"
+end
+
+-- ---- models ----
+
+-- Nobody knows when; the date must be one.
+local LONG_AGO = "1970-01-01T00:00:00Z"
+
+local function model_of(entry)
+  return {
+    type = "model", id = entry.id, display_name = entry.display_name or entry.id, created_at = LONG_AGO,
+    max_input_tokens = entry.context_length, max_tokens = entry.max_output,
+  }
+end
+
+-- The answer of GET /v1/models to whoever speaks this format.
+---@param list table[] entries with at least an id
+---@return string
+function surface.models(list)
+  local data = {}
+  for index, entry in ipairs(list) do data[index] = model_of(entry) end
+  return json.encode {
+    data = json.array(data), has_more = false, first_id = data[1] and data[1].id or json.null,
+    last_id = data[1] and data[#data].id or json.null,
+  }
+end
+
+-- One of them.
+---@param entry table
+---@return string
+function surface.model(entry)
+  return json.encode(model_of(entry))
+end
+
+return surface

@@ -1,0 +1,63 @@
+-- Anthropic's figures of use as classes that do not overlap, see moongate.usage. In streams they come in parts, each
+-- one cumulative: the later one holds, and is never added.
+local anthropic_usage = {}
+
+local function count(value)
+  if type(value) ~= "number" or value ~= value or value < 0 or value > 2 ^ 53 then return nil end
+  return math.floor(value)
+end
+
+local function written(figures)
+  local told = count(figures.cache_creation_input_tokens)
+  local by_age = type(figures.cache_creation) == "table" and figures.cache_creation or {}
+  local sum = (count(by_age.ephemeral_5m_input_tokens) or 0) + (count(by_age.ephemeral_1h_input_tokens) or 0)
+  if sum > (told or 0) then return sum end
+  return told
+end
+
+-- A conversation that was compacted on the way has cost more than the last of its passes, which is all that the figures
+-- at the top tell.
+local function with_passes(figures)
+  local passes, is_compacted = {}, false
+  for _, pass in ipairs(type(figures.iterations) == "table" and figures.iterations or {}) do
+    if type(pass) == "table" and (pass.type == "compaction" or pass.type == "message") then
+      passes[#passes + 1] = pass
+      is_compacted = is_compacted or pass.type == "compaction"
+    end
+  end
+  if not is_compacted then return figures end
+  local sum = { output_tokens_details = figures.output_tokens_details }
+  for _, name in ipairs {
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+  } do
+    for _, pass in ipairs(passes) do sum[name] = (sum[name] or 0) + (count(pass[name]) or 0) end
+  end
+  return sum
+end
+
+-- Reads a usage object over what the stream has told before.
+---@param figures table|nil
+---@param before moongate.usage|nil
+---@return moongate.usage|nil
+function anthropic_usage.read(figures, before)
+  if type(figures) ~= "table" then return before end
+  figures = with_passes(figures)
+  local input, cached, cache_write = count(figures.input_tokens), count(figures.cache_read_input_tokens),
+    written(figures)
+  local output = count(figures.output_tokens)
+  if not (input or cached or cache_write or output) then return before end
+  before = before or { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0 }
+  -- Some tell nothing but noughts the second time.
+  if (input or 0) + (cached or 0) + (cache_write or 0) == 0 then input, cached, cache_write = nil, nil, nil end
+  local details = type(figures.output_tokens_details) == "table" and figures.output_tokens_details or {}
+  output = output or before.output + before.reasoning
+  local own = {
+    input = input or before.input, cached = cached or before.cached, cache_write = cache_write or before.cache_write,
+    reasoning = math.min(count(details.thinking_tokens) or before.reasoning, output),
+  }
+  own.output = output - own.reasoning
+  own.total = own.input + own.cached + own.cache_write + own.output + own.reasoning
+  return own
+end
+
+return anthropic_usage
