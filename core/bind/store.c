@@ -45,7 +45,8 @@ static struct store_limit read_limit(lua_State *L, int index)
     return limit;
 }
 
-/* The call in the table at 1: { claims = { { key, window, max, amount, zone, sliding } ... }, provider, model, tokens } */
+/* The call in the table at 1: { claims = { { key, window, max, amount, zone, sliding } ... }, provider, model, tokens }
+ */
 static struct store_call read_call(lua_State *L, struct store_claim claims[static CLAIMS_MAX])
 {
     struct store_call call = { .claims = claims };
@@ -264,10 +265,11 @@ static int store_lua_learnt(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted }, { "fits", store_lua_fits },
-    { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },   { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
-    { "settle", store_lua_settle },   { "used", store_lua_used },           { NULL, NULL },
+    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted },
+    { "fits", store_lua_fits },       { "learn", store_lua_learn },
+    { "learnt", store_lua_learnt },   { "recovered", store_lua_recovered },
+    { "reserve", store_lua_reserve }, { "settle", store_lua_settle },
+    { "used", store_lua_used },       { NULL, NULL },
 };
 
 int bind_store_module(lua_State *L)

@@ -59,28 +59,6 @@ for name, address in pairs(backends) do
         assert.equal(HOUR, wait)
       end)
 
-      it("says beforehand what reserving would say, and takes nothing by it", function()
-        local call = { claims = { claim("a", 3, 5), claim("b", 1, 9, "hour") }, provider = "groq", model = "llama" }
-        for _ = 1, 5 do assert.is_true((bench.fits(store, call, NOON))) end
-        assert.same({ 0, 0 }, { (bench.used(store, call.claims[1], NOON)), (bench.used(store, call.claims[2], NOON)) })
-        assert.truthy(bench.reserve(store, call, NOON))
-        local told = { bench.fits(store, call, NOON + 1000) }
-        assert.same({ nil, "a minute", 59000 }, told)
-        assert.same(told, { bench.reserve(store, call, NOON + 1000) })
-        assert.same({ 3, 1 }, { (bench.used(store, call.claims[1], NOON)), (bench.used(store, call.claims[2], NOON)) })
-      end)
-
-      it("says so of what the provider told too", function()
-        local call = { claims = {}, provider = "groq", model = "llama", tokens = 10 }
-        library.store_learn(store, ffi.new("struct store_learnt", { provider = "groq", metric = "requests",
-          window = "minute", limit = 5, remaining = 1, reset_at = NOON + MINUTE, seen_at = NOON }))
-        for _ = 1, 3 do assert.is_true((bench.fits(store, call, NOON))) end
-        assert.truthy(bench.reserve(store, call, NOON))
-        local told = { bench.fits(store, call, NOON) }
-        assert.matches("told by the provider", told[2], 1, true)
-        assert.same(told, { bench.reserve(store, call, NOON) })
-      end)
-
       it("counts two claims on the same counter together", function()
         assert.is_nil((bench.reserve(store, { claims = { claim("a", 3, 5), claim("a", 3, 5) } }, NOON)))
         assert.equal(0, (bench.used(store, claim("a"), NOON)))

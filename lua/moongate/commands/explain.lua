@@ -22,8 +22,8 @@ moongate explain [-c moongate.lua] REQUEST.json [--key NAME] [--policy P] [--pri
                  [--priority cheap|balanced|best] [--max-cost USD] [--json]
 
 Tells which models the request would be tried with, in which order, and why each other one is left out. Calls no
-provider. REQUEST.json is the body of a chat completion or of /v1/chat; - reads it from standard input. The other
-options are the x-moongate- headers of the same names.
+provider. REQUEST.json is the body of a chat completion or of /v1/chat; - reads it from standard input. A "seed" in it
+draws the dice of a past request again. The other options are the x-moongate- headers of the same names.
 
 A running gateway is asked how things stand now; without one the answer is as if nothing had been used yet.
 
