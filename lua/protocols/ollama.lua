@@ -9,8 +9,8 @@ local reply = require "protocols.ollama_reply"
 local STREAM = "application/x-ndjson"
 
 local ollama = {
-  speaks = "ollama", stream_type = STREAM, read_reply = reply.read_reply, read_event = reply.read_event, reply = reply.reply,
-  reader = reply.reader, spoken = reply.spoken, vectors = reply.vectors,
+  speaks = "ollama", stream_type = STREAM, read_reply = reply.read_reply, read_event = reply.read_event,
+  reply = reply.reply, reader = reply.reader, spoken = reply.spoken, vectors = reply.vectors,
 }
 
 -- What the C relay looks for in the lines of a stream before it wakes this file. Usage stands at the top of the last

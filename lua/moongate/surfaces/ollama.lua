@@ -102,9 +102,9 @@ local function messages_of(document, is_generate)
   return found and openai_chat.document(found).messages or {}
 end
 
--- Reads a call of /api/chat, of /api/generate (path.verb says so), or of /api/embed and /api/embeddings. The document is
--- the scanned body (`json.scan`), headers have lower-case names. `request.at_once`: a function of the call whose text is
--- the answer, for a call that asks for none of a model.
+-- Reads a call of /api/chat, of /api/generate (path.verb says so), or of /api/embed and /api/embeddings. The document
+-- is the scanned body (`json.scan`), headers have lower-case names. `request.at_once`: a function of the call whose
+-- text is the answer, for a call that asks for none of a model.
 ---@param document table
 ---@param headers table<string, string>
 ---@param operation "chat"|"embeddings"
