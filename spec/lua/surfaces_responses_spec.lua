@@ -367,12 +367,16 @@ describe("an error of the Responses surface", function()
     assert.same({ "slow down", "rate_limit_error", "rate_limit_exceeded" }, { body.message, body.type, body.code })
   end)
 
-  it("is an event of its own in a stream, numbered if the stream's writer is known", function()
+  it("is an event of its own in a stream; the response itself fails too if the stream's writer is known", function()
     local writer = surface.writer(call())
     writer:event { kind = "text", text = "a" }
     local text_of = surface.error_event(502, "broke", "server_error", "x", nil, writer)
-    local name, data = string.match(text_of, "^event: (%w+)\ndata: (.*)\n\n$")
+    local name, data, last = string.match(text_of,
+      "^event: (%w+)\ndata: ([^\n]*)\n\nevent: response.failed\ndata: (.*)\n\n$")
     assert.equal("error", name)
+    last = json.decode(last)
+    assert.same({ 6, "failed", { code = "x", message = "broke" } },
+      { last.sequence_number, last.response.status, last.response.error })
     assert.same({ type = "error", code = "x", message = "broke", param = json.null, sequence_number = 5 },
       (json.decode(data)))
     data = string.match(surface.error_event(502, "broke"), "data: (.*)\n\n$")
