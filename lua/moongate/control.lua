@@ -57,11 +57,11 @@ end
 local function local_models()
   local address = process.env "OLLAMA_HOST" or "127.0.0.1:11434"
   if not string.find(address, "://", 1, true) then address = "http://" .. address end
-  local status, body = process.fetch { url = address .. "/v1/models", seconds = OLLAMA_SECONDS }
+  local status, body = process.fetch { url = address .. "/api/tags", seconds = OLLAMA_SECONDS }
   local answer = status == 200 and json.decode(body)
   local names = {}
-  for _, model in ipairs(type(answer) == "table" and type(answer.data) == "table" and answer.data or {}) do
-    if type(model) == "table" and type(model.id) == "string" then names[#names + 1] = model.id end
+  for _, model in ipairs(type(answer) == "table" and type(answer.models) == "table" and answer.models or {}) do
+    if type(model) == "table" and type(model.model) == "string" then names[#names + 1] = model.model end
   end
   return names
 end

@@ -129,9 +129,11 @@ function defaults.provider(name, given, builtin, env, filename)
   builtin = builtin or {}
   local usual = defaults.address(builtin, env)
   local base_url = given.base_url or usual
-  if base_url then base_url = string.gsub(base_url, "/+$", "") end
-  local home = usual ~= nil and base_url == usual
   local protocol = given.protocol or builtin.protocol
+  if base_url then base_url = string.gsub(base_url, "/+$", "") end
+  -- Its compatible address is below its own, and better known.
+  if base_url and protocol == "ollama" then base_url = string.gsub(base_url, "/v1$", "") end
+  local home = usual ~= nil and base_url == usual
   local implied = given.base_url == nil and builtin.env and defaults.variable(builtin.env, env) or nil
   local is_local, free = given.is_local, given.free
   -- A cloud's free tier is a fact of its models, not of the whole provider.

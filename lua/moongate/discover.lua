@@ -25,13 +25,13 @@ local function ollama(known, env)
   local host = env "OLLAMA_HOST"
   if not host or host == "" then
     return known.provider "ollama" and {}
-      or { protocol = "openai", base_url = "http://127.0.0.1:11434/v1", is_local = true, free = true }
+      or { protocol = "ollama", base_url = "http://127.0.0.1:11434", is_local = true, free = true }
   end
   local scheme, address = string.match(host, "^(https?://)(.*)$")
   address = string.gsub(string.gsub(address or host, "/+$", ""), "^0%.0%.0%.0", "127.0.0.1")
   if not string.find(address, ":%d+$") then address = address .. ":11434" end
   return {
-    protocol = "openai", base_url = (scheme or "http://") .. address .. "/v1", free = true,
+    protocol = "ollama", base_url = (scheme or "http://") .. address, free = true,
     is_local = crosscheck.is_loopback(address),
   }
 end

@@ -17,6 +17,7 @@ local exchange = {}
 -- Deeper than any surface allows, so that its own check can say where.
 local JSON_DEPTH = 200
 local LARGEST_SEED = 2 ^ 31 - 1
+local JSON = { ["content-type"] = "application/json" }
 -- What a body may call itself. curl says of every body that it is a form.
 local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true }
 
@@ -165,7 +166,7 @@ local function count(call)
   if not call.plan then return give_up(call, { refusal = refusal }) end
   local answer = climb.count(call)
   local tokens = answer and answer.tokens or call.request.estimated_tokens
-  local headers = { ["content-type"] = "application/json" }
+  local headers = { ["content-type"] = JSON["content-type"] }
   if answer then
     record.open(call)
     headers = answers.headers(call, answer, relay.counted(call, answer))
@@ -194,6 +195,8 @@ local function run(handle, state, surface, operation, path)
     return exchange.refuse(handle, refusal, nil, surface)
   end
   if operation == "count" then return count(call) end
+  -- Some calls ask for nothing that a model would have to say.
+  if call.request.at_once then return handle:reply(200, JSON, call.request.at_once(call)) end
   call.hooks = hooks.begin(call)
   if call.hooks then return serve_with_hooks(call) end
   return serve(call)

@@ -95,6 +95,18 @@ end
 function inspect.model(handle, state, id) one_model(handle, state, id, openai_or_anthropic(handle)) end
 function inspect.gemini_model(handle, state, id) one_model(handle, state, id, gemini) end
 
+-- Ollama's clients ask for a model by a body.
+function inspect.ollama_model(handle, state)
+  local body = json.decode(handle:body())
+  local name = type(body) == "table" and (body.model or body.name)
+  if type(name) ~= "string" then
+    return exchange.refuse(handle, { status = 400, message = "model: expected the name of a model" }, nil, ollama)
+  end
+  one_model(handle, state, name, ollama)
+end
+
+function inspect.ollama_version(handle) handle:reply(200, JSON, ollama.version()) end
+
 local function provider_names(state)
   local names = {}
   for name in pairs(state.config.providers) do names[#names + 1] = name end

@@ -60,8 +60,14 @@ end
 local function pipe(call, answer)
   local handle, first, protocol = call.handle, answer.read, answer.protocol
   handle:begin(200, answers.stream_headers(call, answer))
-  handle:write(held_bytes(call, answer) .. answer.event.raw)
-  local seen, reason = answer.wire:pipe(handle, answers.marks(call, protocol))
+  local seen, reason
+  if first.last then
+    handle:write(held_bytes(call, answer))
+    seen = { ended = "terminal", terminal_raw = answer.event.raw, text_bytes = 0 }
+  else
+    handle:write(held_bytes(call, answer) .. answer.event.raw)
+    seen, reason = answer.wire:pipe(handle, answers.marks(call, protocol))
+  end
   local outcome = answers.outcome(seen, reason, first.kind == "finish" and not protocol.scan.needs_terminal)
   if outcome.kind == "cancelled" then handle:calm() end
   seen = seen or answer.wire:piped()
@@ -100,7 +106,7 @@ local function note(seen, event, read)
   if not event.data then return end
   seen.usage = read.usage or seen.usage
   seen.text_bytes = seen.text_bytes + (read.text_length or 0)
-  if read.kind == "end" then
+  if read.kind == "end" or read.last then
     seen.ended, seen.terminal_raw = "terminal", event.raw
   elseif read.kind == "error" then
     seen.ended, seen.error = "error", read.error

@@ -1,14 +1,16 @@
--- Ollama's protocol: chat, generate and embeddings, streams as lines of JSON. For callers of the same format the body is
--- their own, with the model's name; else it is written from the neutral chat (ollama_body). What comes back is read in
--- ollama_reply. Never decides what follows from a failure.
+-- Ollama's protocol: chat, generate and embeddings, streams as lines of JSON. For callers of the same format the body
+-- is their own, with the model's name; else it is written from the neutral chat (ollama_body). What comes back is read
+-- in ollama_reply. Never decides what follows from a failure.
 local http = require "protocols.http"
 local json = require "moongate.core.json"
 local ollama_body = require "protocols.ollama_body"
 local reply = require "protocols.ollama_reply"
 
+local STREAM = "application/x-ndjson"
+
 local ollama = {
-  speaks = "ollama", read_reply = reply.read_reply, read_event = reply.read_event, reply = reply.reply,
-  reader = reply.reader, spoken = reply.spoken, vectors = reply.vectors,
+  speaks = "ollama", stream_type = STREAM, read_reply = reply.read_reply, read_event = reply.read_event,
+  reply = reply.reply, reader = reply.reader, spoken = reply.spoken, vectors = reply.vectors,
 }
 
 -- What the C relay looks for in the lines of a stream before it wakes this file. Usage stands at the top of the last
@@ -18,7 +20,7 @@ ollama.scan = {
   text_marks = { '"content"', '"thinking"', '"response"' },
 }
 
-local LINES = { stream = "application/x-ndjson" }
+local DEFAULTS = { stream = STREAM }
 
 -- The path of a call: that of the caller, as his body tells it, or the newest.
 local function path_of(order)
@@ -41,7 +43,7 @@ end
 
 -- The HTTP request of one attempt; or nil and why it can't be carried. `lines`: a streamed answer is one of lines.
 ---@param order table { operation, target, provider, key, stream, and one of document, chat, embedding }
----@return { method: string, url: string, headers: table<string, string>, body: string, lines: boolean|nil, dropped: string[]|nil }|nil
+---@return { method: string, url: string, headers: table, body: string, lines: true|nil, dropped: string[]|nil }|nil
 ---@return { message: string, param: string|nil }|nil unfit
 function ollama.build(order)
   local path = path_of(order)
@@ -57,7 +59,7 @@ function ollama.build(order)
   end
   return {
     method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
-    headers = http.headers(order, facts, LINES), body = text, lines = order.stream or nil, dropped = dropped,
+    headers = http.headers(order, facts, DEFAULTS), body = text, lines = order.stream or nil, dropped = dropped,
   }
 end
 

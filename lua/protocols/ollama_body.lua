@@ -13,7 +13,9 @@ local LOW_BUDGET, MEDIUM_BUDGET = 2048, 12288
 -- Models that think, by name, where the configuration tells no strengths: others refuse to be asked to. Only the first
 -- knows levels.
 local LEVELED = "gpt%-oss"
-local THINKERS = { LEVELED, "deepseek%-r1", "deepseek%-v3%.[1-9]", "qwen3", "qwq", "magistral", "think", "reason", "glm" }
+local THINKERS = {
+  LEVELED, "deepseek%-r1", "deepseek%-v3%.[1-9]", "qwen3", "qwq", "magistral", "think", "reason", "glm",
+}
 
 local function unfit(param, what)
   error({ param = param, message = "this provider takes no " .. what }, 0)

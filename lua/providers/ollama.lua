@@ -1,8 +1,9 @@
--- A local Ollama, by its compatible address. Longer prompts than its context are cut silently.
+-- A local Ollama, by its own API. Prompts longer than its context are cut silently: `context_length` of a model in the
+-- configuration goes along with each call (options.num_ctx).
 return {
   name = "ollama",
-  base_url = "http://127.0.0.1:11434/v1",
-  protocol = "openai",
+  base_url = "http://127.0.0.1:11434",
+  protocol = "ollama",
   is_local = true,
   free = true,
   quality = 50,

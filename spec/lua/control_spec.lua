@@ -108,20 +108,20 @@ describe("the control thread", function()
     it("finds what a local Ollama has, and takes any nonsense for nothing", function()
       core.set("process.fetch", function(order)
         assert.is_true(order.seconds <= 1)
-        return order.url == "http://127.0.0.1:11434/v1/models" and 200 or nil,
-          '{"data":[{"id":"llama3:8b"},{"id":5},"x"]}'
+        return order.url == "http://127.0.0.1:11434/api/tags" and 200 or nil,
+          '{"models":[{"name":"llama3:8b","model":"llama3:8b"},{"model":5},"x"]}'
       end)
       local settings = json.decode(control.load(nil, {}))
       assert.is_true(settings.providers.ollama.is_local)
-      for _, answer in ipairs { "<html>", "[]", '{"data":5}', "null" } do
+      for _, answer in ipairs { "<html>", "[]", '{"models":5}', "null" } do
         core.set("process.fetch", function() return 200, answer end)
         assert.is_nil(json.decode(control.load(nil, {})).providers.ollama)
       end
     end)
 
     it("asks Ollama where OLLAMA_HOST says", function()
-      for given, url in pairs { ["10.0.0.5:99"] = "http://10.0.0.5:99/v1/models",
-        ["https://o.test"] = "https://o.test/v1/models" } do
+      for given, url in pairs { ["10.0.0.5:99"] = "http://10.0.0.5:99/api/tags",
+        ["https://o.test"] = "https://o.test/api/tags" } do
         env.OLLAMA_HOST = given
         core.calls = {}
         control.load(nil, {})

@@ -118,12 +118,21 @@ describe("a provider that moongate knows", function()
     assert.equal("ACCOUNT", select(2, defaults.address(cloud, nothing)))
   end)
 
+  it("is the same Ollama by its compatible address", function()
+    local ollama = { protocol = "ollama", base_url = "http://127.0.0.1:11434", is_local = true, free = true }
+    local here = defaults.provider("ollama", { base_url = "http://127.0.0.1:11434/v1/" }, ollama, nothing, "m.lua")
+    assert.same({ "http://127.0.0.1:11434", true }, { here.base_url, here.is_local })
+    local compatible = { base_url = "http://127.0.0.1:11434/v1", protocol = "openai" }
+    assert.equal("http://127.0.0.1:11434/v1",
+      defaults.provider("ollama", compatible, ollama, nothing, "m.lua").base_url)
+  end)
+
   it("is free and local as a whole where it runs on this machine", function()
-    local ollama = { protocol = "openai", base_url = "http://127.0.0.1:11434/v1", is_local = true, free = true }
+    local ollama = { protocol = "ollama", base_url = "http://127.0.0.1:11434", is_local = true, free = true }
     local here = defaults.provider("ollama", {}, ollama, nothing, "moongate.lua")
     assert.is_true(here.is_local)
     assert.is_true(here.free)
-    local there = defaults.provider("ollama", { base_url = "http://box:11434/v1" }, ollama, nothing, "moongate.lua")
+    local there = defaults.provider("ollama", { base_url = "http://box:11434" }, ollama, nothing, "moongate.lua")
     assert.is_false(there.is_local)
   end)
 end)

@@ -40,10 +40,10 @@ describe("config.discover", function()
 
   it("follows Ollama to where its own variable says it is", function()
     local ollama = discover({ OLLAMA_HOST = "0.0.0.0:9999" }, { "m" }).providers.ollama
-    assert.equal("http://127.0.0.1:9999/v1", ollama.base_url)
+    assert.equal("http://127.0.0.1:9999", ollama.base_url)
     assert.is_true(ollama.is_local)
     ollama = discover({ OLLAMA_HOST = "http://gpu-box" }, { "m" }).providers.ollama
-    assert.equal("http://gpu-box:11434/v1", ollama.base_url)
+    assert.equal("http://gpu-box:11434", ollama.base_url)
     assert.is_false(ollama.is_local)
   end)
 

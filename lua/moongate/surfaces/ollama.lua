@@ -67,11 +67,13 @@ local function read_chat(document, request, is_generate)
   local extra = bytes_of(document, "tools") + bytes_of(document, "format")
   local format, options = member(document, "format"), member(document, "options")
   local most = options and value_of(document, "num_predict", options)
-  request.generate = is_generate or nil
+  -- What a provider answers may be in the other of the two shapes, if the body was written anew for it.
+  request.generate, request.framing = is_generate or nil, is_generate and "generate" or nil
   request.stream = value_of(document, "stream") ~= false
   request.text_length = text
   request.estimated_tokens = math.ceil((text + extra) / BYTES_PER_TOKEN) + tokens
   request.images = images
+  request.surface = surface.name
   request.tools = size_of(document, "tools") > 0
   request.json_schema = format ~= nil and document:kind(format) == "object"
   request.max_tokens = most and most > 0 and most or nil
@@ -84,6 +86,7 @@ local function read_embeddings(document, request)
   local bytes = bytes_of(document, "input")
   request.single = member(document, "input") == nil or nil
   if request.single then bytes = bytes_of(document, "prompt") end
+  request.surface = "embeddings"
   request.stream, request.tools, request.images, request.json_schema = false, false, false, false
   request.text_length = bytes
   request.estimated_tokens = math.ceil(bytes / BYTES_PER_TOKEN)
@@ -99,35 +102,33 @@ local function messages_of(document, is_generate)
   return found and openai_chat.document(found).messages or {}
 end
 
-local function parse(document, headers, kind)
-  local wrong = check[kind](document)
+-- Reads a call of /api/chat, of /api/generate (path.verb says so), or of /api/embed and /api/embeddings. The document
+-- is the scanned body (`json.scan`), headers have lower-case names. `request.at_once`: a function of the call whose
+-- text is the answer, for a call that asks for none of a model.
+---@param document table
+---@param headers table<string, string>
+---@param operation "chat"|"embeddings"
+---@param path { verb: "chat"|"generate" }|nil
+---@return table|nil request
+---@return { status: number, message: string, type: string, param: string|nil }|nil refusal
+function surface.parse(document, headers, operation, path)
+  local is_generate = operation == "chat" and path ~= nil and path.verb == "generate"
+  local wrong = check[is_generate and "generate" or operation](document)
   if wrong then
     return nil, {
       status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error",
       code = "invalid_value",
     }
   end
-  local request = { model = value_of(document, "model"), privacy = false, surface = surface.name, include_usage = true }
+  local request = { model = value_of(document, "model"), privacy = false, include_usage = true }
   local refusal = wishes.read(request, headers)
   if refusal then return nil, refusal end
-  if kind == "embeddings" then
+  if operation == "embeddings" then
     read_embeddings(document, request)
     return lazy.messages(request, function() return {} end)
   end
-  read_chat(document, request, kind == "generate")
-  return lazy.messages(request, function() return messages_of(document, kind == "generate") end)
-end
-
--- Reads a call of /api/chat, or of /api/embed and /api/embeddings. The document is the scanned body (`json.scan`),
--- headers have lower-case names. `request.at_once`: a function of the call whose text is the answer, for a call that
--- asks for none of a model.
----@param document table
----@param headers table<string, string>
----@param operation "chat"|"embeddings"
----@return table|nil request
----@return { status: number, message: string, type: string, param: string|nil }|nil refusal
-function surface.parse(document, headers, operation)
-  return parse(document, headers, operation)
+  read_chat(document, request, is_generate)
+  return lazy.messages(request, function() return messages_of(document, is_generate) end)
 end
 
 -- The neutral chat; or nil and a refusal.
@@ -238,12 +239,5 @@ end
 function surface.version()
   return json.encode { version = VERSION }
 end
-
--- ---- the other paths ----
-
--- /api/generate: the same, but for what is asked and how it is answered.
-surface.generate = setmetatable({
-  parse = function(document, headers) return parse(document, headers, "generate") end,
-}, { __index = surface })
 
 return surface
