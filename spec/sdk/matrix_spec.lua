@@ -9,6 +9,8 @@ local sdk = require "spec.sdk.sdk"
 local KEY = "a-key-of-the-config"
 local README = "lua/protocols/README.md"
 local PROTOCOLS = { "openai", "responses", "anthropic", "gemini", "ollama" }
+-- What a model is called decides what it takes: these think, and sign.
+local UPSTREAM = { anthropic = "claude-sonnet-4-5", gemini = "gemini-3-flash" }
 local BOTH_CITIES = { { name = "weather", city = "Bern" }, { name = "weather", city = "Geneva" } }
 
 -- ---- what a scenario's result means for its cell ----
@@ -83,9 +85,9 @@ judges.thinking_stream = judges.thinking
 
 -- What the provider was asked, as it tells it.
 local function told(judge)
-  return function(result)
+  return function(result, surface)
     if result.class then return refused(result) or wrong(result, "error") end
-    return judge(result)
+    return judge(result, surface)
   end
 end
 
@@ -190,9 +192,9 @@ local function status(least, most, pattern)
 end
 
 judges.unknown_key, judges.unknown_model = status(401, 401), status(404, 404)
-judges.bad_request, judges.stored = status(400, 400), status(400, 400)
-judges.limited, judges.failing = status(429, 429), status(500, 599)
-judges.failing_stream = judges.failing
+judges.bad_request = status(400, 400)
+-- A provider's 429 is no limit of the caller's: nobody is left who could answer.
+judges.limited, judges.failing, judges.failing_stream = status(502, 503), status(502, 503), status(502, 503)
 judges.refused = status(400, 400, "takes no such thing")
 
 function judges.fails_stream(result)
@@ -210,6 +212,9 @@ function judges.generate(result)
   return result.text == "Hello from the provider." and result.streamed == result.text and "yes" or wrong(result, "text")
 end
 
+-- What only a provider that stores conversations itself could know.
+function judges.stored(result) return result.class and refused(result) or "yes" end
+
 -- ---- the table ----
 
 -- A line's title and the scenarios that make its cell; what they have in common is said once.
@@ -222,7 +227,8 @@ local LINES = {
   { "JSON Schema", "schema" }, { "sampling", "sampling" }, { "stop strings", "stop" },
   { "ended by length", "length" }, { "ended by a filter", "filtered" }, { "cached tokens", "cached", "cached_stream" },
   { "token count", "count" }, { "embeddings", "embeddings" }, { "models", "models" },
-  { "errors of the gateway", "unknown_key", "unknown_model", "bad_request", "stored" },
+  { "a stored conversation", "stored" },
+  { "errors of the gateway", "unknown_key", "unknown_model", "bad_request" },
   { "errors of the provider", "limited", "refused", "failing", "failing_stream" },
   { "error in a stream", "fails_stream" }, { "abort", "abort" },
 }
@@ -320,8 +326,9 @@ describe("what a client of", function()
         providers[name] = {
           protocol = protocol == "responses" and "openai" or protocol, base_url = upstream:base(protocol), retries = 0,
           formats = protocol == "responses" and { "responses" } or nil, api_key = "sk", breaker = { failures = 1000 },
+          like = protocol ~= "responses" and protocol or "openai",
         }
-        models[#models + 1] = { id = name, provider = name, tools = true, vision = true, context_length = 100000 }
+        models[#models + 1] = { id = name, provider = name, upstream_id = UPSTREAM[protocol] or name, tools = true, vision = true, context_length = 100000 }
       end
     end
     moongate = gateway.start { config = { auth = "keys", keys = { { name = "app", key = KEY } },
