@@ -7,21 +7,41 @@ const { run, weather, schema, png, pdf, result, failure } = require("./scenarios
 const tool = { name: weather.name, description: weather.description, input_schema: weather.schema };
 const thinks = { thinking: { type: "enabled", budget_tokens: 1024 }, max_tokens: 4096 };
 
-const callsOf = (message) => message.content.filter(({ type }) => type === "tool_use")
-  .map(({ id, name, input }) => ({ id, name, arguments: input }));
+const callsOf = (message) =>
+  message.content
+    .filter(({ type }) => type === "tool_use")
+    .map(({ id, name, input }) => ({ id, name, arguments: input }));
 
 function told(message) {
   const of = (type) => message.content.filter((block) => block.type === type);
-  const { input_tokens: plain, cache_read_input_tokens: cached, cache_creation_input_tokens: written, output_tokens: output,
-    output_tokens_details: details } = message.usage;
+  const {
+    input_tokens: plain,
+    cache_read_input_tokens: cached,
+    cache_creation_input_tokens: written,
+    output_tokens: output,
+    output_tokens_details: details,
+  } = message.usage;
   return {
-    model: message.model, text: of("text").map((block) => block.text).join(""), calls: callsOf(message),
-    thinking: of("thinking").map((block) => block.thinking).join(""),
-    finish: { end_turn: "stop", max_tokens: "length", tool_use: "tool_calls", refusal: "content_filter" }[message.stop_reason]
-      || message.stop_reason,
+    model: message.model,
+    text: of("text")
+      .map((block) => block.text)
+      .join(""),
+    calls: callsOf(message),
+    thinking: of("thinking")
+      .map((block) => block.thinking)
+      .join(""),
+    finish:
+      { end_turn: "stop", max_tokens: "length", tool_use: "tool_calls", refusal: "content_filter" }[
+        message.stop_reason
+      ] || message.stop_reason,
     stop: message.stop_sequence,
-    usage: { input: plain + (cached || 0) + (written || 0), output, cached: cached || 0, written: written || 0,
-      reasoning: (details && details.thinking_tokens) || 0 },
+    usage: {
+      input: plain + (cached || 0) + (written || 0),
+      output,
+      cached: cached || 0,
+      written: written || 0,
+      reasoning: (details && details.thinking_tokens) || 0,
+    },
   };
 }
 
@@ -32,11 +52,14 @@ run((address, apiKey) => {
   const body = (model, content, more) => ({ model, max_tokens: 1024, messages: [{ role: "user", content }], ...more });
   const create = (model, content, more) => client.messages.create(body(model, content, more));
   const ask = async (model, content, more) => told(await create(model, content, more));
-  const tell = async (model, more, parts = []) => asked(await ask(model, [{ type: "text", text: "Case tell." }, ...parts], more));
+  const tell = async (model, more, parts = []) =>
+    asked(await ask(model, [{ type: "text", text: "Case tell." }, ...parts], more));
 
   async function gather(model, content, more) {
     let pieces = 0;
-    const stream = client.messages.stream(body(model, content, more)).on("text", () => { pieces += 1; });
+    const stream = client.messages.stream(body(model, content, more)).on("text", () => {
+      pieces += 1;
+    });
     return { ...told(await stream.finalMessage()), pieces };
   }
 
@@ -49,8 +72,10 @@ run((address, apiKey) => {
       const made = callsOf(message);
       if (!made.length) return { text: told(message).text, calls, turns: turn + 1 };
       calls.push(...made);
-      messages.push({ role: "user", content: made.map((call) => ({ type: "tool_result", tool_use_id: call.id,
-        content: result(call.arguments) })) });
+      messages.push({
+        role: "user",
+        content: made.map((call) => ({ type: "tool_result", tool_use_id: call.id, content: result(call.arguments) })),
+      });
     }
     return { text: "no end", calls };
   }
@@ -72,9 +97,10 @@ run((address, apiKey) => {
     agent_stream: (model) => loop("Case long loop.", streamed(model, thinks)),
     thinking: (model) => ask(model, "Case thinking.", thinks),
     thinking_stream: (model) => gather(model, "Case thinking.", thinks),
-    image: (model) => tell(model, {}, [{ type: "image", source: { type: "base64", media_type: "image/png", data: png } }]),
-    document: (model) => tell(model, {},
-      [{ type: "document", source: { type: "base64", media_type: "application/pdf", data: pdf } }]),
+    image: (model) =>
+      tell(model, {}, [{ type: "image", source: { type: "base64", media_type: "image/png", data: png } }]),
+    document: (model) =>
+      tell(model, {}, [{ type: "document", source: { type: "base64", media_type: "application/pdf", data: pdf } }]),
     schema: (model) => tell(model, { output_config: { format: { type: "json_schema", schema } } }),
     system: (model) => tell(model, { system: "Be brief." }),
     sampling: (model) => tell(model, { temperature: 0.5, top_k: 5, max_tokens: 64 }),
@@ -87,7 +113,10 @@ run((address, apiKey) => {
     cached: (model) => ask(model, "Case cached."),
     cached_stream: (model) => gather(model, "Case cached."),
     async count(model) {
-      const { input_tokens: tokens } = await client.messages.countTokens({ model, messages: [{ role: "user", content: "Case count." }] });
+      const { input_tokens: tokens } = await client.messages.countTokens({
+        model,
+        messages: [{ role: "user", content: "Case count." }],
+      });
       return { tokens };
     },
     async models(model) {
@@ -95,8 +124,10 @@ run((address, apiKey) => {
       for await (const each of client.models.list()) ids.push(each.id);
       return { ids: ids.sort(), one: (await client.models.retrieve(model)).id };
     },
-    unknown_key: (model) => new Anthropic({ baseURL: address, apiKey: "mg-unknown", maxRetries: 0 })
-      .messages.create(body(model, "Case whole.")),
+    unknown_key: (model) =>
+      new Anthropic({ baseURL: address, apiKey: "mg-unknown", maxRetries: 0 }).messages.create(
+        body(model, "Case whole."),
+      ),
     unknown_model: () => create("smal", "Case whole."),
     bad_request: (model) => client.messages.create({ model, max_tokens: 10, messages: [] }),
     limited: (model) => create(model + "-429", "Case limited."),

@@ -1,5 +1,5 @@
--- An agent in the middle of its work, whose providers fail one after the other: it goes on with the next one, in whatever
--- protocol, with the calls and results it has, and its SDK notices nothing.
+-- An agent in the middle of its work, whose providers fail one after the other: it goes on with the next one, in
+-- whatever protocol, with the calls and results it has, and its SDK notices nothing.
 local gateway = require "spec.support.gateway"
 local provider = require "spec.support.provider"
 local sdk = require "spec.sdk.sdk"
@@ -11,7 +11,7 @@ local ORDERS = {
   { "anthropic", "openai", "gemini" }, { "gemini", "anthropic", "responses" }, { "responses", "gemini", "anthropic" },
   { "openai", "anthropic", "ollama" }, { "ollama", "gemini", "openai" },
 }
--- The first of an order answers until there are results; the second until there is one more; the third all that is left.
+-- The first of an order answers until there are results; the second until there is one more; the third what is left.
 local LAST_SEEN = { "It is 21 degrees in Geneva.", "It is 21 degrees in Chur." }
 
 local function fails_after(text)
@@ -32,8 +32,9 @@ describe("an agent", function()
         local id = name .. "-" .. place
         config.providers[id] = {
           protocol = protocol == "responses" and "openai" or protocol, base_url = upstream:base(protocol),
-          formats = protocol == "responses" and { "responses" } or nil, like = protocol == "responses" and "openai" or protocol,
-          api_key = "sk", retries = 0, breaker = { failures = 1000 },
+          formats = protocol == "responses" and { "responses" } or nil,
+          like = protocol == "responses" and "openai" or protocol, api_key = "sk", retries = 0,
+          breaker = { failures = 1000 },
         }
         config.models[#config.models + 1] = { id = id, provider = id, upstream_id = UPSTREAM[protocol], tools = true,
           strengths = { "reasoning" } }

@@ -4,12 +4,19 @@
 const { GoogleGenAI } = require("@google/genai");
 const { run, weather, schema, png, pdf, wav, result, failure } = require("./scenarios.js");
 
-const tools = [{ functionDeclarations: [{ name: weather.name, description: weather.description,
-  parametersJsonSchema: weather.schema }] }];
+const tools = [
+  {
+    functionDeclarations: [
+      { name: weather.name, description: weather.description, parametersJsonSchema: weather.schema },
+    ],
+  },
+];
 const thinks = { thinkingConfig: { includeThoughts: true, thinkingBudget: 1024 } };
 
-const callsOf = (parts) => parts.filter((part) => part.functionCall)
-  .map(({ functionCall: { id, name, args } }) => ({ id, name, arguments: args || {} }));
+const callsOf = (parts) =>
+  parts
+    .filter((part) => part.functionCall)
+    .map(({ functionCall: { id, name, args } }) => ({ id, name, arguments: args || {} }));
 const partsOf = (response) => {
   const [candidate] = response.candidates || [];
   return (candidate && candidate.content && candidate.content.parts) || [];
@@ -18,12 +25,25 @@ const partsOf = (response) => {
 function told(parts, finish, usage, model) {
   const texts = parts.filter((part) => part.text);
   const calls = callsOf(parts);
-  const { promptTokenCount: input, cachedContentTokenCount: cached = 0, candidatesTokenCount: said = 0,
-    thoughtsTokenCount: reasoning = 0 } = usage || {};
+  const {
+    promptTokenCount: input,
+    cachedContentTokenCount: cached = 0,
+    candidatesTokenCount: said = 0,
+    thoughtsTokenCount: reasoning = 0,
+  } = usage || {};
   return {
-    model, text: texts.filter((part) => !part.thought).map((part) => part.text).join(""), calls,
-    thinking: texts.filter((part) => part.thought).map((part) => part.text).join(""),
-    finish: { STOP: calls.length ? "tool_calls" : "stop", MAX_TOKENS: "length", SAFETY: "content_filter" }[finish] || finish,
+    model,
+    text: texts
+      .filter((part) => !part.thought)
+      .map((part) => part.text)
+      .join(""),
+    calls,
+    thinking: texts
+      .filter((part) => part.thought)
+      .map((part) => part.text)
+      .join(""),
+    finish:
+      { STOP: calls.length ? "tool_calls" : "stop", MAX_TOKENS: "length", SAFETY: "content_filter" }[finish] || finish,
     usage: { input, output: said + reasoning, cached, written: 0, reasoning },
   };
 }
@@ -36,15 +56,23 @@ run((address, apiKey) => {
   const create = (model, contents, config) => client.models.generateContent({ model, contents, config });
   async function ask(model, contents, config) {
     const response = await create(model, contents, config);
-    return told(partsOf(response), (response.candidates[0] || {}).finishReason, response.usageMetadata, response.modelVersion);
+    return told(
+      partsOf(response),
+      (response.candidates[0] || {}).finishReason,
+      response.usageMetadata,
+      response.modelVersion,
+    );
   }
-  const tell = async (model, config, parts = []) => asked(await ask(model,
-    [{ role: "user", parts: [{ text: "Case tell." }, ...parts] }], config));
+  const tell = async (model, config, parts = []) =>
+    asked(await ask(model, [{ role: "user", parts: [{ text: "Case tell." }, ...parts] }], config));
 
   // The parts of all chunks, in their order.
   async function read(model, contents, config) {
     const parts = [];
-    let last = {}, finish, usage, pieces = 0;
+    let last = {},
+      finish,
+      usage,
+      pieces = 0;
     for await (const chunk of await client.models.generateContentStream({ model, contents, config })) {
       const more = partsOf(chunk);
       parts.push(...more);
@@ -67,16 +95,30 @@ run((address, apiKey) => {
       const parts = await next(contents);
       contents.push({ role: "model", parts });
       const made = callsOf(parts);
-      if (!made.length) return { text: parts.filter((part) => !part.thought).map((part) => part.text).join(""), calls, turns: turn + 1 };
+      if (!made.length)
+        return {
+          text: parts
+            .filter((part) => !part.thought)
+            .map((part) => part.text)
+            .join(""),
+          calls,
+          turns: turn + 1,
+        };
       calls.push(...made);
-      contents.push({ role: "user", parts: made.map((call) => ({ functionResponse: { id: call.id, name: call.name,
-        response: { result: result(call.arguments) } } })) });
+      contents.push({
+        role: "user",
+        parts: made.map((call) => ({
+          functionResponse: { id: call.id, name: call.name, response: { result: result(call.arguments) } },
+        })),
+      });
     }
     return { text: "no end", calls };
   }
   const whole = (model, config) => async (contents) => partsOf(await create(model, contents, { tools, ...config }));
-  const streamed = (model, config) => async (contents) => (await read(model, contents, { tools, ...config })).parts
-    .filter((part) => part.text !== "" || part.thoughtSignature);
+  const streamed = (model, config) => async (contents) =>
+    (await read(model, contents, { tools, ...config })).parts.filter(
+      (part) => part.text !== "" || part.thoughtSignature,
+    );
   const calling = (mode) => ({ tools, toolConfig: { functionCallingConfig: mode } });
 
   return {
@@ -95,7 +137,8 @@ run((address, apiKey) => {
     audio: (model) => tell(model, {}, [{ inlineData: { mimeType: "audio/wav", data: wav } }]),
     schema: (model) => tell(model, { responseMimeType: "application/json", responseJsonSchema: schema }),
     system: (model) => tell(model, { systemInstruction: "Be brief." }),
-    sampling: (model) => tell(model, { temperature: 0.5, topK: 5, seed: 7, presencePenalty: 0.25, maxOutputTokens: 64 }),
+    sampling: (model) =>
+      tell(model, { temperature: 0.5, topK: 5, seed: 7, presencePenalty: 0.25, maxOutputTokens: 64 }),
     choice: (model) => tell(model, calling({ mode: "ANY" })),
     named: (model) => tell(model, calling({ mode: "ANY", allowedFunctionNames: ["weather"] })),
     stop: (model) => ask(model, "Case stop.", { stopSequences: ["END"] }),
@@ -138,7 +181,11 @@ run((address, apiKey) => {
       let chunks = 0;
       try {
         const config = { abortSignal: controller.signal };
-        for await (const chunk of await client.models.generateContentStream({ model, contents: "Case endless.", config })) {
+        for await (const chunk of await client.models.generateContentStream({
+          model,
+          contents: "Case endless.",
+          config,
+        })) {
           if (chunk.text) chunks += 1;
           if (chunks === 3) controller.abort();
         }

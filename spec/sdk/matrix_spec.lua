@@ -148,7 +148,8 @@ end)
 
 local function choice(value)
   return told(function(asked)
-    if #asked.tools ~= 1 or asked.tools[1].parameters.properties.city.type ~= "string" then return wrong(asked, "tools") end
+    local tool = asked.tools[1]
+    if not tool or tool.parameters.properties.city.type ~= "string" then return wrong(asked, "tools") end
     if asked.tool_choice == nil then return "dropped" end
     return asked.tool_choice == value and "yes" or wrong(asked, "choice " .. tostring(asked.tool_choice))
   end)

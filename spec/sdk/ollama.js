@@ -4,16 +4,24 @@
 const { Ollama } = require("ollama");
 const { run, weather, schema, png, result, failure } = require("./scenarios.js");
 
-const tool = { type: "function", function: { name: weather.name, description: weather.description, parameters: weather.schema } };
+const tool = {
+  type: "function",
+  function: { name: weather.name, description: weather.description, parameters: weather.schema },
+};
 
-const callsOf = (message) => (message.tool_calls || [])
-  .map(({ id, function: { name, arguments: input } }) => ({ id, name, arguments: input }));
+const callsOf = (message) =>
+  (message.tool_calls || []).map(({ id, function: { name, arguments: input } }) => ({ id, name, arguments: input }));
 
 function told(last, message) {
   const calls = callsOf(message);
-  return { model: last.model, text: message.content, thinking: message.thinking, calls,
+  return {
+    model: last.model,
+    text: message.content,
+    thinking: message.thinking,
+    calls,
     finish: calls.length && last.done_reason === "stop" ? "tool_calls" : last.done_reason,
-    usage: { input: last.prompt_eval_count || 0, output: last.eval_count || 0, cached: 0, written: 0, reasoning: 0 } };
+    usage: { input: last.prompt_eval_count || 0, output: last.eval_count || 0, cached: 0, written: 0, reasoning: 0 },
+  };
 }
 
 const asked = (reply) => JSON.parse(reply.text);
@@ -26,13 +34,14 @@ run((address, key) => {
     const reply = await create(model, content, more);
     return told(reply, reply.message);
   }
-  const tell = async (model, more, fields) => asked(await ask(model, undefined,
-    { messages: [{ role: "user", content: "Case tell.", ...fields }], ...more }));
+  const tell = async (model, more, fields) =>
+    asked(await ask(model, undefined, { messages: [{ role: "user", content: "Case tell.", ...fields }], ...more }));
 
   // The pieces of a streamed message, put together as an application does.
   async function read(request) {
     const message = { role: "assistant", content: "" };
-    let last, pieces = 0;
+    let last,
+      pieces = 0;
     for await (const part of await client.chat({ ...request, stream: true })) {
       message.content += part.message.content;
       pieces += part.message.content ? 1 : 0;
@@ -60,8 +69,10 @@ run((address, key) => {
     }
     return { text: "no end", calls };
   }
-  const whole = (model, more) => async (messages) => (await client.chat({ model, messages, tools: [tool], ...more })).message;
-  const streamed = (model, more) => async (messages) => (await read({ model, messages, tools: [tool], ...more })).message;
+  const whole = (model, more) => async (messages) =>
+    (await client.chat({ model, messages, tools: [tool], ...more })).message;
+  const streamed = (model, more) => async (messages) =>
+    (await read({ model, messages, tools: [tool], ...more })).message;
 
   return {
     whole: (model) => ask(model, "Case whole."),
@@ -76,9 +87,15 @@ run((address, key) => {
     thinking_stream: (model) => gather(model, "Case thinking.", { think: true }),
     image: (model) => tell(model, {}, { images: [png] }),
     schema: (model) => tell(model, { format: schema }),
-    system: (model) => tell(model,
-      { messages: [{ role: "system", content: "Be brief." }, { role: "user", content: "Case tell." }] }),
-    sampling: (model) => tell(model, { options: { temperature: 0.5, top_k: 5, seed: 7, presence_penalty: 0.25, num_predict: 64 } }),
+    system: (model) =>
+      tell(model, {
+        messages: [
+          { role: "system", content: "Be brief." },
+          { role: "user", content: "Case tell." },
+        ],
+      }),
+    sampling: (model) =>
+      tell(model, { options: { temperature: 0.5, top_k: 5, seed: 7, presence_penalty: 0.25, num_predict: 64 } }),
     stop: (model) => ask(model, "Case stop.", { options: { stop: ["END"] } }),
     length: (model) => ask(model, "Case length."),
     filtered: (model) => ask(model, "Case filtered."),
@@ -87,7 +104,8 @@ run((address, key) => {
     async generate(model) {
       const reply = await client.generate({ model, prompt: "Case whole.", system: "Be brief." });
       let streamed = "";
-      for await (const part of await client.generate({ model, prompt: "Case stream.", stream: true })) streamed += part.response;
+      for await (const part of await client.generate({ model, prompt: "Case stream.", stream: true }))
+        streamed += part.response;
       return { text: reply.response, streamed };
     },
     async models(model) {
@@ -105,7 +123,11 @@ run((address, key) => {
     async fails_stream(model) {
       let content = "";
       try {
-        const stream = await client.chat({ model, messages: [{ role: "user", content: "Case broken." }], stream: true });
+        const stream = await client.chat({
+          model,
+          messages: [{ role: "user", content: "Case broken." }],
+          stream: true,
+        });
         for await (const part of stream) content += part.message.content;
       } catch (error) {
         return { ...failure(error), content };

@@ -5,7 +5,10 @@
 const OpenAI = require("openai");
 const { run, weather, schema, png, pdf, wav, result, failure } = require("./scenarios.js");
 
-const tool = { type: "function", function: { name: weather.name, description: weather.description, parameters: weather.schema } };
+const tool = {
+  type: "function",
+  function: { name: weather.name, description: weather.description, parameters: weather.schema },
+};
 const image = { type: "image_url", image_url: { url: "data:image/png;base64," + png } };
 
 function usageOf(usage) {
@@ -15,12 +18,22 @@ function usageOf(usage) {
   return { input: usage.prompt_tokens, output: usage.completion_tokens, cached, written, reasoning };
 }
 
-const callsOf = (message) => (message.tool_calls || [])
-  .map(({ id, function: { name, arguments: text } }) => ({ id, name, arguments: JSON.parse(text) }));
+const callsOf = (message) =>
+  (message.tool_calls || []).map(({ id, function: { name, arguments: text } }) => ({
+    id,
+    name,
+    arguments: JSON.parse(text),
+  }));
 
 function told({ model, choices: [{ message, finish_reason: finish }], usage }) {
-  return { model, text: message.content || "", thinking: message.reasoning_content, calls: callsOf(message), finish,
-    usage: usageOf(usage) };
+  return {
+    model,
+    text: message.content || "",
+    thinking: message.reasoning_content,
+    calls: callsOf(message),
+    finish,
+    usage: usageOf(usage),
+  };
 }
 
 // What the provider was asked: its answer, or what it called the forced tool with.
@@ -32,11 +45,12 @@ run((address, apiKey) => {
   const create = (model, content, more) => client.chat.completions.create({ model, messages: say(content), ...more });
   const ask = async (model, content, more) => told(await create(model, content, more));
   const tell = async (model, more, content = "Case tell.") => asked(await ask(model, content, more));
-  const stream = (model, content, more) => client.chat.completions.stream(
-    { model, messages: say(content), stream_options: { include_usage: true }, ...more });
+  const stream = (model, content, more) =>
+    client.chat.completions.stream({ model, messages: say(content), stream_options: { include_usage: true }, ...more });
 
   async function gather(model, content, more) {
-    let pieces = 0, thinking = "";
+    let pieces = 0,
+      thinking = "";
     const runner = stream(model, content, more).on("chunk", (chunk) => {
       const { delta = {} } = chunk.choices[0] || {};
       pieces += delta.content ? 1 : 0;
@@ -72,11 +86,17 @@ run((address, apiKey) => {
   return {
     async chat(model) {
       const { data, response, request_id } = await create(model, "Say hello.").withResponse();
-      return { content: data.choices[0].message.content, usage: data.usage, request_id,
-        provider: response.headers.get("x-moongate-provider"), attempts: response.headers.get("x-moongate-attempts") };
+      return {
+        content: data.choices[0].message.content,
+        usage: data.usage,
+        request_id,
+        provider: response.headers.get("x-moongate-provider"),
+        attempts: response.headers.get("x-moongate-attempts"),
+      };
     },
     async chunks(model) {
-      let content = "", chunks = 0;
+      let content = "",
+        chunks = 0;
       for await (const chunk of await create(model, "Say hello.", { stream: true })) {
         content += chunk.choices[0].delta.content || "";
         chunks += 1;
@@ -96,11 +116,18 @@ run((address, apiKey) => {
     thinking: (model) => ask(model, "Case thinking.", { reasoning_effort: "low" }),
     thinking_stream: (model) => gather(model, "Case thinking.", { reasoning_effort: "low" }),
     image: (model) => tell(model, {}, [{ type: "text", text: "Case tell." }, image]),
-    document: (model) => tell(model, {}, [{ type: "text", text: "Case tell." },
-      { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64," + pdf } }]),
-    audio: (model) => tell(model, {}, [{ type: "text", text: "Case tell." },
-      { type: "input_audio", input_audio: { data: wav, format: "wav" } }]),
-    schema: (model) => tell(model, { response_format: { type: "json_schema", json_schema: { name: "place", schema, strict: true } } }),
+    document: (model) =>
+      tell(model, {}, [
+        { type: "text", text: "Case tell." },
+        { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64," + pdf } },
+      ]),
+    audio: (model) =>
+      tell(model, {}, [
+        { type: "text", text: "Case tell." },
+        { type: "input_audio", input_audio: { data: wav, format: "wav" } },
+      ]),
+    schema: (model) =>
+      tell(model, { response_format: { type: "json_schema", json_schema: { name: "place", schema, strict: true } } }),
     system: (model) => tell(model, { messages: [{ role: "system", content: "Be brief." }, ...say("Case tell.")] }),
     sampling: (model) => tell(model, { temperature: 0.5, seed: 7, presence_penalty: 0.25, max_completion_tokens: 64 }),
     choice: (model) => tell(model, { tools: [tool], tool_choice: "required" }),
@@ -120,8 +147,11 @@ run((address, apiKey) => {
       for await (const each of client.models.list()) ids.push(each.id);
       return { ids: ids.sort(), one: (await client.models.retrieve(model)).id };
     },
-    unknown_key: (model) => new OpenAI({ baseURL: address + "/v1", apiKey: "mg-unknown", maxRetries: 0 })
-      .chat.completions.create({ model, messages: say("Case whole.") }),
+    unknown_key: (model) =>
+      new OpenAI({ baseURL: address + "/v1", apiKey: "mg-unknown", maxRetries: 0 }).chat.completions.create({
+        model,
+        messages: say("Case whole."),
+      }),
     unknown_model: () => create("smal", "Case whole."),
     bad_request: (model) => client.chat.completions.create({ model, messages: [] }),
     limited: (model) => create(model + "-429", "Case limited."),

@@ -4,10 +4,18 @@
 const OpenAI = require("openai");
 const { run, weather, schema, png, pdf, result, failure } = require("./scenarios.js");
 
-const tool = { type: "function", name: weather.name, description: weather.description, parameters: weather.schema, strict: false };
+const tool = {
+  type: "function",
+  name: weather.name,
+  description: weather.description,
+  parameters: weather.schema,
+  strict: false,
+};
 
-const callsOf = (response) => response.output.filter(({ type }) => type === "function_call")
-  .map(({ call_id, name, arguments: text }) => ({ id: call_id, name, arguments: JSON.parse(text) }));
+const callsOf = (response) =>
+  response.output
+    .filter(({ type }) => type === "function_call")
+    .map(({ call_id, name, arguments: text }) => ({ id: call_id, name, arguments: JSON.parse(text) }));
 
 function told(response) {
   const { usage } = response;
@@ -15,13 +23,24 @@ function told(response) {
   const reason = response.incomplete_details && response.incomplete_details.reason;
   const calls = callsOf(response);
   return {
-    model: response.model, text: response.output_text, calls,
-    thinking: response.output.filter(({ type }) => type === "reasoning")
-      .map((item) => item.summary.map((part) => part.text).join("")).join(""),
-    finish: { max_output_tokens: "length", content_filter: "content_filter" }[reason] || (calls.length ? "tool_calls" : "stop"),
+    model: response.model,
+    text: response.output_text,
+    calls,
+    thinking: response.output
+      .filter(({ type }) => type === "reasoning")
+      .map((item) => item.summary.map((part) => part.text).join(""))
+      .join(""),
+    finish:
+      { max_output_tokens: "length", content_filter: "content_filter" }[reason] ||
+      (calls.length ? "tool_calls" : "stop"),
     status: response.status,
-    usage: { input: usage.input_tokens, output: usage.output_tokens, cached, written,
-      reasoning: usage.output_tokens_details.reasoning_tokens },
+    usage: {
+      input: usage.input_tokens,
+      output: usage.output_tokens,
+      cached,
+      written,
+      reasoning: usage.output_tokens_details.reasoning_tokens,
+    },
   };
 }
 
@@ -31,14 +50,15 @@ run((address, apiKey) => {
   const client = new OpenAI({ baseURL: address + "/v1", apiKey, maxRetries: 0 });
   const create = (model, input, more) => client.responses.create({ model, input, store: false, ...more });
   const ask = async (model, input, more) => told(await create(model, input, more));
-  const tell = async (model, more, parts = []) => asked(await ask(model,
-    [{ role: "user", content: [{ type: "input_text", text: "Case tell." }, ...parts] }], more));
+  const tell = async (model, more, parts = []) =>
+    asked(await ask(model, [{ role: "user", content: [{ type: "input_text", text: "Case tell." }, ...parts] }], more));
 
   // All events in their order, and the helper's own view of the end.
   async function gather(model, input, more) {
     const runner = client.responses.stream({ model, input, store: false, ...more });
     const numbers = [];
-    let pieces = 0, text = "";
+    let pieces = 0,
+      text = "";
     runner.on("event", (event) => {
       numbers.push(event.sequence_number);
       if (event.type !== "response.output_text.delta") return;
@@ -46,7 +66,12 @@ run((address, apiKey) => {
       text += event.delta;
     });
     const reply = told(await runner.finalResponse());
-    return { ...reply, pieces, same: text === reply.text, numbered: numbers.every((number, index) => number === index) };
+    return {
+      ...reply,
+      pieces,
+      same: text === reply.text,
+      numbered: numbers.every((number, index) => number === index),
+    };
   }
 
   async function loop(next) {
@@ -58,7 +83,8 @@ run((address, apiKey) => {
       const made = callsOf(response);
       if (!made.length) return { text: response.output_text, calls, turns: turn + 1 };
       calls.push(...made);
-      for (const call of made) input.push({ type: "function_call_output", call_id: call.id, output: result(call.arguments) });
+      for (const call of made)
+        input.push({ type: "function_call_output", call_id: call.id, output: result(call.arguments) });
     }
     return { text: "no end", calls };
   }
@@ -69,7 +95,10 @@ run((address, apiKey) => {
     let last;
     const events = await create(model, input, { tools: [tool], stream: true, ...more });
     for await (const event of events) last = event.response || last;
-    const text = last.output.filter(({ type }) => type === "message").flatMap(({ content }) => content).map((part) => part.text);
+    const text = last.output
+      .filter(({ type }) => type === "message")
+      .flatMap(({ content }) => content)
+      .map((part) => part.text);
     return { ...last, output_text: text.join("") };
   };
 
@@ -84,8 +113,10 @@ run((address, apiKey) => {
     signed_stream: (model) => loop(streamed(model, thinks)),
     thinking: (model) => ask(model, "Case thinking.", thinks),
     thinking_stream: (model) => gather(model, "Case thinking.", thinks),
-    image: (model) => tell(model, {}, [{ type: "input_image", image_url: "data:image/png;base64," + png, detail: "auto" }]),
-    document: (model) => tell(model, {}, [{ type: "input_file", filename: "a.pdf", file_data: "data:application/pdf;base64," + pdf }]),
+    image: (model) =>
+      tell(model, {}, [{ type: "input_image", image_url: "data:image/png;base64," + png, detail: "auto" }]),
+    document: (model) =>
+      tell(model, {}, [{ type: "input_file", filename: "a.pdf", file_data: "data:application/pdf;base64," + pdf }]),
     schema: (model) => tell(model, { text: { format: { type: "json_schema", name: "place", schema, strict: true } } }),
     system: (model) => tell(model, { instructions: "Be brief." }),
     sampling: (model) => tell(model, { temperature: 0.5, max_output_tokens: 64 }),
@@ -96,8 +127,11 @@ run((address, apiKey) => {
     filtered: (model) => ask(model, "Case filtered."),
     cached: (model) => ask(model, "Case cached."),
     cached_stream: (model) => gather(model, "Case cached."),
-    unknown_key: (model) => new OpenAI({ baseURL: address + "/v1", apiKey: "mg-unknown", maxRetries: 0 })
-      .responses.create({ model, input: "Case whole." }),
+    unknown_key: (model) =>
+      new OpenAI({ baseURL: address + "/v1", apiKey: "mg-unknown", maxRetries: 0 }).responses.create({
+        model,
+        input: "Case whole.",
+      }),
     unknown_model: () => create("smal", "Case whole."),
     bad_request: (model) => create(model, [{ type: "function_call_output", output: "of no call" }]),
     stored: (model) => create(model, "Case whole.", { previous_response_id: "resp_1" }),
@@ -110,7 +144,8 @@ run((address, apiKey) => {
       try {
         for await (const event of await create(model, "Case broken.", { stream: true })) {
           if (event.type === "response.output_text.delta") content += event.delta;
-          if (event.type === "response.failed") return { class: event.type, message: event.response.error.message, content };
+          if (event.type === "response.failed")
+            return { class: event.type, message: event.response.error.message, content };
           if (event.type === "error") return { class: event.type, message: event.message, content };
         }
       } catch (error) {

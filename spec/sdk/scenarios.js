@@ -6,10 +6,17 @@
 // matrix_spec.lua. What an SDK throws is a result too.
 "use strict";
 
-exports.weather = { name: "weather", description: "The weather of a city.",
-  schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false } };
-exports.schema = { type: "object", properties: { city: { type: "string" }, degrees: { type: "integer" } },
-  required: ["city", "degrees"], additionalProperties: false };
+exports.weather = {
+  name: "weather",
+  description: "The weather of a city.",
+  schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false },
+};
+exports.schema = {
+  type: "object",
+  properties: { city: { type: "string" }, degrees: { type: "integer" } },
+  required: ["city", "degrees"],
+  additionalProperties: false,
+};
 exports.png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 exports.pdf = Buffer.from("%PDF-1.4\n%%EOF\n").toString("base64");
 exports.wav = Buffer.from("RIFF\x24\0\0\0WAVEfmt ").toString("base64");
@@ -17,14 +24,17 @@ exports.wav = Buffer.from("RIFF\x24\0\0\0WAVEfmt ").toString("base64");
 exports.result = (input) => `It is 21 degrees in ${input.city}.`;
 
 exports.failure = (error) => ({
-  class: error.constructor.name, status: error.status || error.status_code, code: error.code, type: error.type,
-  message: error.message, request_id: error.requestID,
+  class: error.constructor.name,
+  status: error.status || error.status_code,
+  code: error.code,
+  type: error.type,
+  message: error.message,
+  request_id: error.requestID,
 });
 
 const SECONDS = 20;
 
-const late = () => new Promise((_, reject) => setTimeout(reject, SECONDS * 1000, new Error("no end"))
-  .unref());
+const late = () => new Promise((_, reject) => setTimeout(reject, SECONDS * 1000, new Error("no end")).unref());
 
 async function one(scenario, model) {
   try {
@@ -39,8 +49,12 @@ exports.run = async (make) => {
   const scenarios = make(address, key);
   const results = {};
   for (const model of models.split(",")) {
-    const of = results[model] = {};
-    await Promise.all(names.split(",").map(async (name) => { of[name] = await one(scenarios[name], model); }));
+    const of = (results[model] = {});
+    await Promise.all(
+      names.split(",").map(async (name) => {
+        of[name] = await one(scenarios[name], model);
+      }),
+    );
   }
   process.stdout.write(JSON.stringify(results));
   process.exit(0);

@@ -3,7 +3,7 @@
 //
 // Every kind takes `headers` (more of them) and `drop: true` (closes the connection after a whole answer, unannounced).
 //   answer (the default)  what was asked for, whole or streamed; see provider_script.js for its words
-//   error                 status, message, type, code in the protocol's dialect, or body as it is (a string or an object)
+//   error                 status, message, type, code in the protocol's dialect, or body as it is (string or object)
 //   silence               nothing at all; `head` gives status line and headers first, then nothing
 //   reset, close          the connection ends before a byte of the answer
 //   wrong_length          a content-length that is 100 too big (`by`), then the end of the connection
@@ -14,8 +14,10 @@
 const { choose, Refusal } = require("./provider_script.js");
 
 // By path; OpenAI's chat completions are what is left.
-const protocols = ["anthropic", "gemini", "responses", "ollama", "openai"]
-  .map((name) => ({ name, ...require(`./provider_${name}.js`) }));
+const protocols = ["anthropic", "gemini", "responses", "ollama", "openai"].map((name) => ({
+  name,
+  ...require(`./provider_${name}.js`),
+}));
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -26,8 +28,8 @@ async function whole(out, behaviour, status, type, body) {
   await out.end();
 }
 
-const failure = (behaviour, { protocol }) => behaviour.body !== undefined ? behaviour.body
-  : protocol.failure({ status: 500, ...behaviour });
+const failure = (behaviour, { protocol }) =>
+  behaviour.body !== undefined ? behaviour.body : protocol.failure({ status: 500, ...behaviour });
 
 // Streams: roles (frames before any content, default 1), comments (so many before those), size (bytes in one write),
 // delay (ms before each piece), hold ({ after: pieces, name }), repeat (the pieces, so many times; `endless`), crlf,
@@ -41,19 +43,30 @@ async function stream(out, behaviour, { protocol, request }) {
   async function goWrong() {
     const text = frames.text("naïve €5 🙂");
     switch (wrong) {
-      case "silence": return out.silence();
-      case "reset": return out.reset();
-      case "cut": return out.cut();
-      case "end": return out.end();
-      case "error": await write(frames.error); return behaviour.quit ? out.cut() : out.end();
-      case "mid_event": await out.write(text.slice(0, 40)); return out.cut();
+      case "silence":
+        return out.silence();
+      case "reset":
+        return out.reset();
+      case "cut":
+        return out.cut();
+      case "end":
+        return out.end();
+      case "error":
+        await write(frames.error);
+        return behaviour.quit ? out.cut() : out.end();
+      case "mid_event":
+        await out.write(text.slice(0, 40));
+        return out.cut();
       case "mid_character": {
         const data = Buffer.from(text);
         await out.write(data.subarray(0, data.indexOf(Buffer.from("€")) + 1));
         return out.cut();
       }
-      case "bad_json": await write(frames.broken); return out.end();
-      default: throw new Error("unknown way to go wrong: " + wrong);
+      case "bad_json":
+        await write(frames.broken);
+        return out.end();
+      default:
+        throw new Error("unknown way to go wrong: " + wrong);
     }
   }
 
@@ -83,9 +96,16 @@ const kinds = {
     if (behaviour.hold) await out.hold(behaviour.hold.name || "go");
     return whole(out, behaviour, 200, JSON_TYPE, protocol.whole(behaviour, request));
   },
-  error: (out, behaviour, asked) => whole(out, behaviour, behaviour.status || 500, JSON_TYPE, failure(behaviour, asked)),
-  text: (out, behaviour) => whole(out, behaviour, behaviour.status || 200, { "content-type": behaviour.type || "text/html" },
-    behaviour.body || "<html><body>Bad gateway</body></html>"),
+  error: (out, behaviour, asked) =>
+    whole(out, behaviour, behaviour.status || 500, JSON_TYPE, failure(behaviour, asked)),
+  text: (out, behaviour) =>
+    whole(
+      out,
+      behaviour,
+      behaviour.status || 200,
+      { "content-type": behaviour.type || "text/html" },
+      behaviour.body || "<html><body>Bad gateway</body></html>",
+    ),
   silence: (out) => out.silence(),
   async head(out, behaviour, { protocol, record, request }) {
     const streamed = protocol.streamed(request, record);

@@ -1,7 +1,7 @@
 // What the words of a spec's behaviour mean in every protocol: the texts, thoughts, calls, figures and reasons of an
 // answer. The protocols (provider_openai.js, provider_anthropic.js, ...) only put them into their shapes.
 //
-//   content | pieces       the text, whole or as it is streamed; {thoughts} in content: how many came back in the request
+//   content | pieces       the text, whole or as it is streamed; {thoughts} in content: how many came back
 //   tell: true             the text is what was asked, as JSON: see `asked` in each protocol
 //   thinking               thoughts before the text, a string or pieces; redacted: true, unreadable ones (Anthropic)
 //   tools                  calls in OpenAI's shape; ids: false leaves their ids out where the protocol can (Gemini)
@@ -43,19 +43,30 @@ function texts(behaviour, asked) {
 // Ends the pieces at the first stop string; the string that did it, or null.
 function stopAt(pieces, stops) {
   const whole = pieces.join("");
-  const found = stops.map((stop) => [whole.indexOf(stop), stop]).filter(([at]) => at >= 0).sort((a, b) => a[0] - b[0])[0];
+  const found = stops
+    .map((stop) => [whole.indexOf(stop), stop])
+    .filter(([at]) => at >= 0)
+    .sort((a, b) => a[0] - b[0])[0];
   if (!found) return [pieces, null];
   return [halves(whole.slice(0, found[0])), found[1]];
 }
 
 exports.answer = (behaviour, request, asked) => {
   const [pieces, stop] = stopAt(texts(behaviour, asked), asked.stop || []);
-  const thinking = behaviour.thinking === undefined ? []
-    : Array.isArray(behaviour.thinking) ? behaviour.thinking : halves(behaviour.thinking);
+  const thinking =
+    behaviour.thinking === undefined
+      ? []
+      : Array.isArray(behaviour.thinking)
+        ? behaviour.thinking
+        : halves(behaviour.thinking);
   return {
-    texts: pieces, thinking, redacted: behaviour.redacted === true, ids: behaviour.ids !== false,
+    texts: pieces,
+    thinking,
+    redacted: behaviour.redacted === true,
+    ids: behaviour.ids !== false,
     tools: (behaviour.tools || []).map((call) => ({ id: call.id, ...call.function })),
-    finish: stop ? "stop_sequence" : behaviour.finish || (behaviour.tools ? "tool_calls" : "stop"), stop,
+    finish: stop ? "stop_sequence" : behaviour.finish || (behaviour.tools ? "tool_calls" : "stop"),
+    stop,
     usage: behaviour.usage === false ? null : behaviour.usage || USAGE,
     model: behaviour.model || request.model,
   };
@@ -65,16 +76,22 @@ exports.answer = (behaviour, request, asked) => {
 exports.parts = (usage) => {
   const { cached_tokens: read = 0, cache_write_tokens: written = 0 } = usage.prompt_tokens_details || {};
   const { reasoning_tokens: reasoning = 0 } = usage.completion_tokens_details || {};
-  return { prompt: usage.prompt_tokens, plain: usage.prompt_tokens - read - written, read, written,
-    output: usage.completion_tokens || 0, reasoning };
+  return {
+    prompt: usage.prompt_tokens,
+    plain: usage.prompt_tokens - read - written,
+    read,
+    written,
+    output: usage.completion_tokens || 0,
+    reasoning,
+  };
 };
 
 exports.vectors = (count) => Array.from({ length: count }, (_, index) => [index, 0.5, -0.25]);
 exports.listed = listed;
 
 // A signature that only the protocol `by` gives, and only to this text.
-exports.sign = (by, text) => Buffer.from(`${by}:`).toString("base64")
-  + crypto.createHmac("sha256", by).update(text).digest("base64");
+exports.sign = (by, text) =>
+  Buffer.from(`${by}:`).toString("base64") + crypto.createHmac("sha256", by).update(text).digest("base64");
 
 // ---- judging requests: the first thing that is wrong, thrown ----
 
@@ -85,8 +102,12 @@ class Refusal extends Error {
   }
 }
 exports.Refusal = Refusal;
-exports.refuse = (message, code) => { throw new Refusal(message, 400, code); };
-exports.want = (truth, message) => { if (!truth) throw new Refusal(message); };
+exports.refuse = (message, code) => {
+  throw new Refusal(message, 400, code);
+};
+exports.want = (truth, message) => {
+  if (!truth) throw new Refusal(message);
+};
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 exports.isObject = isObject;
