@@ -113,6 +113,8 @@ local chat = {}
 -- ---- signatures ----
 
 local MARK = "moongate."
+-- The same where a format demands base64 (Gemini's does).
+local MARK_IN_BASE64 = "bW9vbmdhdGUu"
 
 -- A signature as it goes to a caller: bare where the caller's format is that of its origin, else with its origin in
 -- front, so that it finds its way back to those who can read it and to nobody else.
@@ -140,7 +142,7 @@ end
 ---@param body string
 ---@return boolean
 function chat.has_seal(body)
-  return string.find(body, '"' .. MARK, 1, true) ~= nil
+  return string.find(body, '"' .. MARK, 1, true) ~= nil or string.find(body, '"' .. MARK_IN_BASE64, 1, true) ~= nil
 end
 
 -- ---- building ----
