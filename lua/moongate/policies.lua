@@ -1,5 +1,6 @@
 -- The policies in force: compiles the files of the policies folder, checks their shape, lets them check themselves, and
 -- keeps the last good version of one that fails. Every call of a policy goes through set:call, which bounds it.
+local advice = require "moongate.advice"
 local guard = require "moongate.core.guard"
 local near = require "moongate.near"
 local sandbox = require "moongate.sandbox"
@@ -30,16 +31,18 @@ set.__index = set
 local PHASES = { "request", "event", "response", "finish" }
 local FAULT_RULES = { refuse = true, default = true }
 
--- What a file in each place may return: the names of its functions, and which of them a bare function is.
+-- What a file in each place may return: the names of its functions, which of them a bare function is, how it begins.
 local SHAPES = {
-  routing = { bare = "run", needs = "run", names = { "run" } },
-  access = { bare = "validate", needs = "validate", names = { "validate", "resolve" } },
-  billing = { bare = "run", needs = "run", names = { "run" } },
-  task = { bare = "run", needs = "run", names = { "run" } },
-  hooks = { names = PHASES, on_fault = true },
+  routing = { bare = "run", needs = "run", names = { "run" }, head = "function(request, candidates)" },
+  access = {
+    bare = "validate", needs = "validate", names = { "validate", "resolve" }, head = "function(caller, model)",
+  },
+  billing = { bare = "run", needs = "run", names = { "run" }, head = "function(caller, model, usage)" },
+  task = { bare = "run", needs = "run", names = { "run" }, head = "function(request)" },
+  hooks = { names = PHASES, on_fault = true, head = "{ request = function(req)" },
   protocols = {
     names = { "build", "read_reply", "read_event", "reply", "reader", "vectors" }, data = { "stream_type" },
-    needs_all = { "build", "read_reply", "read_event", "reply", "reader" },
+    needs_all = { "build", "read_reply", "read_event", "reply", "reader" }, head = "{ build = function(order)",
   },
 }
 
@@ -63,18 +66,20 @@ local function place_of(path)
   if folder == "lib" or ASIDE[folder] then return folder, name end
   if folder == "routing" or folder == "protocols" then
     if string.find(name, "^[%w_%-%.]+$") then return folder, name end
-    return nil, string.format("the name of a %s is made of letters, digits, - and _",
-      folder == "routing" and "routing policy" or "protocol")
+    return nil, string.format("the name of a %s is made of letters, digits, - and _, and its file is in %s/ itself",
+      folder == "routing" and "routing policy" or "protocol", folder)
   end
   if folder == "hooks" then
     if string.find(name, "^%d+_[%w_%-]+$") then return folder, name end
     return nil, "a hook's file is named by its turn, like hooks/10_redact.lua"
   end
-  local folders = { "routing", "hooks", "lib", "protocols", "checkers" }
-  return nil, string.format("no policies are looked for in %s/%s", folder, near.hint(folder, folders))
+  local hint = near.hint(folder, { "routing", "hooks", "lib", "protocols", "checkers", "access.lua", "billing.lua",
+    "task.lua" })
+  if hint == "" then hint = "; there are routing/, hooks/, lib/, protocols/, checkers/" end
+  return nil, string.format("no policies are looked for in %s/%s", folder, hint)
 end
 
--- Splits "policies/routing/x.lua:3: text" for a problem; file is whose it is if the text does not say.
+-- Splits "policies/routing/x.lua:3: text" for a problem, with advice; file is whose it is if the text does not say.
 local function locate(message, file)
   local where, line, rest = string.match(message, "^([^:\n]+):(%d+): (.*)$")
   if not where then return file, nil, message end
@@ -83,7 +88,7 @@ local function locate(message, file)
   if tail and string.sub(file, -#tail) == tail then where = file end
   -- What it says of itself may be made up, to put the blame on another's file.
   if where ~= file and string.sub(where, 1, #LIBRARY) ~= LIBRARY then return file, nil, message end
-  return where, tonumber(line), rest
+  return where, tonumber(line), rest .. advice.on(rest)
 end
 
 local function problem(file, message, label)
@@ -172,8 +177,8 @@ local function read_shape(place, value)
   local shape = SHAPES[place]
   if shape.bare and type(value) == "function" then return { [shape.bare] = value }, {} end
   if type(value) ~= "table" then
-    return nil, string.format("must return %sa table, and returned %s", shape.bare and "a function or " or "",
-      article(value))
+    return nil, string.format("must return %sa table, and returned %s: begin with `return %s`",
+      shape.bare and "a function or " or "", article(value), shape.head)
   end
   local functions, known = {}, { "checks", unpack(shape.names) }
   local on_fault

@@ -149,6 +149,17 @@ local REFUSED = {
     "messages[0].tool_calls[0].id", "missing" },
   { '{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":'
     .. '{"name":"f","arguments":{}}}]}]}', "messages[0].tool_calls[0].function.arguments", "expected a string" },
+  { '{"model":"m","messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"a","content":"x"}]}',
+    "messages[1].tool_call_id", 'expected the id of a call in a message before it; got "a"' },
+  { '{"model":"m","messages":[{"role":"tool","tool_call_id":"a","content":"x"},{"role":"assistant","tool_calls":'
+    .. '[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}]}',
+    "messages[0].tool_call_id", "before it" },
+  { '{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":'
+    .. '{"url":"data:application/pdf;base64,AAAA"}}]}]}', "messages[0].content[0].image_url.url", "of an image" },
+  { '{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}],'
+    .. '"tool_choice":{"type":"function","function":{"name":"g"}}}', "tool_choice.function.name", 'got "g"' },
+  { '{"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":"required"}', "tool_choice",
+    "there are none" },
 }
 local OPTIONS = {
   { "temperature", "3", "expected a number from 0 to 2; got 3" }, { "temperature", '"warm"', 'got "warm"' },
@@ -228,6 +239,16 @@ describe("a chat body", function()
 
   it("may hold fields that nobody knows", function()
     assert(chat(',"provider":{"order":["a"]},"reasoning":{"effort":"low"},"tools":[{"type":"web_search"}]'))
+  end)
+end)
+
+describe("a chat request that goes to a provider of another format", function()
+  it("becomes the neutral chat, and streams as it was asked", function()
+    local document = assert(json.scan '{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}')
+    local request = assert(surface.parse(document, {}, "chat"))
+    local neutral = assert(surface.chat(document, request))
+    assert.is_true(neutral.stream)
+    assert.same({ { role = "user", blocks = { { kind = "text", text = "hi" } } } }, neutral.turns)
   end)
 end)
 

@@ -163,7 +163,7 @@ describe("the types for editors", function()
 
   it("have every field that a request is made with, and no other", function()
     local found = set_of { "model", "messages", "caller", "now", "seed" }
-    for _, path in ipairs { "lua/moongate/surfaces/openai.lua", "lua/moongate/surfaces/router.lua" } do
+    for _, path in ipairs(tree.files("lua/moongate/surfaces", "[.]lua$")) do
       for name in tree.code(path):gmatch "request%.([%w_]+)[%w_, .]* = " do found[name] = true end
     end
     for _, name in ipairs(sorted(constant("lua/moongate/decision.lua", "REQUEST"))) do found[name] = true end

@@ -337,3 +337,48 @@ describe("the request to a mock", function()
     assert.equal("mock-1", json.decode(request.body).model)
   end)
 end)
+
+describe("a caller of another format", function()
+  local function neutral(turns, more)
+    local call = {
+      operation = "chat", target = { upstream_id = "mock-1" }, provider = { name = "one" }, now = NOW,
+      chat = { system = {}, turns = turns, tools = { { name = "f", schema = { type = "object" } } }, unread = {} },
+    }
+    for name, value in pairs(more or {}) do call[name] = value end
+    return call
+  end
+
+  local function user(text) return { role = "user", blocks = { { kind = "text", text = text } } } end
+
+  it("is answered as any other", function()
+    local call = neutral { user "hello" }
+    local body = read(mock.play(call)).body
+    assert.same({ { kind = "text", text = "This is the mock provider of moongate. You said: hello" } },
+      mock.reply(body).choices[1].blocks)
+    assert.equal("openai", mock.speaks)
+    assert.equal("mock:/chat/completions", mock.build(call).url)
+  end)
+
+  it("tells the mock what to do in the same words", function()
+    assert.equal(429, mock.play(neutral { user "mock: status=429" }).status)
+    local call = mock.reply(read(mock.play(neutral { user "mock: tool" })).body).choices[1]
+    assert.same({ "tool_calls", "f" }, { call.finish, call.blocks[1].name })
+  end)
+
+  it("streams", function()
+    local list, reader = {}, mock.reader()
+    for _, event in ipairs(events(mock.play(neutral({ user "hello" }, { stream = true })))) do
+      for _, each in ipairs(reader { document = event.data }) do list[#list + 1] = each.kind end
+    end
+    assert.same({ "start", "text", "finish" }, { list[1], list[2], list[#list] })
+  end)
+
+  it("has texts embedded", function()
+    local reply = read(mock.play {
+      operation = "embeddings", target = { upstream_id = "mock-1" }, provider = { name = "one" }, now = NOW,
+      embedding = { inputs = { "a", "b" }, dimensions = 3 },
+    })
+    local vectors = mock.vectors(reply.body).vectors
+    assert.same({ 2, 3 }, { #vectors, #vectors[2] })
+  end)
+end)

@@ -1,8 +1,7 @@
 -- The official OpenAI SDK for JavaScript against the gateway: it must notice nothing but the address.
-local json = require "dkjson"
 local gateway = require "spec.support.gateway"
-local process = require "spec.support.process"
 local provider = require "spec.support.provider"
+local sdk = require "spec.sdk.sdk"
 
 local KEY = "a-key-of-the-config"
 
@@ -38,10 +37,7 @@ end
   after_each(gateway.stop_all)
 
   local function run(scenario, key)
-    local status, output, errors = process.run(
-      { "node", "spec/sdk/openai.js", "http://" .. moongate.address .. "/v1", key or KEY, scenario }, { seconds = 30 })
-    assert.equal(0, status, errors)
-    return assert(json.decode(output))
+    return sdk.run("openai", "http://" .. moongate.address, key or KEY, { "small" }, { scenario }).small[scenario]
   end
 
   it("gets a completion, its usage and its request id", function()
@@ -59,22 +55,22 @@ end
   end)
 
   it("gets a stream, with no chunk that it did not ask for", function()
-    local got = run "stream"
-    assert.same({ content = "Hello from the provider.", chunks = 7 }, got)
+    assert.same({ content = "Hello from the provider.", chunks = 7 }, run "chunks")
   end)
 
   it("gets the usage of a stream where it asked for it", function()
-    assert.equal(21, run("stream_usage").usage.total_tokens)
+    assert.equal(21, run("stream").usage.input + 12)
   end)
 
   it("gets tool calls, whole and gathered from a stream", function()
     local call = { id = "call_1", type = "function",
       ["function"] = { name = "weather", arguments = '{"city":"Bern"}' } }
     first:usually { tools = { call } }
-    assert.same({ calls = { call }, finish = "tool_calls" }, run "tools")
-    local got = run "stream_helper"
-    assert.equal('{"city":"Bern"}', got.calls[1]["function"].arguments)
-    assert.equal("tool_calls", got.finish)
+    for _, scenario in ipairs { "tools", "tools_stream" } do
+      local got = run(scenario)
+      assert.same({ { id = "call_1", name = "weather", arguments = { city = "Bern" } } }, got.calls)
+      assert.equal("tool_calls", got.finish)
+    end
   end)
 
   it("gets embeddings in the coding that it asks for", function()
@@ -100,22 +96,22 @@ end
   end
 
   it("raises its own AuthenticationError for an unknown key", function()
-    local got = run("failing", "mg-unknown")
+    local got = run("fails", "mg-unknown")
     assert.same({ "AuthenticationError", 401, "invalid_api_key" }, { got.class, got.status, got.code })
   end)
 
   it("raises its own InternalServerError when all providers fail", function()
     first:usually { kind = "error", status = 500 }
     second:usually { kind = "error", status = 500 }
-    local got = run "failing"
+    local got = run "fails"
     assert.same({ "InternalServerError", 502 }, { got.class, got.status })
-    got = run "failing_stream"
+    got = run "fails_stream"
     assert.same({ "InternalServerError", 502, "" }, { got.class, got.status, got.content })
   end)
 
   it("raises an error when a stream breaks after its first content", function()
     first:usually { wrong = "cut", after = 2 }
-    local got = run "failing_stream"
+    local got = run "fails_stream"
     assert.equal("APIError", got.class)
     assert.equal("Hello from", got.content)
   end)

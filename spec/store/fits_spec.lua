@@ -15,7 +15,8 @@ describe("asking a store whether a call fits", function()
   end)
 
   local call = {
-    claims = { { key = "a", amount = 3, max = 5, window = "minute" }, { key = "b", amount = 1, max = 9, window = "hour" } },
+    claims = { { key = "a", amount = 3, max = 5, window = "minute" },
+      { key = "b", amount = 1, max = 9, window = "hour" } },
     provider = "groq", model = "llama", tokens = 10,
   }
 

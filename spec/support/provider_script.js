@@ -19,9 +19,9 @@ const USAGE = { prompt_tokens: 9, completion_tokens: 12, total_tokens: 21 };
 
 exports.created = 1700000000;
 
-exports.choose = (behaviour, body) => {
+exports.choose = function choose(behaviour, body) {
   if (!behaviour.cases) return behaviour;
-  return behaviour.cases.find(({ when }) => !when || body.includes(when)) || {};
+  return choose(behaviour.cases.find(({ when }) => !when || body.includes(when)) || {}, body);
 };
 
 const listed = (value) => (Array.isArray(value) ? value : [value]);

@@ -132,7 +132,7 @@ function surface.chat(document, request)
   return neutral, refusal
 end
 
--- The last event of a stream that has failed; with the stream's writer, numbered as its next.
+-- The last event of a stream that has failed; with the stream's writer the last two, numbered as its next.
 ---@param status number
 ---@param message string
 ---@param _ string|nil
@@ -142,10 +142,10 @@ end
 ---@return string
 function surface.error_event(status, message, _, code, param, writer)
   local fault = json.decode(openai.error(status, message, nil, code)).error
-  code = fault.code ~= json.null and fault.code or fault.type
+  code = tostring(fault.code ~= json.null and fault.code or fault.type)
+  if writer and writer.fail then return writer:fail(code, message, param) end
   return "event: error\ndata: " .. json.encode {
-    type = "error", code = tostring(code), message = message, param = param or json.null,
-    sequence_number = writer and writer.next_number and writer:next_number() or nil,
+    type = "error", code = code, message = message, param = param or json.null,
   } .. "\n\n"
 end
 

@@ -18,13 +18,18 @@ local TOLD = {
   reasoning = { effort = json.null, summary = json.null }, user = json.null, truncation = "disabled",
 }
 
+-- What is unlike in the ids of one request's answer and another's.
+local function own_part(call)
+  return (string.gsub(string.gsub(call.id, "^req_", ""), "[^%w]", ""))
+end
+
 -- A response as it is told in that state; its output is added by who has it.
 ---@param call moongate.call
----@param status "in_progress"|"completed"|"incomplete"
+---@param status "in_progress"|"completed"|"incomplete"|"failed"
 ---@return table
 function answer.frame(call, status)
   local body = {
-    id = "resp_" .. string.gsub(call.id, "[^%w]", ""), object = "response", status = status, background = false,
+    id = "resp_" .. own_part(call), object = "response", status = status, background = false,
     created_at = math.floor(call.request.now or 0), model = openai_answer.model(call), output = json.array {},
     error = json.null, incomplete_details = json.null, previous_response_id = json.null, store = false,
     usage = json.null,
@@ -66,7 +71,7 @@ end
 ---@param place integer
 ---@return string
 function answer.item_id(call, prefix, place)
-  return string.format("%s_%s%02x", prefix, string.gsub(call.id, "[^%w]", ""), place)
+  return string.format("%s_%s%02x", prefix, own_part(call), place)
 end
 
 -- The encrypted_content of a thought.

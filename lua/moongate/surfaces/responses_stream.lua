@@ -236,11 +236,18 @@ function writer:finish(usage)
   return self:take()
 end
 
--- The number that an event out of turn has.
----@return integer
-function writer:next_number()
-  self.number = self.number + 1
-  return self.number - 1
+-- What ends a stream that has failed: the error, and the response as far as it came.
+---@param code string
+---@param message string
+---@param param string|nil
+---@return string
+function writer:fail(code, message, param)
+  self:begin()
+  self:emit("error", { code = code, message = message, param = param or json.null })
+  local response = answer.frame(self.call, "failed")
+  response.output, response.error = json.array(self.output), { code = code, message = message }
+  self:emit("response.failed", { response = response })
+  return self:take()
 end
 
 return writer

@@ -4,6 +4,7 @@ local hook_stream = require "moongate.hook_stream"
 local hooks = require "moongate.hooks"
 local json = require "moongate.core.json"
 local openai = require "protocols.openai"
+local surface = require "moongate.surfaces.openai"
 
 ---@class moongate.testing.seen what became of the request
 ---@field body table the body that the provider is sent
@@ -30,7 +31,7 @@ local function new_call(asked, request)
   return {
     id = "request-1", operation = "chat", request = request, caller = request.caller, calls = 0, handle_begun = false,
     document = assert(json.scan(body_of(request), 100)), state = { policies = asked, config = { on_fault = "refuse" } },
-    plan = { task = request.task },
+    plan = { task = request.task }, surface = surface, read = surface, format = surface.speaks,
   }
 end
 
@@ -44,7 +45,7 @@ end
 
 -- What comes out of a stream of these pieces, and the act that ended it.
 local function stream(run, pieces)
-  local editor, parts = hook_stream.new(run), {}
+  local editor, parts = hook_stream.new(run.call), {}
   local function send(delta, finish)
     local data = frame { index = 0, delta = delta, finish_reason = finish or json.null }
     local event = { name = "", data = data, raw = "data: " .. data .. "\n\n" }
@@ -65,11 +66,10 @@ local function stream(run, pieces)
 end
 
 local function whole(run, text)
-  local message = { role = "assistant", content = text }
+  local body = frame { index = 0, finish_reason = "stop", message = { role = "assistant", content = text } }
   local usage = { input = 10, cached = 0, cache_write = 0, output = 5, reasoning = 0, total = 15 }
   local answer = {
-    text = frame { index = 0, finish_reason = "stop", message = message }, status = 200, headers = {},
-    protocol = openai, usage = usage,
+    text = body, body = json.decode(body), status = 200, headers = {}, protocol = openai, usage = usage,
   }
   local act = run:response(answer)
   return hooks.text_of(json.decode(answer.text).choices[1].message, "content"), act
@@ -89,6 +89,7 @@ return function(asked, request, reply)
   request.stream = type(reply) == "table"
   local call = new_call(asked, request)
   local run = hooks.begin(call)
+  call.hooks = run
   local seen = { headers = call.extra_headers, pieces = {}, text = "" }
   note(seen, run:request())
   if not (seen.refused or seen.answered) then
