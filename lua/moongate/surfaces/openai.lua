@@ -180,16 +180,23 @@ function surface.error_event(status, message, kind, code, param)
   return "data: " .. surface.error(status, message, kind, code, param) .. "\n\n"
 end
 
+local function model_of(entry)
+  local model = { object = "model", created = 0, owned_by = entry.provider or "moongate" }
+  for name, value in pairs(entry) do model[name] = value end
+  return model
+end
+
+-- The answer of GET /v1/models/<id>.
+---@param entry table
+---@return string
+function surface.model(entry) return json.encode(model_of(entry)) end
+
 -- The answer of GET /v1/models. Entries need an id; other fields (provider, prices, context) are shown as they are.
 ---@param list table[]
 ---@return string
 function surface.models(list)
   local data = {}
-  for index, entry in ipairs(list) do
-    local model = { object = "model", created = 0, owned_by = entry.provider or "moongate" }
-    for name, value in pairs(entry) do model[name] = value end
-    data[index] = model
-  end
+  for index, entry in ipairs(list) do data[index] = model_of(entry) end
   return json.encode({ object = "list", data = json.array(data) })
 end
 
