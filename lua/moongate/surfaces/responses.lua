@@ -13,7 +13,7 @@ local wishes = require "moongate.surfaces.wishes"
 
 local surface = {
   name = "responses", speaks = "openai_responses", reply = answer.reply, writer = responses_stream.new,
-  error = openai.error, models = openai.models,
+  error = openai.error, models = openai.models, model = openai.model,
 }
 
 local BYTES_PER_TOKEN, TOKENS_PER_ITEM, IMAGE_TOKENS, FILE_BYTES_PER_TOKEN = 4, 4, 765, 40
