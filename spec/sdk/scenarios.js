@@ -21,9 +21,14 @@ exports.failure = (error) => ({
   message: error.message, request_id: error.requestID,
 });
 
+const SECONDS = 20;
+
+const late = () => new Promise((_, reject) => setTimeout(reject, SECONDS * 1000, new Error("no end"))
+  .unref());
+
 async function one(scenario, model) {
   try {
-    return await scenario(model);
+    return await Promise.race([scenario(model), late()]);
   } catch (error) {
     return exports.failure(error);
   }

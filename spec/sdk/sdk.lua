@@ -27,7 +27,7 @@ sdk.answers = { cases = {
       tools = { weather("call_3", "Chur") } },
     { when = "Case long loop.", thinking = "Two cities.", content = "I look.", tools = two_calls },
   } },
-  { when = "It is 21 degrees in Geneva.", content = "Warm in both." },
+  { when = "It is 21 degrees in Geneva.", content = "Warm in both, after {thoughts} thoughts." },
   { when = "Case loop.", thinking = "Two cities.", tools = two_calls },
   { when = "Case thinking.", thinking = "Six times seven.", content = "42", usage = thought },
   { when = "Case stop.", content = "one two END three" },

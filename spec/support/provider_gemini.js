@@ -241,6 +241,7 @@ exports.asked = (request) => {
     calls: all.filter((part) => part.functionCall).map(({ functionCall: { name, args } }) => ({ name, arguments: args || {} })),
     results: all.filter((part) => part.functionResponse)
       .map(({ functionResponse: { response } }) => String(response.result || response.output || JSON.stringify(response))),
+    thoughts: all.filter((part) => part.thoughtSignature && part.thoughtSignature !== BYPASS).length,
     tools: declared.map(({ name, description, parameters, parametersJsonSchema }) =>
       ({ name, description, parameters: parametersJsonSchema || plainTypes(parameters) })),
     tool_choice: allowedFunctionNames && allowedFunctionNames.length === 1 ? allowedFunctionNames[0]

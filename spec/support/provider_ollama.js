@@ -70,6 +70,7 @@ exports.asked = (request) => {
     calls: request.messages.flatMap((message) => message.tool_calls || [])
       .map((call) => ({ name: call.function.name, arguments: call.function.arguments })),
     results: request.messages.filter(({ role }) => role === "tool").map(({ content }) => content),
+    thoughts: request.messages.filter((message) => message.thinking).length,
     tools: (request.tools || []).map((tool) => tool.function),
     max_tokens: options.num_predict, temperature: options.temperature, top_p: options.top_p, top_k: options.top_k,
     seed: options.seed, presence_penalty: options.presence_penalty, frequency_penalty: options.frequency_penalty,

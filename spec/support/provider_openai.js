@@ -99,6 +99,7 @@ exports.asked = (request) => {
     calls: request.messages.flatMap((message) => message.tool_calls || [])
       .map((call) => ({ name: call.function.name, arguments: JSON.parse(call.function.arguments) })),
     results: request.messages.filter(({ role }) => role === "tool").map((message) => textOf(message.content)),
+    thoughts: request.messages.filter((message) => message.reasoning_content).length,
     tools: (request.tools || []).map(({ function: { name, description, parameters } }) => ({ name, description, parameters })),
     tool_choice: choice(request.tool_choice), parallel: request.parallel_tool_calls,
     max_tokens: request.max_completion_tokens || request.max_tokens, temperature: request.temperature, top_p: request.top_p,

@@ -55,10 +55,10 @@ const ITEMS = {
   },
   reasoning(item, where) {
     closed(item, "type id summary content encrypted_content status", say(where + "."));
-    want(item.id && item.id.startsWith("rs"), `Invalid '${where}.id'. Expected an ID that begins with 'rs'.`);
+    want(!item.id || item.id.startsWith("rs"), `Invalid '${where}.id'. Expected an ID that begins with 'rs'.`);
     want(Array.isArray(item.summary), `Missing required parameter: '${where}.summary'.`);
     want(item.encrypted_content, `Item with id '${item.id}' not found. Items are not persisted when \`store\` is set to false.`);
-    if (item.encrypted_content !== sealed(item.id)) {
+    if (item.encrypted_content !== sealed(item.id || "rs_1")) {
       refuse(`The encrypted content for item ${item.id} could not be verified.`, "invalid_encrypted_content");
     }
   },

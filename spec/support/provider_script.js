@@ -1,7 +1,7 @@
 // What the words of a spec's behaviour mean in every protocol: the texts, thoughts, calls, figures and reasons of an
 // answer. The protocols (provider_openai.js, provider_anthropic.js, ...) only put them into their shapes.
 //
-//   content | pieces       the text, whole or as it is streamed
+//   content | pieces       the text, whole or as it is streamed; {thoughts} in content: how many came back in the request
 //   tell: true             the text is what was asked, as JSON: see `asked` in each protocol
 //   thinking               thoughts before the text, a string or pieces; redacted: true, unreadable ones (Anthropic)
 //   tools                  calls in OpenAI's shape; ids: false leaves their ids out where the protocol can (Gemini)
@@ -35,7 +35,8 @@ exports.halves = halves;
 function texts(behaviour, asked) {
   if (behaviour.tell) return halves(JSON.stringify(asked));
   if (behaviour.pieces) return behaviour.pieces;
-  if (behaviour.content !== undefined) return behaviour.content === "" ? [] : [behaviour.content];
+  if (behaviour.content === "") return [];
+  if (behaviour.content !== undefined) return [behaviour.content.replace("{thoughts}", asked.thoughts || 0)];
   return behaviour.tools ? [] : HELLO;
 }
 
