@@ -315,6 +315,16 @@ describe("an answer in Gemini's shape", function()
     assert.equal("Cq==", blocks[3].signature)
   end)
 
+  it("joins thoughts that came in pieces, so that their signature fits", function()
+    local text = body("", USER .. "," .. json.encode { role = "model", parts = {
+      { text = "de", thought = true }, { text = "ep", thought = true },
+      { text = "", thought = true, thoughtSignature = base64.encode("moongate.anthropic.EqRk+/") }, { text = "So." },
+    } })
+    assert.same({
+      { kind = "thinking", text = "deep", signature = "EqRk+/", origin = "anthropic" }, { kind = "text", text = "So." },
+    }, assert(neutral(text)).turns[2].blocks)
+  end)
+
   it("takes a call that nobody signed for one", function()
     local text = body("", USER .. ',{"role":"model","parts":[{"functionCall":{"name":"a"},"thoughtSignature":"'
       .. UNSIGNED .. '"}]}')

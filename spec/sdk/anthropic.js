@@ -44,22 +44,20 @@ run((address, apiKey) => {
     const messages = [{ role: "user", content }];
     const calls = [];
     for (let turn = 0; turn < 5; turn++) {
-      const message = await next(messages, turn);
+      const message = await next(messages);
       messages.push({ role: "assistant", content: message.content });
       const made = callsOf(message);
-      if (!made.length) return { text: told(message).text, calls, model: message.model, turns: turn + 1 };
+      if (!made.length) return { text: told(message).text, calls, turns: turn + 1 };
       calls.push(...made);
       messages.push({ role: "user", content: made.map((call) => ({ type: "tool_result", tool_use_id: call.id,
         content: result(call.arguments) })) });
     }
     return { text: "no end", calls };
   }
-  const named = (model, turn) => (typeof model === "function" ? model(turn) : model);
   const base = { max_tokens: 1024, tools: [tool] };
-  const whole = (model, more) => (messages, turn) =>
-    client.messages.create({ model: named(model, turn), messages, ...base, ...more });
-  const streamed = (model, more) => (messages, turn) =>
-    client.messages.stream({ model: named(model, turn), messages, ...base, ...more }).finalMessage();
+  const whole = (model, more) => (messages) => client.messages.create({ model, messages, ...base, ...more });
+  const streamed = (model, more) => (messages) =>
+    client.messages.stream({ model, messages, ...base, ...more }).finalMessage();
 
   return {
     whole: (model) => ask(model, "Case whole."),
@@ -70,8 +68,8 @@ run((address, apiKey) => {
     loop_stream: (model) => loop("Case loop.", streamed(model)),
     signed: (model) => loop("Case loop.", whole(model, thinks)),
     signed_stream: (model) => loop("Case loop.", streamed(model, thinks)),
-    wander: (models) => loop("Case long loop.", whole((turn) => models.split("+")[turn])),
-    wander_stream: (models) => loop("Case long loop.", streamed((turn) => models.split("+")[turn], thinks)),
+    agent: (model) => loop("Case long loop.", whole(model)),
+    agent_stream: (model) => loop("Case long loop.", streamed(model, thinks)),
     thinking: (model) => ask(model, "Case thinking.", thinks),
     thinking_stream: (model) => gather(model, "Case thinking.", thinks),
     image: (model) => tell(model, {}, [{ type: "image", source: { type: "base64", media_type: "image/png", data: png } }]),

@@ -45,30 +45,28 @@ run((address, apiKey) => {
     return { ...told(await runner.finalChatCompletion()), pieces, thinking };
   }
 
-  // An agent's turns until there is nothing more to call; `next` answers a completion to the messages.
+  // An agent's turns until there is nothing more to call; `next` answers a message to the messages.
   async function loop(content, next) {
     const messages = say(content);
     const calls = [];
     for (let turn = 0; turn < 5; turn++) {
-      const { message, model } = await next(messages, turn);
+      const message = await next(messages);
       messages.push(message);
       const made = callsOf(message);
-      if (!made.length) return { text: message.content, calls, model, turns: turn + 1 };
+      if (!made.length) return { text: message.content, calls, turns: turn + 1 };
       calls.push(...made);
       for (const call of made) messages.push({ role: "tool", tool_call_id: call.id, content: result(call.arguments) });
     }
     return { text: "no end", calls };
   }
-  const whole = (model, more) => async (messages, turn) => {
-    const name = typeof model === "function" ? model(turn) : model;
-    const completion = await client.chat.completions.create({ model: name, messages, tools: [tool], ...more });
-    return { message: completion.choices[0].message, model: completion.model };
+  const whole = (model, more) => async (messages) => {
+    const completion = await client.chat.completions.create({ model, messages, tools: [tool], ...more });
+    return completion.choices[0].message;
   };
-  const streamed = (model, more) => async (messages, turn) => {
-    const name = typeof model === "function" ? model(turn) : model;
-    const runner = client.chat.completions.stream({ model: name, messages, tools: [tool], ...more });
+  const streamed = (model, more) => async (messages) => {
+    const runner = client.chat.completions.stream({ model, messages, tools: [tool], ...more });
     const completion = await runner.finalChatCompletion();
-    return { message: completion.choices[0].message, model: completion.model };
+    return completion.choices[0].message;
   };
 
   return {
@@ -93,9 +91,8 @@ run((address, apiKey) => {
     loop_stream: (model) => loop("Case loop.", streamed(model)),
     signed: (model) => loop("Case loop.", whole(model, { reasoning_effort: "low" })),
     signed_stream: (model) => loop("Case loop.", streamed(model, { reasoning_effort: "low" })),
-    // Every turn is another model's, as the list says.
-    wander: (models) => loop("Case long loop.", whole((turn) => models.split("+")[turn])),
-    wander_stream: (models) => loop("Case long loop.", streamed((turn) => models.split("+")[turn], { reasoning_effort: "low" })),
+    agent: (model) => loop("Case long loop.", whole(model)),
+    agent_stream: (model) => loop("Case long loop.", streamed(model, { reasoning_effort: "low" })),
     thinking: (model) => ask(model, "Case thinking.", { reasoning_effort: "low" }),
     thinking_stream: (model) => gather(model, "Case thinking.", { reasoning_effort: "low" }),
     image: (model) => tell(model, {}, [{ type: "text", text: "Case tell." }, image]),

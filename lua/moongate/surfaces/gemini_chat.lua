@@ -151,9 +151,13 @@ local function add_text(blocks, part, text)
   end
   local is_thought = get(part, "thought") == true
   if is_thought or signature then
-    blocks[#blocks + 1] = {
-      kind = "thinking", text = is_thought and text or "", signature = signature, origin = signature and origin,
-    }
+    local said, last = is_thought and text or "", blocks[#blocks]
+    -- The pieces of a stream come back as the parts they were: what signs the last signs them all.
+    if last and last.kind == "thinking" and not last.signature then
+      said = last.text .. said
+      blocks[#blocks] = nil
+    end
+    blocks[#blocks + 1] = { kind = "thinking", text = said, signature = signature, origin = signature and origin }
   end
   if not is_thought and text ~= "" then blocks[#blocks + 1] = { kind = "text", text = text } end
 end
