@@ -158,7 +158,7 @@ local function end_by(call, answer, own, act)
   if refusal then return refusal end
   if act.refusal then
     local refused = act.refusal
-    handle:write(call.surface.error_event(refused.status, refused.message, refused.type, refused.code, refused.param,
+    handle:write(call.surface.error_event(refused.status, refused.message, refused.type, refused.code,
       own.editor.writer))
   elseif kind == "ok" then
     handle:write(own.editor:terminal({ replaced = true }, own.seen.usage))
@@ -172,7 +172,7 @@ local function failed(call, own, outcome)
     status = 502, message = error.message or outcome.message, type = error.type, code = error.code,
   }
   if not own.begun then return refusal end
-  call.handle:write(call.surface.error_event(502, refusal.message, refusal.type, refusal.code, nil, own.editor.writer))
+  call.handle:write(call.surface.error_event(502, refusal.message, refusal.type, refusal.code, own.editor.writer))
   call.handle:finish()
 end
 

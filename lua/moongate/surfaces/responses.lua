@@ -137,15 +137,14 @@ end
 ---@param message string
 ---@param _ string|nil
 ---@param code string|number|nil
----@param param string|nil
 ---@param writer moongate.responses_writer|nil
 ---@return string
-function surface.error_event(status, message, _, code, param, writer)
+function surface.error_event(status, message, _, code, writer)
   local fault = json.decode(openai.error(status, message, nil, code)).error
   code = tostring(fault.code ~= json.null and fault.code or fault.type)
-  if writer and writer.fail then return writer:fail(code, message, param) end
+  if writer and writer.fail then return writer:fail(code, message) end
   return "event: error\ndata: " .. json.encode {
-    type = "error", code = code, message = message, param = param or json.null,
+    type = "error", code = code, message = message, param = json.null,
   } .. "\n\n"
 end
 
