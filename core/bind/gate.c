@@ -27,7 +27,20 @@ void bind_push_policies(lua_State *L, const struct policyset *policies)
     }
 }
 
-/* state(): { draining, store_problem, problems (JSON array), uptime_s, worker, workers, busy } */
+static void push_reports(lua_State *L, struct gate *gate)
+{
+    lua_createtable(L, (int)gate->worker_count, 0);
+    for (int i = 0; i < (int)gate->worker_count; i++) {
+        char *report = gate_report(gate, i);
+
+        lua_pushstring(L, report);
+        lua_rawseti(L, -2, i + 1);
+        mem_free(report);
+    }
+}
+
+/* state(): { draining, store_problem, problems (JSON array), reports (one such of each worker), uptime_s, worker,
+   workers, busy } */
 static int gate_state(lua_State *L)
 {
     struct worker *worker = bind_worker(L);
@@ -35,7 +48,7 @@ static int gate_state(lua_State *L)
     const char *store = store_problem(gate->store);
     char *problems = gate_problems(gate);
 
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     lua_pushboolean(L, __atomic_load_n(&gate->draining, __ATOMIC_RELAXED));
     lua_setfield(L, -2, "draining");
     if (store) {
@@ -44,6 +57,8 @@ static int gate_state(lua_State *L)
     }
     lua_pushstring(L, problems);
     lua_setfield(L, -2, "problems");
+    push_reports(L, gate);
+    lua_setfield(L, -2, "reports");
     lua_pushnumber(L, (lua_Number)(clock_wall_ms() - gate->started) / 1000);
     lua_setfield(L, -2, "uptime_s");
     lua_pushinteger(L, worker->index);
@@ -56,8 +71,18 @@ static int gate_state(lua_State *L)
     return 1;
 }
 
+/* report(problems): what this worker found wrong as it served, a JSON array. */
+static int gate_take_report(lua_State *L)
+{
+    struct worker *worker = bind_worker(L);
+
+    gate_set_report(worker->gate, worker->index, mem_text(luaL_checkstring(L, 1)));
+    return 0;
+}
+
 static const luaL_Reg functions[] = {
     { "state", gate_state },
+    { "report", gate_take_report },
     { NULL, NULL },
 };
 

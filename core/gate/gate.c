@@ -69,6 +69,9 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     gate->addresses = addresses;
     gate->worker_count = workers;
     gate->workers = mem_zero(workers * sizeof *gate->workers);
+    gate->reports = mem_zero(workers * sizeof *gate->reports);
+    for (size_t i = 0; i < workers; i++)
+        gate->reports[i] = mem_text("[]");
     for (size_t i = 0; i < workers; i++) {
         for (size_t j = 0; j < settings->listen_count; j++)
             own[j] = descriptors[j * workers + i];
@@ -109,22 +112,42 @@ void gate_install(struct gate *gate, struct policyset *policies)
         worker_install(gate->workers[i], policies);
 }
 
-void gate_set_problems(struct gate *gate, char *problems)
+static void replace(struct gate *gate, char **place, char *text)
 {
     pthread_mutex_lock(&gate->lock);
-    mem_free(gate->problems);
-    gate->problems = problems;
+    mem_free(*place);
+    *place = text;
     pthread_mutex_unlock(&gate->lock);
 }
 
-char *gate_problems(struct gate *gate)
+static char *copy_of(struct gate *gate, char *const *place)
 {
     char *copy;
 
     pthread_mutex_lock(&gate->lock);
-    copy = mem_text(gate->problems);
+    copy = mem_text(*place);
     pthread_mutex_unlock(&gate->lock);
     return copy;
+}
+
+void gate_set_problems(struct gate *gate, char *problems)
+{
+    replace(gate, &gate->problems, problems);
+}
+
+char *gate_problems(struct gate *gate)
+{
+    return copy_of(gate, &gate->problems);
+}
+
+void gate_set_report(struct gate *gate, int worker, char *report)
+{
+    replace(gate, &gate->reports[worker], report);
+}
+
+char *gate_report(struct gate *gate, int worker)
+{
+    return copy_of(gate, &gate->reports[worker]);
 }
 
 void gate_drain(struct gate *gate)
@@ -154,12 +177,15 @@ void gate_close(struct gate *gate)
     store_close(gate->store);
     for (size_t i = 0; i < gate->worker_count; i++)
         worker_free(gate->workers[i]);
+    for (size_t i = 0; i < gate->worker_count; i++)
+        mem_free(gate->reports[i]);
     resolver_free(gate->resolver);
     health_free(gate->health);
     affinity_free(gate->affinity);
     pthread_mutex_destroy(&gate->lock);
     mem_free(gate->addresses);
     mem_free(gate->workers);
+    mem_free(gate->reports);
     mem_free(gate->problems);
     mem_free(gate);
 }

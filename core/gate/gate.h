@@ -45,6 +45,7 @@ struct gate {
     int64_t started;                 /* unix milliseconds */
     pthread_mutex_t lock;            /* guards what follows */
     char *problems;                  /* JSON array for /ready: what is wrong with policies and configuration */
+    char **reports;                  /* JSON arrays for /ready: what each worker found wrong as it served */
 };
 
 /* Opens the store, binds every address. NULL with a sentence in error. */
@@ -56,6 +57,8 @@ void gate_install(struct gate *gate, struct policyset *policies);
 /* Takes problems over: a JSON array. */
 void gate_set_problems(struct gate *gate, char *problems);
 char *gate_problems(struct gate *gate); /* a copy */
+void gate_set_report(struct gate *gate, int worker, char *report);
+char *gate_report(struct gate *gate, int worker);
 void gate_drain(struct gate *gate);
 size_t gate_busy(const struct gate *gate);
 /* Cancels what is left, writes everything out, frees. */

@@ -339,7 +339,7 @@ static enum budget_end judge(lua_State *L, int status, bool over, const struct s
         return BUDGET_TIME;
     }
     if (status == LUA_ERRMEM || (slot->refused && strstr(message, "not enough memory"))) {
-        lua_pushfstring(L, "over its memory of %d KiB", (int)(bytes / 1024));
+        lua_pushfstring(L, "over its memory of %d MB", (int)(bytes / (1024 * 1024)));
         return BUDGET_MEMORY;
     }
     lua_pushlstring(L, message, strnlen(message, MESSAGE_BYTES));

@@ -1,6 +1,7 @@
 -- The access policy (policies/access.lua): which model a requested name stands for, and whether a caller may use a
 -- target. Its verdicts are pure, so they are kept. Where there is none, the gates go by the tiers. A policy that fails
 -- refuses: nobody gets past a broken door.
+local facts = require "moongate.facts"
 local faults = require "moongate.faults"
 local patterns = require "moongate.patterns"
 
@@ -15,10 +16,6 @@ local SILENT = "the access policy says no"
 
 -- By policy, so that a new version begins with nothing: { count, by caller -> by target -> true or the reason }.
 local kept = setmetatable({}, { __mode = "k" })
-
-local function shown_to(caller)
-  return { name = caller.name, org = caller.org, tier = caller.tier }
-end
 
 local function refuse(policy, fault)
   local name = policy.version and policy.label .. "@" .. policy.version or policy.label
@@ -67,13 +64,7 @@ local function judge(policy, caller, targets, verdicts, from, to)
   for i = from, to do
     local target = targets[i]
     if verdicts[target] == nil then
-      local cost = target.cost
-      local allowed, reason = policy.validate(shown_to(caller), {
-        id = target.model, provider = target.provider, is_local = target.is_local, free = target.free,
-        cost = cost and {
-          input = cost.input, output = cost.output, cached_input = cost.cached_input, cache_write = cost.cache_write,
-        },
-      })
+      local allowed, reason = policy.validate(facts.shown("caller", caller), facts.model(target))
       if allowed ~= true and allowed ~= false then
         error("must return true, or false and a reason, and returned " .. article(allowed), 0)
       end
@@ -126,7 +117,7 @@ function access.resolve(policies, caller, requested, registry)
     return string.format('resolve returned "%s", which is no model here', in_a_line(name))
   end
 
-  local fine, name = policies:ask(policy, policy.resolve, not_a_name, shown_to(caller), requested)
+  local fine, name = policies:ask(policy, policy.resolve, not_a_name, facts.shown("caller", caller), requested)
   if not fine then return nil, refuse(policy, name) end
   return name or requested or "auto"
 end

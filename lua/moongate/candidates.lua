@@ -1,6 +1,7 @@
 -- What a policy sees of targets and request: fresh light tables whose facts are read when they are asked for.
 -- Writing to one harms only the writer; the router finds the target behind a candidate by identity, never by a field.
 
+local facts_of = require "moongate.facts"
 local list = require "moongate.list"
 local money = require "moongate.money"
 local near = require "moongate.near"
@@ -32,7 +33,7 @@ end
 -- Facts that are kept on the candidate once read: tables, which must be the same twice, and what is dear to ask.
 local kept = {}
 
-function kept.cost(target) return target.cost and copy(target.cost, 1) end
+function kept.cost(target) return facts_of.guard("cost", copy(target.cost, 1)) end
 function kept.strengths(target) return copy(target.strengths or {}, 1) end
 function kept.retry_in(target, plan) return (plan.view.exhausted(target)) or 0 end
 function kept.left(target, plan) return quota.left(plan.view.left(target)) end
@@ -67,26 +68,27 @@ function candidates.facts()
 end
 
 -- A list of candidates for these targets. plan = { request, view, weights = by target or nil, task = function }.
--- Answers with the list, the target of each candidate, and the trail of the steps to come, which keeps the view.
+-- Answers with the list, the target of each candidate, the trail of the steps to come, which keeps the view, and what
+-- ends it all: a policy that kept the list could change what is told of a decision, and hold all of its request.
 ---@param targets table[]
 ---@param plan table
 ---@return list
 ---@return table<table, table> owner
 ---@return table trail
+---@return fun() close
 function candidates.new(targets, plan)
   local owner, trail, items = {}, { view = plan.view }, {}
   local own = { request = plan.request, view = plan.view, weights = plan.weights, trail = trail }
   local meta = {
     __metatable = "candidate",
     __index = function(candidate, name)
+      if trail.over then error(list.OVER, 2) end
       local target = owner[candidate]
       if plain[name] then return target[name] end
       local fact = facts[name]
       if fact then return fact(target, own, candidate) end
       fact = kept[name]
-      if not fact then
-        error('a candidate has no "' .. tostring(name) .. '"' .. near.hint(tostring(name), candidates.facts()), 2)
-      end
+      if not fact then error(near.missing("a candidate", name, candidates.facts()), 2) end
       local value = fact(target, own, candidate)
       rawset(candidate, name, value)
       return value
@@ -97,7 +99,12 @@ function candidates.new(targets, plan)
     items[i] = candidate
     owner[candidate] = targets[i]
   end
-  return list.new(items, trail, { random = plan.view.random, task = plan.task }), owner, trail
+  local facts_of_list = { random = plan.view.random, task = plan.task }
+  local function close()
+    trail.over = true
+    own.request, own.view, facts_of_list.random, facts_of_list.task = nil, nil, nil, nil
+  end
+  return list.new(items, trail, facts_of_list), owner, trail, close
 end
 
 -- What is too long or too private to be recorded with a decision.
@@ -116,14 +123,19 @@ function candidates.looked(request)
 end
 
 -- The request as a policy sees it: its own to write to. `more` holds facts that outweigh the request's, and task().
--- The clock and the dice of a call are there from the beginning: the set of policies reads them raw.
----@param request table
----@param more table
+-- The clock and the dice of a call are there from the beginning: the set of policies reads them raw. Answers what ends
+-- it, too.
+---@param request table|nil
+---@param more table|nil
 ---@return table
+---@return fun() close
 function candidates.request(request, more)
+  local function close() request, more = nil, nil end
   return setmetatable({ now = request.now, seed = request.seed }, {
     __metatable = "request",
     __index = function(own, name)
+      if not facts_of.of_request(name) then error(near.missing("a request", name, facts_of.names.request), 2) end
+      if not request then error(list.OVER, 2) end
       local value
       if name == "task" then
         value = more.task()
@@ -136,10 +148,11 @@ function candidates.request(request, more)
         looked_at[request][name] = true
       end
       value = copy(value, 1)
+      if name == "caller" then facts_of.guard("caller", value) end
       rawset(own, name, value)
       return value
     end,
-  })
+  }), close
 end
 
 return candidates

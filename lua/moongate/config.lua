@@ -132,12 +132,15 @@ function config.load(text, filename, env, known)
     return nil, { { file = filename, message = "must return a table: return { providers = { ... } }" } }
   end
 
-  local problems, wrong, lines = {}, {}, places.find(text)
+  local problems, wrong, lines, twice = {}, {}, places.find(text)
   local function report(path, message)
     wrong[path] = true
     problems[#problems + 1] = { file = filename, line = places.line(lines, path), key = path, message = message }
   end
   schema.check(given, "", report)
+  for path, line in pairs(twice) do
+    report(path, string.format("is there twice, first in line %d: one of them is lost", line))
+  end
 
   local faulty = {}
   for path in pairs(wrong) do faulty[path] = true end

@@ -1,5 +1,6 @@
 -- The policies in force on this worker, as the router and the others ask them: each call bounded, timed and counted.
 local clock = require "moongate.core.clock"
+local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
@@ -18,9 +19,28 @@ local function say(policy, text)
   log.write("info", "a policy says", string.sub(json.encode { policy = policy, text = text }, 2, -2))
 end
 
+-- What /ready is to say of the policies of this worker.
+local function publish(set)
+  local problems = {}
+  for i, fault in ipairs(set:switched_off()) do
+    problems[i] = { what = "policy", file = fault.file, line = fault.line, message = fault.message }
+  end
+  gate.report(json.encode(json.array(problems)))
+end
+
 ---@return moongate.decider
 function decider.new()
-  return setmetatable({ set = policies.new { log = say } }, methods)
+  local self = setmetatable({}, methods)
+
+  local function switched(label, fault)
+    publish(self.set)
+    local level, event = "info", "a policy is switched on again"
+    if fault then level, event = "error", "a policy is switched off" end
+    log.write(level, event, string.sub(json.encode { policy = label, error = fault and fault.message }, 2, -2))
+  end
+
+  self.set = policies.new { log = say, switched = switched }
+  return self
 end
 
 -- What one call may use.
@@ -30,7 +50,12 @@ function methods:bound(milliseconds, megabytes)
   self.set.milliseconds, self.set.bytes = milliseconds, megabytes * MEGABYTE
 end
 
-function methods:install(files) return self.set:install(files) end
+function methods:install(files)
+  local report = self.set:install(files)
+  publish(self.set)
+  return report
+end
+
 function methods:routing(name) return self.set:routing(name) end
 function methods:billing() return self.set:billing() end
 function methods:access() return self.set:access() end
@@ -38,17 +63,20 @@ function methods:task() return self.set:task() end
 function methods:hooks() return self.set:hooks() end
 function methods:routing_names() return self.set:routing_names() end
 
--- Counts and tells of a fault.
+-- Counts and tells of a fault. That a policy is switched off has been told.
 ---@param fault moongate.fault
 function methods:count(fault) -- luacheck: no unused args
   meter.add("moongate_policy_faults_total", 1, "policy", fault.policy, "kind", fault.kind)
+  if fault.kind == "off" then return end
   log.write("warn", "a policy failed", string.sub(json.encode {
     policy = fault.policy, kind = fault.kind, file = fault.file, line = fault.line, error = fault.message,
   }, 2, -2))
 end
 
 local function report(label, started, fine, first, ...)
-  meter.observe("moongate_policy_seconds", clock.monotonic() - started, "policy", label)
+  if fine or first.kind ~= "off" then
+    meter.observe("moongate_policy_seconds", clock.monotonic() - started, "policy", label)
+  end
   if not fine then methods:count(first) end
   return fine, first, ...
 end

@@ -36,7 +36,9 @@ function defaults.limits(given)
     local long = type(value) == "table" and value or { value }
     local metric, window = quota.parse(name)
     list[#list + 1] = {
-      name = name, metric = metric, window = window, max = long[1], zone = long.zone, sliding = long.sliding,
+      -- The name that policies read it by: requests_per_day is rpd.
+      name = quota.name(metric, window), metric = metric, window = window, max = long[1], zone = long.zone,
+      sliding = long.sliding,
     }
   end
   local rank = {}

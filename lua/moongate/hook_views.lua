@@ -1,5 +1,6 @@
 -- What a hook sees and may act on: the request, a stream event, a whole response. Each hook has its own; a name that is
 -- not there is an error, for a guard that misspells one would guard nothing.
+local facts_of = require "moongate.facts"
 local json = require "moongate.core.json"
 local near = require "moongate.near"
 
@@ -32,20 +33,24 @@ end
 local function unknown(what, name, known)
   local names = {}
   for each in pairs(known) do names[#names + 1] = each end
-  table.sort(names)
-  name = tostring(name)
-  error(string.format('%s has no "%s"%s', what, string.sub(name, 1, 60), near.hint(name, names)), 3)
+  error(near.missing(what, name, names), 3)
 end
 
 local function decided(inner, what)
   if inner.phase == "finish" then error("all is over in finish: there is nothing left to " .. what, 3) end
 end
 
-local function new_acts(call, inner)
+-- The call that a hook's request is of, as long as it lasts: a hook that keeps one shall not hold it, nor act on it.
+local function call_of(inner)
+  return inner.call or error("this request is over: what a hook keeps of one is of no use in the next", 3)
+end
+
+local function new_acts(inner)
   local own = {}
 
   -- Refuses the request; as a whole answer before anything has gone out, as the last event of a stream after that.
   function own.refuse(_, status, why)
+    call_of(inner)
     decided(inner, "refuse")
     local fits = type(status) == "number" and status >= 400 and status <= 599 and status % 1 == 0
     if not fits or type(why) ~= "string" or why == "" then
@@ -59,12 +64,13 @@ local function new_acts(call, inner)
   function own.answer(_, text)
     decided(inner, "answer")
     if type(text) ~= "string" then error('answer wants a text: req:answer("text")', 2) end
-    if call.operation ~= "chat" then error("only a chat can be answered with a text", 2) end
+    if call_of(inner).operation ~= "chat" then error("only a chat can be answered with a text", 2) end
     inner.act = inner.act or { text = text }
   end
 
   -- Adds a header to the answer.
   function own.header(_, name, value)
+    local call = call_of(inner)
     if call.handle_begun or inner.phase == "finish" then error("the headers of the answer are out already", 2) end
     if type(value) == "number" then value = string.format("%.14g", value) end
     local clean = type(name) == "string" and string.find(name, "^[%w!#%$%%&'%*%+%-%.%^_`|~]+$") and #name <= 100
@@ -104,7 +110,7 @@ function computed.id(call) return call.id end
 function computed.asked(call) return call.asked end
 function computed.model(call) return call.served and call.served.model or call.request.model end
 function computed.provider(call) return call.served and call.served.provider end
-function computed.caller(call) return copy(call.request.caller) end
+function computed.caller(call) return facts_of.guard("caller", copy(call.request.caller)) end
 function computed.headers(call) return copy(call.request.headers) end
 function computed.task(call) return call.plan and call.plan.task or call.request.task end
 
@@ -117,18 +123,21 @@ function computed.body(call, inner) return body_of(call, inner) end
 function computed.messages(call, inner) return body_of(call, inner).messages end
 
 -- The request as one hook sees it, the same table in all phases; `state` is the hook's own. inner is the host's side:
--- { phase, act, body }.
----@param call moongate.call
+-- { call, phase, act, body }.
 ---@param inner table
 ---@return table
-function views.request(call, inner)
-  local own = new_acts(call, inner)
+function views.request(inner)
+  local own = new_acts(inner)
   return setmetatable({ state = {} }, {
     __metatable = "request",
     __index = function(_, name)
       if own[name] then return own[name] end
+      local call = call_of(inner)
       if is_fact[name] then return call.request[name] end
-      if is_result[name] then return call.result and copy(call.result[name]) end
+      if is_result[name] then
+        local value = copy(call.result and call.result[name])
+        return name == "usage" and facts_of.guard("usage", value) or value
+      end
       local fact = computed[name]
       if not fact then unknown("a request", name, known_of_request) end
       return fact(call, inner)
@@ -138,6 +147,7 @@ function views.request(call, inner)
         error(known_of_request[name] and "of a request only messages and body can be changed; req.state is yours"
           or string.format('a request has no "%s"; req.state is yours', string.sub(tostring(name), 1, 60)), 2)
       end
+      local call = call_of(inner)
       if inner.phase ~= "request" then error("the request is on its way: only the request phase can change it", 2) end
       if type(value) ~= "table" then error(name .. " must be a table", 2) end
       if name == "body" then inner.body = value else body_of(call, inner).messages = value end

@@ -1,6 +1,7 @@
 -- The hooks (policies/hooks/) of one request: runs their phases in name order, each call bounded, and takes over what
 -- they changed or decided. A hook that fails is left out of the rest of the request, or refuses it, as the
 -- configuration or the hook itself says. Where none is installed there is nothing to run and nothing to pay.
+local facts_of = require "moongate.facts"
 local faults = require "moongate.faults"
 local json = require "moongate.core.json"
 local openai = require "moongate.surfaces.openai"
@@ -33,8 +34,8 @@ function hooks.begin(call)
   call.extra_headers, call.extra_count, call.asked = {}, 0, call.request.model
   local self = setmetatable({ call = call, entries = {}, has = {} }, run)
   for i, policy in ipairs(installed) do
-    local inner = {}
-    self.entries[i] = { policy = policy, req = views.request(call, inner), inner = inner }
+    local inner = { call = call }
+    self.entries[i] = { policy = policy, req = views.request(inner), inner = inner }
     for _, phase in ipairs { "event", "response" } do
       if policy[phase] then self.has[phase] = true end
     end
@@ -178,22 +179,13 @@ local function ask_response(fn, req, body, facts)
   return after ~= before and after or nil
 end
 
-local function usage_of(usage)
-  if not usage then return nil end
-  local shown = {}
-  for _, name in ipairs { "input", "cached", "cache_write", "output", "reasoning", "total" } do
-    shown[name] = usage[name]
-  end
-  return shown
-end
-
 -- A whole answer, before it goes out: the hooks may change it, refuse, or answer in its place.
 ---@param answer table see moongate.attempt; its text is replaced
 ---@return moongate.act|nil
 function run:response(answer)
   for entry in self:with "response" do
     local body = json.decode(answer.text)
-    local facts = { status = answer.status, usage = usage_of(answer.usage) }
+    local facts = { status = answer.status, usage = facts_of.shown("usage", answer.usage) }
     local fine, text, act = self:step(entry, "response", ask_response, body, facts)
     if fine and text and not act then
       local read = answer.protocol.read_reply(answer.status, answer.headers, text)
@@ -229,6 +221,7 @@ end
 function run:finish()
   self.call.result = result_of(self.call)
   for entry in self:with "finish" do self:step(entry, "finish", ask_finish) end
+  for _, entry in ipairs(self.entries) do entry.inner.call, entry.inner.body = nil, nil end
 end
 
 return hooks

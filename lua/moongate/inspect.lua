@@ -138,10 +138,22 @@ function inspect.health(handle, state)
   reply(handle, { status = "ok" })
 end
 
+-- Each worker tells of its own policies; what several tell of one file is one problem.
+local function add_reports(problems, reports)
+  local told = {}
+  for _, report in ipairs(reports) do
+    for _, problem in ipairs(json.decode(report)) do
+      if not told[problem.file] then problems[#problems + 1] = problem end
+      told[problem.file] = true
+    end
+  end
+end
+
 function inspect.ready(handle, state)
   if not open_to(handle, state) then return end
   local now = gate.state()
   local problems = json.decode(now.problems)
+  add_reports(problems, now.reports)
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
   if next(state.config.providers) == nil then
     table.insert(problems, {

@@ -20,6 +20,9 @@ local steps = { "keep", "drop", "sort", "prefer", "shuffle", "take", "concat", "
 
 local LONGEST_NAME = 100 -- of a step, in explanations
 
+-- What is said to a policy that kept something for later.
+list.OVER = "this request is over: what a policy keeps of one is of no use in the next"
+
 local function check_name(method, name)
   if type(name) ~= "string" or name == "" then
     error(method .. ' wants a name first, which explains the step: list:' .. method
@@ -30,6 +33,14 @@ end
 local function check_function(method, name, value)
   if type(value) ~= "function" then
     error(method .. ' "' .. name .. '" wants a function of a candidate, not a ' .. type(value), 3)
+  end
+end
+
+local function check_candidates(method, items)
+  for i = 1, #items do
+    if type(items[i]) ~= "table" then
+      error(string.format("%s wants a list of candidates, and found a %s in it", method, type(items[i])), 3)
+    end
   end
 end
 
@@ -116,6 +127,7 @@ function list.new(items, trail, facts)
   end
 
   local function note(kind, name, gone)
+    if trail.over then error(list.OVER, 3) end
     if #name > LONGEST_NAME then name = string.sub(name, 1, LONGEST_NAME) .. "..." end
     trail[#trail + 1] = { kind = kind, name = name, gone = gone }
   end
@@ -203,6 +215,7 @@ function list.new(items, trail, facts)
 
   function methods.concat(self, other)
     if type(other) ~= "table" then error("concat wants another list", 2) end
+    check_candidates("concat", other)
     local result, has = {}, {}
     for i = 1, #self do
       result[i] = self[i]
@@ -220,6 +233,7 @@ function list.new(items, trail, facts)
   function methods.score(self, weights)
     local wrong = score.problem(weights)
     if wrong then error(wrong, 2) end
+    check_candidates("score", self)
     local values = score.of(self, weights, facts.task())
     trail.scores = trail.scores or {}
     local keys = {}

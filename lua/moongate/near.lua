@@ -73,4 +73,20 @@ function near.hint(name, names, most)
   return " (did you mean " .. first .. last .. "?)"
 end
 
+-- What to say of a name that is not there: the nearest one, else all there are.
+---@param what string "a request"
+---@param name any
+---@param names string[]
+---@return string
+function near.missing(what, name, names)
+  name = string.sub(tostring(name), 1, LONGEST)
+  local hint = near.hint(name, names)
+  if hint == "" then
+    local all = { unpack(names) }
+    table.sort(all)
+    hint = "; it has " .. table.concat(all, ", ")
+  end
+  return what .. ' has no "' .. name .. '"' .. hint
+end
+
 return near

@@ -111,7 +111,7 @@ local function skip(list, at)
 end
 
 -- Reads the constructor whose `{` is at index at; returns the index behind its `}`, nil where it cannot follow.
-local function read(list, at, path, found, depth)
+local function read(list, at, path, found, twice, depth)
   if depth > DEEPEST then return nil end
   local index = 0
   at = at + 1
@@ -132,9 +132,10 @@ local function read(list, at, path, found, depth)
       key = index
     end
     local below = key ~= nil and places.below(path, key) or nil
+    if below and found[below] then twice[below] = found[below] end
     if below then found[below] = line end
     if is(list[at], "{") and below then
-      at = read(list, at, below, found, depth + 1)
+      at = read(list, at, below, found, twice, depth + 1)
       if not at then return nil end
     end
     at = skip(list, at)
@@ -144,17 +145,18 @@ local function read(list, at, path, found, depth)
   return at + 1
 end
 
--- Every key's line, as far as it can be told.
+-- Every key's line, as far as it can be told; and the earlier lines of those that are there twice.
 ---@param text string Lua source
 ---@return table<string, integer>
+---@return table<string, integer>
 function places.find(text)
-  local list, found = tokens(text), {}
+  local list, found, twice = tokens(text), {}, {}
   local start
   for i = 1, #list - 1 do
     if list[i].kind == "name" and list[i].text == "return" and is(list[i + 1], "{") then start = i + 1 end
   end
-  if start then read(list, start, "", found, 1) end
-  return found
+  if start then read(list, start, "", found, twice, 1) end
+  return found, twice
 end
 
 -- The line of that path, or of the nearest table around it.

@@ -1,8 +1,10 @@
 -- The policies in force: compiles the files of the policies folder, checks their shape, lets them check themselves, and
 -- keeps the last good version of one that fails. Every call of a policy goes through set:call, which bounds it.
+local advice = require "moongate.advice"
 local guard = require "moongate.core.guard"
 local near = require "moongate.near"
 local sandbox = require "moongate.sandbox"
+local strikes = require "moongate.strikes"
 
 local policies = {}
 
@@ -29,18 +31,21 @@ set.__index = set
 local PHASES = { "request", "event", "response", "finish" }
 local FAULT_RULES = { refuse = true, default = true }
 
--- What a file in each place may return: the names of its functions, and which of them a bare function is.
+-- What a file in each place may return: the names of its functions, which of them a bare function is, how it begins.
 local SHAPES = {
-  routing = { bare = "run", needs = "run", names = { "run" } },
-  access = { bare = "validate", needs = "validate", names = { "validate", "resolve" } },
-  billing = { bare = "run", needs = "run", names = { "run" } },
-  task = { bare = "run", needs = "run", names = { "run" } },
-  hooks = { names = PHASES, on_fault = true },
+  routing = { bare = "run", needs = "run", names = { "run" }, head = "function(request, candidates)" },
+  access = {
+    bare = "validate", needs = "validate", names = { "validate", "resolve" }, head = "function(caller, model)",
+  },
+  billing = { bare = "run", needs = "run", names = { "run" }, head = "function(caller, model, usage)" },
+  task = { bare = "run", needs = "run", names = { "run" }, head = "function(request)" },
+  hooks = { names = PHASES, on_fault = true, head = "{ request = function(req)" },
 }
 
 local ASIDE = { protocols = true, checkers = true }
 local GUARDS = { access = true, hooks = true }
 local FOLDER = "policies/"
+local LIBRARY = FOLDER .. "lib/"
 local MILLISECONDS, BYTES = 20, 64 * 1024 * 1024
 -- The heap is full when what is alive in it is so many times what one call may use. To know that is dear: it is looked
 -- at when the heap is as large, and then at so many times of what was alive.
@@ -57,25 +62,28 @@ local function place_of(path)
   if folder == "lib" or ASIDE[folder] then return folder, name end
   if folder == "routing" then
     if string.find(name, "^[%w_%-%.]+$") then return folder, name end
-    return nil, "the name of a routing policy is made of letters, digits, - and _"
+    return nil, "the name of a routing policy is made of letters, digits, - and _, and its file is in routing/ itself"
   end
   if folder == "hooks" then
     if string.find(name, "^%d+_[%w_%-]+$") then return folder, name end
     return nil, "a hook's file is named by its turn, like hooks/10_redact.lua"
   end
-  local folders = { "routing", "hooks", "lib", "protocols", "checkers" }
-  return nil, string.format("no policies are looked for in %s/%s", folder, near.hint(folder, folders))
+  local hint = near.hint(folder, { "routing", "hooks", "lib", "protocols", "checkers", "access.lua", "billing.lua",
+    "task.lua" })
+  if hint == "" then hint = "; there are routing/, hooks/, lib/, protocols/, checkers/" end
+  return nil, string.format("no policies are looked for in %s/%s", folder, hint)
 end
 
--- Splits "policies/routing/x.lua:3: text" for a problem; file is whose it is if the text does not say.
+-- Splits "policies/routing/x.lua:3: text" for a problem, with advice; file is whose it is if the text does not say.
 local function locate(message, file)
   local where, line, rest = string.match(message, "^([^:\n]+):(%d+): (.*)$")
   if not where then return file, nil, message end
   -- Long names are cut at the front.
   local tail = string.match(where, "^%.%.%.(.*)$")
   if tail and string.sub(file, -#tail) == tail then where = file end
-  if string.sub(where, 1, #FOLDER) ~= FOLDER then return file, nil, message end
-  return where, tonumber(line), rest
+  -- What it says of itself may be made up, to put the blame on another's file.
+  if where ~= file and string.sub(where, 1, #LIBRARY) ~= LIBRARY then return file, nil, message end
+  return where, tonumber(line), rest .. advice.on(rest)
 end
 
 local function problem(file, message, label)
@@ -88,11 +96,16 @@ end
 ---@field bytes number|nil 64 MiB
 ---@field log (fun(policy: string, text: string))|nil gets what policies log
 ---@field seed any what policies draw random numbers from where a call brings no seed
+---@field switched (fun(label: string, fault: moongate.fault|nil))|nil gets what is switched off, and on again (nil)
+---@field clock (fun(): number)|nil
 
 ---@param options moongate.policies.options|nil
 ---@return moongate.policies.set
 function policies.new(options)
   options = options or {}
+  local function told(origin, fault)
+    if options.switched then options.switched(origin.label, fault) end
+  end
   return setmetatable({
     milliseconds = options.milliseconds or MILLISECONDS,
     bytes = options.bytes or BYTES,
@@ -104,6 +117,7 @@ function policies.new(options)
     -- its own key, or it would stay for ever.
     origins = setmetatable({}, { __mode = "k" }),
     hook_list = {},
+    strikes = strikes.new(options.clock or os.time, told),
   }, set)
 end
 
@@ -158,8 +172,8 @@ local function read_shape(place, value)
   local shape = SHAPES[place]
   if shape.bare and type(value) == "function" then return { [shape.bare] = value }, {} end
   if type(value) ~= "table" then
-    return nil, string.format("must return %sa table, and returned %s", shape.bare and "a function or " or "",
-      article(value))
+    return nil, string.format("must return %sa table, and returned %s: begin with `return %s`",
+      shape.bare and "a function or " or "", article(value), shape.head)
   end
   local functions, known = {}, { "checks", unpack(shape.names) }
   local on_fault
@@ -214,6 +228,7 @@ function set:load_unit(place, name, file)
   local label = string.gsub(file.path, "%.lua$", "")
   local unit = { place = place, path = file.path, label = label, version = file.version, libraries = {} }
   local env = sandbox.environment(self.host, self:library_of(unit))
+  self.host.begin(file.version)
   local compiled, chunk, message = self:guarded(label, sandbox.load, file.text, FOLDER .. file.path, env)
   if not (compiled and chunk) then return nil, message end
   local fine, value, text = self:guarded(label, chunk)
@@ -232,8 +247,9 @@ function set:load_unit(place, name, file)
   return unit
 end
 
+-- One that is switched off is loaded anew though it is the same: to save it is to ask for that.
 local function is_current(self, unit, file)
-  if unit.version ~= file.version then return false end
+  if unit.version ~= file.version or self.strikes:fault(self.origins[unit.policy]) then return false end
   for path, version in next, unit.libraries do
     local source = self.sources[path]
     if (source and source.version or "none") ~= version then return false end
@@ -273,7 +289,7 @@ function set:install(files)
   local report = { problems = {}, loaded = {}, removed = {} }
   local before, seen = self.units, {}
   self.sources, self.units = {}, {}
-  self.host.now = nil
+  self.host.now, self.host.request = nil, nil
   for _, file in ipairs(files) do self.sources[file.path] = file end
 
   local function add(each)
@@ -359,12 +375,12 @@ function set:files(folder)
   return in_order(found)
 end
 
--- A copy of plain data.
+-- A copy of plain data, whose names stay guarded (see moongate.facts).
 local function own(value)
   if type(value) ~= "table" then return value end
   local fresh = {}
   for name, item in next, value do fresh[name] = own(item) end
-  return fresh
+  return setmetatable(fresh, debug.getmetatable(value))
 end
 
 -- Given copies: what they could write to are the prices and the usage that the ledger goes by.
@@ -410,9 +426,18 @@ function set:weigh(origin, before, ...)
   return ...
 end
 
-function set:bounded(origin, fn, ...)
+function set:tally(origin, subject, ...)
+  self.strikes:tally(origin, subject, ...)
+  return ...
+end
+
+-- subject: whose call it is, of the functions of a policy.
+function set:bounded(origin, subject, fn, ...)
+  local fault = self.strikes:bars(origin)
+  if fault then return false, fault end
   local before = collectgarbage "count"
-  return self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...)))
+  return self:tally(origin, subject,
+    self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...))))
 end
 
 -- A field of the host's own table; never by a metatable that a policy gave it, which would run unguarded.
@@ -421,18 +446,17 @@ local function read_field(host, value, name)
   return value[name]
 end
 
--- The clock and the dice of a call: those of its first argument. Access and billing throw the same dice each time, and
--- the answers of access, which are kept, must not hang on the hour either.
-local function set_chance(host, origin, first)
-  host.now = nil
+-- What a call is about, its clock and its dice: those of its first argument. Access and billing throw the same dice
+-- each time, and the answers of access, which are kept, must not hang on the hour either.
+local function begin(host, origin, first)
+  host.now, host.request = nil, nil
   if COPIED[origin.place] then
     if origin.place == "access" then host.now = false end
-    host.seed(origin.label)
-  elseif type(first) == "table" and origin.place ~= "hooks" then
-    host.now = tonumber(read_field(host, first, "now"))
-    local seed = read_field(host, first, "seed")
-    if seed ~= nil then host.seed(seed) end
+    return host.begin(origin.label)
   end
+  if type(first) ~= "table" or origin.place == "hooks" then return host.begin(nil) end
+  host.request, host.now = first, tonumber(read_field(host, first, "now"))
+  host.begin(read_field(host, first, "seed"))
 end
 
 -- Calls a policy, or one of its functions, within the budget: true and its results, or false and the fault. The fields
@@ -445,24 +469,35 @@ function set:call(policy, ...)
   local fn = type(policy) == "table" and policy.run or policy
   local origin = self.origins[fn]
   if not origin then error("set:call takes a policy or a function of one", 2) end
-  set_chance(self.host, origin, (...))
+  begin(self.host, origin, (...))
   if COPIED[origin.place] then
     local first, second, third = ...
-    return self:bounded(origin, fn, own(first), own(second), own(third))
+    return self:bounded(origin, fn, fn, own(first), own(second), own(third))
   end
-  return self:bounded(origin, fn, ...)
+  return self:bounded(origin, fn, fn, ...)
 end
 
 -- Runs a function of the host's in a policy's name and budget: one that calls the policy, and has work on its results
--- that must be bounded with it.
+-- that must be bounded with it. The first argument is whose call it is: a function of the policy, or the policy.
 ---@param policy moongate.policy
 ---@param work function
 ---@return boolean
 ---@return any
 function set:within(policy, work, ...)
   local origin = self.origins[policy]
-  set_chance(self.host, origin, nil)
-  return self:bounded(origin, work, ...)
+  begin(self.host, origin, nil)
+  return self:bounded(origin, (...), work, ...)
+end
+
+-- The faults of what is switched off, of the versions in force, by name.
+---@return moongate.fault[]
+function set:switched_off()
+  local found = {}
+  for _, unit in next, self.units do
+    found[#found + 1] = self.strikes:fault(self.origins[unit.policy])
+  end
+  table.sort(found, function(a, b) return a.policy < b.policy end)
+  return found
 end
 
 -- Told of faults that are found outside of a call; whoever keeps count is the set's owner.

@@ -1,6 +1,8 @@
 -- Names of limits and what they count: "rpm" is requests per minute, "neurons_per_day" a provider's own unit. And the
 -- tables of what is left and used that policies see. Counting itself is the store's.
 
+local near = require "moongate.near"
+
 local quota = {}
 
 local metrics = { r = "requests", t = "tokens" }
@@ -48,11 +50,32 @@ function quota.name(metric, window)
   return metric .. "_per_" .. window
 end
 
+-- Anything may be a provider's own unit, but not a slip in these.
+local usual = { "requests", "tokens", "input_tokens", "output_tokens" }
+
+-- The unit that was meant by one like "request"; nil if it may well be a unit. One that is longer, as audio_tokens, is.
+local function meant(metric)
+  local nearest = near.find(metric, usual, 1)[1]
+  if not nearest or math.abs(#nearest - #metric) > 1 then return nil end
+  for _, each in ipairs(usual) do
+    if metric == each then return nil end
+  end
+  return nearest
+end
+
 local function reader(otherwise)
   return {
-    __index = function(_, name)
-      if quota.parse(name) then return otherwise end
-      error('there is no limit called "' .. tostring(name) .. '"', 2)
+    __index = function(own, name)
+      local metric, window = quota.parse(name)
+      local other = metric and meant(metric)
+      if metric and not other then
+        local value = rawget(own, quota.name(metric, window)) -- rpd is requests_per_day
+        if value == nil then value = otherwise end
+        return value
+      end
+      name = string.sub(tostring(name), 1, 48)
+      local hint = other and near.hint(name, { other .. "_per_" .. window }) or near.hint(name, quota.names)
+      error('there is no limit called "' .. name .. '"' .. hint, 2)
     end,
   }
 end

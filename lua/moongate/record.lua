@@ -5,6 +5,7 @@ local claims = require "moongate.claims"
 local clock = require "moongate.core.clock"
 local conversation = require "moongate.conversation"
 local decision = require "moongate.decision"
+local facts = require "moongate.facts"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 local ledger = require "moongate.core.ledger"
@@ -149,10 +150,8 @@ local function multiplier(call, target, usage)
   local otherwise = target.is_local and 0 or 1
   local billing = call.state.policies:billing()
   if not billing then return otherwise end
-  local model = {
-    id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost,
-  }
-  local fine, value = call.state.policies:call(billing.run, call.request.caller, model, usage)
+  local fine, value = call.state.policies:call(billing.run, facts.shown("caller", call.request.caller),
+    facts.model(target), facts.shown("usage", usage))
   if fine and money.is_multiplier(value) then return value end
   if fine then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", "result") end
   return 1

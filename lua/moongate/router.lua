@@ -102,10 +102,13 @@ end
 -- Runs one policy. Answers its ladder and its second result; or nil and the fault.
 local function run(plan, policies, policy, view, more, weights)
   local own = { request = plan.request, view = view, weights = weights, task = plan.classify }
-  local offered, owner, trail = candidates.new(plan.offered, own)
+  local offered, owner, trail, close = candidates.new(plan.offered, own)
   plan.runs[#plan.runs + 1] = { name = policy.name, owner = owner, trail = trail }
   plan.policy = full_name(policy)
-  local fine, ladder, second = policies:call(policy.run, candidates.request(plan.request, more), offered)
+  local shown_request, close_request = candidates.request(plan.request, more)
+  local fine, ladder, second = policies:call(policy.run, shown_request, offered)
+  close()
+  close_request()
   if not fine then return nil, ladder end
   local targets, wrong = read_ladder(ladder, owner, #plan.offered)
   if not targets then
@@ -228,7 +231,9 @@ local function classify(request, policies, more)
   local policy = policies:task()
   if policy and not task.is_known(request.task) then
     local facts = setmetatable({ task = function() return request.task end }, { __index = more })
-    local fine, name = policies:ask(policy, policy.run, not_a_task, candidates.request(request, facts))
+    local seen, close = candidates.request(request, facts)
+    local fine, name = policies:ask(policy, policy.run, not_a_task, seen)
+    close()
     if fine then return name end
   end
   return task.classify(request)

@@ -5,6 +5,7 @@ local core_json = require "moongate.core.json"
 local bit = require "bit"
 local chance = require "moongate.chance"
 local guard = require "moongate.core.guard"
+local list = require "moongate.list"
 
 local sandbox = {}
 
@@ -59,6 +60,8 @@ end
 ---@field lines string[] what was logged in the call under way
 ---@field nesting integer coroutines resumed in one another; whoever begins a call sets it to 0
 ---@field made table<table, boolean> metatables made by policies
+---@field request table|nil what the call under way is about: a request as policies see it
+---@field begin fun(seed: any) at the beginning of each call: the seed of its dice; nil: any
 ---@field random function
 ---@field seed fun(value: any)
 ---@field libraries table<string, table> loaded beforehand: never inside a budget, which could leave one half-loaded
@@ -66,11 +69,28 @@ end
 ---@param seed any what unseeded calls draw from
 ---@return moongate.sandbox.host
 function sandbox.host(seed)
-  local random, set_seed = chance.new(seed)
+  local draw, set_seed = chance.new(seed)
   local libraries = { json = json }
   for _, name in ipairs(sandbox.LIBRARIES) do libraries[name] = libraries[name] or require("moongate." .. name) end
-  local made = setmetatable({}, { __mode = "k" })
-  return { lines = {}, nesting = 0, made = made, random = random, seed = set_seed, libraries = libraries }
+  local host = { lines = {}, nesting = 0, made = setmetatable({}, { __mode = "k" }), libraries = libraries }
+  local own_seed -- of the call under way, until it draws for the first time: most never do
+
+  function host.begin(value)
+    if value == nil then value = math.random() end
+    own_seed = value
+  end
+
+  function host.seed(value)
+    own_seed = nil
+    set_seed(value)
+  end
+
+  function host.random(...)
+    if own_seed ~= nil then host.seed(own_seed) end
+    return draw(...)
+  end
+
+  return host
 end
 
 local function new_log(host)
@@ -176,6 +196,18 @@ local function new_coroutines(host)
   return fresh
 end
 
+-- moongate.list as a policy has it: its own lists draw, and are scored, as the request's do.
+local function own_list(host)
+  local facts = { random = host.random }
+
+  function facts.task()
+    local task = host.request and host.request.task
+    return type(task) == "string" and task or "chat"
+  end
+
+  return { new = function(items) return list.new(items, nil, facts) end }
+end
+
 local function new_require(host, library)
   local loaded = {}
 
@@ -190,7 +222,7 @@ local function new_require(host, library)
     local short = string.match(name, "^moongate%.(%l+)$")
     for _, known in ipairs(sandbox.LIBRARIES) do
       if short == known then
-        loaded[name] = copy(host.libraries[short], {})
+        loaded[name] = short == "list" and own_list(host) or copy(host.libraries[short], {})
         return loaded[name]
       end
     end

@@ -178,6 +178,7 @@ local agent = record({
 local tls_listener = record({ addr = listen_address, cert = text(), key = text() }, { required = { "addr" } })
 
 local listener = function(value, path, report)
+  if type(value) == "number" then value = tostring(value) end -- a port alone is told what it lacks
   if type(value) ~= "table" then return listen_address(value, path, report) end
   tls_listener(value, path, report)
   if (value.cert == nil) ~= (value.key == nil) then report(path, "needs both cert and key for TLS, or neither") end

@@ -133,7 +133,11 @@ function shape.map(each, rule)
     for name, item in pairs(value) do
       local below = places.below(path, name)
       local wrong
-      if type(name) ~= "string" then wrong = "must have a name" else wrong = rule and rule(name) end
+      if type(name) == "string" then
+        wrong = rule and rule(name)
+      else
+        wrong = "must have a name before it: NAME = ..."
+      end
       if wrong then report(below, wrong) else each(item, below, report) end
     end
   end
@@ -156,7 +160,8 @@ function shape.record(fields, options)
       if field then
         field(item, below, report)
       elseif type(key) == "string" then
-        report(below, "unknown key" .. near.hint(key, names))
+        local hint = near.hint(key, names)
+        report(below, "unknown key" .. (hint ~= "" and hint or "; there are " .. table.concat(names, ", ")))
       else
         report(below, "a value without a key (the keys here: " .. table.concat(names, ", ") .. ")")
       end

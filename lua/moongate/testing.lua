@@ -18,6 +18,7 @@ stand_in("moongate.core.json", require "moongate.testing.json")
 
 local access = require "moongate.access"
 local candidates_of = require "moongate.candidates"
+local facts_of = require "moongate.facts"
 local faults = require "moongate.faults"
 local made = require "moongate.testing.made"
 local money = require "moongate.money"
@@ -42,7 +43,7 @@ local ROLES = { access = true, billing = true, task = true }
 -- as "2026-11-20 23:00", in UTC.
 ---@param facts string|table|nil
 ---@return moongate.request
-function testing.request(facts) return made.request(facts, testing.now) end
+function testing.request(facts) return facts_of.guard("request", made.request(facts, testing.now)) end
 
 -- Candidates from their facts, those of moongate.candidate; each needs an id, all else has a default.
 -- `left = { rpd = 0 }`, `exhausted = true`, `retry_in = 41` and `status = "failing"` say how it stands; a price is
@@ -171,7 +172,7 @@ end
 ---@return table[] steps
 ---@return string reason
 function testing.run(policy, request, candidates)
-  request = testing.request(request)
+  request = made.request(request, testing.now)
   local targets, view = made.targets(candidates)
   local caller = { name = request.caller.name, org = request.caller.org, tier = request.caller.tier }
   local registry = { policy = policy.name, on_fault = "refuse", resolve = function() return targets end }
@@ -233,10 +234,10 @@ end
 ---@param request string|table|nil
 ---@return string
 function testing.task(policy, request)
-  request = testing.request(request)
+  request = made.request(request, testing.now)
   local more = { privacy = request.privacy, caller = request.caller }
   function more.task() return task_of.classify(request) end
-  local _, name = ask(policy):call(policy.run, candidates_of.request(request, more))
+  local _, name = ask(policy):call(policy.run, (candidates_of.request(request, more)))
   if type(name) == "string" and name ~= "" then return name end
   error("a task policy returns the type of the task, and returned " .. tostring(name), 2)
 end
@@ -250,7 +251,7 @@ end
 ---@param reply string|string[]|nil
 ---@return moongate.testing.seen
 function testing.hook(policy, request, reply)
-  return require("moongate.testing.hook")(ask(policy), testing.request(request), reply or "Hello.")
+  return require("moongate.testing.hook")(ask(policy), made.request(request, testing.now), reply or "Hello.")
 end
 
 return testing

@@ -2,15 +2,23 @@
 -- out.
 local gateway = require "spec.support.gateway"
 
+-- A sound configuration whose fifth line is `rest`, in the place of what that says anew.
 local function config(rest)
-  return ([[
-return {
-  listen = "127.0.0.1:0", auth = "none", store = "memory:", policies = "policies", policy = "mine",
-  providers = { groq = { protocol = "mock" }, paid = { protocol = "mock" } },
-  models = { { id = "llama", provider = "groq" }, { id = "opus", provider = "paid", quality = 9 } },
-  %s
-}
-]]):format(rest or "")
+  rest = rest or ""
+  local lines = {
+    { listen = '"127.0.0.1:0"', auth = '"none"', store = '"memory:"', policies = '"policies"', policy = '"mine"' },
+    { providers = '{ groq = { protocol = "mock" }, paid = { protocol = "mock" } }' },
+    { models = '{ { id = "llama", provider = "groq" }, { id = "opus", provider = "paid", quality = 9 } }' },
+  }
+  local text = "return {\n"
+  for _, line in ipairs(lines) do
+    for key, value in pairs(line) do
+      local anew = (", " .. rest):find(", " .. key .. " = ", 1, true)
+      if not anew then text = text .. " " .. key .. " = " .. value .. "," end
+    end
+    text = text .. "\n"
+  end
+  return text .. rest .. "\n}\n"
 end
 
 local FINE = "return function(_, list) return list end\n"
@@ -40,6 +48,13 @@ local broken_configs = {
   { "a comma that is missing", "workers = 2 limits = {},", ":5: " },
   { "no table", "return 17\n", "must return a table: return { providers = { ... } }" },
   { "a function of the machine", 'os.execute("true")\nreturn {}\n', ":1: a config knows no \"os\"" },
+  { "a key that is nothing like one that there is", "limits = { rate = 5 },",
+    ":5: limits.rate: unknown key; there are body_bytes, body_s, drain_s, header_s, idle_s, policy_mb, policy_ms" },
+  { "a key that is there twice", "workers = 1,\n workers = 2,",
+    ":6: workers: is there twice, first in line 5: one of them is lost" },
+  { "providers without names", 'models = {}, providers = { { protocol = "mock" } },',
+    ':5: providers[1]: must have a name before it: NAME = ...' },
+  { "a port alone", "listen = 8080,", ':5: listen: must be an address and a port, like "127.0.0.1:8080"' },
   { "no authentication on an open address", 'listen = "0.0.0.0:0",', "auth: \"none\" is allowed on loopback" },
 }
 
@@ -75,9 +90,45 @@ local broken_policies = {
     'routing/mine.lua:2: the check "sorts" failed: a list has no step "srot" (did you mean "sort"?)' },
   { "a loop without end", "routing/mine.lua", "while true do end\n", "routing/mine.lua" },
   { "more memory than there is for it", "routing/mine.lua",
-    'local t = {}\nfor i = 1, 1e9 do t[i] = ("x"):rep(1000) .. i end\n',
-    "routing/mine.lua" },
+    'local book = ("x"):rep(1e9)\nreturn book\n',
+    "routing/mine.lua: over its memory of 64 MB" },
 }
+
+for _, case in ipairs {
+  { "a function that it only defines", "function route(request, list) return list end\n",
+    "must return a function or a table, and returned nothing: begin with `return function(request, candidates)`", "" },
+  { "print", "print('hello')\n",
+    "attempt to call global 'print' (a nil value): a policy writes to the log by log(...)" },
+  { "an environment variable", "return os.getenv 'X'\n",
+    "attempt to call field 'getenv' (a nil value): a policy has no os.getenv" },
+  { "a library of the machine", "return io.open 'x'\n",
+    "attempt to index global 'io' (a nil value): a policy has no io" },
+  { "a misspelt global", "return tabel.concat {}\n",
+    "attempt to index global 'tabel' (a nil value) (did you mean \"table\"?)" },
+  { "a misspelt function of a library", "return string.uper 'x'\n",
+    "attempt to call field 'uper' (a nil value) (did you mean \"upper\"?)" },
+  { "a misspelt method", "return ('x'):uper()\n",
+    "attempt to call method 'uper' (a nil value) (did you mean \"upper\"?)" },
+  { "an operator of other languages", "return function(r) if r.model != 'x' then return {} end end\n",
+    "'then' expected near '!': not equal is ~=" },
+  { "an assignment of other languages", "local x = 1\nx += 1\n", "'=' expected near '+': write x = x + 1", 2 },
+} do
+  local line = case[4] or 1
+  broken_policies[#broken_policies + 1] = { case[1], "routing/mine.lua", case[2],
+    "routing/mine.lua:" .. (line == "" and " " or line .. ": ") .. case[3] }
+end
+for _, case in ipairs {
+  { "a number for a function", "billing.lua", "return 1.5\n",
+    "must return a function or a table, and returned a number: begin with `return function(caller, model, usage)`" },
+  { "a function for its phases", "hooks/10_tidy.lua", "return function() end\n",
+    "must return a table, and returned a function: begin with `return { request = function(req)`" },
+  { "access.lua in a folder", "access/mine.lua", FINE,
+    'no policies are looked for in access/ (did you mean "access.lua"?)' },
+  { "a folder of its own", "strategies/mine.lua", FINE,
+    "no policies are looked for in strategies/; there are routing/, hooks/, lib/, protocols/, checkers/" },
+} do
+  broken_policies[#broken_policies + 1] = { case[1], case[2], case[3], case[2] .. ": " .. case[4] }
+end
 
 local function check(text, policies)
   local moongate = gateway.prepare { config = text, policies = policies }

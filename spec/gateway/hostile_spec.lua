@@ -190,8 +190,9 @@ for _, on_fault in ipairs { "default", "refuse" } do
 
     it("is one of these, a hundred times more, leaves the process as large as it was", function()
       local before = resident(moongate)
-      for _, row in ipairs { 1, 46, 63, 64 } do
-        for _ = 1, 25 do moongate:chat({}, { headers = { ["x-moongate-policy"] = name_of(row) } }) end
+      -- Fewer of each than switch it off.
+      for _, row in ipairs { 1, 3, 5, 46, 63, 64, 65 } do
+        for _ = 1, 15 do moongate:chat({}, { headers = { ["x-moongate-policy"] = name_of(row) } }) end
       end
       assert_canary(moongate:chat())
       local after = resident(moongate)
@@ -351,9 +352,12 @@ describe("a faulty policy in another role", function()
       local function trap() while true do end end
       if model.cost then model.cost.input, model.cost.output = 0, 0 end
       usage.total, usage.input, usage.output, caller.name = 0, 0, 0, "root"
-      setmetatable(usage, { __index = trap, __newindex = trap })
-      setmetatable(caller, { __index = trap, __newindex = trap })
+      usage.output = setmetatable({}, { __index = trap, __newindex = trap, __add = trap })
+      caller.org, model.cost = usage.output, usage.output
       return 1]] },
+    ["sets traps in what it is given"] = {
+      "setmetatable(usage, { __index = function() while true do end end }) return 1", "error" },
+    ["misspells what it is given"] = { "return usage.totl == nil and 0 or 1", "error" },
   } do
     it("in billing, which " .. title .. ", counts as 1 and changes no price", function()
       local moongate = start({ ["billing.lua"] = "return function(caller, model, usage)\n" .. row[1] .. "\nend\n" },

@@ -186,6 +186,90 @@ describe("a policy", function()
   end)
 end)
 
+describe("a policy that is over its time again and again", function()
+  before_each(function() upstream = provider.open() end)
+  after_each(gateway.stop_all)
+
+  local LOOP = "while true do end"
+  local OFF = "switched off after 20 failures in a row"
+
+  local function ready(moongate) return moongate:request({ path = "/ready" }):json() end
+
+  it("is switched off: no longer run, told of by every worker, and run again when it is saved again", function()
+    local bad = "return function()\n  " .. LOOP .. "\nend\n"
+    local moongate = start({ ["routing/free-tier.lua"] = only "small", ["routing/bad.lua"] = bad }, function(config)
+      config.workers, config.on_fault = 2, "refuse"
+    end)
+    local options = { headers = { ["x-moongate-policy"] = "bad" } }
+    local function refusal()
+      local answer = moongate:chat({}, options)
+      assert.equal(500, answer.status)
+      return answer:json().error.message
+    end
+    assert.matches("bad.lua:2: over its time", refusal(), 1, true)
+    local message
+    for _ = 1, 39 do message = refusal() end -- over two workers
+    wait.until_(function()
+      message = refusal()
+      return message:find(OFF, 1, true)
+    end, "a worker that has had enough")
+    assert.matches('the routing policy "bad@%x+" failed: policies/routing/bad.lua:2: ' .. OFF, message)
+    assert.matches("save the file to switch it on again", message, 1, true)
+    for _ = 1, 8 do
+      local told = ready(moongate)
+      assert.same({ "degraded", 1 }, { told.status, #told.problems })
+      assert.same({ "policy", "policies/routing/bad.lua", 2 },
+        { told.problems[1].what, told.problems[1].file, told.problems[1].line })
+      assert.matches(OFF, told.problems[1].message, 1, true)
+    end
+    assert.equal("small", model_of(moongate:chat()))
+    local metrics = moongate:request({ path = "/metrics" }).body
+    assert.truthy(tonumber(metrics:match 'moongate_policy_faults_total{policy="routing/bad",kind="off"} (%d+)') >= 1)
+    local lines = 0
+    for _, line in ipairs(moongate:log()) do
+      if line.message == "a policy is switched off" then lines = lines + 1 end
+    end
+    assert.truthy(lines == 1 or lines == 2, lines .. " lines for two workers")
+
+    moongate:write("policies/routing/bad.lua", bad)
+    wait.until_(function() return ready(moongate).status == "ready" end, "/ready")
+    assert.matches("bad.lua:2: over its time", refusal(), 1, true)
+  end)
+
+  local function start_role(path, text)
+    return start({ ["routing/free-tier.lua"] = only "small", [path] = text }, function(config) config.workers = 1 end)
+  end
+
+  it("goes on refusing as an access policy", function()
+    local moongate = start_role("access.lua", "return function() " .. LOOP .. " end")
+    local answer
+    for _ = 1, 21 do answer = moongate:chat() end
+    assert.equal(500, answer.status)
+    assert.matches("policies/access.lua:1: " .. OFF, answer:json().error.message, 1, true)
+  end)
+
+  it("goes on counting as 1 as a billing policy", function()
+    local moongate = start_role("billing.lua", "return function() " .. LOOP .. " end")
+    local answer
+    for _ = 1, 21 do answer = moongate:chat() end
+    assert.same({ 200, tostring(answer:json().usage.total_tokens) },
+      { answer.status, answer.headers["x-moongate-billed-tokens"] })
+    assert.equal("policies/billing.lua", ready(moongate).problems[1].file)
+  end)
+
+  for rule, status in pairs { refuse = 500, default = 200 } do
+    it("goes on by its own rule as a hook that says " .. rule, function()
+      local moongate = start_role("hooks/10_a.lua",
+        ("return { on_fault = %q, request = function() %s end }"):format(rule, LOOP))
+      local answer
+      for _ = 1, 21 do answer = moongate:chat() end
+      assert.equal(status, answer.status)
+      if status == 500 then assert.matches(OFF, answer:json().error.message, 1, true) end
+      assert.equal("policies/hooks/10_a.lua", ready(moongate).problems[1].file)
+    end)
+  end
+end)
+
 describe("privacy", function()
   before_each(function() upstream = provider.open() end)
   after_each(gateway.stop_all)

@@ -56,6 +56,8 @@ describe("a candidate", function()
     local candidate = one()
     assert.error_matches(function() return candidate.exausted end,
       'a candidate has no "exausted" %(did you mean "exhausted"%?%)')
+    assert.error_matches(function() return candidate.cost.imput end, 'a cost has no "imput" %(did you mean "input"%?%)')
+    assert.is_nil(candidate.cost.cache_write)
   end)
 
   it("harms only its writer when it is written to", function()
@@ -92,6 +94,34 @@ describe("a candidate", function()
   end)
 end)
 
+describe("what a policy keeps of a request", function()
+  local function over(fn) assert.error_matches(fn, "this request is over") end
+
+  it("is of no use to it once it has decided, and holds nothing", function()
+    local request = { text_length = 7, caller = { name = "n" }, messages = {} }
+    local plan = { request = request, view = routing.view(), task = function() return "chat" end }
+    local all, _, trail, close = candidates.new({ target(), target() }, plan)
+    local seen, close_request = candidates.request(request, { task = function() return "chat" end })
+    assert.same({ 7, 0 }, { seen.text_length, all[1].retry_in })
+    close()
+    close_request()
+    over(function() return seen.messages end)
+    over(function() return seen.task end)
+    over(function() return all[1].left end)
+    over(function() return all[1].model end)
+    over(function() return all:drop("all", function() return true end) end)
+    over(function() return all:take(1) end)
+    assert.equal(0, #trail)
+
+    local held = setmetatable({ request }, { __mode = "v" })
+    request, plan = nil, nil -- luacheck: no unused
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(held[1])
+    assert.same({ 7, 2 }, { seen.text_length, #all })
+  end)
+end)
+
 describe("a policy's request", function()
   local request = {
     model = "m", now = 1700000000, headers = { ["x-team"] = "a" }, messages = { { role = "user", content = "hi" } },
@@ -103,8 +133,18 @@ describe("a policy's request", function()
     assert.same({ "m", true, "coding", "a", "hi", "n" }, {
       seen.model, seen.privacy, seen.task, seen.headers["x-team"], seen.messages[1].content, seen.caller.name,
     })
-    assert.is_nil(seen.nothing)
     assert.equal(1700000000, rawget(seen, "now"))
+  end)
+
+  it("says so when a field is misspelt, its own or the caller's, and has nil for what was not asked for", function()
+    local seen = candidates.request(request, { task = function() return "chat" end })
+    assert.error_matches(function() return seen.modle end, 'a request has no "modle" %(did you mean "model"%?%)')
+    assert.error_matches(function() return seen.caller.teir end, 'a caller has no "teir" %(did you mean "tier"%?%)')
+    assert.error_matches(function() return seen.caller[1] end, 'a caller has no "1"; it has name, org, tier')
+    assert.same({}, { seen.max_tokens, seen.max_cost, seen.affinity, seen.policy, seen.caller.org,
+      seen.headers["x-nothing"], seen.messages[2] })
+    seen.mine = 1
+    assert.equal(1, seen.mine)
   end)
 
   it("harms only its writer when it is written to", function()

@@ -51,6 +51,24 @@ describe("the decider", function()
     assert.matches("no idea", told.error, 1, true)
   end)
 
+  it("tells the gateway of what is switched off, and the log once", function()
+    local text = "return function(what) return ('x'):rep(what) end"
+    install { ["routing/mine.lua"] = text }
+    for _ = 1, 25 do decider:call(decider:routing "mine", 1e9) end
+    assert.equal(20, core.counted['moongate_policy_faults_total{policy="routing/mine",kind="memory"}'])
+    assert.equal(5, core.counted['moongate_policy_faults_total{policy="routing/mine",kind="off"}'])
+    local reports, lines = core.of "gate.report", core.of "log.write"
+    assert.equal("[]", reports[1][1])
+    local problem = json.decode(reports[2][1])[1]
+    assert.same({ "policy", "policies/routing/mine.lua", 1 }, { problem.what, problem.file, problem.line })
+    assert.matches("switched off after 20 failures", problem.message, 1, true)
+    assert.equal(21, #lines)
+    assert.same({ "error", "a policy is switched off" }, { lines[20][1], lines[20][2] })
+    install { ["routing/mine.lua"] = text }
+    assert.equal("[]", core.of("gate.report")[3][1])
+    assert.is_true((decider:call(decider:routing "mine", 1)))
+  end)
+
   it("bounds calls by the milliseconds and megabytes it was given last", function()
     assert.same({ 1000, 64 * 1024 * 1024 }, { decider.set.milliseconds, decider.set.bytes })
     decider:bound(20, 3)

@@ -8,6 +8,13 @@ local function fill(given, more)
     { provider = more.provider or nothing, is_folder = more.is_folder })
 end
 
+describe("defaults.limits", function()
+  it("names a limit as policies read it, however it was written", function()
+    local list = defaults.limits { requests_per_day = 5, tokens_per_minute = 9, neurons_per_day = 7 }
+    assert.same({ "rpd", "tpm", "neurons_per_day" }, { list[1].name, list[2].name, list[3].name })
+  end)
+end)
+
 describe("defaults.fill", function()
   it("makes a whole config of nothing", function()
     local config = fill {}

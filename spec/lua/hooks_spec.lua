@@ -185,6 +185,36 @@ return {
     assert.matches('did you mean \\"messages\\"', table.concat(words), 1, true)
   end)
 
+  it("find nothing of a request that is over, and cannot act on it", function()
+    local text = [[
+local kept
+return { request = function(req)
+  if kept then
+    for _, act in ipairs {
+      function() return kept.body end, function() return kept.id end, function() kept.messages = {} end,
+      function() kept:refuse(403, "late") end, function() kept:answer "late" end, function() kept:header("a", "b") end,
+    } do
+      local _, why = pcall(act)
+      log(why)
+    end
+    kept.state.mine = 1
+  end
+  kept = req
+end }
+]]
+    local list = { { path = "hooks/10_a.lua", text = text, version = "1" } }
+    decider:install(list)
+    for _ = 1, 2 do
+      call = fakes.call({}, { body = '{"model":"m","messages":[]}' })
+      call.state.policies = decider
+      local run = hooks.begin(call)
+      assert.is_nil(run:request())
+      run:finish()
+    end
+    assert.equal(6, #logged())
+    for _, line in ipairs(logged()) do assert.matches("this request is over", line, 1, true) end
+  end)
+
   it("stop at the first that decides", function()
     local run = begin {
       ["10_a"] = "return { request = function(req) req:refuse(403, 'first') req:answer('late') end }",

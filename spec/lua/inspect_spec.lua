@@ -187,7 +187,7 @@ describe("asking the gateway", function()
 
     it("is degraded, and serves, with problems, which it tells", function()
       core.set("gate.state", function()
-        return { draining = false, store_problem = "disk full",
+        return { draining = false, store_problem = "disk full", reports = {},
           problems = '[{"what":"policy","file":"policies/x.lua","line":3,"message":"bad"}]' }
       end)
       local status, reply = ask("ready", nil, nil, here)
@@ -199,6 +199,18 @@ describe("asking the gateway", function()
       } }, { status, reply })
     end)
 
+    it("tells of a policy that is switched off, on whichever workers, once", function()
+      local one = '{"what":"policy","file":"policies/x.lua","message":"switched off"}'
+      local other = '{"what":"policy","file":"policies/a.lua","message":"b"}'
+      local reports = { "[]", "[" .. one .. "]", "[" .. other .. "," .. one .. "]" }
+      core.set("gate.state", function() return { draining = false, problems = "[]", reports = reports } end)
+      local _, reply = ask("ready", nil, nil, here)
+      assert.same({ "degraded", {
+        { what = "policy", file = "policies/x.lua", message = "switched off" },
+        { what = "policy", file = "policies/a.lua", message = "b" },
+      } }, { reply.status, reply.problems })
+    end)
+
     it("is degraded where no provider is configured", function()
       state.config.providers = {}
       local status, reply = ask("ready", nil, nil, here)
@@ -207,7 +219,7 @@ describe("asking the gateway", function()
     end)
 
     it("is not ready while it drains", function()
-      core.set("gate.state", function() return { draining = true, problems = "[]" } end)
+      core.set("gate.state", function() return { draining = true, problems = "[]", reports = {} } end)
       local status, reply = ask("ready", nil, nil, here)
       assert.same({ 503, "draining" }, { status, reply.status })
     end)

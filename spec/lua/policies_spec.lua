@@ -171,6 +171,17 @@ describe("a set of policies", function()
     assert.same({ "policies/routing/" .. ("long"):rep(20) .. ".lua", 1, "far" }, { long.file, long.line, long.message })
   end)
 
+  it("lets no policy put its fault on another's file", function()
+    set:install { file("access.lua", constant "true"), file("routing/x.lua", [[return function(how)
+      if how then load("error(1)", "policies/access.lua")() end
+      error("policies/access.lua:7: it was me", 0) end]]) }
+    for _, how in ipairs { false, true } do
+      local _, fault = call(set:routing "x", how)
+      assert.same({ "policies/routing/x.lua", 1 }, { fault.file, fault.line })
+      assert.matches("^policies/access.lua:%d: ", fault.message)
+    end
+  end)
+
   it("gives libraries to policies, and reloads their users with them", function()
     local user = file("routing/user.lua", "local lib = require 'lib.a.b' return function() return lib.value() end")
     local other = file("routing/other.lua", constant(0))
@@ -226,6 +237,43 @@ describe("a set of policies", function()
     assert.same({ true, 77, first }, { call(set:routing "x", lazy) })
   end)
 
+  it("shuffles and scores lists of the policy's own by the request's dice and task too", function()
+    set:install { file("routing/x.lua", [[
+      local list = require "moongate.list"
+      return function(request)
+        local items = {}
+        for i = 1, 9 do items[i] = { id = i, strengths = { i == 5 and "coding" or "chat" } } end
+        local ids = {}
+        for _, each in ipairs(list.new(items):shuffle()) do ids[#ids + 1] = each.id end
+        return table.concat(ids), list.new(items):score{ task = 1 }[1].id
+      end]]) }
+    local function drawn(seed, task) return select(2, call(set:routing "x", { seed = seed, task = task })) end
+    local first = drawn(5)
+    assert.equal(first, (drawn(5)))
+    assert.not_equal(first, (drawn(6)))
+    assert.same({ 1, 5 }, { select(2, drawn(5)), select(2, drawn(5, "coding")) })
+  end)
+
+  it("draws the same as it is loaded on every worker and in every replay", function()
+    local x = file("routing/x.lua", "local n = math.random() return function() return n end")
+    local other = policies.new { seed = 99 }
+    set:install { x }
+    other:install { x }
+    assert.equal(select(2, call(set:routing "x")), select(2, other:call(other:routing "x")))
+  end)
+
+  it("gives hooks dice of their own, whoever was seeded before", function()
+    set:install { file("hooks/10_a.lua", "return { finish = function() return math.random() end }"),
+      file("billing.lua", constant "math.random()"), file("routing/x.lua", constant "math.randomseed(7)") }
+    local hook, seen = set:hooks()[1], {}
+    for _, before in ipairs { set:billing(), set:billing(), set:routing "x", set:routing "x" } do
+      call(before, { seed = 1 })
+      local _, drawn = set:within(hook, hook.finish)
+      assert.is_nil(seen[drawn])
+      seen[drawn] = true
+    end
+  end)
+
   it("is not drawn into a policy's metamethods", function()
     set:install { file("access.lua", [[return function(caller)
       setmetatable(caller, { __index = function() while true do end end })
@@ -234,6 +282,89 @@ describe("a set of policies", function()
     local caller = { name = "dev" }
     assert.same({ true, true }, { call(set:access().validate, caller) })
     assert.same({ true, true }, { call(set:access().validate, caller) })
+  end)
+
+  describe("switches off a version", function()
+    local now, switched
+
+    before_each(function()
+      now, switched = 1000, {}
+      set = policies.new { milliseconds = 1000, seed = 1, clock = function() return now end,
+        switched = function(label, fault) switched[#switched + 1] = { label, fault and fault.kind } end }
+    end)
+
+    -- One that does as it is told.
+    local TOLD = [[return function(what)
+      if what == "loop" then while true do end end
+      if what == "eat" then return ("x"):rep(1e9) end
+      if what == "raise" then error "no" end
+      return what
+    end]]
+    local function times(count, policy, what)
+      set.milliseconds = what == "loop" and 2 or 1000
+      local fine, result
+      for _ = 1, count do fine, result = call(policy, what) end
+      return fine and result or result.kind, result
+    end
+
+    it("that went over its budget twenty times in a row, and says how to switch it on", function()
+      set:install { file("routing/x.lua", TOLD), file("routing/y.lua", TOLD) }
+      local x = set:routing "x"
+      assert.equal("time", (times(10, x, "loop")))
+      assert.equal("memory", (times(9, x, "eat")))
+      assert.same({}, set:switched_off())
+      assert.equal("time", (times(1, x, "loop")))
+      assert.same({ { "routing/x", "off" } }, switched)
+      local kind, fault = times(1, x, "fine")
+      assert.equal("off", kind)
+      assert.same({ "routing/x", "policies/routing/x.lua", "switched off after 20 failures in a row (over its time of "
+        .. "2 ms); mend it and save the file to switch it on again. It is tried once a minute" },
+        { fault.policy, fault.file, fault.message })
+      assert.same({ fault }, set:switched_off())
+      assert.equal("fine", (times(1, set:routing "y", "fine")))
+    end)
+
+    it("never for errors, nor when a call between went well", function()
+      set:install { file("routing/x.lua", TOLD) }
+      local x = set:routing "x"
+      times(30, x, "raise")
+      times(19, x, "eat")
+      times(1, x, "fine")
+      assert.equal("memory", (times(19, x, "eat")))
+      assert.equal("fine", (times(1, x, "fine")))
+      assert.same({}, switched)
+    end)
+
+    it("until the file is saved again, even as it is, or a call that is tried once a minute goes well", function()
+      local x = file("routing/x.lua", TOLD)
+      set:install { x }
+      times(20, set:routing "x", "eat")
+      assert.same({ "routing/x.lua" }, set:install({ x }).loaded)
+      assert.equal("fine", (times(1, set:routing "x", "fine")))
+      assert.same({}, set:switched_off())
+
+      times(20, set:routing "x", "eat")
+      now = 1060
+      assert.equal("memory", (times(1, set:routing "x", "eat")))
+      assert.equal("off", (times(1, set:routing "x", "fine")))
+      now = 1120
+      assert.equal("fine", (times(2, set:routing "x", "fine")))
+      assert.same({}, set:switched_off())
+      assert.same({ { "routing/x", "off" }, { "routing/x", "off" }, { "routing/x" } }, switched)
+    end)
+
+    it("of a hook of which one phase always fails, whatever its others do", function()
+      set:install { file("hooks/10_a.lua", "return { request = function() end, finish = function() error 'no' end,\n"
+        .. "response = function() return ('x'):rep(1e9) end }") }
+      local hook = set:hooks()[1]
+      local function step(phase) return set:within(hook, function(fn) return fn() end, hook[phase]) end
+      for _ = 1, 20 do
+        assert.is_true(step "request")
+        assert.is_false(step "response")
+      end
+      local fine, fault = step "request"
+      assert.same({ false, "off" }, { fine, fault.kind })
+    end)
   end)
 
   it("hands on what policies log, also of a call that failed", function()

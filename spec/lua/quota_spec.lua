@@ -47,7 +47,22 @@ describe("what is left and used", function()
   end)
 
   it("refuses a name that is no limit", function()
-    assert.error_matches(function() return quota.left({}).rdp end, 'there is no limit called "rdp"')
+    assert.error_matches(function() return quota.left({}).rdp end,
+      'there is no limit called "rdp" %(did you mean "rpd"%?%)')
+    assert.error_matches(function() return quota.used({}).requests end, 'there is no limit called "requests"')
+    assert.error_matches(function() return quota.left({}).request_per_day end, 'did you mean "requests_per_day"')
+    assert.error_matches(function() return quota.left({}).tokns_per_minute end, 'did you mean "tokens_per_minute"')
+  end)
+
+  it("goes by the same limit under its long name", function()
+    assert.equal(3, quota.left({ rpd = 3 }).requests_per_day)
+    assert.equal(7, quota.used({ tpm = 7 }).tokens_per_minute)
+  end)
+
+  it("is unlimited in a unit that only some other provider counts in", function()
+    for _, name in ipairs { "neurons_per_day", "input_tokens_per_minute", "audio_tokens_per_5h" } do
+      assert.equal(math.huge, quota.left({ rpd = 3 })[name], name)
+    end
   end)
 
   it("is the smaller rest where model and provider have the same limit", function()

@@ -193,7 +193,12 @@ describe("the record of a request", function()
         assert.equal(220, tokens)
         assert.same({ "run", { name = "dev", org = "acme", tier = "pro" } }, { seen[1], seen[2] })
         assert.same({ id = "small", provider = "one", is_local = false, cost = target.cost }, seen[3])
-        assert.equal(usage, seen[4])
+        assert.same({ input = usage.input, cached = usage.cached, cache_write = usage.cache_write,
+          output = usage.output, reasoning = usage.reasoning, total = usage.total }, seen[4])
+        assert.error_matches(function() return seen[2].teir end, 'a caller has no "teir" %(did you mean "tier"%?%)')
+        assert.error_matches(function() return seen[3].provder end, 'a model has no "provder"')
+        assert.error_matches(function() return seen[3].cost.imput end, 'a cost has no "imput"')
+        assert.error_matches(function() return seen[4].totl end, 'a usage has no "totl" %(did you mean "total"%?%)')
       end)
 
       it("nothing where it says so, and rounds up", function()

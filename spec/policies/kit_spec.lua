@@ -334,6 +334,35 @@ describe("testing.run", function()
     end
   end)
 
+  it("has the same names as the gateway: a misspelt one raises", function()
+    for text, wanted in pairs {
+      ["request.modle"] = 'a request has no "modle" (did you mean "model"?)',
+      ["request.caller.teir"] = 'a caller has no "teir" (did you mean "tier"?)',
+      ["list[1].left.rdp"] = 'there is no limit called "rdp" (did you mean "rpd"?)',
+      ["list[1].used.request_per_day"] = 'did you mean "requests_per_day"',
+      ["list[1].cost.imput"] = 'a cost has no "imput" (did you mean "input"?)',
+    } do
+      local policy = route("return function(request, list) return list, " .. text .. " end")
+      assert.matches(wanted, message_of(function() testing.run(policy, nil, two) end), 1, true)
+    end
+    assert.has_no.errors(function()
+      testing.run(route [[return function(request, list)
+        assert(not (request.max_cost or request.affinity or request.priority or request.headers["x-none"]))
+        return list
+      end]], nil, two)
+    end)
+    assert.matches('no "modle"', message_of(function() return testing.request().modle end), 1, true)
+    assert.equal("a/b", testing.request({ affinity = "a/b" }).affinity)
+    local billing = testing.load("policies/billing.lua", "return function(_, _, usage) return usage.totl end")
+    assert.matches('a usage has no "totl" (did you mean "total"?)',
+      message_of(function() testing.billing(billing, nil, "a/b") end), 1, true)
+    local access = testing.load("policies/access.lua", "return function(caller, model) return model.fre end")
+    assert.matches('a model has no "fre" (did you mean "free"?)',
+      message_of(function() testing.access(access, nil, "a/b") end), 1, true)
+    local task = testing.load("policies/task.lua", "return function(request) return request.textlength end")
+    assert.matches('did you mean "text_length"', message_of(function() testing.task(task) end), 1, true)
+  end)
+
   it("refuses facts that nobody would read", function()
     local policy = route "return function(request, candidates) return candidates end"
     assert.error_matches(function() testing.run(policy, { modle = "x" }, two) end, 'no "modle"')

@@ -45,7 +45,7 @@ describe("a guarded call", function()
       return (select(3, guard.call(milliseconds or 60000, BYTES, assert(loadstring(source, "@hostile.lua")))))
     end
     assert.equal("hostile.lua:2: over its time of 10 ms", message_of("\nwhile true do end", 10))
-    assert.equal("over its memory of 7812 KiB", message_of "return ('x'):rep(1e9)")
+    assert.equal("over its memory of 7 MB", message_of "return ('x'):rep(1e9)")
     assert.equal("hostile.lua:3: the error is a nil value", message_of "\n\nerror(nil)")
     assert.equal("hostile.lua:1: the error is a table value", message_of "error({})")
     assert.equal("hostile.lua:1: no", message_of "error('no')")

@@ -39,7 +39,10 @@ local function behaviours(self)
       sleep = function() return true end,
     },
     exchange = {},
-    gate = { state = function() return { draining = false, problems = "[]", worker = 0, workers = 1 } end },
+    gate = {
+      state = function() return { draining = false, problems = "[]", reports = {}, worker = 0, workers = 1 } end,
+      report = nothing,
+    },
     health = {
       admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
       state = function() return false, nil, 0, 0 end,

@@ -95,6 +95,20 @@ return {
   { "scores for ever", "time", [[while true do candidates:score{ cost = 1 } end]] },
   { "logs for ever", "time", [[while true do log("here I am") end]] },
   { "requires what loops", "time", [[return require "lib.loops"]] },
+  { "counts by steps of nothing", "time", [[for _ = 1, 2, 0 do end]] },
+  { "is raised again what stopped an earlier call", "time|error", [[
+    if token then error(token) end
+    local _, e = pcall(function() while true do end end) token = e]], top = "local token", twice = true },
+  { "looks back by a capture that explodes", "time", [[return (("a"):rep(20000)):find("(.*)%1%1b")]] },
+  { "looks for a letter in a book of letters, for each letter of a book", "time|memory", [[
+    return (("a"):rep(1e6)):gsub("[^" .. ("b"):rep(1e6) .. "]", "")]] },
+  { "reads JSON of many objects", "time|memory", [[
+    return require("moongate.json").decode("[" .. ('{"a":1},'):rep(2e5) .. "1]")]] },
+  { "compiles a long chain of elseif", "time|error", [[
+    return assert(load("local a if a then " .. ("elseif a then "):rep(4000) .. "end"))()]] },
+  { "seeds the dice by what loops in __tostring", "time", [[
+    math.randomseed(setmetatable({}, { __tostring = function() while true do end end }))]] },
+  { "requires a name of a million folders", "time|memory|error", [[return require(("lib."):rep(1e6))]] },
 
   -- Depth.
   { "calls itself", "depth|time", [[local function f() return 1 + f() end return f()]] },
@@ -133,6 +147,17 @@ return {
     return t.x.y]] },
   { "nests parentheses deeper than the compiler goes", "error", [[
     assert(load("return " .. ("("):rep(10000) .. "1" .. (")"):rep(10000)))]], says = "" },
+  { "nests JSON deeper than a stack is", "error", [[
+    local t = {} local top = t
+    for _ = 1, 5000 do t[1] = {} t = t[1] end
+    return require("moongate.json").encode(top)]], says = "nested more than 200 deep" },
+  { "nests what it reads as JSON", "result", [[return (require("moongate.json").decode(("["):rep(2e6)))]] },
+  { "writes JSON in a circle", "error", [[
+    local t = {} t.t = t return require("moongate.json").encode(t)]], says = "in a circle" },
+  { "matches by a pattern deeper than a stack is", "error", [[
+    return (("a"):rep(2e5)):find(("a?"):rep(1e5))]], says = "pattern too complex" },
+  { "compiles operators deeper than the compiler goes", "error", [[
+    return assert(load("local a = 'x' return " .. ("a.."):rep(20000) .. "a"))()]], says = "too many" },
 
   -- Memory.
   { "hungers for tables", "memory|time", [[local t = {} while true do t[#t + 1] = { {}, {}, {} } end]] },
@@ -182,6 +207,31 @@ return {
   { "formats a width that is too wide", "error", [[return ("%99999999d"):format(1)]] },
   { "unpacks more than fits", "error", [[return unpack({}, 1, 1e8)]] },
   { "inserts far below", "error", [[table.insert({}, -2 ^ 31, 1)]] },
+  { "hungers by the separator of rep", "memory|time", [[return ("x"):rep(1e6, ("y"):rep(1e6))]] },
+  { "repeats nothing for ever", "serves small", [[
+    local _ = (""):rep(2 ^ 31 - 1) .. (""):rep(2 ^ 40, "")
+    return { candidates[2] }]] },
+  { "fills weak tables", "serves small", [[
+    kept = kept or setmetatable({}, { __mode = "kv" })
+    for i = 1, 20000 do kept[i] = {} end
+    return { candidates[2] }]], top = "local kept", twice = true },
+  { "concatenates from the far end", "error", [[return table.concat({}, "x", -2 ^ 31, 2 ^ 31 - 1)]] },
+  { "unpacks from the far end", "error", [[return unpack({}, -2 ^ 31, 2 ^ 31 - 1)]] },
+  { "asks for what no number is", "serves small", [[
+    local nan, far = 0 / 0, math.huge
+    log(("abc"):sub(nan, far), ("abc"):byte(-far, far), table.remove({ 1 }, nan), table.remove({ 1 }, -2 ^ 31))
+    log(os.date("*t", nan), os.date("%c", 1e300), os.date("%", 1))
+    log(os.time { year = nan, month = 2 ^ 31, day = -2 ^ 31 })
+    log(math.random(nan), math.random(-far, far), ("%.99f"):format(1e308))
+    return { candidates[2] }]] },
+  { "matches by patterns that are none", "serves small", [=[
+    for _, p in ipairs { "%", "[", "[^", "[]", "[%", "%b", "%bx", "%f", "%fa", "(", ")", "()", "%1", "(%1)", "[a-",
+      "a**", "[%a-z]", "%f[", "^", "$", "^$", "%0", ("(a)"):rep(50) } do
+      for _, match in ipairs { string.find, string.match, string.gmatch, string.gsub } do
+        pcall(match, ("a"):rep(100), p, "%1%9")
+      end
+    end
+    return { candidates[2] }]=] },
 
   -- Errors.
   { "raises text", "error", [[error("I have no idea")]], says = "I have no idea" },
@@ -198,6 +248,28 @@ return {
   { "raises bytes that are no text", "error", [[error("\0\255\254\n\r\"\\\27[2J")]] },
   { "says what a timeout says", "error", [[error("over its time of 20 ms", 0)]] },
   { "says what a loss of memory says", "error", [[error("not enough memory", 0)]] },
+  { "yields out of a comparison in C", "error", [[
+    coroutine.wrap(function() table.sort({ 3, 2, 1 }, function() coroutine.yield() end) end)()]] },
+  { "leaves a step half-way", "serves small", [[
+    local step = coroutine.wrap(function()
+      candidates:sort("half", function(c) coroutine.yield(c) return 1 end)
+    end)
+    step()
+    return { candidates[2] }]] },
+  { "raises in another's name", "error", [[
+    error("policies/routing/canary.lua:1: it was me", 0)]], says = "canary.lua:1: it was me" },
+  { "misspells a field of the request", "error", [[
+    if request.privcy then return {} end return candidates]], says = 'no "privcy" (did you mean "privacy"' },
+  { "misspells a field of the caller", "error", [[
+    if request.caller.teir == "pro" then return candidates end return {}]], says = 'no "teir" (did you mean "tier"' },
+  { "misspells a limit", "error", [[
+    return candidates:keep("left", function(c) return c.left.rdp > 0 end)]], says = 'no limit called "rdp"' },
+  { "scores what is no candidate", "error", [[
+    candidates[3] = 0 / 0 return candidates:score{ cost = 1 }]],
+    says = "score wants a list of candidates, and found a number" },
+  { "joins what is no list of candidates", "error", [[
+    return candidates:concat { 0 / 0 }]],
+    says = "concat wants a list of candidates, and found a number" },
   { "yields out of the call", "error", [[coroutine.yield()]] },
   { "mistypes a fact", "error", [[
     return candidates:keep("free", function(c) return c.fre end)]], says = 'no "fre" (did you mean' },
@@ -218,6 +290,15 @@ return {
     return { { id = "acme/small", model = "small", provider = "acme", free = true } }]], says = "no candidate" },
   { "returns candidates of an earlier request", "result", [[
     kept = kept or candidates return kept]], top = "local kept", twice = true, says = "no candidate" },
+  { "drops from the list of an earlier request", "error", [[
+    if kept then kept:drop("nonsense", function() return true end) end
+    kept = candidates return candidates]], top = "local kept", twice = true, says = "this request is over" },
+  { "reads what it kept of an earlier request", "error", [[
+    if kept then return candidates:keep(kept.text_length .. "", function() return true end) end
+    kept = request return candidates]], top = "local kept", twice = true, says = "this request is over" },
+  { "asks a candidate of an earlier request", "error", [[
+    if kept then return candidates:keep("left", function() return kept.left.rpm > 0 end) end
+    kept = candidates[1] return candidates]], top = "local kept", twice = true, says = "this request is over" },
   { "returns the same candidate a thousand times", "result", [[
     local t = {} for i = 1, 1000 do t[i] = candidates[1] end return t]], says = "more rungs" },
   { "returns the same candidate a few times", "serves small", [[

@@ -13,7 +13,8 @@
 ---@field tool_calls table[]|nil
 ---@field tool_call_id string|nil
 
----The request as routing and task policies see it: a copy, so that writing to it changes nothing outside.
+---The request as routing and task policies see it: a copy, so that writing to it changes nothing outside. A name that
+---is not here is an error, also of caller, model and usage.
 ---@class moongate.request
 ---@field model string|nil what was asked for: "auto", an alias, a model, or "provider/model"
 ---@field surface "chat"|"embeddings"|string

@@ -1,6 +1,7 @@
 -- What moongate.testing makes up: requests, callers, usage, and candidates with the live facts that the gateway would
 -- have of them. Everything has a default; a name that nobody would read raises.
 local candidates_of = require "moongate.candidates"
+local facts_of = require "moongate.facts"
 local near = require "moongate.near"
 local text_of = require "moongate.text"
 local time = require "moongate.time"
@@ -12,7 +13,7 @@ local REQUEST = {
   model = "auto", surface = "chat", stream = false, messages = false, text_length = false, estimated_tokens = false,
   tools = false, images = false, json_schema = false, max_tokens = false, privacy = false, priority = false,
   latency_pref = false, max_cost = false, task = false, headers = false, caller = false, policy = false, now = false,
-  seed = 1,
+  affinity = false, seed = 1,
 }
 local FLAGS = { "stream", "tools", "images", "json_schema", "privacy" }
 local CALLER = { name = "test", org = "", tier = "" }
@@ -24,16 +25,13 @@ local DERIVED = { estimated_cost = "cost", score = "the policy" }
 local function names_of(known)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
-  table.sort(names)
   return names
 end
 
 -- A misspelt field would test nothing.
 local function check_names(what, given, known)
   for name in pairs(given) do
-    if known[name] == nil then
-      error(string.format('%s has no "%s"%s', what, tostring(name), near.hint(tostring(name), names_of(known))), 3)
-    end
+    if known[name] == nil then error(near.missing(what, name, names_of(known)), 3) end
   end
 end
 
@@ -55,7 +53,11 @@ local function moment(value)
     or error('now is a number or a text like "2026-11-20 23:00"', 3)
 end
 
--- A request as policies see it: a text is what the user says.
+---@param caller table|nil
+---@return moongate.caller
+function made.caller(caller) return facts_of.guard("caller", with_defaults("a caller", caller, CALLER)) end
+
+-- A request: a text is what the user says.
 ---@param facts string|table|nil
 ---@param now number what it is by default
 ---@return moongate.request
@@ -66,7 +68,7 @@ function made.request(facts, now)
   request.text_length = request.text_length or #text_of.of(request.messages)
   request.estimated_tokens = request.estimated_tokens or math.ceil(request.text_length / 4) + 4 * #request.messages
   request.headers = request.headers or {}
-  request.caller = with_defaults("a caller", request.caller, CALLER)
+  request.caller = made.caller(request.caller)
   request.now = moment(request.now) or now
   for _, name in ipairs(FLAGS) do request[name] = request[name] or false end
   return request
@@ -154,16 +156,12 @@ function made.candidates(list, request)
   return candidates
 end
 
----@param caller table|nil
----@return moongate.caller
-function made.caller(caller) return with_defaults("a caller", caller, CALLER) end
-
 ---@param usage table|nil
 ---@return moongate.usage
 function made.usage(usage)
   usage = with_defaults("a usage", usage, USAGE)
   usage.total = usage.total or usage.input + usage.cached + usage.cache_write + usage.output + usage.reasoning
-  return usage
+  return facts_of.guard("usage", usage)
 end
 
 -- The target of a model ("groq/llama", or its facts), and the model as access and billing see it.
@@ -172,9 +170,7 @@ end
 ---@return moongate.model
 function made.model(model)
   local target = target_of(type(model) == "table" and model or { id = model }, 1)
-  return target, {
-    id = target.model, provider = target.provider, is_local = target.is_local, free = target.free, cost = target.cost,
-  }
+  return target, facts_of.model(target)
 end
 
 return made
