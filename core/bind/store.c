@@ -45,15 +45,11 @@ static struct store_limit read_limit(lua_State *L, int index)
     return limit;
 }
 
-/*
- * reserve({ claims = { { key, window, max, amount, zone, sliding } ... }, provider, model, tokens }): a reservation;
- * or nil, what blocks, seconds until it does not (0 if unknown)
+/* The call in the table at 1: { claims = { { key, window, max, amount, zone, sliding } ... }, provider, model, tokens }
  */
-static int store_lua_reserve(lua_State *L)
+static struct store_call read_call(lua_State *L, struct store_claim claims[static CLAIMS_MAX])
 {
-    struct store_claim claims[CLAIMS_MAX];
     struct store_call call = { .claims = claims };
-    struct store_verdict verdict = { 0 };
     int list;
 
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -70,16 +66,44 @@ static int store_lua_reserve(lua_State *L)
         claims[i].amount = bind_integer(L, lua_gettop(L), "amount", 0);
         claims[i].limit = read_limit(L, lua_gettop(L));
     }
-    store_reserve(store_of(L), &call, clock_wall_ms(), &verdict);
-    if (verdict.granted) {
-        /* A number in Lua holds 53 bits: the reservation travels as its bytes. */
-        lua_pushlstring(L, (const char *)&verdict.reservation, sizeof verdict.reservation);
-        return 1;
-    }
+    return call;
+}
+
+static int push_blocked(lua_State *L, const struct store_verdict *verdict)
+{
     lua_pushnil(L);
-    lua_pushstring(L, verdict.blocked);
-    lua_pushnumber(L, (lua_Number)verdict.wait_ms / 1000);
+    lua_pushstring(L, verdict->blocked);
+    lua_pushnumber(L, (lua_Number)verdict->wait_ms / 1000);
     return 3;
+}
+
+/* reserve(call): a reservation; or nil, what blocks, seconds until it does not (0 if unknown) */
+static int store_lua_reserve(lua_State *L)
+{
+    struct store_claim claims[CLAIMS_MAX];
+    struct store_call call = read_call(L, claims);
+    struct store_verdict verdict = { 0 };
+
+    store_reserve(store_of(L), &call, clock_wall_ms(), &verdict);
+    if (!verdict.granted)
+        return push_blocked(L, &verdict);
+    /* A number in Lua holds 53 bits: the reservation travels as its bytes. */
+    lua_pushlstring(L, (const char *)&verdict.reservation, sizeof verdict.reservation);
+    return 1;
+}
+
+/* fits(call): true if it could be reserved now; or nil, what blocks, seconds, as reserve says it. Takes nothing. */
+static int store_lua_fits(lua_State *L)
+{
+    struct store_claim claims[CLAIMS_MAX];
+    struct store_call call = read_call(L, claims);
+    struct store_verdict verdict = { 0 };
+
+    store_fits(store_of(L), &call, clock_wall_ms(), &verdict);
+    if (!verdict.granted)
+        return push_blocked(L, &verdict);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* settle(reservation, amounts): the real amounts in the order of the claims */
@@ -241,9 +265,11 @@ static int store_lua_learnt(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted }, { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },   { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
-    { "settle", store_lua_settle },   { "used", store_lua_used },           { NULL, NULL },
+    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted },
+    { "fits", store_lua_fits },       { "learn", store_lua_learn },
+    { "learnt", store_lua_learnt },   { "recovered", store_lua_recovered },
+    { "reserve", store_lua_reserve }, { "settle", store_lua_settle },
+    { "used", store_lua_used },       { NULL, NULL },
 };
 
 int bind_store_module(lua_State *L)

@@ -221,35 +221,67 @@ static bool take_claims(struct limits *limits, const struct store_call *call, in
     return fits;
 }
 
+/* As take_claims, and what the provider told must have room too. */
+static bool take(struct limits *limits, const struct store_call *call, int64_t now, struct hold *holds,
+                 struct store_verdict *verdict)
+{
+    return take_claims(limits, call, now, holds, verdict) && learnt_allows(&limits->learnt, call, now, verdict);
+}
+
+/* Rolling may have moved what a wrong clock had put into the future: true if a counter changed. */
+static bool note_changes(struct limits *limits, const struct hold *holds, size_t count)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < count; i++)
+        changed |= note_change(limits, holds[i].counter);
+    return changed;
+}
+
+static void give_back(const struct hold *holds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        counter_cancel(holds[i].counter, holds[i].place, holds[i].amount);
+        holds[i].counter->holders--;
+    }
+}
+
 bool limits_reserve(struct limits *limits, const struct store_call *call, int64_t now, struct store_verdict *verdict)
 {
     struct hold *holds = mem_alloc(call->claim_count * sizeof *holds);
     struct reservation *reservation;
-    bool changed = false;
+    bool changed;
 
     *verdict = (struct store_verdict){ 0 };
     lock_at(limits, now);
-    verdict->granted = take_claims(limits, call, now, holds, verdict);
-    if (verdict->granted && !learnt_allows(&limits->learnt, call, now, verdict))
-        verdict->granted = false;
+    verdict->granted = take(limits, call, now, holds, verdict);
+    changed = note_changes(limits, holds, call->claim_count);
     if (verdict->granted) {
         verdict->reservation = open_reservation(limits, &reservation);
         reservation->holds = holds;
         reservation->hold_count = call->claim_count;
         reservation->draw_count = learnt_take(&limits->learnt, call, now, &reservation->draws);
-        changed = reservation->draw_count > 0;
-    }
-    for (size_t i = 0; i < call->claim_count; i++) {
-        /* Rolling may have moved what a wrong clock had put into the future. */
-        changed |= note_change(limits, holds[i].counter);
-        if (verdict->granted)
-            continue;
-        counter_cancel(holds[i].counter, holds[i].place, holds[i].amount);
-        holds[i].counter->holders--;
-    }
-    if (!verdict->granted)
+        changed |= reservation->draw_count > 0;
+    } else {
+        give_back(holds, call->claim_count);
         mem_free(holds);
+    }
     pthread_mutex_unlock(&limits->lock);
+    return changed;
+}
+
+bool limits_fits(struct limits *limits, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+{
+    struct hold *holds = mem_alloc(call->claim_count * sizeof *holds);
+    bool changed;
+
+    *verdict = (struct store_verdict){ 0 };
+    lock_at(limits, now);
+    verdict->granted = take(limits, call, now, holds, verdict);
+    changed = note_changes(limits, holds, call->claim_count);
+    give_back(holds, call->claim_count);
+    pthread_mutex_unlock(&limits->lock);
+    mem_free(holds);
     return changed;
 }
 

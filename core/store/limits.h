@@ -24,8 +24,9 @@ struct counter_state {
 struct limits *limits_new(void);
 void limits_free(struct limits *limits);
 
-/* As store_reserve. True: something changed that is to be kept. */
+/* As store_reserve, and as store_fits. True: something changed that is to be kept. */
 bool limits_reserve(struct limits *limits, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+bool limits_fits(struct limits *limits, const struct store_call *call, int64_t now, struct store_verdict *verdict);
 bool limits_settle(struct limits *limits, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
 int64_t limits_used(struct limits *limits, const struct store_limit *limit, int64_t now, int64_t *window_end);
 bool limits_learn(struct limits *limits, const struct store_learnt *word);

@@ -102,6 +102,11 @@ void store_reserve(struct store *store, const struct store_call *call, int64_t n
     tell(store, limits_reserve(store->limits, call, now, verdict));
 }
 
+void store_fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+{
+    tell(store, limits_fits(store->limits, call, now, verdict));
+}
+
 void store_settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now)
 {
     tell(store, limits_settle(store->limits, reservation, amounts, count, now));

@@ -70,6 +70,8 @@ struct store_verdict {
 
 /* All or nothing. The answer is there at once for memory and sqlite; a backend that has to wait will take a home. */
 void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+/* What store_reserve would say now, taking nothing. */
+void store_fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
 /*
  * The real amounts, in the order of the claims; zeros give everything back. A second settle is ignored, and an amount
  * that is not given is the reserved one. If a window is over by then, the present one is charged only what was used

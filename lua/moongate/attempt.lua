@@ -9,6 +9,7 @@ local limits = require "moongate.limits"
 local meter = require "moongate.meter"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
+local standing = require "moongate.standing"
 local store = require "moongate.core.store"
 local clock = require "moongate.core.clock"
 
@@ -210,18 +211,14 @@ function attempt.try(call, target)
   local protocol = protocols.get(provider.protocol)
   if not health.admit(target.id) then
     local _, _, _, open_s = health.state(target.id)
-    return nil, { skipped = "it failed repeatedly and is left alone for a while", wait = open_s }
+    return nil, standing.left_alone(open_s)
   end
-  local drawn, tokens = claims.of(target, call.caller, call.request, call.state.config)
-  local reservation, blocked, wait = store.reserve {
-    claims = drawn, provider = target.provider, model = target.upstream_id, tokens = tokens,
-  }
+  local wanted = claims.call(target, call.caller, call.request, call.state.config)
+  local drawn = wanted.claims
+  local reservation, blocked, wait = store.reserve(wanted)
   if not reservation then
     health.released(target.id)
-    if claims.is_callers(blocked) then
-      return nil, { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked) }
-    end
-    return nil, { skipped = "no quota left: " .. blocked, wait = wait }
+    return nil, standing.blocked(drawn, blocked, wait)
   end
   local fine, asked = pcall(ask, call, target, provider, protocol)
   if not fine or asked.barred then

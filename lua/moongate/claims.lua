@@ -70,6 +70,17 @@ function claims.of(target, caller, request, config)
   return list, tokens
 end
 
+-- What the store is asked for: the claims of an attempt, and whose own word counts too.
+---@param target table
+---@param caller moongate.caller
+---@param request table
+---@param config table
+---@return { claims: table[], provider: string, model: string, tokens: integer }
+function claims.call(target, caller, request, config)
+  local list, tokens = claims.of(target, caller, request, config)
+  return { claims = list, provider = target.provider, model = target.upstream_id, tokens = tokens }
+end
+
 -- The real amounts, in the order of the claims.
 ---@param list table[]
 ---@param figures table requests, served, tokens, billed_tokens, cost_microusd

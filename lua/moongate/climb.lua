@@ -3,7 +3,8 @@
 local attempt = require "moongate.attempt"
 local clock = require "moongate.core.clock"
 local failures = require "moongate.failures"
-local store = require "moongate.core.store"
+local passing = require "moongate.passing"
+local standing = require "moongate.standing"
 
 local climb = {}
 
@@ -11,21 +12,6 @@ local climb = {}
 local LONGEST_WAIT = 2
 -- More calls than this for one request help nobody.
 local MOST_CALLS = 16
-
-local function seconds(wait)
-  return wait and wait > 0 and string.format(" (%d s left)", math.ceil(wait)) or ""
-end
-
-local function words(name)
-  return (string.gsub(name, "_", " "))
-end
-
-local function exhausted(target)
-  local own, reason = store.exhausted(target.id)
-  local all, why = store.exhausted(target.provider)
-  if all > own then return all, why end
-  return own, reason
-end
 
 -- Whether the request's time, or the provider's, will be over after a wait.
 local function time_is_up(call, target, wait)
@@ -68,8 +54,7 @@ local function try_rung(call, target, is_last)
 end
 
 local function describe(target, outcome)
-  if outcome.skipped then return target.id .. ": " .. outcome.skipped .. seconds(outcome.wait) end
-  return target.id .. ": " .. outcome.message .. seconds(outcome.wait)
+  return target.id .. ": " .. passing.with_wait(outcome.skipped or outcome.message, outcome.wait)
 end
 
 local function sooner(a, b)
@@ -105,6 +90,12 @@ local function passed_on(verdict)
   }
 end
 
+-- The caller's own limit blocks.
+local function at_own_limit(caller, outcome)
+  local words, wait = passing.own_limit(caller, outcome)
+  return { status = 429, retry_after = wait, message = words }
+end
+
 -- Tries the ladder. Answers an opened answer (see attempt.try), or nil and { refusal = ... } or { cancelled = ... }.
 ---@param call table
 ---@return table|nil
@@ -114,19 +105,17 @@ function climb.ladder(call)
   local callers_fault
   local barred = 0 -- by the firewall: no wait will help
   for i, target in ipairs(ladder) do
-    local wait, reason = exhausted(target)
-    local outcome
-    if wait > 0 then
-      outcome = { skipped = "exhausted, " .. (reason ~= "" and words(reason) or "no quota"), wait = wait }
-    elseif needs_larger and (target.context_length or 0) <= needs_larger then
+    local outcome = standing.exhausted(target)
+    if not outcome and needs_larger and (target.context_length or 0) <= needs_larger then
       outcome = { skipped = "its context is no larger" }
-    else
+    end
+    if not outcome then
       local answer
       answer, outcome = try_rung(call, target, i == #ladder)
       if answer then return answer end
     end
     if outcome.cancelled then return nil, outcome end
-    if outcome.refusal then return nil, { refusal = climb.own_limit(call.caller, outcome) } end
+    if outcome.refusal then return nil, { refusal = at_own_limit(call.caller, outcome) } end
     if outcome.next == "no" then return nil, { refusal = passed_on(outcome) } end
     if outcome.next == "larger" then needs_larger = math.max(needs_larger or 0, target.context_length or 0) end
     if outcome.pass_on then callers_fault = outcome end
@@ -139,27 +128,6 @@ function climb.ladder(call)
   -- What no provider would take is the caller's own fault, said in the last one's words.
   if callers_fault and not timed_out then return nil, { refusal = passed_on(callers_fault) } end
   return nil, { refusal = nothing_left(call, told, retry_after, timed_out, barred) }
-end
-
--- How much of it: "60 requests", "10 USD"; without the figure where it is not known.
-local function figure(metric, max)
-  if metric == "microusd" then return max and string.format("%.10g USD", max / 1000000) or "USD" end
-  return (max and string.format("%.16g ", max) or "") .. words(metric)
-end
-
--- The caller's own limit blocks: its scope, limit, figure and reset.
----@param caller moongate.caller
----@param outcome { refusal: string, max: number|nil, wait: number|nil }
----@return table refusal
-function climb.own_limit(caller, outcome)
-  local scope, metric, window = string.match(outcome.refusal, "^(%a+):.*:([%w_]+) (%w+)")
-  local owner = scope == "org" and "org " .. caller.org or "key " .. caller.name
-  local wait = math.max(1, math.ceil(outcome.wait or 1))
-  return {
-    status = 429, retry_after = wait,
-    message = string.format("%s has used up its %s per %s; try again in %d s", owner,
-      figure(metric or "limit", outcome.max), window or "window", wait),
-  }
 end
 
 return climb

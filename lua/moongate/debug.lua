@@ -4,6 +4,7 @@ local exchange = require "moongate.exchange"
 local json = require "moongate.core.json"
 local reasons = require "moongate.reasons"
 local router = require "moongate.surfaces.router"
+local standing = require "moongate.standing"
 
 local debug = {}
 
@@ -16,7 +17,11 @@ local JSON = { ["content-type"] = "application/json" }
 function debug.told(plan, refusal)
   local told = reasons.explain(plan or refusal.plan)
   told.ladder, told.candidates = json.array(told.ladder), json.array(told.candidates)
-  if refusal then told.reason, told.status = refusal.message, refusal.status end
+  if refusal then
+    told.reason, told.status = refusal.message, refusal.status
+  elseif plan.standing and not plan.standing.first then
+    told.status = plan.standing.refusal and 429 or 503
+  end
   return told
 end
 
@@ -31,6 +36,7 @@ function debug.explain(handle, state)
   plan, refusal = exchange.plan(call)
   -- An unknown model or policy leaves nothing to explain.
   if not plan and not refusal.plan then return exchange.refuse(handle, refusal, nil, router) end
+  if plan then standing.note(plan, call.caller, state.config) end
   handle:reply(200, JSON, json.encode(debug.told(plan, refusal)))
 end
 

@@ -84,7 +84,7 @@ function exchange.admit(handle, state, surface, operation, caller)
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
   request.privacy = request.privacy or caller.privacy
   -- All that decisions may go by comes from here: what is decided once can be decided again.
-  request.now, request.seed = clock.now(), math.random(1, LARGEST_SEED)
+  request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
   local digest = conversation.of(request.document or document, caller)
   request.affinity = conversation.target(digest)
   if request.privacy then handle:keep_private() end

@@ -2,14 +2,11 @@
 -- reads what the router and the list steps noted; nothing here is done before somebody asks.
 
 local money = require "moongate.money"
+local passing = require "moongate.passing"
 
 local reasons = {}
 
 local MOST_NAMED = 10 -- candidates, or steps, named in one sentence
-
-local function seconds(wait)
-  return string.format("%d s", math.ceil(wait))
-end
 
 -- Why a step left a candidate out.
 local function of_step(step, candidate)
@@ -17,8 +14,7 @@ local function of_step(step, candidate)
   local reason = step.kind == "keep" and 'fails "' .. step.name .. '"' or step.name
   -- Only a policy that asked for it has the wait on its candidate.
   local wait = rawget(candidate, "retry_in")
-  if type(wait) == "number" and wait > 0 then reason = reason .. " (" .. seconds(wait) .. " left)" end
-  return reason
+  return passing.with_wait(reason, type(wait) == "number" and wait or nil)
 end
 
 -- Which step of a run left which target out: by target, the step and its candidate.
@@ -46,6 +42,21 @@ local function orders(run)
   return names
 end
 
+-- Why a target is on the ladder; and where that was looked at, why it would not be called.
+local function of_rung(plan, rung, target)
+  local words = plan.standing and plan.standing[target]
+  return "rung " .. rung .. (words and ", " .. words or "")
+end
+
+-- Whom the first call goes to, where that is not the first rung.
+local function of_first(plan)
+  local standing = plan.standing
+  if not standing or standing.first == plan.ladder[1] then return nil end
+  if standing.refusal then return standing.refusal end
+  if not standing.first then return "every rung is passed over" end
+  return standing.first.id .. " is called first, what stands before it is passed over"
+end
+
 -- What is known of the targets that the request named: { target, kept, reason, score }, the ladder first.
 local function verdicts(plan, most)
   most = most or math.huge
@@ -56,7 +67,7 @@ local function verdicts(plan, most)
   for rung, target in ipairs(plan.ladder) do
     if #list >= most then return list end
     on_ladder[target] = true
-    list[#list + 1] = { target = target, kept = true, score = scores[target], reason = "rung " .. rung }
+    list[#list + 1] = { target = target, kept = true, score = scores[target], reason = of_rung(plan, rung, target) }
   end
   for _, target in ipairs(plan.offered) do
     if #list >= most then return list end
@@ -124,13 +135,14 @@ function reasons.sentence(plan)
     local total = #plan.offered + #plan.refused
     parts[#parts + 1] = string.format("%s put %s first of %d%s, %d of %d candidates left out", plan.policy, first.id,
       #plan.ladder, how, total - #plan.ladder, total)
+    parts[#parts + 1] = of_first(plan)
   else
     parts[#parts + 1] = plan.policy .. " left nothing"
   end
   return table.concat(parts, "; ")
 end
 
--- The whole as plain data: { policy, task, reason, ladder = { id... }, candidates = { record... } }.
+-- The whole as plain data: { policy, task, seed, reason, ladder = { id... }, candidates = { record... } }.
 ---@param plan table
 ---@param most integer|nil how many candidates at most
 ---@return table
@@ -138,7 +150,7 @@ function reasons.explain(plan, most)
   local ladder = {}
   for i, target in ipairs(plan.ladder) do ladder[i] = target.id end
   return {
-    policy = plan.policy, task = plan.task, reason = plan.reason, ladder = ladder,
+    policy = plan.policy, task = plan.task, seed = plan.seed, reason = plan.reason, ladder = ladder,
     candidates = reasons.records(plan, most),
   }
 end

@@ -13,6 +13,7 @@ local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local money = require "moongate.money"
 local router = require "moongate.router"
+local standing = require "moongate.standing"
 local store = require "moongate.core.store"
 local usage_of = require "moongate.usage"
 
@@ -47,16 +48,19 @@ local function view_of(plan)
   return nil
 end
 
--- In the moment of the decision: what it knew, and what another policy would have asked.
-local function witness(plan)
-  local view = plan and view_of(plan)
+-- In the moment of the decision: what it knew, what another policy would have asked, and how the rungs stood.
+local function witness(call)
+  local plan = call.plan
+  if not plan then return end
+  local view = view_of(plan)
   if view and view.complete and #plan.offered <= decision.most_whole then view.complete(plan.offered) end
+  standing.note(plan, call.caller, call.state.config, MOST_EXPLAINED)
 end
 
 -- Notes the request before its first call: what dies under way is found as lost at the next start.
 ---@param call moongate.call
 function record.open(call)
-  witness(call.plan)
+  witness(call)
   call.row = new_row(call)
   ledger.open(call.row)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
@@ -217,7 +221,7 @@ end
 ---@param refusal table
 function record.refuse(call, refusal)
   call.plan = call.plan or refusal.plan
-  if not call.row then witness(call.plan) end
+  if not call.row then witness(call) end
   local row = call.row or new_row(call)
   for class, name in pairs { input = "input_tokens", output = "output_tokens" } do row[name] = NOTHING[class] end
   row.outcome = "error"

@@ -245,7 +245,7 @@ local function seeded(view, request)
   local random
   return setmetatable({
     random = function()
-      random = random or chance.new("plan " .. request.seed)
+      random = random or chance.new(string.format("plan %.17g", request.seed))
       return random()
     end,
   }, { __index = view })

@@ -81,7 +81,8 @@ describe("moongate explain", function()
       end
       local told, errors = explained(moongate, unpack(words))
       assert.equal("", errors)
-      local debug = moongate:request { path = "/v1/router/debug", json = BODY, headers = headers }
+      local body = { model = BODY.model, messages = BODY.messages, seed = told.seed }
+      local debug = moongate:request { path = "/v1/router/debug", json = body, headers = headers }
       assert.same(debug:json(), told)
       local live = moongate:chat({}, { headers = headers })
       assert.equal(told.ladder[1], live.headers["x-moongate-provider"] .. "/" .. live.headers["x-moongate-model"])
@@ -90,8 +91,41 @@ describe("moongate explain", function()
 
   it("gives the same ladder without a gateway as with one that has done nothing yet", function()
     local moongate = prepare()
+    moongate:write("request.json", json.encode { messages = BODY.messages, seed = 7 })
     local before = explained(moongate)
+    assert.equal(7, before.seed)
     assert.same(before, explained(moongate:open()))
+  end)
+
+  it("draws the dice of the seed in the request, with and without a gateway", function()
+    local moongate = prepare({ aliases = { either = { { model = "small", weight = 3 }, { model = "large" } } } })
+    local firsts = {}
+    for _ = 1, 2 do
+      for seed = 1, 8 do
+        moongate:write("request.json", json.encode { model = "either", messages = BODY.messages, seed = seed })
+        local told = explained(moongate)
+        assert.equal(firsts[seed] or told.ladder[1], told.ladder[1])
+        firsts[seed] = told.ladder[1]
+      end
+      if not moongate.process then moongate:open() end
+    end
+    assert.is_true(table.concat(firsts):find("one/small", 1, true) and table.concat(firsts):find("two/large", 1, true)
+      and true or false)
+  end)
+
+  it("tells what would be passed over now, and where the first call goes", function()
+    local moongate = prepare():open()
+    moongate:chat({ model = "large", messages = { { role = "user", content = "mock: status=429 retry-after=7200" } } })
+    local told = explained(moongate, "--policy", "cheap")
+    for _, each in ipairs(told.candidates) do
+      if each.id == "two/large" then
+        assert.matches("^rung %d, passed over: exhausted, quota exhausted %(%d+ s left%)$", each.reason)
+      end
+    end
+    moongate:write("request.json", json.encode { model = "large", messages = BODY.messages })
+    local status, output = explain(moongate, "--policy", "cheap")
+    assert.equal(0, status)
+    assert.matches("refused with 503: cheap@%x+ put two/large first of 1.*every%s+rung is passed over", output)
   end)
 
   it("speaks for a key of the configuration, with and without a gateway", function()
@@ -108,6 +142,7 @@ describe("moongate explain", function()
 
   it("speaks for the operator without a key: anything may be used", function()
     local moongate = prepare { auth = "keys", keys = { { name = "ci", key = "mg-ci-key", models = { "home" } } } }
+    moongate:write("request.json", json.encode { messages = BODY.messages, seed = 7 })
     local before = explained(moongate)
     assert.equal(3, #before.ladder)
     local after, errors = explained(moongate:open())
@@ -137,6 +172,8 @@ describe("moongate explain", function()
   for _, case in ipairs {
     { "that is no JSON names the place", '{"model": }', {}, 1, "line 1, column 11" },
     { "of the wrong shape names the field", '{"messages": 7}', {}, 1, "messages" },
+    { "with a seed that is none names the field",
+      '{"seed": 1.5, "messages": [{"role": "user", "content": "x"}]}', {}, 1, "seed: expected an integer; got 1.5" },
     { "for a model that is not there names the nearest",
       '{"model": "smal", "messages": [{"role": "user", "content": "x"}]}', {}, 1, '"small"' },
     { "with a policy that is not there names the nearest", nil, { "--policy", "chaep" }, 1, '"cheap"' },

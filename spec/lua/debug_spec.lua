@@ -79,6 +79,43 @@ describe("the debug endpoint", function()
     assert.matches("^not today", told.reason)
   end)
 
+  it("tells whom the first call would go to, and of the others why not", function()
+    core.set("store.exhausted", function(name) return name == "two" and 40.2 or 0, "rate_limited" end)
+    local told = ask()
+    assert.same({ { "two/small", "one/small" }, true, "rung 1, passed over: exhausted, rate limited (41 s left)" },
+      { told.ladder, told.candidates[1].kept, told.candidates[1].reason })
+    assert.matches("; one/small is called first", told.reason, 1, true)
+    assert.is_nil(told.status)
+  end)
+
+  it("tells the status where nobody would be called", function()
+    core.set("store.exhausted", function() return 40.2, "" end)
+    local told = ask()
+    assert.same({ 503, 2 }, { told.status, #told.ladder })
+    assert.matches("; every rung is passed over$", told.reason)
+    core.set("store.exhausted", function() return 0, "" end)
+    core.set("store.fits", function() return nil, "key:config:dev:requests minute", 3 end)
+    told = ask()
+    assert.same({ 429, "rung 1, refused: key dev has used up its 1 requests per minute; try again in 3 s" },
+      { told.status, told.candidates[1].reason })
+    assert.matches("; key dev has used up its 1 requests per minute; try again in 3 s$", told.reason)
+  end)
+
+  it("draws the plan from the seed that it is given, and tells the one it was drawn from", function()
+    state.policies = routing.policies { plain = function(_, candidates) return candidates:shuffle() end }
+    local orders, count = {}, 0
+    for seed = 1, 20 do
+      local told = ask('"seed":' .. seed)
+      assert.equal(seed, told.seed)
+      local order = table.concat(told.ladder, " ")
+      assert.equal(order, table.concat(ask('"seed":' .. seed).ladder, " "))
+      if not orders[order] then orders[order], count = true, count + 1 end
+    end
+    assert.is_true(count > 2)
+    local told = ask()
+    assert.same(told.ladder, ask('"seed":' .. string.format("%d", told.seed)).ladder)
+  end)
+
   it("explains what a key may not use", function()
     local told = ask(nil, { authorization = "Bearer narrow-key" })
     assert.same({ "two/small", "one/small" }, told.ladder)
@@ -98,6 +135,7 @@ describe("the debug endpoint", function()
     ["an unknown model"] = { '"model":"smal"', nil, 404, "model_not_found" },
     ["an unknown policy"] = { '"policy":"plian"', nil, 400, "policy_not_found" },
     ["a wish of the wrong kind"] = { '"privacy":"yes"', nil, 400, "invalid_value" },
+    ["a seed that is none"] = { '"seed":1.5', nil, 400, "invalid_value" },
     ["a bad header"] = { nil, { ["x-moongate-max-cost"] = "dear" }, 400, "invalid_value" },
     ["broken JSON"] = { "!", nil, 400, "invalid_json" },
     ["an unknown key"] = { nil, { authorization = "Bearer nobodys" }, 401, "invalid_api_key" },

@@ -53,6 +53,37 @@ describe("reasons.records", function()
   end)
 end)
 
+describe("reasons of a plan whose rungs were looked at", function()
+  local function looked(standing_of)
+    local made = plan {}
+    made.ladder[2] = { id = "d/next", provider = "d", model = "next" }
+    made.standing = standing_of(made.ladder[1], made.ladder[2])
+    local records = reasons.records(made)
+    return { records[1].reason, records[2].reason, records[1].kept and records[2].kept },
+      reasons.sentence(made):match("left out; (.*)$")
+  end
+
+  it("tell the rung that is passed over, and name the one that is called first", function()
+    local records, sentence = looked(function(first, second)
+      return { [first] = "passed over: exhausted, no quota (9 s left)", first = second }
+    end)
+    assert.same({ "rung 1, passed over: exhausted, no quota (9 s left)", "rung 2", true }, records)
+    assert.equal("d/next is called first, what stands before it is passed over", sentence)
+  end)
+
+  it("say nothing more where the first rung is called first", function()
+    local records, sentence = looked(function(first, second) return { [second] = "passed over: x", first = first } end)
+    assert.same({ { "rung 1", "rung 2, passed over: x", true } }, { records, sentence })
+  end)
+
+  it("say that nobody would be called, or that the caller is refused", function()
+    local _, sentence = looked(function(first, second) return { [first] = "x", [second] = "x" } end)
+    assert.equal("every rung is passed over", sentence)
+    _, sentence = looked(function(first) return { [first] = "refused: enough", refusal = "enough" } end)
+    assert.equal("enough", sentence)
+  end)
+end)
+
 describe("reasons.dropped", function()
   it("names what is not on the ladder and why", function()
     assert.equal("dropped b/left: exhausted (41 s left); dropped c/barred: has no tools",

@@ -105,14 +105,30 @@ function bench.call(call)
   return made, kept
 end
 
--- The reservation, or nil, what blocks, and for how many milliseconds.
-function bench.reserve(store, call, now)
+local function ask(how, store, call, now)
   local made, kept = bench.call(call)
   local verdict = ffi.new("struct store_verdict")
-  bench.library.store_reserve(store, made, now, verdict)
+  bench.library[how](store, made, now, verdict)
   assert(kept)
-  if verdict.granted then return verdict.reservation end
+  return verdict
+end
+
+local function blocked(verdict)
   return nil, ffi.string(verdict.blocked), tonumber(verdict.wait_ms)
+end
+
+-- The reservation, or nil, what blocks, and for how many milliseconds.
+function bench.reserve(store, call, now)
+  local verdict = ask("store_reserve", store, call, now)
+  if verdict.granted then return verdict.reservation end
+  return blocked(verdict)
+end
+
+-- Whether it could be reserved; or nil, what blocks, and for how many milliseconds.
+function bench.fits(store, call, now)
+  local verdict = ask("store_fits", store, call, now)
+  if verdict.granted then return true end
+  return blocked(verdict)
 end
 
 function bench.settle(store, reservation, amounts, now)

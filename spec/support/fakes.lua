@@ -79,7 +79,8 @@ local function behaviours(self)
         return "reservation " .. self.reservations
       end,
       settle = nothing, used = function() return 0, 30 end, exhaust = function(_, seconds) return seconds or 60 end,
-      exhausted = function() return 0, "" end, learn = nothing, learnt = function() return {} end, recovered = nothing,
+      exhausted = function() return 0, "" end, fits = function() return true end, learn = nothing,
+      learnt = function() return {} end, recovered = nothing,
     },
   }
 end

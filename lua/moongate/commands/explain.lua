@@ -22,8 +22,8 @@ moongate explain [-c moongate.lua] REQUEST.json [--key NAME] [--policy P] [--pri
                  [--priority cheap|balanced|best] [--max-cost USD] [--json]
 
 Tells which models the request would be tried with, in which order, and why each other one is left out. Calls no
-provider. REQUEST.json is the body of a chat completion or of /v1/chat; - reads it from standard input. The other
-options are the x-moongate- headers of the same names.
+provider. REQUEST.json is the body of a chat completion or of /v1/chat; - reads it from standard input. A "seed" in it
+draws the dice of a past request again. The other options are the x-moongate- headers of the same names.
 
 A running gateway is asked how things stand now; without one the answer is as if nothing had been used yet.
 
@@ -141,7 +141,7 @@ local function decide(config, options, body)
   if not request then return nil, refusal.message end
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
   request.privacy = request.privacy or caller.privacy
-  request.now, request.seed = clock.now(), math.random(0, 2 ^ 31 - 1)
+  request.now, request.seed = clock.now(), request.seed or math.random(1, 2 ^ 31 - 1)
   local files, reason = process.policies(config.policies)
   if not files then return nil, reason end
   local set = policies.new { milliseconds = MILLISECONDS, bytes = BYTES }

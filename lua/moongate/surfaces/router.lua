@@ -161,4 +161,13 @@ router.chat = surface(check.chat)
 router.step = surface(check.chat, "agent_step")
 router.explained = surface(check.explained)
 
+-- A body that is only explained may name the seed of the plan. A live one's is the gateway's: there the field is the
+-- model's.
+local parse_explained = router.explained.parse
+function router.explained.parse(document, headers, operation)
+  local request, refusal = parse_explained(document, headers, operation)
+  if request then request.seed = value_of(document, "seed") end
+  return request, refusal
+end
+
 return router

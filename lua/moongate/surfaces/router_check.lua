@@ -72,11 +72,15 @@ local function check_wishes(document)
   end
 end
 
-local function check_handed_on(document)
+local function check_seed(document)
   local seed = fields.optional(document, 0, "seed")
   if seed and (document:kind(seed) ~= "number" or document:value(seed) % 1 ~= 0) then
     fields.fail("seed", "expected an integer", fields.describe(document, seed))
   end
+end
+
+local function check_handed_on(document)
+  check_seed(document)
   kind(document, "user", "string")
   kind(document, "metadata", "object", "an")
   filled(document, "reasoning_effort", "a word such as low")
@@ -122,6 +126,7 @@ check.explained = fields.guarded(function(document)
     end
   end
   check_wishes(document)
+  check_seed(document)
 end)
 
 -- A run of an agent.

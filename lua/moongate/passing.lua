@@ -1,0 +1,52 @@
+-- Why a rung of the ladder is passed over without a call, and what a caller at its own limit is told, in words. The one
+-- source of them: for the climb and its refusals, and for what explains a plan before and after. Pure.
+
+local passing = {}
+
+passing.left_alone = "it failed repeatedly and is left alone for a while"
+
+local function spaced(name)
+  return (string.gsub(name, "_", " "))
+end
+
+-- What the store says of an exhausted target or provider.
+---@param reason string
+---@return string
+function passing.exhausted(reason)
+  return "exhausted, " .. (reason ~= "" and spaced(reason) or "no quota")
+end
+
+-- A limit of the target has no room.
+---@param blocked string which, as the store names it
+---@return string
+function passing.no_quota(blocked)
+  return "no quota left: " .. blocked
+end
+
+---@param words string
+---@param wait number|nil seconds
+---@return string
+function passing.with_wait(words, wait)
+  return words .. (wait and wait > 0 and string.format(" (%d s left)", math.ceil(wait)) or "")
+end
+
+-- How much of it: "60 requests", "10 USD"; without the figure where it is not known.
+local function figure(metric, max)
+  if metric == "microusd" then return max and string.format("%.10g USD", max / 1000000) or "USD" end
+  return (max and string.format("%.16g ", max) or "") .. spaced(metric)
+end
+
+-- The caller's own limit blocks: its scope, figure and reset, and the seconds until then.
+---@param caller moongate.caller
+---@param outcome { refusal: string, max: number|nil, wait: number|nil }
+---@return string
+---@return integer
+function passing.own_limit(caller, outcome)
+  local scope, metric, window = string.match(outcome.refusal, "^(%a+):.*:([%w_]+) (%w+)")
+  local owner = scope == "org" and "org " .. caller.org or "key " .. caller.name
+  local wait = math.max(1, math.ceil(outcome.wait or 1))
+  return string.format("%s has used up its %s per %s; try again in %d s", owner, figure(metric or "limit", outcome.max),
+    window or "window", wait), wait
+end
+
+return passing

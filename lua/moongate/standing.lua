@@ -1,0 +1,82 @@
+-- Whether a target would be called at this moment. The climb and its attempts ask it rung by rung; whoever explains a
+-- plan asks it of the whole ladder beforehand. Asks only: nothing is reserved, and no breaker is tried.
+local claims = require "moongate.claims"
+local health = require "moongate.core.health"
+local passing = require "moongate.passing"
+local store = require "moongate.core.store"
+
+local standing = {}
+
+---@class moongate.obstacle
+---@field skipped string|nil the target is passed over, in words
+---@field refusal string|nil the caller's own limit, as the store names it: no other rung is tried
+---@field max number|nil of that limit
+---@field wait number|nil seconds
+
+-- Exhausted, itself or its provider.
+---@param target table
+---@return moongate.obstacle|nil
+function standing.exhausted(target)
+  local wait, reason = store.exhausted(target.id)
+  local all, why = store.exhausted(target.provider)
+  if all > wait then wait, reason = all, why end
+  return wait > 0 and { skipped = passing.exhausted(reason), wait = wait } or nil
+end
+
+-- What an open breaker's target is passed over with.
+---@param wait number
+---@return moongate.obstacle
+function standing.left_alone(wait)
+  return { skipped = passing.left_alone, wait = wait }
+end
+
+-- What a reservation that was not granted means.
+---@param drawn table[] its claims
+---@param blocked string
+---@param wait number
+---@return moongate.obstacle
+function standing.blocked(drawn, blocked, wait)
+  if claims.is_callers(blocked) then
+    return { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked) }
+  end
+  return { skipped = passing.no_quota(blocked), wait = wait }
+end
+
+-- What a call of target would meet now; nil: nothing is in its way. In the order in which the climb looks.
+local function obstacle_of(target, caller, request, config)
+  local exhausted = standing.exhausted(target)
+  if exhausted then return exhausted end
+  local open, _, _, wait = health.state(target.id)
+  if open then return standing.left_alone(wait) end
+  local call = claims.call(target, caller, request, config)
+  local fits, blocked
+  fits, blocked, wait = store.fits(call)
+  return not fits and standing.blocked(call.claims, blocked, wait) or nil
+end
+
+-- Notes in the plan how its rungs stand, the first `most` and as many more as it takes to find one that can be called:
+-- { [target] = words, first = the rung to be called first, refusal = what the caller is told instead }.
+---@param plan plan
+---@param caller moongate.caller
+---@param config table
+---@param most integer|nil
+function standing.note(plan, caller, config, most)
+  local noted = {}
+  for rung, target in ipairs(plan.ladder) do
+    local is_decided = noted.first or noted.refusal
+    if is_decided and rung > (most or math.huge) then break end
+    local obstacle = obstacle_of(target, caller, plan.request, config)
+    if obstacle and obstacle.refusal then
+      local words = passing.own_limit(caller, obstacle)
+      noted[target] = "refused: " .. words
+      if not is_decided then noted.refusal = words end
+    elseif obstacle then
+      noted[target] = "passed over: " .. passing.with_wait(obstacle.skipped, obstacle.wait)
+    elseif not is_decided then
+      noted.first = target
+    end
+  end
+  plan.standing = noted
+end
+
+return standing
