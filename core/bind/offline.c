@@ -6,8 +6,10 @@
 #include "bind/bind.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -137,9 +139,30 @@ static int offline_close(lua_State *L)
     return 0;
 }
 
+/* Whoever cannot wait is told that nothing is lost; then it ends as that signal ends anything. */
+static void on_interrupt(int number)
+{
+    static const char words[] = "\nmoongate: interrupted before the end; nothing was changed\n";
+    int skipped = isatty(STDERR_FILENO) ? 0 : 1; /* only a terminal has a line that is not ended */
+    ssize_t written = write(STDERR_FILENO, words + skipped, sizeof words - 1 - (size_t)skipped);
+
+    (void)written;
+    raise(number); /* the default by now, for SA_RESETHAND */
+}
+
+static void explain_interrupt(void)
+{
+    struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND }, before;
+
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+        sigaction(SIGINT, &action, NULL);
+}
+
 /* read(address): the ledger of that store, beside its gateway or without; or nil and why not */
 static int offline_read(lua_State *L)
 {
+    explain_interrupt();
     return push_store(L, store_open_reader, READING);
 }
 
@@ -187,8 +210,12 @@ static int walk_next(lua_State *L)
         page.table = lua_gettop(L);
         walk->at = 0;
         walk->count = store_each_row(*handle, &walk->place, walk->until, PAGE_ROWS, on_row, &page);
-        if (walk->count < 0)
-            return luaL_error(L, "the ledger cannot be read; is its disk in order?");
+        if (walk->count < 0) {
+            const char *problem = store_problem(*handle);
+
+            lua_pushstring(L, problem ? problem : "the ledger cannot be read; is its disk in order?");
+            return lua_error(L);
+        }
         lua_replace(L, lua_upvalueindex(3));
     }
     if (walk->at == walk->count)
@@ -225,14 +252,16 @@ static const luaL_Reg methods[] = {
     { "revoke", offline_revoke }, { NULL, NULL },
 };
 
-/* progress(text): over the present line of a terminal on standard error; false if it is none */
+/* progress(text): over the present line of a terminal on standard error, as far as it fits; false if it is none */
 static int offline_progress(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
     bool is_terminal = isatty(STDERR_FILENO);
+    struct winsize size = { 0 };
 
     if (is_terminal) {
-        fprintf(stderr, "\r%s\033[K", text);
+        ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+        fprintf(stderr, "\r%.*s\033[K", size.ws_col > 1 ? size.ws_col - 1 : 79, text);
         fflush(stderr);
     }
     lua_pushboolean(L, is_terminal);

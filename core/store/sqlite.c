@@ -183,6 +183,10 @@ static bool sqlite_problem(struct store *store, char *text, size_t size)
 {
     struct sqlite *sqlite = store->own;
 
+    if (sqlite->page) { /* only read: what kept a page from being read */
+        database_explain(sqlite->database, text, size);
+        return true;
+    }
     return ledger_problem(sqlite->ledger, text, size);
 }
 

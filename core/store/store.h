@@ -28,8 +28,8 @@ struct store_home {
 /* "memory:" or "sqlite:PATH". NULL with a sentence in error: what is wrong and what to do. */
 struct store *store_open(const char *address, char *error, size_t error_size);
 /*
- * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row and
- * store_close may be called of it.
+ * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row,
+ * store_close and, when rows could not be read, store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /* Writes everything out first. */

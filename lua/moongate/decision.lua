@@ -2,6 +2,7 @@
 -- the configuration says of the targets is kept once an hour and worker, and named by its hash in between; of a request
 -- never what it says. Pure: a recorded decision comes back as the request, the caller, the targets and the view it had.
 
+local entry = require "moongate.entry"
 local json = require "moongate.core.json"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
@@ -69,9 +70,9 @@ function decision.world(registry)
   for i, name in ipairs(sorted_keys(registry.aliases or {})) do
     aliases[i] = json.encode(name) .. ":" .. alias_text(registry.aliases[name])
   end
-  worlds[registry] = string.format('{"policy":%s,"on_fault":%s,"targets":[%s],"aliases":{%s}}',
-    canonical(registry.policy or false), canonical(registry.on_fault or false), table.concat(targets, ","),
-    table.concat(aliases, ","))
+  worlds[registry] = string.format('{"policy":%s,"on_fault":%s,%s"targets":[%s],"aliases":{%s}}',
+    canonical(registry.policy or false), canonical(registry.on_fault or false),
+    registry.zero_spend and '"zero_spend":true,' or "", table.concat(targets, ","), table.concat(aliases, ","))
   return worlds[registry]
 end
 
@@ -88,6 +89,7 @@ function decision.registry(text)
   if type(world) ~= "table" or type(world.targets) ~= "table" then return nil end
   local self = registry_of.new({
     providers = {}, models = {}, aliases = {}, policy = world.policy or nil, on_fault = world.on_fault or nil,
+    zero_spend = world.zero_spend,
   }, function() return nil end)
   for i, target in ipairs(world.targets) do
     self.targets[i], self.by_id[target.id] = lists_of(target), target
@@ -204,7 +206,8 @@ function decision.record(plan, caller, hash, view, looked)
   end
   return {
     world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = own, facts = facts,
-    runs = json.array(runs), ladder = json.array(ladder), looked = #looked > 0 and json.array(looked) or nil,
+    access = entry.record(plan), runs = json.array(runs), ladder = json.array(ladder),
+    looked = #looked > 0 and json.array(looked) or nil,
   }
 end
 
@@ -243,6 +246,14 @@ function decision.caller(recorded)
   local caller = { org = "", tier = "", label = "", privacy = false, models = { "*" } }
   for name, value in pairs(recorded.caller) do caller[name] = value end
   return caller
+end
+
+-- How the access policy of that time let it in; nil for a record that is older than that was kept.
+---@param recorded table
+---@param registry registry
+---@return table|nil
+function decision.entry(recorded, registry)
+  return entry.restore(recorded.access, recorded.request.model, registry)
 end
 
 local ANY = {}

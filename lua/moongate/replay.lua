@@ -15,6 +15,7 @@ local MOST_SHOWN = 10
 local LOST = "the gateway died while it was under way"
 local EARLY = "refused before a policy was asked"
 local BARE = "no decision is recorded with it"
+local BROKEN = "its record cannot be read"
 local UNKNOWN_WORLD = "decided under a configuration that is recorded nowhere any more"
 
 ---@class moongate.replay.options
@@ -43,7 +44,7 @@ end
 function replay.new(options)
   local self = setmetatable({
     place = options.place, name = options.name, is_new = options.is_new, policies = with_task(options.policies),
-    registries = {}, waiting = {}, rows = 0, decided = 0, differing = 0, unpriced = 0, guessed = 0,
+    registries = {}, waiting = {}, left = 0, rows = 0, decided = 0, differing = 0, unpriced = 0, guessed = 0,
     refused = { before = 0, after = 0 }, spent = { before = 0, after = 0 }, providers = {}, unable = {}, shown = {},
     faults = 0,
   }, replay)
@@ -115,11 +116,16 @@ local function ids_of(ladder)
   return json.array(ids)
 end
 
+local function is_before(first, second)
+  if first.weight ~= second.weight then return first.weight > second.weight end
+  return first.time < second.time
+end
+
 -- Among those that differ most: by money, then those with another first rung, then the earlier ones.
 local function show(self, entry)
   local list = self.shown
   local at = #list
-  while at > 0 and list[at].weight < entry.weight do at = at - 1 end
+  while at > 0 and is_before(entry, list[at]) do at = at - 1 end
   if at >= MOST_SHOWN then return end
   table.insert(list, at + 1, entry)
   list[MOST_SHOWN + 1] = nil
@@ -151,7 +157,7 @@ local function compare(self, row, before, plan, refusal, request)
   if #before == 0 then self.refused.before = self.refused.before + 1 end
   if not other then self.refused.after = self.refused.after + 1 end
   local weight = math.abs(new_cost - cost) + (before[1] ~= other and 0.5 or 0)
-  if #self.shown < MOST_SHOWN or weight > self.shown[MOST_SHOWN].weight then
+  if #self.shown < MOST_SHOWN or weight >= self.shown[MOST_SHOWN].weight then
     show(self, {
       weight = weight, request_id = row.request_id, time = row.time, model = request.model or "auto",
       before = { ladder = ids_of(before), cost_microusd = cost },
@@ -182,7 +188,9 @@ local function decide(self, row, recorded, registry)
   local before = ladder_of(registry, recorded)
   choose(self, request, caller, registry)
   self.policies.set_task(row.task ~= "" and row.task or "chat")
-  local plan, refusal = router.plan(request, caller, registry, self.policies, decision.view(recorded, miss))
+  -- The access policy of that time, unless it is the one to try.
+  local entry = self.place ~= "access" and decision.entry(recorded, registry) or nil
+  local plan, refusal = router.plan(request, caller, registry, self.policies, decision.view(recorded, miss), entry)
   if missed then return unable(self, "the policy reads " .. missed .. ", which is not recorded") end
   local made = plan or refusal.plan
   for _, fault in ipairs(made and made.faults or {}) do
@@ -193,11 +201,14 @@ local function decide(self, row, recorded, registry)
   compare(self, row, before, plan, refusal, request)
 end
 
--- Takes a row. Those of a configuration that has not turned up yet are left for a second walk (again = true).
----@param row table
----@param again boolean|nil
-function replay:add(row, again)
-  if not again then self.rows = self.rows + 1 end
+-- In the second walk: whether the row is one of those that the first one left over.
+local function take_left(self, hash)
+  if (self.waiting[hash] or 0) == 0 then return false end
+  self.waiting[hash], self.left = self.waiting[hash] - 1, self.left - 1
+  return true
+end
+
+local function take(self, row, again)
   if row.detail == "" then
     if not again then unable(self, row.outcome == "lost" and LOST or BARE) end
     return
@@ -211,26 +222,43 @@ function replay:add(row, again)
   local hash = document:value(document:find(node, "world"))
   local world = document:find(0, "world")
   if world then self:learn(hash, document:text(world)) end
-  if again and not self.waiting[hash] then return end
   if not concerns(self, document, node) then
     if again then return end
     self.decided = self.decided + 1
     return note_both(self, row.provider, row.cost_microusd, document:size(document:find(node, "ladder")) == 0)
   end
   local registry = self.registries[hash]
-  -- What waits for its configuration waits for the second walk, though it may turn up in this one.
-  if not again and (self.waiting[hash] or not registry) then
-    self.waiting[hash] = true
+  if again then
+    if not take_left(self, hash) then return end
+  elseif not registry then
+    self.waiting[hash], self.left = (self.waiting[hash] or 0) + 1, self.left + 1
     return
   end
-  if not registry then return unable(self, UNKNOWN_WORLD) end
   decide(self, row, document:value(node), registry)
 end
 
--- Whether rows were left that a second walk can decide, or must give up.
----@return boolean
-function replay:needs_another()
-  return next(self.waiting) ~= nil
+-- Takes a row. Those before the row that tells of their configuration are left for a second walk in the same order
+-- (again = true).
+---@param row table
+---@param again boolean|nil
+function replay:add(row, again)
+  if not again then self.rows = self.rows + 1 end
+  local left = self.left
+  if pcall(take, self, row, again) then return end
+  -- What makes no sense is met in both walks.
+  if not again or self.left < left then unable(self, BROKEN) end
+end
+
+-- How many rows are left for a second walk; those whose configuration never turned up are given up.
+---@return integer
+function replay:left_over()
+  for hash, count in pairs(self.waiting) do
+    if not self.registries[hash] then
+      self.unable[UNKNOWN_WORLD] = (self.unable[UNKNOWN_WORLD] or 0) + count
+      self.waiting[hash], self.left = nil, self.left - count
+    end
+  end
+  return self.left
 end
 
 local function by_count(first, second)

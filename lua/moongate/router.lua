@@ -26,6 +26,8 @@ local LONGEST_TASK = 64
 ---@field candidates table[] one record each, worked out when read
 ---@field faults table[] { policy, kind, message }: policies that failed on the way
 ---@field seed number|nil what chance was drawn from: the same again gives the same plan
+---@field name string what it is served under, be it an alias or "auto"; targets are all that this names
+---@field verdicts table|nil what the access policy says of them
 
 local lazy = {
   task = function(plan) return plan.classify() end,
@@ -258,10 +260,16 @@ end
 ---@param registry registry
 ---@param policies table
 ---@param view table
+---@param entry table|nil what the access policy said when it was asked before: { name, verdicts }, see moongate.entry
 ---@return plan|nil
 ---@return table|nil refusal { status, code, type, message, retry_after }
-function router.plan(request, caller, registry, policies, view)
-  local name, refusal = access.resolve(policies, caller, request.model, registry)
+function router.plan(request, caller, registry, policies, view, entry)
+  local name, verdicts, refusal
+  if entry then
+    name, verdicts = entry.name, entry.verdicts
+  else
+    name, refusal = access.resolve(policies, caller, request.model, registry)
+  end
   if not name then return nil, refusal end
   local targets, alias = registry:resolve(name)
   if not targets then return nil, unknown_model(name, registry) end
@@ -269,8 +277,7 @@ function router.plan(request, caller, registry, policies, view)
   local policy, policy_name = choose(request, caller, registry, policies)
   if not policy and request.policy then return nil, unknown_policy(policy_name, policies) end
 
-  local verdicts
-  verdicts, refusal = access.verdicts(policies, caller, targets)
+  if not entry then verdicts, refusal = access.verdicts(policies, caller, targets) end
   if refusal then return nil, refusal end
   view = seeded(view, request)
   local more = {
@@ -284,7 +291,7 @@ function router.plan(request, caller, registry, policies, view)
   end
   local plan = setmetatable({
     request = request, runs = {}, faults = {}, ladder = {}, policy = policy and full_name(policy) or policy_name,
-    classify = more.task, seed = request.seed,
+    classify = more.task, seed = request.seed, name = name, targets = targets, verdicts = verdicts,
   }, plan_meta)
   local lists, owners = gates.lists(caller, name, verdicts ~= nil)
   plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {

@@ -1,6 +1,9 @@
 -- `moongate replay`: what recorded requests would have become under a changed policy, read beside the running gateway.
+local bench = require "spec.store.workbench"
 local gateway = require "spec.support.gateway"
 local json = require "dkjson"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 
 local CHEAP = 'return function(_, list) return list:sort("price", function(c) return c.estimated_cost end) end\n'
 local GOOD = 'return function(_, list) return list:sort("quality", function(c) return -c.quality end) end\n'
@@ -9,7 +12,7 @@ local LOTTERY = 'return function(_, list) return list:drop("exhausted", function
 local FRUGAL = 'return function(request, list) return list:keep("has room", '
   .. "function(c) return c.left.rpm > 15 end):shuffle() end\n"
 
-local function start(policy, more)
+local function start(policy, more, clock)
   local config = {
     store = "sqlite:moongate.db", policy = "mine",
     providers = { one = { protocol = "mock", limits = { rpm = 20 } }, two = { protocol = "mock" },
@@ -22,7 +25,7 @@ local function start(policy, more)
     aliases = { either = { { model = "small", weight = 3 }, { model = "plain", weight = 1 } } },
   }
   for name, value in pairs(more or {}) do config[name] = value end
-  return gateway.start { config = config,
+  return gateway.start { config = config, clock = clock,
     policies = { ["routing/mine.lua"] = policy, ["routing/cheap.lua"] = CHEAP, ["routing/good.lua"] = GOOD } }
 end
 
@@ -115,6 +118,27 @@ describe("moongate replay", function()
     assert.same({ "three/plain", "two/large" }, report.differ_most[1].after.ladder)
   end)
 
+  it("lets in whom the access policy of that time let in, whatever the one of today says", function()
+    local moongate = start(CHEAP)
+    chat(moongate, 1)
+    moongate:write("policies/access.lua", [[
+return {
+  validate = function(_, model) return model.provider ~= "one", "no ones" end,
+  resolve = function(_, asked) return asked == "small" and "large" or asked end,
+}
+]])
+    wait.until_(function() return moongate:chat().headers["x-moongate-provider"] == "three" end, "the policy in force")
+    chat(moongate, 2, { model = "either" })
+    chat(moongate, 2, { model = "small" })
+    chat(moongate, 1, { model = "one/small" })
+    local before = replayed(moongate, "policies/routing/mine.lua")
+    assert.same({ before.requests, 0, 1 }, { before.replayed, before.differences, before.refusals.before })
+    moongate:write("policies/access.lua", 'return function() return false, "closed" end\n')
+    assert.same(before.refusals, replayed(moongate, "policies/routing/mine.lua").refusals)
+    os.remove(moongate.folder .. "/policies/access.lua")
+    assert.equal(0, replayed(moongate, "policies/routing/mine.lua").differences)
+  end)
+
   it("refuses what hangs on what was said, and tells how many", function()
     local moongate = start(CHEAP)
     chat(moongate, 3)
@@ -138,13 +162,98 @@ describe("moongate replay", function()
     assert.same({ 4, 0 }, { report.replayed, report.differences })
   end)
 
-  it("goes back as far as it is told", function()
-    local moongate = start(CHEAP)
+  it("spends nothing again where the configuration of that time spent nothing", function()
+    local moongate = start(CHEAP, { zero_spend = true })
     chat(moongate, 2)
-    assert.equal(2, replayed(moongate, "policies/routing/mine.lua", "--since", "2020-02-29").requests)
-    assert.equal(0, replayed(moongate, "policies/routing/mine.lua", "--since", "0s").requests)
-    local _, output = moongate:command("replay", "--policy", "policies/routing/mine.lua", "--since", "0s")
-    assert.matches("^no request is recorded since ", output)
+    local report = replayed(moongate, "policies/routing/mine.lua")
+    assert.same({ 2, 0, { before = 2, after = 2 } }, { report.replayed, report.differences, report.refusals })
+  end)
+
+  it("goes back as far as it is told", function()
+    local moongate = start(CHEAP, {}, true)
+    moongate:shift(-3600)
+    chat(moongate, 2)
+    moongate:shift(0)
+    chat(moongate, 1)
+    assert.equal(3, replayed(moongate, "policies/routing/mine.lua", "--since", "2020-02-29").requests)
+    assert.equal(1, replayed(moongate, "policies/routing/mine.lua", "--since", "30m").requests)
+    assert.equal(3, replayed(moongate, "policies/routing/mine.lua", "--since", ("9"):rep(400) .. "w").requests)
+  end)
+
+  it("of a ledger without a row says so", function()
+    local moongate = start(CHEAP)
+    local status, output, errors = moongate:command("replay", "--policy", "policies/routing/mine.lua")
+    assert.same({ 0, "" }, { status, errors })
+    assert.matches("^no request is recorded since %d%d%d%d%-%d%d%-%d%d %d%d:%d%d UTC\n$", output)
+  end)
+
+  it("of what an older version has written replays what it can, and says why not the rest", function()
+    local moongate = start(CHEAP)
+    chat(moongate, 4)
+    moongate:stop()
+    local function change(rows, detail)
+      local sql = "UPDATE ledger SET detail = %s WHERE rowid IN (SELECT rowid FROM ledger ORDER BY rowid LIMIT %s)"
+      bench.sql(moongate.folder .. "/moongate.db", sql:format(detail, rows))
+    end
+    change("1 OFFSET 3", "json_remove(detail, '$.decision.access')")
+    change("1 OFFSET 2", "json_remove(detail, '$.decision', '$.world')")
+    change("1 OFFSET 1", "json_set(detail, '$.decision', 'broken')")
+    local report = replayed(moongate, "policies/routing/mine.lua")
+    assert.same({ 2, 0, {
+      { reason = "its record cannot be read", count = 1 }, { reason = "no decision is recorded with it", count = 1 },
+    } }, { report.replayed, report.differences, report.not_replayed.reasons })
+  end)
+
+  it("of a database that is damaged names it", function()
+    local moongate = start(CHEAP)
+    chat(moongate, 3)
+    moongate:stop()
+    local text = moongate:read("moongate.db")
+    moongate:write("moongate.db", text:sub(1, 4096) .. ("\255"):rep(#text - 4096))
+    local status, output, errors = moongate:command("replay", "--policy", "policies/routing/mine.lua")
+    assert.same({ 1, "" }, { status, output })
+    assert.matches("^moongate replay: the database moongate%.db is damaged .-: restore it from a[^\n]*\n$", errors)
+  end)
+
+  local function catches_interrupts(command)
+    local file = assert(io.open("/proc/" .. command.pid .. "/status"))
+    local name, caught = file:read("*a"):match("Name:%s*(%S+).*SigCgt:%s*%x*(%x)\n")
+    file:close()
+    return name == "moongate" and tonumber(caught, 16) % 4 >= 2
+  end
+
+  describe("that takes its time", function()
+    local SLOW = 'return function(_, list) for _ = 1, 3e6 do end return list end\n'
+
+    it("shows on a terminal how far it is, and leaves nothing of that behind", function()
+      local moongate = start(CHEAP)
+      chat(moongate, 30)
+      moongate:write("mine.lua", SLOW)
+      local command = "stty cols 80; exec '" .. gateway.binary .. "' replay --policy mine.lua"
+      local status, output = process.run({ "script", "-qec", command, "typescript" }, { cwd = moongate.folder })
+      assert.equal(0, status, output)
+      local bars = {}
+      for bar in output:gmatch("\r(replaying [^\r\27]*)\27%[K") do bars[#bars + 1] = bar end
+      assert.is_true(#bars > 1, output)
+      for _, bar in ipairs(bars) do
+        assert.matches("^replaying %[#* *%] +%d+ %%  %d+ requests$", bar)
+        assert.is_true(#bar < 80)
+      end
+      assert.matches("requests\27%[K\r\27%[Kmine%.lua in the place of", output)
+    end)
+
+    it("and is interrupted says that nothing is lost", function()
+      local moongate = start(CHEAP)
+      chat(moongate, 30)
+      moongate:write("mine.lua", "return function() while true do end end\n") -- cut off each time
+      local command = process.start({ gateway.binary, "replay", "--policy", "mine.lua" }, { cwd = moongate.folder })
+      wait.until_(function() return catches_interrupts(command) end, "the replay under way")
+      command:kill("INT")
+      local status, signal = command:wait()
+      assert.same({ nil, 2 }, { status, signal })
+      assert.same({ "", "moongate: interrupted before the end; nothing was changed\n" },
+        { command:output(), command:errors() })
+    end)
   end)
 
   it("keeps to itself what it recorded: a past request is told as before", function()
@@ -159,10 +268,17 @@ describe("moongate replay", function()
   for _, case in ipairs {
     { "without a policy", {}, 2, "--policy FILE is needed" },
     { "with a time that is none", { "--policy", "good.lua", "--since", "yesterday" }, 2, "--since: write 30m" },
+    { "with no time", { "--policy", "good.lua", "--since", "0d" }, 2, "--since: 0d is no time at all" },
+    { "with a day that is to come", { "--policy", "good.lua", "--since", "2999-01-01" }, 2, "is yet to come" },
+    { "with a day that no calendar has", { "--policy", "good.lua", "--since", "2026-02-30" }, 2, "is no day" },
     { "with an unknown option", { "--polcy", "good.lua" }, 2, '"--policy"' },
     { "with a file that is not there", { "--policy", "nowhere.lua" }, 1, "nowhere.lua: No such file" },
     { "with a file that does not compile", { "--policy", "broken.lua" }, 1, "broken.lua:3: " },
+    { "with a folder", { "--policy", "old" }, 1, "old: it is a folder" },
+    { "with a file that returns no policy", { "--policy", "five.lua" }, 1, "five.lua: must return a function" },
+    { "with a file that never ends", { "--policy", "loop.lua" }, 1, "loop.lua:1: over its time" },
     { "with a billing policy", { "--policy", "billing.lua" }, 1, "billing.lua cannot be replayed" },
+    { "with a hook", { "--policy", "old/policies/hooks/10_x.lua" }, 1, "10_x.lua cannot be replayed" },
     { "with a database that is not there", { "--policy", "good.lua" }, 1, "there is no database" },
     { "with a store in memory", { "--policy", "good.lua", "-c", "memory.lua" }, 1, "inside the running gateway" },
   } do
@@ -172,6 +288,9 @@ describe("moongate replay", function()
       moongate:write("memory.lua", 'return { store = "memory:", auth = "none", listen = "127.0.0.1:0", '
         .. 'providers = { demo = { protocol = "mock" } } }')
       moongate:write("good.lua", GOOD)
+      moongate:write("five.lua", "return 5")
+      moongate:write("loop.lua", "while true do end")
+      moongate:write("old/policies/hooks/10_x.lua", "return { request = function() end }")
       moongate:write("billing.lua", "return function() return 1 end")
       moongate:write("broken.lua", "return function(_, list)\n  return list +\nend")
       local status, output, errors = moongate:command("replay", unpack(case[2]))

@@ -71,7 +71,7 @@ describe("a recorded decision", function()
     local request = decision.request(recorded, miss)
     request.task = request.task or task
     local plan, refusal = router.plan(request, decision.caller(recorded), registry, policies,
-      decision.view(recorded, miss))
+      decision.view(recorded, miss), decision.entry(recorded, registry))
     return plan, missed, refusal
   end
 
@@ -136,6 +136,65 @@ describe("a recorded decision", function()
       assert.is_nil(second)
       assert.same({ refusal.status, refusal.message }, { other.status, other.message })
     end
+  end)
+
+  describe("holds what the access policy said", function()
+    -- A policy that shuts out by the last digit of the price; and, where it resolves, gives one model for another.
+    local function door(digit, resolves)
+      local policies = routing.policies(mixed)
+      local policy = {
+        name = "access", label = "access", version = tostring(digit),
+        validate = function(_, model) return model.cost ~= nil and model.cost.input ~= digit, "not " .. digit end,
+        resolve = resolves and function(_, asked) return asked == "m3" and "m4" or asked end or nil,
+      }
+      function policies:access() return policy end
+      function policies:within(_, work, ...) return pcall(work, ...) end
+      function policies:ask(_, fn, _, ...) return pcall(fn, ...) end
+      return policies
+    end
+
+    it("and goes by that when there is another now, or none", function()
+      for digit = 0, 3 do
+        for _, model in ipairs { "auto", "fast", "m3", "m1" } do
+          local registry = registry_of(12)
+          local recorded, plan, _, refusal = record(registry, door(digit, true), { model = model })
+          for _, now in ipairs { door(digit), door(digit + 1, true), routing.policies(mixed) } do
+            local second, missed, other = again(recorded, decision.registry(decision.world(registry)), now)
+            assert.same({}, missed)
+            assert.same(routing.ids(plan and plan.ladder or {}), routing.ids(second and second.ladder or {}))
+            assert.same(refusal and refusal.message, other and other.message)
+          end
+        end
+      end
+    end)
+
+    it("in few bytes for many models: which, by the reason, and a name only where it is another", function()
+      local registry = registry_of(20)
+      assert.same({ no = { { "not 3", "4-5,9-10,14-15,19-20" } } },
+        record(registry, door(3, true), { model = "auto" }).access)
+      assert.same({ model = "m4" }, record(registry, door(1, true), { model = "m3" }).access)
+      assert.same({}, record(registry, door(1), { model = "m3" }).access)
+      assert.is_false(record(registry, routing.policies(mixed), { model = "m3" }).access)
+    end)
+
+    it("with no more reasons than people read", function()
+      local policies = door(1)
+      policies:access().validate = function(_, model) return model.id == "m20", "never " .. model.id end
+      local recorded, plan, text = record(registry_of(20), policies)
+      assert.same({ "p0/m20" }, routing.ids(plan.ladder))
+      assert.equal(5, #recorded.access.no)
+      assert.same({ "the access policy says no", "5-19" }, recorded.access.no[5])
+      assert.is_true(#text < 1600, #text .. " bytes")
+    end)
+
+    it("unless it was recorded before that was: then the one of today is asked", function()
+      local registry = registry_of(12)
+      local recorded = record(registry, door(1), { model = "m1" })
+      recorded.access = nil
+      assert.is_nil(decision.entry(recorded, registry))
+      local plan = again(recorded, registry, door(2))
+      assert.same({ "p1/m1" }, routing.ids(plan.ladder))
+    end)
   end)
 
   it("keeps nothing of what was said, nor its headers", function()
@@ -231,6 +290,7 @@ describe("a recorded decision", function()
       local plain = decision.world(registry_of(9))
       for _, registry in ipairs {
         registry_of(8), registry_of(9, { policy = "balanced" }), registry_of(9, { on_fault = "refuse" }),
+        registry_of(9, { zero_spend = true }),
         registry_of(9, { providers = { p1 = { is_local = true } } }),
       } do
         assert.not_equal(plain, decision.world(registry))
@@ -238,11 +298,11 @@ describe("a recorded decision", function()
     end)
 
     it("from which it comes back whole", function()
-      local registry = registry_of(9)
+      local registry = registry_of(9, { zero_spend = true })
       local rebuilt = decision.registry(decision.world(registry))
       assert.equal(decision.world(registry), decision.world(rebuilt))
-      assert.same({ registry.varied, registry.policy, registry.on_fault },
-        { rebuilt.varied, rebuilt.policy, rebuilt.on_fault })
+      assert.same({ registry.varied, registry.policy, registry.on_fault, registry.zero_spend },
+        { rebuilt.varied, rebuilt.policy, rebuilt.on_fault, rebuilt.zero_spend })
       assert.same(registry:names(true), rebuilt:names(true))
     end)
 

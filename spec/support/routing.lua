@@ -17,6 +17,7 @@ function routing.registry(models, given)
   return registry.new({
     providers = providers, models = models, aliases = given.aliases or {},
     policy = given.policy or "auto-cheapest", on_fault = given.on_fault or "default",
+    zero_spend = given.zero_spend,
   }, function() return nil end)
 end
 

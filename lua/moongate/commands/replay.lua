@@ -34,8 +34,11 @@ serves. Texts and headers of requests are not recorded: what a policy makes of t
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 local OPTIONS = { ["--policy"] = "policy", ["--since"] = "since", ["-c"] = "config", ["--config"] = "config" }
 local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
+-- What is in a policies folder and decides something else.
+local OTHER_FILES = { task = true, billing = true }
+local OTHER_FOLDERS = { hooks = true, lib = true, protocols = true, checkers = true }
 local MILLISECONDS, BYTES = 100, 64 * 1024 * 1024
-local STEP = 500 -- rows between two looks at the clock
+local MOMENT = 0.1 -- seconds between two looks of the progress bar
 
 local function parse(words)
   local given, plain = command_line.read(words, OPTIONS, FLAGS)
@@ -52,13 +55,21 @@ local function days_of(year, month, day)
     + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
 end
 
--- When "7d" or "2026-11-01" is; nil if it is neither.
+-- When "7d" or "2026-11-01" is; nil and why not if it is neither, or leaves no time to look at.
 local function since_of(text, now)
+  local since
   local count, unit = string.match(text, "^(%d+)(%l)$")
-  if count and UNITS[unit] then return now - tonumber(count) * UNITS[unit] end
   local year, month, day = string.match(text, "^(%d%d%d%d)-(%d%d)-(%d%d)$")
-  if not year then return nil end
-  return days_of(tonumber(year), tonumber(month), tonumber(day)) * 86400
+  if count and UNITS[unit] then
+    since = math.max(0, now - tonumber(count) * UNITS[unit])
+  elseif year then
+    since = days_of(tonumber(year), tonumber(month), tonumber(day)) * 86400
+    if since < 0 or os.date("!%Y-%m-%d", since) ~= text then return nil, text .. " is no day" end
+  else
+    return nil, 'write 30m, 12h, 7d, 4w or a day like 2026-11-01, not "' .. text .. '"'
+  end
+  if since >= now then return nil, text .. (year and " is yet to come" or " is no time at all") end
+  return since
 end
 
 local function say(message)
@@ -76,10 +87,9 @@ end
 local function install(config, path, text)
   local name = string.gsub(string.match(path, "[^/]*$"), "%.lua$", "")
   local is_access = name == "access" and not string.find(path, "routing/access.lua", 1, true)
-  for _, other in ipairs { "task", "billing" } do
-    if name == other and not string.find(path, "routing/", 1, true) then
-      return nil, name .. ".lua cannot be replayed: only routing policies and access.lua decide who serves"
-    end
+  local folder = string.match(path, "policies/(%l+)/")
+  if OTHER_FOLDERS[folder] or OTHER_FILES[name] and not string.find(path, "routing/", 1, true) then
+    return nil, path .. " cannot be replayed: only routing policies and access.lua decide who serves"
   end
   local place = is_access and "access.lua" or "routing/" .. name .. ".lua"
   local files, reason = process.policies(config.policies)
@@ -98,34 +108,6 @@ local function install(config, path, text)
   return { policies = set, place = is_access and "access" or "routing", name = name, is_new = is_new and not is_access }
 end
 
-local function progress_of(until_)
-  local last, first = 0, nil
-  return function(row, count)
-    if count % STEP ~= 0 then return end
-    first = first or math.min(row.time, until_ - 1)
-    local now = clock.monotonic()
-    if now - last < 0.1 then return end
-    last = now
-    local share = math.max(0, math.min(1, (row.time - first) / math.max(1, until_ - first)))
-    local full = math.floor(share * 40 + 0.5)
-    offline.progress(string.format("replaying [%s%s] %3d %%  %d requests", string.rep("#", full),
-      string.rep(" ", 40 - full), math.floor(share * 100), count))
-  end
-end
-
-local function walk(ledger, run, since, until_)
-  for _, again in ipairs { false, true } do
-    if again and not run:needs_another() then break end
-    local progress, count = progress_of(until_), 0
-    for row in ledger:rows(since, until_) do
-      run:add(row, again)
-      count = count + 1
-      progress(row, count)
-    end
-    if count >= STEP then offline.progress "" end
-  end
-end
-
 local function usd(amount) return string.format("$%.6f", amount) end
 
 local function grouped(number)
@@ -135,6 +117,46 @@ local function grouped(number)
     text, changed = string.gsub(text, "^(-?%d+)(%d%d%d)", "%1,%2")
   until changed == 0
   return text
+end
+
+-- A bar over one line of a terminal: show(share, count) as often as there is news, done() when it is over.
+local function bar_of(what)
+  local last, is_shown = clock.monotonic(), false
+  local function show(share, count)
+    local now = clock.monotonic()
+    if now - last < MOMENT then return end
+    last, is_shown = now, true
+    local full = math.floor(share * 36 + 0.5)
+    offline.progress(string.format("%s [%s%s] %3d %%  %s requests", what, string.rep("#", full),
+      string.rep(" ", 36 - full), math.floor(share * 100), grouped(count)))
+  end
+  return show, function() if is_shown then offline.progress "" end end
+end
+
+-- How far it is tells the time of a row: how many there are is not known before they are read.
+local function walk(ledger, run, since, until_)
+  local show, done = bar_of "replaying"
+  local count, first = 0, nil
+  for row in ledger:rows(since, until_) do
+    first, count = first or row.time, count + 1
+    run:add(row)
+    show((row.time - first) / (until_ - first), count)
+  end
+  done()
+end
+
+-- A second time over those that came before their configuration was recorded: mostly a few at the beginning.
+local function walk_again(ledger, run, since, until_)
+  local total = run:left_over()
+  if total == 0 then return end
+  local show, done = bar_of "again"
+  for row in ledger:rows(since, until_) do
+    run:add(row, true)
+    local count = total - run:left_over()
+    show(count / total, count)
+    if count == total then break end
+  end
+  done()
 end
 
 local function line(label, before, after, more)
@@ -217,6 +239,7 @@ local function run(options, since, now)
   installed.hash = hash_of(installed.world, 6)
   local again = replay.new(installed)
   walk(ledger, again, since, now)
+  walk_again(ledger, again, since, now)
   ledger:close()
   local report = again:report()
   report.policy, report.since = options.policy, since
@@ -242,10 +265,10 @@ function command.run(words)
     return 0
   end
   local now = clock.now()
-  local since = options and since_of(options.since, now)
+  local since, unfit
+  if options then since, unfit = since_of(options.since, now) end
+  if unfit then wrong = "--since: " .. unfit end
   if options and not options.policy then wrong = "--policy FILE is needed: the policy to try" end
-  if options and not since then wrong = '--since: write 30m, 12h, 7d, 4w or a day like 2026-11-01, not "'
-    .. options.since .. '"' end
   if wrong then
     process.complain("moongate replay: " .. wrong .. "; moongate replay --help tells more")
     return 2
