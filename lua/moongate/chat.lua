@@ -11,8 +11,7 @@ local chat = {}
 
 ---@class moongate.chat
 ---@field system moongate.block[] text blocks; all system and developer turns in their order
----@field turns { role: "user"|"assistant", blocks: moongate.block[] }[] roles alternate; none is empty; tool results
----  stand in user turns, before any text
+---@field turns moongate.turn[] roles alternate; none is empty; tool results stand in user turns, before any text
 ---@field tools moongate.chat_tool[]
 ---@field tool_choice { kind: "auto"|"none"|"any"|"named", name: string|nil }|nil
 ---@field parallel boolean|nil false: at most one call at a time
@@ -28,12 +27,23 @@ local chat = {}
 ---@field n integer|nil
 ---@field logprobs boolean|nil
 ---@field top_logprobs integer|nil
----@field format { kind: "json"|"schema", schema: table|nil, name: string|nil, description: string|nil, strict: boolean|nil }|nil
----@field reasoning { effort: string|nil, budget: integer|nil, show: boolean|nil }|nil effort none, minimal, low, medium,
----  high, xhigh; budget in tokens, 0 is none
+---@field format moongate.chat_format|nil
+---@field reasoning { effort: string|nil, budget: integer|nil, show: boolean|nil }|nil effort none, minimal, low,
+---  medium, high, xhigh; budget in tokens, 0 is none
 ---@field user string|nil
 ---@field stream boolean
 ---@field unread string[] fields of the caller's that no other format has: a protocol adds them to what it drops
+
+---@class moongate.turn
+---@field role "user"|"assistant"
+---@field blocks moongate.block[]
+
+---@class moongate.chat_format
+---@field kind "json"|"schema"
+---@field schema table|nil
+---@field name string|nil
+---@field description string|nil
+---@field strict boolean|nil
 
 ---@class moongate.chat_tool
 ---@field name string
@@ -60,8 +70,14 @@ local chat = {}
 ---@class moongate.chat_reply
 ---@field id string|nil
 ---@field model string|nil as the provider names it
----@field choices { blocks: moongate.block[], finish: moongate.finish, stop_sequence: string|nil, logprobs: table|nil }[]
+---@field choices moongate.chat_choice[]
 ---@field usage moongate.usage|nil
+
+---@class moongate.chat_choice
+---@field blocks moongate.block[]
+---@field finish moongate.finish
+---@field stop_sequence string|nil
+---@field logprobs table|nil
 
 -- pause: the provider wants to go on after another turn.
 ---@alias moongate.finish "stop"|"stop_sequence"|"length"|"tool_calls"|"content_filter"|"pause"
