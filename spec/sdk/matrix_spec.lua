@@ -148,7 +148,8 @@ end)
 
 local function choice(value)
   return told(function(asked)
-    if #asked.tools ~= 1 or asked.tools[1].parameters.properties.city.type ~= "string" then return wrong(asked, "tools") end
+    local is_whole = #asked.tools == 1 and asked.tools[1].parameters.properties.city.type == "string"
+    if not is_whole then return wrong(asked, "tools") end
     if asked.tool_choice == nil then return "dropped" end
     return asked.tool_choice == value and "yes" or wrong(asked, "choice " .. tostring(asked.tool_choice))
   end)

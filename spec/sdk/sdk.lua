@@ -1,5 +1,5 @@
--- Runs an SDK's scenarios (scenarios.js) for specs, and says what the simulated provider answers to each: the same script
--- whatever protocol it is asked in.
+-- Runs an SDK's scenarios (scenarios.js) for specs, and says what the simulated provider answers to each: the same
+-- script whatever protocol it is asked in.
 local json = require "dkjson"
 local process = require "spec.support.process"
 
