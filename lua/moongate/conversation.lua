@@ -6,6 +6,8 @@ local keys = require "moongate.core.keys"
 local conversation = {}
 
 -- What two conversations do not share lies near their beginning.
+-- Where bodies have them: all but two APIs, Gemini, OpenAI's Responses.
+local TURNS = { "messages", "contents", "input" }
 local MOST_BYTES, MOST_MESSAGES = 2048, 8
 
 -- The digest of a chat's conversation; nil for what has no messages.
@@ -13,12 +15,13 @@ local MOST_BYTES, MOST_MESSAGES = 2048, 8
 ---@param caller moongate.caller
 ---@return string|nil
 function conversation.of(document, caller)
-  local messages = document:find(0, "messages")
-  if not messages then return nil end
+  local messages
+  for _, name in ipairs(TURNS) do messages = messages or document:find(0, name) end
+  if not messages or document:kind(messages) ~= "array" then return nil end
   local parts = { caller.key_id }
   for i, message in document:items(messages) do
     parts[#parts + 1] = string.sub(document:text(message), 1, MOST_BYTES)
-    local role = document:find(message, "role")
+    local role = document:kind(message) == "object" and document:find(message, "role")
     if i == MOST_MESSAGES or (role and document:value(role) == "user") then break end
   end
   return keys.hash(table.concat(parts, "\0"))

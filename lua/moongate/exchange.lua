@@ -36,7 +36,8 @@ local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["appli
 ---@field writer function (call) -> { event(self, moongate.chat_event), finish(self, usage) }: the bytes of a stream
 ---@field stream_type nil|string|fun(call): string content type of streams
 ---@field error function (status, message, type, code, param, request id) -> the body of an error
----@field error_event function (status, message, type, code) -> the last event of a stream that failed
+---@field error_event function (status, message, type, code, writer) -> the last event of a stream that failed;
+---  writer is the stream's, where it has one
 
 ---@class moongate.call everything about one request while it is under way
 ---@field handle table the caller's connection

@@ -157,7 +157,9 @@ local function end_by(call, answer, own, act)
   record.settle(call, answer, kind, own.seen.usage, own.seen.text_bytes, refusal)
   if refusal then return refusal end
   if act.refusal then
-    handle:write(call.surface.error_event(act.refusal.status, act.refusal.message, act.refusal.type, act.refusal.code))
+    local refused = act.refusal
+    handle:write(call.surface.error_event(refused.status, refused.message, refused.type, refused.code,
+      own.editor.writer))
   elseif kind == "ok" then
     handle:write(own.editor:terminal({ replaced = true }, own.seen.usage))
   end
@@ -170,7 +172,7 @@ local function failed(call, own, outcome)
     status = 502, message = error.message or outcome.message, type = error.type, code = error.code,
   }
   if not own.begun then return refusal end
-  call.handle:write(call.surface.error_event(502, refusal.message, refusal.type, refusal.code))
+  call.handle:write(call.surface.error_event(502, refusal.message, refusal.type, refusal.code, own.editor.writer))
   call.handle:finish()
 end
 

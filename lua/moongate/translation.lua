@@ -4,7 +4,7 @@
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
 local openai = require "moongate.surfaces.openai"
-local openai_chat = require "moongate.surfaces.openai_chat"
+local openai_chat = require "moongate.openai_chat"
 
 local translation = {}
 

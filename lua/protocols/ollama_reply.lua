@@ -73,9 +73,7 @@ end
 
 -- Counts that are nothing are left out there; where neither is told in the end, nobody knows.
 local function usage_of(document)
-  local prompt, completion = document.prompt_eval_count, document.eval_count
-  if type(prompt) ~= "number" and type(completion) ~= "number" then return nil end
-  return usage.read { prompt_tokens = prompt or 0, completion_tokens = completion or 0 }
+  return usage.read { prompt_tokens = document.prompt_eval_count, completion_tokens = document.eval_count }
 end
 
 local function empty_end(document)

@@ -60,6 +60,20 @@ describe("moongate replay", function()
     end)
   end
 
+  it("decides as before where rungs were passed over, which the record tells", function()
+    local moongate = start(CHEAP, { providers = { one = { protocol = "mock", limits = { rpd = 3 } },
+      two = { protocol = "mock" }, three = { protocol = "mock" } } })
+    chat(moongate, 5)
+    local row = moongate:admin("/v1/requests/" .. moongate:chat({}).headers["x-request-id"])
+    assert.equal("three", row.provider)
+    assert.matches("^rung 1, passed over: no quota left: provider:one:requests day",
+      row.explanation.candidates[1].reason)
+    assert.matches("three/plain is called first", row.explanation.reason, 1, true)
+    local report = replayed(moongate, "policies/routing/mine.lua")
+    assert.same({ 6, 6, 0, 0 },
+      { report.requests, report.replayed, report.differences, report.not_replayed.total })
+  end)
+
   it("of a changed one finds the differences that a slow recount finds", function()
     local moongate = start(CHEAP)
     chat(moongate, 4)

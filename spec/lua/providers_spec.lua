@@ -18,6 +18,9 @@ local function check_limits(limits)
   end
 end
 
+-- Those that are spoken to in their own protocol.
+local OWN = { anthropic = true, gemini = true, ollama = true }
+
 describe("the built-in provider tables", function()
   it("are all there, by name", function()
     assert.same(EXPECTED, providers.names())
@@ -42,7 +45,7 @@ describe("the built-in provider tables", function()
         assert.equal(name, provider.name)
         assert.is_not_nil(string.find(provider.base_url, "^https?://"))
         assert.is_nil(string.find(provider.base_url, "/$"))
-        assert.equal(name == "anthropic" and "anthropic" or "openai", provider.protocol)
+        assert.equal(OWN[name] and name or "openai", provider.protocol)
         assert.is_true(provider.quality >= 0 and provider.quality <= 100)
         assert.is_boolean(provider.free)
         assert.is_true(provider.limit_scope == "model" or provider.limit_scope == "provider")

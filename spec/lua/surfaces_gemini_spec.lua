@@ -397,9 +397,9 @@ describe("a stream in Gemini's shape", function()
   it("ends with an error in its own shape", function()
     local told = pieces(surface.error_event(502, "gone", "overloaded_error"))[1]
     assert.same({ error = { code = 503, message = "gone", status = "UNAVAILABLE" } }, told)
-    local call = call_of { framing = "json" }
-    local text = surface.writer(call):event { kind = "text", text = "x" }
-      .. surface.error_event(502, "slow down", "RESOURCE_EXHAUSTED", "429", call)
+    local writer = surface.writer(call_of { framing = "json" })
+    local text = writer:event { kind = "text", text = "x" }
+      .. surface.error_event(502, "slow down", "RESOURCE_EXHAUSTED", "429", writer)
     assert.equal(429, assert(json.decode(text))[2].error.code)
   end)
 end)

@@ -370,7 +370,7 @@ describe("an error of the Responses surface", function()
   it("is an event of its own in a stream; the response itself fails too if the stream's writer is known", function()
     local writer = surface.writer(call())
     writer:event { kind = "text", text = "a" }
-    local text_of = surface.error_event(502, "broke", "server_error", "x", nil, writer)
+    local text_of = surface.error_event(502, "broke", "server_error", "x", writer)
     local name, data, last = string.match(text_of,
       "^event: (%w+)\ndata: ([^\n]*)\n\nevent: response.failed\ndata: (.*)\n\n$")
     assert.equal("error", name)

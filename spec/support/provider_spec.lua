@@ -5,7 +5,7 @@ local provider = require "spec.support.provider"
 
 local ASK = "What is the weather?"
 local HEADERS = { ["anthropic-version"] = "2023-06-01", ["x-api-key"] = "sk", ["x-goog-api-key"] = "sk" }
-local USER = { role = "user", content = ASK }
+local USER, SAID = { role = "user", content = ASK }, { role = "assistant", content = "Warm." }
 
 local function call(id) return { type = "tool_use", id = id, name = "weather", input = { city = "Bern" } } end
 local function result(id) return { type = "tool_result", tool_use_id = id, content = "warm" } end
@@ -49,14 +49,13 @@ local WRONG = {
   { "responses", "a call without its result",
     { input = { { type = "function_call", call_id = "c", name = "f", arguments = "{}" } } }, "No tool output found" },
   { "responses", "foreign reasoning",
-    { input = { { type = "reasoning", summary = {}, encrypted_content = "x" }, { role = "assistant", content = "." } } },
-    "could not be verified" },
+    { input = { { type = "reasoning", summary = {}, encrypted_content = "x" }, SAID } }, "could not be verified" },
   { "responses", "nested tools", { tools = { { type = "function", ["function"] = { name = "f" } } } }, "tools%[0%]" },
   { "responses", "too few tokens", { max_output_tokens = 5 }, "16" },
   { "anthropic", "unknown fields", { seed = 1 }, "Extra inputs" },
   { "anthropic", "no max_tokens", { max_tokens = false }, "max_tokens" },
   { "anthropic", "two users in a row", { messages = { USER, USER } }, "alternate" },
-  { "anthropic", "a first assistant", { messages = { { role = "assistant", content = "hm" }, USER } }, "first" },
+  { "anthropic", "a first assistant", { messages = { SAID, USER } }, "first message" },
   { "anthropic", "blank text", { messages = { told(text " ") } }, "non%-whitespace" },
   { "anthropic", "a call without its result", { messages = { USER, said(call "a"), USER } }, "without `tool_result`" },
   { "anthropic", "one of two results", { messages = { USER, said(call "a", call "b"), told(result "a") } },

@@ -235,12 +235,12 @@ end
 ---@param message string
 ---@param kind string|nil
 ---@param code string|number|nil
----@param call moongate.call|nil
+---@param writer moongate.gemini_writer|nil
 ---@return string
-function surface.error_event(status, message, kind, code, call)
+function surface.error_event(status, message, kind, code, writer)
   local word = CODES[kind] and kind or CODES[code] and code or FOREIGN[kind] or FOREIGN[code] or word_of(status)
   local body = error_body(CODES[word] or status, message, word)
-  if call and call.request.framing == "json" then return ",\r\n" .. body .. "]" end
+  if writer and writer.is_array then return ",\r\n" .. body .. "]" end
   return "data: " .. body .. "\r\n\r\n"
 end
 

@@ -174,10 +174,9 @@ end
 ---@param message string
 ---@param kind string|nil
 ---@param code string|number|nil
----@param param string|nil
 ---@return string
-function surface.error_event(status, message, kind, code, param)
-  return "data: " .. surface.error(status, message, kind, code, param) .. "\n\n"
+function surface.error_event(status, message, kind, code)
+  return "data: " .. surface.error(status, message, kind, code) .. "\n\n"
 end
 
 local function model_of(entry)

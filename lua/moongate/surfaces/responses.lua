@@ -13,7 +13,7 @@ local wishes = require "moongate.surfaces.wishes"
 
 local surface = {
   name = "responses", speaks = "openai_responses", reply = answer.reply, writer = responses_stream.new,
-  error = openai.error, models = openai.models,
+  error = openai.error, models = openai.models, model = openai.model,
 }
 
 local BYTES_PER_TOKEN, TOKENS_PER_ITEM, IMAGE_TOKENS, FILE_BYTES_PER_TOKEN = 4, 4, 765, 40
@@ -137,15 +137,14 @@ end
 ---@param message string
 ---@param _ string|nil
 ---@param code string|number|nil
----@param param string|nil
 ---@param writer moongate.responses_writer|nil
 ---@return string
-function surface.error_event(status, message, _, code, param, writer)
+function surface.error_event(status, message, _, code, writer)
   local fault = json.decode(openai.error(status, message, nil, code)).error
   code = tostring(fault.code ~= json.null and fault.code or fault.type)
-  if writer and writer.fail then return writer:fail(code, message, param) end
+  if writer and writer.fail then return writer:fail(code, message) end
   return "event: error\ndata: " .. json.encode {
-    type = "error", code = code, message = message, param = param or json.null,
+    type = "error", code = code, message = message, param = json.null,
   } .. "\n\n"
 end
 
