@@ -249,7 +249,7 @@ local SURFACES = {
   { name = "anthropic", title = "Messages (Anthropic's SDK)", lacks = { "audio", "embeddings", "generate", "stored" } },
   { name = "gemini", title = "Gemini (Google's SDK)", lacks = { "one_call", "generate", "stored" } },
   { name = "ollama", title = "Ollama (its SDK)", lacks = { "document", "audio", "choice", "named", "one_call", "count",
-    "embeddings", "stored" } },
+    "stored" } },
 }
 
 local function lines_of(surface)

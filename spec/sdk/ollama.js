@@ -108,6 +108,9 @@ run((address, key) => {
         streamed += part.response;
       return { text: reply.response, streamed };
     },
+    async embeddings(model) {
+      return { vectors: (await client.embed({ model, input: ["a", "b"] })).embeddings };
+    },
     async models(model) {
       const { models } = await client.list();
       const ids = models.map(({ model: id }) => id).sort();
