@@ -15,7 +15,6 @@ local anthropic = {
   read_event = reply.read_event,
   reply = reply.reply,
   reader = reply.reader,
-  spoken = reply.spoken,
 }
 
 -- What the C relay looks for in stream events before it wakes this file.

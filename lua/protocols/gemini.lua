@@ -15,7 +15,6 @@ local gemini = {
   reply = reply.reply,
   reader = reply.reader,
   vectors = reply.vectors,
-  spoken = reply.spoken,
 }
 
 -- What the C relay looks for in stream events before it wakes this file. There is no last event: a stream that has

@@ -11,7 +11,7 @@ local vector = require "moongate.vector"
 
 local mock = {
   speaks = openai.speaks, read_reply = openai.read_reply, read_event = openai.read_event, scan = openai.scan,
-  reply = openai.reply, reader = openai.reader, vectors = openai.vectors, spoken = openai.spoken,
+  reply = openai.reply, reader = openai.reader, vectors = openai.vectors,
 }
 
 -- The options, by name, with their type: for whoever checks a config. Times are seconds.

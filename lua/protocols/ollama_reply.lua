@@ -190,21 +190,6 @@ function reply.reader()
   end
 end
 
--- The texts of a decoded line or whole reply; `put("text"|"reasoning", new)` writes one back.
----@param document table
----@return { index: integer, text: string|nil, reasoning: string|nil, finish: string|nil, put: function }[]
-function reply.spoken(document)
-  local message = object(document) and message_of(document)
-  if not message then return {} end
-  local holder, field = object(document.message), "content"
-  if not holder then holder, field = document, "response" end
-  return { {
-    index = 0, text = filled(message.content) or "", reasoning = filled(message.thinking),
-    finish = document.done == true and (word(document.done_reason) or "stop") or nil,
-    put = function(name, text) holder[name == "text" and field or "thinking"] = text end,
-  } }
-end
-
 -- The vectors of an embeddings reply, in the order of the inputs.
 ---@param body table
 ---@return moongate.embedding_reply
