@@ -16,11 +16,7 @@ local FINISHES = {
 }
 local BROKEN = { MALFORMED_FUNCTION_CALL = true, UNEXPECTED_TOOL_CALL = true }
 
-local object, word = http.object, http.word
-
-local function list(value) return type(value) == "table" and value or {} end
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- A stream's events may come wrapped in an array, as its errors do.
 local function unwrapped(document)

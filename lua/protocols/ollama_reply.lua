@@ -9,11 +9,7 @@ local reply = {}
 -- Ends that are no answers: the model was only loaded, or unloaded.
 local NO_ANSWER = { load = true, unload = true }
 
-local object, word = http.object, http.word
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
-
-local function list(value) return type(value) == "table" and value or {} end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- ---- what a line or a reply says ----
 

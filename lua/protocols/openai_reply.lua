@@ -15,11 +15,7 @@ local FINISHES = {
   function_call = "tool_calls", tool_use = "tool_calls", content_filter = "content_filter",
 }
 
-local object, word = http.object, http.word
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
-
-local function list(value) return type(value) == "table" and value or {} end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- ---- what a message or a delta says, as a list of pieces { kind, ... } in neutral words ----
 

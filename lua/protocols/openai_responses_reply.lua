@@ -9,11 +9,7 @@ local reply = {}
 local SPEAKS = "openai_responses"
 local BETWEEN = "\n\n"
 
-local object, word = http.object, http.word
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
-
-local function list(value) return type(value) == "table" and value or {} end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- The usage of a response: the chat protocol's figures by other names.
 ---@param response table

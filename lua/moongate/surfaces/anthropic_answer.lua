@@ -38,8 +38,7 @@ local function sealed_data(block) return chat.seal(block.data, block.origin or S
 
 -- Anthropic's answers hold no pictures: a picture becomes text that shows it.
 local function picture(block)
-  local address = block.url or "data:" .. (block.media_type or "image/png") .. ";base64," .. (block.data or "")
-  return "![image](" .. address .. ")"
+  return "![image](" .. (block.url or chat.as_url(block, "image/png")) .. ")"
 end
 
 ---@param usage moongate.usage|nil
