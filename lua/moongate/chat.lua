@@ -234,6 +234,13 @@ function chat.as_error(text)
   return string.find(string.lower(text), "^%s*error") and text or "Error: " .. text
 end
 
+-- An id of letters, digits, "_" and "-" alone, as some demand them; the same always becomes the same.
+---@param id any
+---@return string
+function chat.clean_id(id)
+  return (string.gsub(tostring(id or ""), "[^%w_%-]", "_"))
+end
+
 -- The data of a block as a URL.
 ---@param block { data: string, media_type: string|nil }
 ---@param media_type string|nil where the block tells none

@@ -19,9 +19,8 @@ local CHOICES = { auto = "auto", none = "none", any = "any", named = "tool" }
 
 local is_blank, unfit = writing.is_blank, writing.unfit
 
--- Ids may hold letters, digits, "_" and "-"; the same id always becomes the same.
 local function clean_id(id)
-  local clean = string.gsub(tostring(id or ""), "[^%w_%-]", "_")
+  local clean = chat.clean_id(id)
   return clean ~= "" and clean or "_"
 end
 

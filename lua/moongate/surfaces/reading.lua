@@ -1,5 +1,5 @@
--- What the readers of bodies have in common: they make a neutral chat of a decoded and checked body. What no other format
--- could be told is refused, and what can be left out is named.
+-- What the readers of bodies have in common: they make a neutral chat of a decoded and checked body. What no other
+-- format could be told is refused, and what can be left out is named.
 local fields = require "moongate.surfaces.fields"
 local json = require "moongate.core.json"
 
