@@ -78,7 +78,7 @@ function PARTS.codeExecutionResult(value)
 end
 
 -- What a function answered: the text of a result, if there is nothing else in it, or the object as it is.
-local function result_blocks(response, path)
+local function result_blocks(response)
   local is_error, text = false, nil
   local first = next(response)
   if first ~= nil and next(response, first) == nil then
@@ -89,7 +89,7 @@ local function result_blocks(response, path)
   if first == nil then text = "{}" end
   local blocks = {}
   if text ~= "" then blocks[1] = { kind = "text", text = text } end
-  return blocks, is_error or nil, path
+  return blocks, is_error or nil
 end
 
 -- An id for a call that came without one: its place in the conversation.
