@@ -5,7 +5,7 @@ local dialect = require "moongate.dialect"
 local json = require "moongate.core.json"
 local http = require "protocols.http"
 local anthropic_body = require "protocols.anthropic_body"
-local known = require "protocols.quirks"
+local known = require "protocols.known"
 local reply = require "protocols.anthropic_reply"
 
 local anthropic = {
@@ -78,7 +78,7 @@ function anthropic.build(order)
     return nil, { message = "Anthropic has no " .. order.operation .. " of its own", param = "model" }
   end
   local facts = known.facts(order.provider, "anthropic")
-  local quirks = known.of(facts, order.target.upstream_id)
+  local quirks = known.quirks(facts, order.target.upstream_id)
   local body, dropped
   if order.document then
     body = patched(order, quirks)

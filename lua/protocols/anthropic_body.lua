@@ -294,8 +294,10 @@ local COUNTED = { model = true, messages = true, system = true, tools = true, to
 local function write(order, quirks)
   local neutral, target = order.chat, order.target
   if neutral.n and neutral.n > 1 then unfit("Anthropic gives one answer a call, not n = " .. neutral.n, "n") end
-  local body = { model = target.upstream_id, max_tokens = neutral.max_tokens, messages = messages_of(neutral, quirks) }
-  if body.max_tokens and target.max_output then body.max_tokens = math.min(body.max_tokens, target.max_output) end
+  local body = {
+    model = target.upstream_id, max_tokens = writing.max_tokens(neutral, target),
+    messages = messages_of(neutral, quirks),
+  }
   body.system = system_of(neutral, put_format(body, neutral, quirks))
   put_tools(body, neutral, quirks)
   put_numbers(body, neutral, quirks)

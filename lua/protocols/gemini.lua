@@ -4,7 +4,7 @@
 local gemini_body = require "protocols.gemini_body"
 local http = require "protocols.http"
 local json = require "moongate.core.json"
-local known = require "protocols.quirks"
+local known = require "protocols.known"
 local reply = require "protocols.gemini_reply"
 
 local gemini = {
@@ -27,7 +27,7 @@ local DEFAULTS = { auth = { header = "x-goog-api-key", prefix = "" } }
 local VERBS = { chat = "generateContent", count = "countTokens", embeddings = "batchEmbedContents" }
 
 local function quirks_of(facts, model, base_url)
-  local own = known.of(facts, model)
+  local own = known.quirks(facts, model)
   -- Vertex refuses ids of calls.
   if string.find(base_url, "aiplatform.googleapis.com", 1, true) then own.call_ids = false end
   return own

@@ -291,8 +291,7 @@ local function config_of(order, quirks, dropped)
   local neutral, config = order.chat, {}
   for name, own in pairs(PLAIN) do config[own] = neutral[name] end
   if config.logprobs and not config.responseLogprobs then config.logprobs = nil end
-  local most = order.target.max_output
-  config.maxOutputTokens = neutral.max_tokens and most and math.min(neutral.max_tokens, most) or neutral.max_tokens
+  config.maxOutputTokens = writing.max_tokens(neutral, order.target)
   put_stop(config, neutral, dropped)
   if thinking.put(config, neutral, quirks) then dropped[#dropped + 1] = "reasoning_effort" end
   writing.drop(dropped, neutral, { "min_p", "user" })

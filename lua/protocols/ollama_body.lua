@@ -120,10 +120,10 @@ end
 -- ---- the rest ----
 
 local function options_of(neutral, target)
-  local options = { num_predict = neutral.max_tokens, stop = neutral.stop and list_or_nil(neutral.stop) }
+  local options = {
+    num_predict = writing.max_tokens(neutral, target), stop = neutral.stop and list_or_nil(neutral.stop),
+  }
   for _, name in ipairs(OPTIONS) do options[name] = neutral[name] end
-  local most = target.max_output
-  if most and options.num_predict and options.num_predict > most then options.num_predict = most end
   -- Else a prompt longer than a context of few thousand tokens is cut, and nobody told.
   options.num_ctx = target.context_length
   return next(options) and options or nil

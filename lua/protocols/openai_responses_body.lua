@@ -157,10 +157,8 @@ local function format_of(format)
 end
 
 local function most_tokens(neutral, target)
-  local most = neutral.max_tokens
-  if not most then return nil end
-  if target.max_output then most = math.min(most, target.max_output) end
-  return math.max(most, LEAST_TOKENS)
+  local most = writing.max_tokens(neutral, target)
+  return most and math.max(most, LEAST_TOKENS)
 end
 
 -- Thoughts come sealed, for the next turn: nothing is kept at the provider.

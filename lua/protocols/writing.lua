@@ -53,6 +53,15 @@ function writing.thinks(target, patterns)
   return false
 end
 
+-- The caller's limit, but no more than the model can say.
+---@param neutral moongate.chat
+---@param target table
+---@return integer|nil
+function writing.max_tokens(neutral, target)
+  local asked, most = neutral.max_tokens, target.max_output
+  return asked and most and math.min(asked, most) or asked
+end
+
 -- Adds the names of what is there and has no place.
 ---@param dropped string[]
 ---@param from table

@@ -3,13 +3,13 @@
 local http = require "protocols.http"
 local providers = require "moongate.providers"
 
-local quirks = {}
+local known = {}
 
 -- What is known of a provider.
 ---@param provider table
 ---@param owner string the provider whose format it is, and the protocol's name
 ---@return table
-function quirks.facts(provider, owner)
+function known.facts(provider, owner)
   local facts = http.known(provider)
   if facts.protocol == owner then return facts end
   return { base_url = facts.base_url, headers = facts.headers, quirks = providers.get(owner).quirks }
@@ -26,7 +26,7 @@ end
 ---@param facts table
 ---@param upstream_id string
 ---@return table
-function quirks.of(facts, upstream_id)
+function known.quirks(facts, upstream_id)
   local own = {}
   for name, value in pairs(facts.quirks or {}) do own[name] = value end
   for _, entry in ipairs(own.models or {}) do
@@ -38,4 +38,4 @@ function quirks.of(facts, upstream_id)
   return own
 end
 
-return quirks
+return known
