@@ -3,23 +3,29 @@ local base64 = {}
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
-local letters, digits = {}, { [string.byte "-"] = 62, [string.byte "_"] = 63 }
-for digit = 0, 63 do
-  local letter = string.sub(ALPHABET, digit + 1, digit + 1)
-  letters[digit], digits[string.byte(letter)] = letter, digit
+-- Two letters for each twelve bits, as vectors of thousands of numbers go this way, and the number of each letter.
+local pairs_of, digits = {}, { [string.byte "-"] = 62, [string.byte "_"] = 63 }
+for high = 0, 63 do
+  local letter = string.sub(ALPHABET, high + 1, high + 1)
+  digits[string.byte(letter)] = high
+  for low = 0, 63 do pairs_of[high * 64 + low] = letter .. string.sub(ALPHABET, low + 1, low + 1) end
 end
 
 ---@param bytes string
 ---@return string
 function base64.encode(bytes)
   local out = {}
-  for from = 1, #bytes, 3 do
+  for from = 1, #bytes - 2, 3 do
     local a, b, c = string.byte(bytes, from, from + 2)
-    local word = a * 65536 + (b or 0) * 256 + (c or 0)
-    out[#out + 1] = letters[math.floor(word / 262144)]
-    out[#out + 1] = letters[math.floor(word / 4096) % 64]
-    out[#out + 1] = b and letters[math.floor(word / 64) % 64] or "="
-    out[#out + 1] = c and letters[word % 64] or "="
+    out[#out + 1] = pairs_of[a * 16 + math.floor(b / 16)]
+    out[#out + 1] = pairs_of[b % 16 * 256 + c]
+  end
+  local left = #bytes % 3
+  if left == 1 then
+    out[#out + 1] = pairs_of[string.byte(bytes, -1) * 16] .. "=="
+  elseif left == 2 then
+    local a, b = string.byte(bytes, -2, -1)
+    out[#out + 1] = pairs_of[a * 16 + math.floor(b / 16)] .. string.sub(pairs_of[b % 16 * 256], 1, 1) .. "="
   end
   return table.concat(out)
 end

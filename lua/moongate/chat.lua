@@ -147,6 +147,8 @@ end
 
 -- ---- building ----
 
+-- Tokens of thought, at most, that an effort stands for.
+local EFFORTS = { { 0, "none" }, { 2048, "low" }, { 12288, "medium" }, { math.huge, "high" } }
 local RESULT_FIRST = { tool_result = true }
 
 -- Adds blocks to a chat's turns: equal roles in a row become one turn, tool results come first in it, nothing empty.
@@ -212,6 +214,39 @@ function chat.arguments(arguments)
   local value = json.decode(arguments)
   if type(value) == "table" and not json.is_array(value) then return value end
   return { _raw = arguments }
+end
+
+-- The word for how much is to be thought; nil: nobody said.
+---@param reasoning { effort: string|nil, budget: integer|nil }|nil
+---@return string|nil
+function chat.effort(reasoning)
+  if not reasoning then return nil end
+  if reasoning.effort or not reasoning.budget then return reasoning.effort end
+  for _, entry in ipairs(EFFORTS) do
+    if reasoning.budget <= entry[1] then return entry[2] end
+  end
+end
+
+-- The text of a failed tool's result, where a format has no other word for that.
+---@param text string
+---@return string
+function chat.as_error(text)
+  return string.find(string.lower(text), "^%s*error") and text or "Error: " .. text
+end
+
+-- An id of letters, digits, "_" and "-" alone, as some demand them; the same always becomes the same.
+---@param id any
+---@return string
+function chat.clean_id(id)
+  return (string.gsub(tostring(id or ""), "[^%w_%-]", "_"))
+end
+
+-- The data of a block as a URL.
+---@param block { data: string, media_type: string|nil }
+---@param media_type string|nil where the block tells none
+---@return string
+function chat.as_url(block, media_type)
+  return "data:" .. (block.media_type or media_type or "application/octet-stream") .. ";base64," .. (block.data or "")
 end
 
 -- What a data URL holds; nil for any other address.

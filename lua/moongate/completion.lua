@@ -1,4 +1,4 @@
--- A completion that no provider wrote, in OpenAI's shape: what a hook answers with, whole and as events of a stream.
+-- What a hook says in a stream of OpenAI's shape that no provider said: as events of it.
 local json = require "moongate.core.json"
 
 local completion = {}
@@ -8,19 +8,6 @@ local function frame(call, object)
     id = "chatcmpl-" .. call.id, object = object, created = math.floor(call.request.now or 0),
     model = call.request.model or "auto",
   }
-end
-
----@param call moongate.call
----@param text string
----@return string
-function completion.whole(call, text)
-  local reply = frame(call, "chat.completion")
-  reply.choices = json.array { {
-    index = 0, finish_reason = "stop", logprobs = json.null,
-    message = { role = "assistant", content = text, refusal = json.null },
-  } }
-  reply.usage = { prompt_tokens = 0, completion_tokens = 0, total_tokens = 0 }
-  return json.encode(reply)
 end
 
 -- One event of a stream. like: an event of the stream it is to be a part of, or nil.

@@ -2,13 +2,11 @@
 -- until its end. Gives back the bytes that may go out. Only where both sides speak OpenAI's format: what hooks leave
 -- alone goes on byte for byte then. Other streams go through moongate.interpreter.
 local completion = require "moongate.completion"
+local hook_events = require "moongate.hook_events"
 local hooks = require "moongate.hooks"
 local json = require "moongate.core.json"
-local views = require "moongate.hook_views"
 
 local hook_stream = {}
-
-local MOST_HELD_BYTES = 16 * 1024 * 1024
 
 ---@class moongate.hook_stream
 ---@field run moongate.hooks
@@ -29,20 +27,6 @@ function hook_stream.new(call)
   }, stream)
 end
 
-local function ask_event(fn, req, facts) fn(req, views.event(facts)) end
-
--- One event's facts through all hooks; each sees what the one before it made of them. Answers the act that ends it all.
-function stream:ask(facts)
-  for entry in self.run:with "event" do
-    local seen = {}
-    for name, value in pairs(facts) do seen[name] = value end
-    local fine, _, act = self.run:step(entry, "event", ask_event, seen)
-    if fine then facts.text, facts.reasoning = seen.text, seen.reasoning end
-    if act then return act end
-  end
-  return nil
-end
-
 local function is_text(value) return type(value) == "string" and value ~= "" end
 
 -- One choice of an event; true when its text was changed. Its second result is an act.
@@ -58,7 +42,7 @@ function stream:choice(choice, kind, data)
   self.open[index] = true
   if finish then self.ended[index] = true end
   local text, reasoning = facts.text, facts.reasoning
-  local act = self:ask(facts)
+  local act = hook_events.ask(self.run, facts)
   if act then return false, act end
   local changed = facts.text ~= text or facts.reasoning ~= reasoning
   if facts.text ~= text then delta.content = facts.text end
@@ -76,11 +60,8 @@ end
 function stream:give(event, data, raw)
   if not self.held then return raw end
   self.held[#self.held + 1] = { name = event.name, data = data, raw = raw }
-  self.bytes = self.bytes + #raw
-  if self.bytes > MOST_HELD_BYTES then
-    return nil, { refusal = { status = 502, message = "the answer is too long to be looked at as a whole" } }
-  end
-  return ""
+  local act = hook_events.hold(self, #raw)
+  return not act and "" or nil, act
 end
 
 -- An event as protocol.read_event reads it. Answers what goes out, or nil and an act.
@@ -96,7 +77,7 @@ function stream:event(event, read)
   if type(document) ~= "table" then return self:give(event, nil, event.raw) end
   local choices = type(document.choices) == "table" and document.choices or {}
   if #choices == 0 then
-    local act = self:ask { kind = read.kind, data = data, last = false }
+    local act = hook_events.ask(self.run, { kind = read.kind, data = data, last = false })
     if act then return nil, act end
     return self:give(event, data, event.raw)
   end
@@ -128,20 +109,13 @@ end
 
 -- The last word of each choice whose end the provider did not mark.
 function stream:last_words()
+  local words, act = hook_events.last_words(self)
+  if not words then return nil, act end
   local parts = {}
-  for index in pairs(self.open) do
-    if not self.ended[index] then
-      local facts = { kind = "end", text = "", index = index, last = true }
-      local act = self:ask(facts)
-      if act then return nil, act end
-      if facts.text ~= "" then
-        local raw = completion.chunk(self.run.call, facts.text, nil, index, self.like)
-        local data = string.match(raw, "^data: (.*)\n\n$")
-        local text, too_long = self:give({ name = "" }, data, raw)
-        if not text then return nil, too_long end
-        parts[#parts + 1] = text
-      end
-    end
+  for i, word in ipairs(words) do
+    local raw = completion.chunk(self.run.call, word.text, nil, word.index, self.like)
+    parts[i], act = self:give({ name = "" }, string.match(raw, "^data: (.*)\n\n$"), raw)
+    if act then return nil, act end
   end
   return table.concat(parts)
 end
@@ -194,28 +168,11 @@ local function put(held, index, name, text)
   end
 end
 
-local function ask_response(fn, req, facts) fn(req, views.response(facts)) end
-
 -- The whole of what was held, through the hooks that wait for it.
 function stream:whole()
-  for entry in self.run:with "response" do
-    if not entry.policy.event then
-      local texts, order = texts_of(self.held)
-      for _, index in ipairs(order) do
-        local facts = {
-          text = texts[index].text, index = index, stream = true, status = 200,
-          reasoning = texts[index].reasoning ~= "" and texts[index].reasoning or nil,
-        }
-        local fine, _, act = self.run:step(entry, "response", ask_response, facts)
-        if act then return nil, act end
-        if not fine then break end
-        if facts.text ~= texts[index].text then put(self.held, index, "text", facts.text) end
-        if facts.reasoning and facts.reasoning ~= texts[index].reasoning then
-          put(self.held, index, "reasoning", facts.reasoning)
-        end
-      end
-    end
-  end
+  local act = hook_events.whole(self.run, function() return texts_of(self.held) end,
+    function(index, name, text) put(self.held, index, name, text) end)
+  if act then return nil, act end
   local parts = {}
   for i, event in ipairs(self.held) do parts[i] = event.raw end
   return table.concat(parts)

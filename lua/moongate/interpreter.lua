@@ -1,11 +1,9 @@
 -- A stream on its way from a provider's format to the caller's: each event is read into what it says and written anew.
 -- Where hooks look at streams, they see it in between: event after event, and, for hooks that look at whole responses
 -- only, held back until its end. Gives back the bytes that may go out. See moongate.hook_stream for the other way.
-local views = require "moongate.hook_views"
+local hook_events = require "moongate.hook_events"
 
 local interpreter = {}
-
-local MOST_HELD_BYTES = 16 * 1024 * 1024
 
 ---@class moongate.interpreter
 ---@field run moongate.hooks|nil
@@ -29,21 +27,8 @@ function interpreter.new(call, answer)
   }, stream)
 end
 
-local function ask_event(fn, req, facts) fn(req, views.event(facts)) end
-
--- One event's facts through all hooks; each sees what the one before it made of them. Answers the act that ends it all.
-local function ask(run, facts)
-  for entry in run:with "event" do
-    local seen = {}
-    for name, value in pairs(facts) do seen[name] = value end
-    local fine, _, act = run:step(entry, "event", ask_event, seen)
-    if fine then facts.text, facts.reasoning = seen.text, seen.reasoning end
-    if act then return act end
-  end
-  return nil
-end
-
 local SHOWN = { text = "text", thinking = "reasoning" }
+local KINDS = { text = "text", reasoning = "thinking" }
 
 -- One event through the hooks, into list; what ends it all is answered.
 function stream:show(event, data, list)
@@ -53,13 +38,13 @@ function stream:show(event, data, list)
     local facts = { kind = "finish", text = "", index = index, data = data, last = not self.ended[index],
       finish = event.finish }
     self.ended[index] = true
-    local act = ask(self.run, facts)
+    local act = hook_events.ask(self.run, facts)
     if act then return act end
     if facts.text ~= "" then list[#list + 1] = { kind = "text", text = facts.text, index = index } end
   elseif field then
     local facts = { kind = "content", index = index, data = data, last = false, text = "" }
     facts[field] = event.text
-    local act = ask(self.run, facts)
+    local act = hook_events.ask(self.run, facts)
     if act then return act end
     event.text = facts[field]
   end
@@ -91,11 +76,8 @@ function stream:event(event, read, usage)
   end
   if not self.held then return self:write(shown) end
   for _, each in ipairs(shown) do self.held[#self.held + 1] = each end
-  self.bytes = self.bytes + #event.raw
-  if self.bytes > MOST_HELD_BYTES then
-    return nil, { refusal = { status = 502, message = "the answer is too long to be looked at as a whole" } }
-  end
-  return ""
+  local act = hook_events.hold(self, #event.raw)
+  return not act and "" or nil, act
 end
 
 -- What came before the first content.
@@ -134,25 +116,20 @@ local function put(held, kind, index, text)
   if not place then table.insert(held, 1, { kind = kind, index = index, text = text }) end
 end
 
-local function ask_response(fn, req, facts) fn(req, views.response(facts)) end
-
 -- The whole of what was held, through the hooks that wait for it.
 function stream:whole()
-  for entry in self.run:with "response" do
-    if not entry.policy.event then
-      for index in pairs(self.open) do
-        local text, reasoning = said(self.held, "text", index), said(self.held, "thinking", index)
-        local facts = {
-          text = text, index = index, stream = true, status = 200, reasoning = reasoning ~= "" and reasoning or nil,
-        }
-        local fine, _, act = self.run:step(entry, "response", ask_response, facts)
-        if act then return nil, act end
-        if not fine then break end
-        if facts.text ~= text then put(self.held, "text", index, facts.text) end
-        if facts.reasoning and facts.reasoning ~= reasoning then put(self.held, "thinking", index, facts.reasoning) end
-      end
+  local function read()
+    local texts, order = {}, {}
+    for index in pairs(self.open) do
+      texts[index] = { text = said(self.held, "text", index), reasoning = said(self.held, "thinking", index) }
+      order[#order + 1] = index
     end
+    return texts, order
   end
+  local act = hook_events.whole(self.run, read, function(index, name, text)
+    put(self.held, KINDS[name], index, text)
+  end)
+  if act then return nil, act end
   return self:write(self.held)
 end
 
@@ -161,15 +138,9 @@ end
 ---@return moongate.act|nil
 function stream:finish()
   if not self.run then return "" end
-  local words = {}
-  for index in pairs(self.open) do
-    if not self.ended[index] then
-      local facts = { kind = "end", text = "", index = index, last = true }
-      local act = ask(self.run, facts)
-      if act then return nil, act end
-      if facts.text ~= "" then words[#words + 1] = { kind = "text", text = facts.text, index = index } end
-    end
-  end
+  local words, act = hook_events.last_words(self)
+  if not words then return nil, act end
+  for _, word in ipairs(words) do word.kind = "text" end
   if not self.held then return self:write(words) end
   for _, event in ipairs(words) do self.held[#self.held + 1] = event end
   return self:whole()

@@ -13,8 +13,6 @@ local PLAIN = {
   "logprobs", "top_logprobs", "user",
 }
 local CHOICES = { auto = "auto", none = "none", any = "required" }
--- Tokens of thought, at most, that an effort stands for.
-local EFFORTS = { { 0, "none" }, { 2048, "low" }, { 12288, "medium" }, { math.huge, "high" } }
 local DEFAULT_NAME = "document.pdf"
 
 ---@class moongate.openai_chat.leave what is left out
@@ -23,10 +21,6 @@ local DEFAULT_NAME = "document.pdf"
 ---@field signatures boolean|nil thinking_blocks and extra_content: thoughts stay as reasoning_content
 ---@field marks boolean|nil is_error of a tool's result: said in its text instead
 
-local function data_url(block)
-  return "data:" .. (block.media_type or "application/octet-stream") .. ";base64," .. block.data
-end
-
 local PARTS = {}
 
 function PARTS.text(block) return { type = "text", text = block.text } end
@@ -34,13 +28,13 @@ function PARTS.text(block) return { type = "text", text = block.text } end
 function PARTS.refusal(block) return { type = "refusal", refusal = block.text } end
 
 function PARTS.image(block)
-  return { type = "image_url", image_url = { url = block.url or data_url(block), detail = block.detail } }
+  return { type = "image_url", image_url = { url = block.url or chat.as_url(block), detail = block.detail } }
 end
 
 function PARTS.document(block)
   if block.text then return { type = "text", text = block.text } end
   local file = { filename = block.name or DEFAULT_NAME, file_url = block.url }
-  if block.data then file.file_data = data_url(block) end
+  if block.data then file.file_data = chat.as_url(block) end
   return { type = "file", file = file }
 end
 
@@ -86,7 +80,7 @@ local function result_of(block, leave, rest)
   local message = { role = "tool", tool_call_id = block.id }
   local text = chat.text(texts, "\n")
   if block.is_error and leave.marks then
-    text = string.find(string.lower(text), "^%s*error") and text or "Error: " .. text
+    text = chat.as_error(text)
   elseif block.is_error then
     message.is_error = true
   end
@@ -208,17 +202,6 @@ local function format_of(format)
   }
 end
 
--- The word for how much is to be thought; nil: nobody said.
----@param reasoning { effort: string|nil, budget: integer|nil }|nil
----@return string|nil
-function openai_chat.effort(reasoning)
-  if not reasoning then return nil end
-  if reasoning.effort or not reasoning.budget then return reasoning.effort end
-  for _, entry in ipairs(EFFORTS) do
-    if reasoning.budget <= entry[1] then return entry[2] end
-  end
-end
-
 -- The body, without the model.
 ---@param neutral moongate.chat
 ---@param leave moongate.openai_chat.leave|nil
@@ -233,7 +216,7 @@ function openai_chat.document(neutral, leave)
   local body = {
     messages = json.array(messages), tools = tools_of(neutral.tools or {}, leave),
     tool_choice = choice_of(neutral.tool_choice), parallel_tool_calls = neutral.parallel,
-    response_format = format_of(neutral.format), reasoning_effort = openai_chat.effort(neutral.reasoning),
+    response_format = format_of(neutral.format), reasoning_effort = chat.effort(neutral.reasoning),
   }
   for _, name in ipairs(PLAIN) do body[name] = neutral[name] end
   if neutral.stop and #neutral.stop > 0 then body.stop = json.array(neutral.stop) end

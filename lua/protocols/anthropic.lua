@@ -3,9 +3,9 @@
 -- (anthropic_body). What comes back is read in anthropic_reply. Never decides what follows from a failure.
 local dialect = require "moongate.dialect"
 local json = require "moongate.core.json"
-local providers = require "moongate.providers"
 local http = require "protocols.http"
 local anthropic_body = require "protocols.anthropic_body"
+local known = require "protocols.known"
 local reply = require "protocols.anthropic_reply"
 
 local anthropic = {
@@ -15,7 +15,6 @@ local anthropic = {
   read_event = reply.read_event,
   reply = reply.reply,
   reader = reply.reader,
-  spoken = reply.spoken,
 }
 
 -- What the C relay looks for in stream events before it wakes this file.
@@ -34,34 +33,6 @@ local DEFAULTS = {
 local LOGIN_KEY, LOGIN_BETA = "^sk%-ant%-oat", "oauth-2025-04-20"
 -- Those of the caller's headers that belong to the format.
 local OWN_HEADERS = { "anthropic-version", "anthropic-beta" }
-
--- What is known of the provider. Others who speak this protocol serve the same models, or keep to the same rules.
-local function facts_of(provider)
-  local facts = http.known(provider)
-  if facts.protocol == "anthropic" then return facts end
-  local own = providers.get "anthropic"
-  return { base_url = facts.base_url, headers = facts.headers, quirks = own.quirks }
-end
-
-local function fits(entry, upstream_id)
-  for _, pattern in ipairs(entry.match) do
-    if string.find(upstream_id, pattern) then return true end
-  end
-  return false
-end
-
--- The quirks of a model in one table; of words for the same thing the later ones hold.
-local function quirks_of(facts, upstream_id)
-  local own = {}
-  for name, value in pairs(facts.quirks or {}) do own[name] = value end
-  for _, entry in ipairs(own.models or {}) do
-    if fits(entry, upstream_id) then
-      for name, value in pairs(entry.quirks) do own[name] = value end
-    end
-  end
-  own.models = nil
-  return own
-end
 
 -- The caller's own body.
 local function patched(order, quirks)
@@ -106,8 +77,8 @@ function anthropic.build(order)
   if not PATHS[order.operation] then
     return nil, { message = "Anthropic has no " .. order.operation .. " of its own", param = "model" }
   end
-  local facts = facts_of(order.provider)
-  local quirks = quirks_of(facts, order.target.upstream_id)
+  local facts = known.facts(order.provider, "anthropic")
+  local quirks = known.quirks(facts, order.target.upstream_id)
   local body, dropped
   if order.document then
     body = patched(order, quirks)

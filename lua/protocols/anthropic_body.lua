@@ -4,6 +4,7 @@ local chat = require "moongate.chat"
 local json = require "moongate.core.json"
 local schemas = require "protocols.anthropic_schema"
 local thinking = require "protocols.anthropic_thinking"
+local writing = require "protocols.writing"
 
 local anthropic_body = {}
 
@@ -13,23 +14,13 @@ local MOST_BREAKPOINTS = 4
 local IMAGES = { ["image/jpeg"] = true, ["image/png"] = true, ["image/gif"] = true, ["image/webp"] = true }
 -- What stands in for a user's turn that must be there and is not.
 local FIRST, LAST = "(start)", "Continue."
-local JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no code fence."
-local JSON_SCHEMA = "Answer with one JSON value that fits this JSON Schema and nothing else: no words around it, no "
-  .. "code fence.\n"
 local NO_PLACE = { "min_p", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs" }
 local CHOICES = { auto = "auto", none = "none", any = "any", named = "tool" }
 
-local function unfit(message, param)
-  error({ message = message, param = param or "messages" }, 0)
-end
+local is_blank, unfit = writing.is_blank, writing.unfit
 
-local function is_blank(text)
-  return type(text) ~= "string" or not string.find(text, "%S")
-end
-
--- Ids may hold letters, digits, "_" and "-"; the same id always becomes the same.
 local function clean_id(id)
-  local clean = string.gsub(tostring(id or ""), "[^%w_%-]", "_")
+  local clean = chat.clean_id(id)
   return clean ~= "" and clean or "_"
 end
 
@@ -280,8 +271,7 @@ local function put_format(body, neutral, quirks)
     body.output_config = { format = { type = "json_schema", schema = schemas.closed(format.schema) } }
     return nil
   end
-  if format.kind == "schema" and format.schema then return JSON_SCHEMA .. json.encode(format.schema) end
-  return JSON_ONLY
+  return writing.json_only(format.kind == "schema" and format.schema or nil)
 end
 
 local function names_dropped(neutral, body, stopped)
@@ -294,7 +284,7 @@ local function names_dropped(neutral, body, stopped)
     if neutral[name] ~= nil and body[name] == nil then dropped[#dropped + 1] = name end
   end
   if stopped then dropped[#dropped + 1] = "stop" end
-  for _, name in ipairs(neutral.unread or {}) do dropped[#dropped + 1] = name end
+  writing.drop_unread(dropped, neutral)
   return dropped
 end
 
@@ -304,8 +294,10 @@ local COUNTED = { model = true, messages = true, system = true, tools = true, to
 local function write(order, quirks)
   local neutral, target = order.chat, order.target
   if neutral.n and neutral.n > 1 then unfit("Anthropic gives one answer a call, not n = " .. neutral.n, "n") end
-  local body = { model = target.upstream_id, max_tokens = neutral.max_tokens, messages = messages_of(neutral, quirks) }
-  if body.max_tokens and target.max_output then body.max_tokens = math.min(body.max_tokens, target.max_output) end
+  local body = {
+    model = target.upstream_id, max_tokens = writing.max_tokens(neutral, target),
+    messages = messages_of(neutral, quirks),
+  }
   body.system = system_of(neutral, put_format(body, neutral, quirks))
   put_tools(body, neutral, quirks)
   put_numbers(body, neutral, quirks)
@@ -329,16 +321,8 @@ local function write(order, quirks)
   return body, dropped
 end
 
--- The body, and the names of what was left out; or nil and why it can't be.
----@param order table see protocols.anthropic
----@param quirks table
----@return table|nil body
----@return string[]|{ message: string, param: string } dropped, or why it is unfit
-function anthropic_body.write(order, quirks)
-  local fine, body, dropped = pcall(write, order, quirks)
-  if fine then return body, dropped end
-  if type(body) == "table" and body.message then return nil, body end
-  error(body, 0)
-end
+-- The body, and the names of what was left out; or nil and why it can't be. For orders see protocols.anthropic.
+---@type fun(order: table, quirks: table): table|nil, string[]|{ message: string, param: string }
+anthropic_body.write = writing.guarded(write)
 
 return anthropic_body

@@ -1,12 +1,12 @@
 -- How much an Anthropic model is to think: by a budget of tokens, or, for newer models, by effort. Thinking shuts out
 -- other wishes (sampling, forced tools, unsigned thoughts before tool calls): where both can't be, the caller's plain
 -- order to use a tool goes before thinking, and thinking before sampling.
+local chat = require "moongate.chat"
+
 local anthropic_thinking = {}
 
 local LEAST, DEFAULT_ANSWER = 1024, 4096
 local BUDGETS = { minimal = 1024, low = 1024, medium = 8192, high = 24576, xhigh = 32768 }
--- The effort that a budget up to so many tokens stands for.
-local EFFORTS = { { 2048, "low" }, { 12288, "medium" }, { math.huge, "high" } }
 local KNOWN_EFFORTS = { minimal = "low", low = "low", medium = "medium", high = "high", xhigh = "xhigh" }
 -- Of the caller's limit, what thinking may take.
 local SHARE = 0.8
@@ -19,13 +19,6 @@ local function lost_its_thoughts(messages)
   if not last.content[1] or last.content[1].type ~= "tool_result" then return false end
   local first = before.content[1]
   return first ~= nil and first.type ~= "thinking" and first.type ~= "redacted_thinking"
-end
-
-local function effort_of(reasoning)
-  if reasoning.effort then return KNOWN_EFFORTS[reasoning.effort] end
-  for _, entry in ipairs(EFFORTS) do
-    if reasoning.budget and reasoning.budget <= entry[1] then return entry[2] end
-  end
 end
 
 local function is_off(reasoning)
@@ -55,7 +48,7 @@ local function put_budget(body, wanted, max_output)
 end
 
 local function put_adaptive(body, reasoning, quirks, is_barred)
-  local effort = effort_of(reasoning)
+  local effort = KNOWN_EFFORTS[chat.effort(reasoning)]
   effort = effort and (quirks.efforts or {})[effort] or effort
   if effort then
     body.output_config = body.output_config or {}

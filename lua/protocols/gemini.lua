@@ -4,7 +4,7 @@
 local gemini_body = require "protocols.gemini_body"
 local http = require "protocols.http"
 local json = require "moongate.core.json"
-local providers = require "moongate.providers"
+local known = require "protocols.known"
 local reply = require "protocols.gemini_reply"
 
 local gemini = {
@@ -15,7 +15,6 @@ local gemini = {
   reply = reply.reply,
   reader = reply.reader,
   vectors = reply.vectors,
-  spoken = reply.spoken,
 }
 
 -- What the C relay looks for in stream events before it wakes this file. There is no last event: a stream that has
@@ -27,30 +26,8 @@ gemini.scan = {
 local DEFAULTS = { auth = { header = "x-goog-api-key", prefix = "" } }
 local VERBS = { chat = "generateContent", count = "countTokens", embeddings = "batchEmbedContents" }
 
--- What is known of the provider. Others who speak this protocol serve the same models.
-local function facts_of(provider)
-  local facts = http.known(provider)
-  if facts.protocol == "gemini" then return facts end
-  return { base_url = facts.base_url, headers = facts.headers, quirks = providers.get("gemini").quirks }
-end
-
-local function fits(entry, upstream_id)
-  for _, pattern in ipairs(entry.match) do
-    if string.find(upstream_id, pattern) then return true end
-  end
-  return false
-end
-
--- The quirks of a model in one table; where several entries say something, the later one holds.
 local function quirks_of(facts, model, base_url)
-  local own = {}
-  for name, value in pairs(facts.quirks or {}) do own[name] = value end
-  for _, entry in ipairs(own.models or {}) do
-    if fits(entry, model) then
-      for name, value in pairs(entry.quirks) do own[name] = value end
-    end
-  end
-  own.models = nil
+  local own = known.quirks(facts, model)
   -- Vertex refuses ids of calls.
   if string.find(base_url, "aiplatform.googleapis.com", 1, true) then own.call_ids = false end
   return own
@@ -111,7 +88,7 @@ end
 function gemini.build(order)
   local verb = VERBS[order.operation]
   if not verb then return nil, { message = "Gemini has no " .. order.operation .. " of its own", param = "model" } end
-  local facts = facts_of(order.provider)
+  local facts = known.facts(order.provider, "gemini")
   local base_url = order.provider.base_url or facts.base_url
   local name, path = path_of(order.target.upstream_id)
   local body, told

@@ -5,6 +5,7 @@ local chat = require "moongate.chat"
 local json = require "moongate.core.json"
 local schemas = require "protocols.gemini_schema"
 local thinking = require "protocols.gemini_thinking"
+local writing = require "protocols.writing"
 
 local gemini_body = {}
 
@@ -21,9 +22,6 @@ local ENDINGS = {
   png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", webp = "image/webp", heic = "image/heic",
   heif = "image/heif", pdf = "application/pdf",
 }
-local JSON_ONLY = "Answer with one JSON object and nothing else: no words around it, no code fence."
-local JSON_SCHEMA = "Answer with one JSON value that fits this JSON Schema and nothing else: no words around it, no "
-  .. "code fence.\n"
 local PLAIN = {
   temperature = "temperature", top_p = "topP", top_k = "topK", n = "candidateCount", seed = "seed",
   presence_penalty = "presencePenalty", frequency_penalty = "frequencyPenalty", logprobs = "responseLogprobs",
@@ -31,13 +29,7 @@ local PLAIN = {
 }
 local MODES = { auto = "AUTO", none = "NONE", any = "ANY", named = "ANY" }
 
-local function unfit(message, param)
-  error({ message = message, param = param or "messages" }, 0)
-end
-
-local function is_blank(text)
-  return type(text) ~= "string" or not string.find(text, "%S")
-end
+local is_blank, unfit = writing.is_blank, writing.unfit
 
 -- ---- blocks ----
 
@@ -273,7 +265,7 @@ local function put_format(config, neutral, quirks, has_tools, dropped)
   if not format then return nil end
   local is_schema = format.kind == "schema" and not schemas.is_empty(format.schema)
   if quirks.json == false or (has_tools and not quirks.json_with_tools) then
-    return is_schema and JSON_SCHEMA .. json.encode(format.schema) or JSON_ONLY
+    return writing.json_only(is_schema and format.schema or nil)
   end
   config.responseMimeType = "application/json"
   if is_schema and quirks.json_schema then
@@ -299,13 +291,10 @@ local function config_of(order, quirks, dropped)
   local neutral, config = order.chat, {}
   for name, own in pairs(PLAIN) do config[own] = neutral[name] end
   if config.logprobs and not config.responseLogprobs then config.logprobs = nil end
-  local most = order.target.max_output
-  config.maxOutputTokens = neutral.max_tokens and most and math.min(neutral.max_tokens, most) or neutral.max_tokens
+  config.maxOutputTokens = writing.max_tokens(neutral, order.target)
   put_stop(config, neutral, dropped)
   if thinking.put(config, neutral, quirks) then dropped[#dropped + 1] = "reasoning_effort" end
-  for _, name in ipairs { "min_p", "user" } do
-    if neutral[name] ~= nil then dropped[#dropped + 1] = name end
-  end
+  writing.drop(dropped, neutral, { "min_p", "user" })
   if neutral.parallel == false then dropped[#dropped + 1] = "parallel_tool_calls" end
   return config
 end
@@ -317,26 +306,17 @@ local function write_chat(order, quirks)
   local has_tools = put_tools(body, neutral, quirks, dropped)
   put_system(body, neutral, quirks, put_format(config, neutral, quirks, has_tools, dropped))
   if next(config) then body.generationConfig = config end
-  for _, name in ipairs(neutral.unread or {}) do dropped[#dropped + 1] = name end
+  writing.drop_unread(dropped, neutral)
   return body, dropped
-end
-
-local function guarded(write)
-  return function(...)
-    local fine, body, dropped = pcall(write, ...)
-    if fine then return body, dropped end
-    if type(body) == "table" and body.message then return nil, body end
-    error(body, 0)
-  end
 end
 
 -- The body of generateContent; or nil and why there can be none.
 ---@type fun(order: table, quirks: table): table|nil, table
-gemini_body.chat = guarded(write_chat)
+gemini_body.chat = writing.guarded(write_chat)
 
 -- The body of countTokens.
 ---@type fun(order: table, quirks: table, model: string): table|nil, table
-gemini_body.count = guarded(function(order, quirks, model)
+gemini_body.count = writing.guarded(function(order, quirks, model)
   local body = write_chat(order, quirks)
   body.model = model
   return { generateContentRequest = body }, {}
@@ -344,7 +324,7 @@ end)
 
 -- The body of batchEmbedContents.
 ---@type fun(order: table, model: string): table|nil, table
-gemini_body.embeddings = guarded(function(order, model)
+gemini_body.embeddings = writing.guarded(function(order, model)
   local call, requests = order.embedding, json.array {}
   for i, input in ipairs(call.inputs) do
     if type(input) ~= "string" then unfit("Gemini embeds texts, not lists of token numbers", "input") end

@@ -16,11 +16,7 @@ local FINISHES = {
 }
 local BROKEN = { MALFORMED_FUNCTION_CALL = true, UNEXPECTED_TOOL_CALL = true }
 
-local object, word = http.object, http.word
-
-local function list(value) return type(value) == "table" and value or {} end
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- A stream's events may come wrapped in an array, as its errors do.
 local function unwrapped(document)
@@ -343,52 +339,6 @@ function gemini_reply.vectors(body)
   if #entries == 0 and object(body.embedding) then entries = { body.embedding } end
   for i, entry in ipairs(entries) do vectors[i] = list(object(entry) and entry.values) end
   return { vectors = vectors, usage = usage.read(body.usageMetadata) }
-end
-
--- ---- for hooks ----
-
--- Puts a text into the first part of its kind, and takes the others away.
-local function put_part(candidate, is_thought, text)
-  candidate.content = object(candidate.content) or { role = "model" }
-  local parts, kept, place = list(candidate.content.parts), json.array {}, nil
-  for _, part in ipairs(parts) do
-    local is_it = type(part) == "table" and type(part.text) == "string" and (part.thought == true) == is_thought
-    if not is_it then
-      kept[#kept + 1] = part
-    elseif not place then
-      place, part.text = #kept + 1, text
-      kept[place] = part
-    elseif part.thoughtSignature then
-      part.text = ""
-      kept[#kept + 1] = part
-    end
-  end
-  if not place then
-    table.insert(kept, is_thought and 1 or #kept + 1, { text = text, thought = is_thought or nil })
-  end
-  candidate.content.parts = kept
-end
-
--- The texts in a decoded event or whole reply, and how to put others in their place.
----@param document table
----@return { index: integer, text: string, reasoning: string|nil, finish: string|nil, put: function }[]
-function gemini_reply.spoken(document)
-  local spoken = {}
-  for place, candidate in ipairs(list(unwrapped(document).candidates)) do
-    if type(candidate) == "table" then
-      local texts, thoughts = {}, {}
-      for _, part in ipairs(parts_of(candidate)) do
-        local into = part.thought == true and thoughts or texts
-        into[#into + 1] = filled(part.text)
-      end
-      spoken[#spoken + 1] = {
-        index = index_of(candidate, place), text = table.concat(texts),
-        reasoning = #thoughts > 0 and table.concat(thoughts) or nil, finish = reason_of(candidate),
-        put = function(name, text) put_part(candidate, name ~= "text", text) end,
-      }
-    end
-  end
-  return spoken
 end
 
 return gemini_reply

@@ -1,20 +1,13 @@
 -- How much a Gemini model is to think: by a budget of tokens (2.5) or by a level (3 and later); others do not think, or
 -- cannot be told. Some can't be kept from it altogether: they then think as little as they can.
+local chat = require "moongate.chat"
+
 local gemini_thinking = {}
 
 local BUDGETS = { none = 0, minimal = 1024, low = 1024, medium = 8192, high = 24576, xhigh = 32768 }
 local LEVELS = { none = "MINIMAL", minimal = "MINIMAL", low = "LOW", medium = "MEDIUM", high = "HIGH", xhigh = "HIGH" }
--- The effort that a budget up to so many tokens stands for.
-local EFFORTS = { { 0, "none" }, { 2048, "low" }, { 12288, "medium" }, { math.huge, "high" } }
 -- Thoughts count as output: of the caller's limit, what they may take when nobody named a figure.
 local SHARE = 0.8
-
-local function effort_of(reasoning)
-  if reasoning.effort then return LEVELS[reasoning.effort] and reasoning.effort end
-  for _, entry in ipairs(EFFORTS) do
-    if reasoning.budget and reasoning.budget <= entry[1] then return entry[2] end
-  end
-end
 
 local function budget_of(reasoning, quirks, most)
   local budget = reasoning.budget
@@ -36,7 +29,8 @@ end
 function gemini_thinking.put(config, neutral, quirks)
   local reasoning = neutral.reasoning
   if not reasoning then return false end
-  local effort = effort_of(reasoning)
+  local effort = chat.effort(reasoning)
+  if not LEVELS[effort] then effort = nil end
   if not effort and not reasoning.show then return false end
   if not quirks.thinking then return effort ~= "none" end
   local own = {}

@@ -58,6 +58,19 @@ function http.word(value)
   return nil
 end
 
+-- A text that says something; else nil.
+---@param value any
+---@return string|nil
+function http.filled(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+---@param value any
+---@return table empty where the value is none
+function http.list(value)
+  return type(value) == "table" and value or {}
+end
+
 ---@param value any
 ---@return table|nil
 function http.object(value)

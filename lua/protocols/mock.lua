@@ -11,7 +11,7 @@ local vector = require "moongate.vector"
 
 local mock = {
   speaks = openai.speaks, read_reply = openai.read_reply, read_event = openai.read_event, scan = openai.scan,
-  reply = openai.reply, reader = openai.reader, vectors = openai.vectors, spoken = openai.spoken,
+  reply = openai.reply, reader = openai.reader, vectors = openai.vectors,
 }
 
 -- The options, by name, with their type: for whoever checks a config. Times are seconds.
@@ -258,7 +258,7 @@ local function stream_pieces(events, options)
   return pieces, "done"
 end
 
-local function play_stream(call, options, frame, said, tool, usage, choices)
+local function play_stream(options, frame, said, tool, usage, choices)
   local events = stream_events(frame, choices, said, tool, options.chunks)
   local last = frame("chat.completion.chunk")
   last.choices, last.usage = json.array({}), usage
@@ -341,7 +341,7 @@ function mock.play(call)
   local function frame(object)
     return { id = id, object = object, created = math.floor(call.now or 0), model = call.target.upstream_id }
   end
-  if call.stream then return play_stream(call, options, frame, said, tool, usage, choices) end
+  if call.stream then return play_stream(options, frame, said, tool, usage, choices) end
 
   local reply, list = frame("chat.completion"), {}
   for index = 1, choices do

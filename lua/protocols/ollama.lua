@@ -10,7 +10,7 @@ local STREAM = "application/x-ndjson"
 
 local ollama = {
   speaks = "ollama", stream_type = STREAM, read_reply = reply.read_reply, read_event = reply.read_event,
-  reply = reply.reply, reader = reply.reader, spoken = reply.spoken, vectors = reply.vectors,
+  reply = reply.reply, reader = reply.reader, vectors = reply.vectors,
 }
 
 -- What the C relay looks for in the lines of a stream before it wakes this file. Usage stands at the top of the last

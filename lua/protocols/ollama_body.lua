@@ -2,14 +2,13 @@
 -- a caller wrote in Ollama's own format.
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
+local writing = require "protocols.writing"
 
 local body = {}
 
 -- The same in both.
 local OPTIONS = { "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty" }
 local LEVELS = { minimal = "low", low = "low", medium = "medium", high = "high", xhigh = "high" }
--- Tokens of thought up to which a level reaches.
-local LOW_BUDGET, MEDIUM_BUDGET = 2048, 12288
 -- Models that think, by name, where the configuration tells no strengths: others refuse to be asked to. Only the first
 -- knows levels.
 local LEVELED = "gpt%-oss"
@@ -18,7 +17,7 @@ local THINKERS = {
 }
 
 local function unfit(param, what)
-  error({ param = param, message = "this provider takes no " .. what }, 0)
+  writing.unfit("this provider takes no " .. what, param)
 end
 
 -- ---- messages ----
@@ -71,9 +70,7 @@ local function add_user(messages, turn)
   for _, block in ipairs(turn.blocks) do
     if block.kind == "tool_result" then
       local message = message_of("tool", block.blocks or {}, "\n")
-      if block.is_error and not string.find(string.lower(message.content), "^%s*error") then
-        message.content = "Error: " .. message.content
-      end
+      if block.is_error then message.content = chat.as_error(message.content) end
       message.tool_name, message.tool_call_id = block.name, block.id
       messages[#messages + 1] = message
     else
@@ -123,10 +120,10 @@ end
 -- ---- the rest ----
 
 local function options_of(neutral, target)
-  local options = { num_predict = neutral.max_tokens, stop = neutral.stop and list_or_nil(neutral.stop) }
+  local options = {
+    num_predict = writing.max_tokens(neutral, target), stop = neutral.stop and list_or_nil(neutral.stop),
+  }
   for _, name in ipairs(OPTIONS) do options[name] = neutral[name] end
-  local most = target.max_output
-  if most and options.num_predict and options.num_predict > most then options.num_predict = most end
   -- Else a prompt longer than a context of few thousand tokens is cut, and nobody told.
   options.num_ctx = target.context_length
   return next(options) and options or nil
@@ -137,36 +134,20 @@ local function format_of(format)
   return format.kind == "json" and "json" or format.schema
 end
 
-local function thinks(target)
-  for _, strength in ipairs(target.strengths or {}) do
-    if strength == "reasoning" then return true end
-  end
-  for _, pattern in ipairs(THINKERS) do
-    if string.find(target.upstream_id, pattern) then return true end
-  end
-  return false
-end
-
-local function level_of(reasoning)
-  if reasoning.effort or not reasoning.budget then return LEVELS[reasoning.effort] or "medium" end
-  if reasoning.budget <= LOW_BUDGET then return "low" end
-  return reasoning.budget <= MEDIUM_BUDGET and "medium" or "high"
-end
-
 local function think_of(reasoning, target, dropped)
   if not reasoning or not (reasoning.effort or reasoning.budget) then return nil end
   if reasoning.effort == "none" or reasoning.budget == 0 then return false end
-  if not thinks(target) then
+  if not writing.thinks(target, THINKERS) then
     dropped[#dropped + 1] = "reasoning"
     return nil
   end
-  return string.find(target.upstream_id, LEVELED) and level_of(reasoning) or true
+  return string.find(target.upstream_id, LEVELED) and (LEVELS[chat.effort(reasoning)] or "medium") or true
 end
 
 local function write_chat(order, dropped)
   local neutral, target = order.chat, order.target
   if neutral.n and neutral.n > 1 then unfit("n", "more than one answer to a call") end
-  for _, name in ipairs(neutral.unread or {}) do dropped[#dropped + 1] = name end
+  writing.drop_unread(dropped, neutral)
   if neutral.user then dropped[#dropped + 1] = "user" end
   return {
     model = target.upstream_id, messages = messages_of(neutral), tools = tools_of(neutral, dropped),
@@ -181,22 +162,15 @@ local function write_embedding(order, dropped)
   for _, input in ipairs(call.inputs) do
     if type(input) ~= "string" then unfit("input", "lists of tokens, only texts") end
   end
-  for _, name in ipairs { "task", "title" } do
-    if call[name] ~= nil then dropped[#dropped + 1] = name end
-  end
+  writing.drop(dropped, call, { "task", "title" })
   return { model = order.target.upstream_id, input = json.array(call.inputs), dimensions = call.dimensions }
 end
 
 -- The body as a table, and the names of what was left out; or nil and why the call can't be carried.
----@param order table with chat or embedding
----@return table|nil
----@return string[]|{ message: string, param: string } dropped or unfit
-function body.write(order)
+---@type fun(order: table): table|nil, string[]|{ message: string, param: string }
+body.write = writing.guarded(function(order)
   local dropped = {}
-  local fine, written = pcall(order.embedding and write_embedding or write_chat, order, dropped)
-  if fine then return written, dropped end
-  if type(written) == "table" and written.message then return nil, written end
-  error(written, 0)
-end
+  return (order.embedding and write_embedding or write_chat)(order, dropped), dropped
+end)
 
 return body

@@ -9,11 +9,7 @@ local reply = {}
 -- Ends that are no answers: the model was only loaded, or unloaded.
 local NO_ANSWER = { load = true, unload = true }
 
-local object, word = http.object, http.word
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
-
-local function list(value) return type(value) == "table" and value or {} end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- ---- what a line or a reply says ----
 
@@ -188,21 +184,6 @@ function reply.reader()
     end
     return events
   end
-end
-
--- The texts of a decoded line or whole reply; `put("text"|"reasoning", new)` writes one back.
----@param document table
----@return { index: integer, text: string|nil, reasoning: string|nil, finish: string|nil, put: function }[]
-function reply.spoken(document)
-  local message = object(document) and message_of(document)
-  if not message then return {} end
-  local holder, field = object(document.message), "content"
-  if not holder then holder, field = document, "response" end
-  return { {
-    index = 0, text = filled(message.content) or "", reasoning = filled(message.thinking),
-    finish = document.done == true and (word(document.done_reason) or "stop") or nil,
-    put = function(name, text) holder[name == "text" and field or "thinking"] = text end,
-  } }
 end
 
 -- The vectors of an embeddings reply, in the order of the inputs.

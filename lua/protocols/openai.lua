@@ -8,7 +8,7 @@ local reply = require "protocols.openai_reply"
 local usage = require "moongate.usage"
 
 local openai = {
-  speaks = "openai", reply = reply.read, reader = reply.reader, vectors = reply.vectors, spoken = reply.spoken,
+  speaks = "openai", reply = reply.read, reader = reply.reader, vectors = reply.vectors,
 }
 
 -- What the C relay looks for in stream events before it wakes this file.

@@ -3,6 +3,7 @@
 local dialect = require "moongate.dialect"
 local json = require "moongate.core.json"
 local openai_chat = require "moongate.openai_chat"
+local writing = require "protocols.writing"
 
 local body = {}
 
@@ -15,13 +16,7 @@ local THINKERS = { "^o%d", "gpt%-5", "gpt%-oss", "reason", "think", "grok%-3%-mi
 ---@param target table
 ---@return boolean
 function body.thinks(target)
-  for _, strength in ipairs(target.strengths or {}) do
-    if strength == "reasoning" then return true end
-  end
-  for _, pattern in ipairs(THINKERS) do
-    if string.find(target.upstream_id, pattern) then return true end
-  end
-  return false
+  return writing.thinks(target, THINKERS)
 end
 
 -- ---- what can't be said at all ----
@@ -72,7 +67,7 @@ local function chat_text(order, quirks, dropped)
   if not body.thinks(order.target) then drop(document, "reasoning_effort", dropped) end
   local most = order.target.max_output
   if most and document.max_tokens and document.max_tokens > most then document.max_tokens = most end
-  for _, name in ipairs(chat.unread or {}) do dropped[#dropped + 1] = name end
+  writing.drop_unread(dropped, chat)
   document.stream = order.stream and true or nil
   document.model = order.target.upstream_id
   return json.encode(document)
@@ -80,9 +75,7 @@ end
 
 local function embedding_text(order, dropped)
   local call = order.embedding
-  for _, name in ipairs { "task", "title" } do
-    if call[name] ~= nil then dropped[#dropped + 1] = name end
-  end
+  writing.drop(dropped, call, { "task", "title" })
   local inputs = {}
   for index, input in ipairs(call.inputs) do inputs[index] = type(input) == "table" and json.array(input) or input end
   return json.encode {

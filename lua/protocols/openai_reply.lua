@@ -15,11 +15,7 @@ local FINISHES = {
   function_call = "tool_calls", tool_use = "tool_calls", content_filter = "content_filter",
 }
 
-local object, word = http.object, http.word
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
-
-local function list(value) return type(value) == "table" and value or {} end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- ---- what a message or a delta says, as a list of pieces { kind, ... } in neutral words ----
 
@@ -304,45 +300,6 @@ function reply.reader()
     end
     return events
   end
-end
-
--- ---- texts, for hooks ----
-
-local function text_in(message, name)
-  local value = message[name]
-  if type(value) == "string" then return value end
-  if type(value) ~= "table" then return nil end
-  local parts = {}
-  for _, part in ipairs(value) do
-    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
-  end
-  return table.concat(parts)
-end
-
--- The texts of a decoded event or whole reply, choice by choice; `put("text"|"reasoning", new)` writes one back.
----@param document table
----@return { index: integer, text: string|nil, reasoning: string|nil, finish: string|nil, put: function }[]
-function reply.spoken(document)
-  local spoken = {}
-  for place, choice in ipairs(list(object(document) and document.choices)) do
-    if type(choice) == "table" then
-      local message = object(choice.delta) or object(choice.message)
-      local field = message and filled(message.reasoning) and not filled(message.reasoning_content) and "reasoning"
-        or "reasoning_content"
-      spoken[#spoken + 1] = {
-        index = type(choice.index) == "number" and choice.index or place - 1, finish = filled(choice.finish_reason),
-        text = message and (text_in(message, "content") or "") or nil, reasoning = message and text_in(message, field),
-        put = function(name, text)
-          if not message then
-            message = {}
-            choice.delta = message
-          end
-          message[name == "text" and "content" or field] = text
-        end,
-      }
-    end
-  end
-  return spoken
 end
 
 -- ---- embeddings ----

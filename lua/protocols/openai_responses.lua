@@ -8,7 +8,6 @@ local reply = require "protocols.openai_responses_reply"
 
 local responses = {
   speaks = "openai_responses", reply = reply.read, reader = reply.reader, vectors = openai.vectors,
-  spoken = reply.spoken,
 }
 
 -- What the C relay looks for in stream events before it wakes this file.

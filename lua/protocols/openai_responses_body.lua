@@ -3,7 +3,7 @@
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
 local openai_body = require "protocols.openai_body"
-local openai_chat = require "moongate.openai_chat"
+local writing = require "protocols.writing"
 
 local body = {}
 
@@ -31,22 +31,18 @@ end
 
 -- ---- input items ----
 
-local function data_url(block)
-  return "data:" .. (block.media_type or "application/octet-stream") .. ";base64," .. block.data
-end
-
 local PARTS = {}
 
 function PARTS.text(block) return { type = "input_text", text = block.text } end
 
 function PARTS.image(block)
-  return { type = "input_image", image_url = block.url or data_url(block), detail = block.detail or "auto" }
+  return { type = "input_image", image_url = block.url or chat.as_url(block), detail = block.detail or "auto" }
 end
 
 function PARTS.document(block)
   if block.text then return { type = "input_text", text = block.text } end
   if block.url then return { type = "input_file", file_url = block.url } end
-  return { type = "input_file", filename = block.name or "document.pdf", file_data = data_url(block) }
+  return { type = "input_file", filename = block.name or "document.pdf", file_data = chat.as_url(block) }
 end
 
 local function parts_of(blocks)
@@ -63,7 +59,7 @@ local function result_of(block)
   for _, inner in ipairs(blocks) do is_text = is_text and inner.kind == "text" end
   if is_text then
     local text = chat.text(blocks, "\n")
-    if block.is_error and not string.find(string.lower(text), "^%s*error") then text = "Error: " .. text end
+    if block.is_error then text = chat.as_error(text) end
     return { type = "function_call_output", call_id = block.id, output = text }
   end
   local parts = parts_of(blocks)
@@ -161,15 +157,13 @@ local function format_of(format)
 end
 
 local function most_tokens(neutral, target)
-  local most = neutral.max_tokens
-  if not most then return nil end
-  if target.max_output then most = math.min(most, target.max_output) end
-  return math.max(most, LEAST_TOKENS)
+  local most = writing.max_tokens(neutral, target)
+  return most and math.max(most, LEAST_TOKENS)
 end
 
 -- Thoughts come sealed, for the next turn: nothing is kept at the provider.
 local function add_reasoning(document, neutral, target, dropped)
-  local effort = openai_chat.effort(neutral.reasoning)
+  local effort = chat.effort(neutral.reasoning)
   if not openai_body.thinks(target) then
     if effort then dropped[#dropped + 1] = "reasoning_effort" end
     return
@@ -194,10 +188,8 @@ local function from_chat(order, dropped)
     document.include = document.include or {}
     table.insert(document.include, "message.output_text.logprobs")
   end
-  for _, name in ipairs(UNKNOWN) do
-    if neutral[name] ~= nil then dropped[#dropped + 1] = name end
-  end
-  for _, name in ipairs(neutral.unread or {}) do dropped[#dropped + 1] = name end
+  writing.drop(dropped, neutral, UNKNOWN)
+  writing.drop_unread(dropped, neutral)
   return json.encode(document)
 end
 

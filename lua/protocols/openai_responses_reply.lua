@@ -9,11 +9,7 @@ local reply = {}
 local SPEAKS = "openai_responses"
 local BETWEEN = "\n\n"
 
-local object, word = http.object, http.word
-
-local function filled(value) return type(value) == "string" and value ~= "" and value or nil end
-
-local function list(value) return type(value) == "table" and value or {} end
+local filled, list, object, word = http.filled, http.list, http.object, http.word
 
 -- The usage of a response: the chat protocol's figures by other names.
 ---@param response table
@@ -294,58 +290,6 @@ function reply.reader()
     end
     return self.events
   end
-end
-
--- ---- texts, for hooks ----
-
-local DELTAS = { ["response.output_text.delta"] = "text", ["response.reasoning_summary_text.delta"] = "reasoning",
-  ["response.reasoning_text.delta"] = "reasoning" }
-
--- Puts text into the first of the parts and takes it out of the others.
-local function put_into(parts, text)
-  for index, part in ipairs(parts) do part.text = index == 1 and text or "" end
-end
-
-local function parts_in(output, kind, field)
-  local found = {}
-  for _, item in ipairs(list(output)) do
-    if type(item) == "table" and item.type == kind then
-      for _, part in ipairs(list(item[field])) do
-        if type(part) == "table" and type(part.text) == "string" then found[#found + 1] = part end
-      end
-    end
-  end
-  return found
-end
-
--- The texts of a decoded event or whole reply; `put("text"|"reasoning", new)` writes one back.
----@param document table
----@return { index: integer, text: string|nil, reasoning: string|nil, finish: string|nil, put: function }[]
-function reply.spoken(document)
-  if type(document) ~= "table" then return {} end
-  local field = DELTAS[document.type]
-  if field then
-    local spoken = { index = 0, put = function(name, text) if name == field then document.delta = text end end }
-    spoken[field] = filled(document.delta) or ""
-    return { spoken }
-  end
-  if not object(document.output) then return {} end
-  local said = parts_in(document.output, "message", "content")
-  local thoughts = parts_in(document.output, "reasoning", "summary")
-  return { {
-    index = 0, text = table.concat(texts(said)), finish = reply.finish(document),
-    reasoning = #thoughts > 0 and table.concat(texts(thoughts), BETWEEN) or nil,
-    put = function(name, text)
-      if name == "reasoning" then return put_into(thoughts, text) end
-      if #said == 0 then
-        said[1] = { type = "output_text", annotations = json.array {} }
-        table.insert(document.output, {
-          type = "message", role = "assistant", status = "completed", content = json.array { said[1] },
-        })
-      end
-      put_into(said, text)
-    end,
-  } }
 end
 
 return reply

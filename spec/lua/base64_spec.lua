@@ -3,6 +3,7 @@ local base64 = require "moongate.base64"
 describe("base64", function()
   for bytes, text in pairs {
     [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", ["\255\254"] = "//4=",
+    ["\255"] = "/w==", ["\255\255\255"] = "////", ["\0\0\0"] = "AAAA", ["\255\255\0"] = "//8A",
   } do
     it("writes and reads " .. text, function()
       assert.equal(text, base64.encode(bytes))

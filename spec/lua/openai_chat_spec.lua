@@ -1,6 +1,7 @@
 require "spec.support.core"
 local json = require "moongate.core.json"
 local reading = require "moongate.surfaces.openai_chat"
+local shapes = require "moongate.chat"
 local writing = require "moongate.openai_chat"
 
 local function neutral(members)
@@ -163,11 +164,11 @@ describe("a chat in OpenAI's words", function()
 
   it("names an effort for a budget of thoughts", function()
     local efforts = {}
-    for index, budget in ipairs { 0, 1024, 8192, 24576 } do efforts[index] = writing.effort { budget = budget } end
+    for index, budget in ipairs { 0, 1024, 8192, 24576 } do efforts[index] = shapes.effort { budget = budget } end
     assert.same({ "none", "low", "medium", "high" }, efforts)
-    assert.equal("minimal", writing.effort { effort = "minimal", budget = 9 })
-    assert.is_nil(writing.effort(nil))
-    assert.is_nil(writing.effort { show = true })
+    assert.equal("minimal", shapes.effort { effort = "minimal", budget = 9 })
+    assert.is_nil(shapes.effort(nil))
+    assert.is_nil(shapes.effort { show = true })
   end)
 
   it("gives a tool that takes nothing an empty schema", function()

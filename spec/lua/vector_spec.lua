@@ -1,16 +1,10 @@
+local base64 = require "moongate.base64"
 local vector = require "moongate.vector"
 
 describe("packed vectors", function()
   it("are little-endian single floats in base64", function()
-    assert.equal(vector.base64 "\0\0\128\63\0\0\0\191\0\0\0\0\0\0\128\191", vector.pack { 1, -0.5, 0, -1 })
+    assert.equal(base64.encode "\0\0\128\63\0\0\0\191\0\0\0\0\0\0\128\191", vector.pack { 1, -0.5, 0, -1 })
     assert.equal("", vector.pack {})
-  end)
-
-  it("go into base64 with its padding", function()
-    assert.same({ "", "/w==", "//8=", "////", "AAAA", "Zg==", "Zm8=", "Zm9v", "//8A" },
-      { vector.base64 "", vector.base64 "\255", vector.base64 "\255\255", vector.base64 "\255\255\255",
-        vector.base64 "\0\0\0", vector.base64 "f", vector.base64 "fo", vector.base64 "foo",
-        vector.base64 "\255\255\0" })
   end)
 
   it("hold the nearest single float, as C would", function()
@@ -18,7 +12,7 @@ describe("packed vectors", function()
     local numbers = { 0.1, -0.1, 1 / 3, 1e-30, 3.4e38, 123456.789, 0.99999999, -2 ^ -126, 16777217, 5e-39 * 0 }
     for index = 1, 500 do numbers[#numbers + 1] = math.sin(index) / index end
     local floats = ffi.new("float[?]", #numbers, numbers)
-    assert.equal(vector.base64(ffi.string(floats, 4 * #numbers)), vector.pack(numbers))
+    assert.equal(base64.encode(ffi.string(floats, 4 * #numbers)), vector.pack(numbers))
     for index, value in ipairs(vector.unpack(vector.pack(numbers))) do assert.equal(floats[index - 1], value) end
   end)
 

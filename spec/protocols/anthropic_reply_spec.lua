@@ -108,23 +108,6 @@ describe("a whole reply of Anthropic's", function()
           output_tokens = 5 } } } })
     assert.same({ 110, 25 }, { read.usage.input, read.usage.output })
   end)
-
-  it("has texts that can be changed", function()
-    local own = json.decode(json.encode(REPLY))
-    table.insert(own.content, { type = "text", text = " More." })
-    local spoken = anthropic.spoken(own)[1]
-    assert.equal("Adding. More.", spoken.text)
-    assert.equal("add them", spoken.reasoning)
-    spoken.put("text", "new")
-    spoken.put("reasoning", "hm")
-    assert.equal("new", anthropic.spoken(own)[1].text)
-    assert.equal("hm", own.content[1].thinking)
-    assert.equal(5, #own.content)
-    spoken.put("text", "")
-    assert.equal(4, #own.content)
-    spoken.put("text", "again")
-    assert.same({ type = "text", text = "again" }, own.content[2])
-  end)
 end)
 
 describe("a stream of Anthropic's", function()
@@ -202,7 +185,6 @@ describe("a stream of Anthropic's", function()
           local own = event { type = kind, [name] = value }
           anthropic.read_event(own)
           read_on(own)
-          anthropic.spoken(own.document or {})
         end
       end
     end
@@ -213,17 +195,6 @@ describe("a stream of Anthropic's", function()
       data = '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}' }
     assert.equal("error", read.kind)
     assert.equal("overloaded_error", read.error.type)
-  end)
-
-  it("has texts that can be changed", function()
-    local own = delta(0, { type = "text_delta", text = "a" })
-    local spoken = anthropic.spoken(own)[1]
-    assert.equal("a", spoken.text)
-    spoken.put("text", "b")
-    assert.equal("b", own.delta.text)
-    assert.equal("hm", anthropic.spoken(delta(0, { type = "thinking_delta", thinking = "hm" }))[1].reasoning)
-    assert.equal("end_turn", anthropic.spoken(ending("end_turn"))[1].finish)
-    assert.same({}, anthropic.spoken(LAST))
   end)
 
   it("is not over before it says so", function()

@@ -543,27 +543,9 @@ describe("a stream of Gemini's", function()
       local one = event(document)
       gemini.read_event(one)
       gemini.reader()(one)
-      gemini.spoken(document)
       gemini.reply(document)
       gemini.read_reply(200, {}, json.encode(document))
     end
-  end)
-end)
-
-describe("the texts that hooks see", function()
-  it("are read and put back", function()
-    local document = chunk({
-      { text = "hm", thought = true }, { text = "a" }, { text = "b" }, { functionCall = {} },
-    }, "STOP")
-    local spoken = gemini.spoken(document)[1]
-    assert.same({ 0, "ab", "hm", "STOP" }, { spoken.index, spoken.text, spoken.reasoning, spoken.finish })
-    spoken.put("text", "new")
-    spoken.put("reasoning", "other")
-    assert.same({ { text = "other", thought = true }, { text = "new" }, { functionCall = {} } },
-      document.candidates[1].content.parts)
-    document = { candidates = { { finishReason = "STOP" } } }
-    gemini.spoken(document)[1].put("text", "made")
-    assert.equal("made", document.candidates[1].content.parts[1].text)
   end)
 end)
 

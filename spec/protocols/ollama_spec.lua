@@ -356,24 +356,8 @@ describe("a stream of Ollama", function()
     } do
       assert.has_no.errors(function() stream(odd, odd) end, odd)
       assert.has_no.errors(function() ollama.reply(json.decode(odd)) end, odd)
-      assert.has_no.errors(function() ollama.spoken(json.decode(odd)) end, odd)
       assert.has_no.errors(function() ollama.read_reply(200, {}, odd) end, odd)
     end
-  end)
-
-  it("shows hooks its texts, and takes theirs", function()
-    local document = line { content = "a", thinking = "b" }
-    local said = ollama.spoken(document)[1]
-    assert.same({ 0, "a", "b" }, { said.index, said.text, said.reasoning })
-    said.put("text", "c")
-    said.put("reasoning", "d")
-    assert.same({ content = "c", thinking = "d" }, document.message)
-    local generated = { response = "a", done = true, done_reason = "length" }
-    said = ollama.spoken(generated)[1]
-    assert.same({ "a", "length" }, { said.text, said.finish })
-    said.put("text", "b")
-    assert.equal("b", generated.response)
-    assert.same({}, ollama.spoken { status = "x" })
   end)
 end)
 

@@ -307,24 +307,3 @@ describe("a stream", function()
   end)
 end)
 
-describe("what is spoken", function()
-  it("can be read and changed in an event", function()
-    local document = { choices = { { index = 1, delta = { content = "a", reasoning = "b" }, finish_reason = "stop" } } }
-    local spoken = openai.spoken(document)[1]
-    assert.same({ 1, "a", "b", "stop" }, { spoken.index, spoken.text, spoken.reasoning, spoken.finish })
-    spoken.put("text", "A")
-    spoken.put("reasoning", "B")
-    assert.same({ content = "A", reasoning = "B" }, document.choices[1].delta)
-  end)
-
-  it("can be read and changed in a whole reply, also where it comes in parts", function()
-    local document = { choices = { { message = { content = { { text = "a" }, { text = "b" } } } } } }
-    local spoken = openai.spoken(document)[1]
-    assert.equal("ab", spoken.text)
-    assert.is_nil(spoken.reasoning)
-    spoken.put("text", "c")
-    assert.equal("c", document.choices[1].message.content)
-    assert.same({}, openai.spoken { data = {} })
-    assert.same({}, openai.spoken(nil))
-  end)
-end)

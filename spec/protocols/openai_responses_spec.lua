@@ -324,28 +324,3 @@ describe("a response that streams", function()
   end)
 end)
 
-describe("what is spoken in a response", function()
-  it("can be read and changed in an event", function()
-    local document = delta("output_text", 0, "a")
-    local spoken = responses.spoken(document)[1]
-    assert.same({ 0, "a" }, { spoken.index, spoken.text })
-    spoken.put("text", "A")
-    assert.equal("A", document.delta)
-    assert.equal("b", responses.spoken(delta("reasoning_text", 0, "b"))[1].reasoning)
-    assert.same({}, responses.spoken { type = "response.created" })
-  end)
-
-  it("can be read and changed in a whole response", function()
-    local document = response { output = { { type = "reasoning", summary = { { text = "hm" } } }, message "a",
-      message "b" } }
-    local spoken = responses.spoken(document)[1]
-    assert.same({ "ab", "hm" }, { spoken.text, spoken.reasoning })
-    spoken.put("text", "c")
-    spoken.put("reasoning", "")
-    spoken = responses.spoken(document)[1]
-    assert.same({ "c", "" }, { spoken.text, spoken.reasoning })
-    document = response()
-    responses.spoken(document)[1].put("text", "new")
-    assert.equal("new", responses.spoken(document)[1].text)
-  end)
-end)

@@ -4,30 +4,18 @@ local answer = require "moongate.surfaces.anthropic_answer"
 local anthropic_chat = require "moongate.surfaces.anthropic_chat"
 local check = require "moongate.surfaces.anthropic_check"
 local json = require "moongate.core.json"
-local lazy = require "moongate.surfaces.lazy"
-local openai_chat = require "moongate.openai_chat"
-local wishes = require "moongate.surfaces.wishes"
+local requests = require "moongate.surfaces.requests"
 
 local surface = {
   name = "messages", speaks = "anthropic", reply = answer.reply, writer = answer.writer,
 }
 
-local BYTES_PER_TOKEN = 4
+local bytes_of, value_of = requests.bytes, requests.value
+
 local TOKENS_PER_MESSAGE = 4
 -- Anthropic counts a pixel in 750; it shrinks what is larger than this makes.
 local IMAGE_TOKENS = 1600
 local FILE_BYTES_PER_TOKEN = 40
-
-local function value_of(document, name)
-  local node = document:find(0, name)
-  if not node or document:kind(node) == "null" then return nil end
-  return document:value(node)
-end
-
-local function bytes_of(document, node, name)
-  local member = document:find(node, name)
-  return member and document:string_bytes(member) or 0
-end
 
 -- ---- the weight of a conversation ----
 
@@ -35,11 +23,11 @@ local weigh_content
 
 local WEIGHTS = {}
 
-function WEIGHTS.text(document, block, own) own.text = own.text + bytes_of(document, block, "text") end
+function WEIGHTS.text(document, block, own) own.text = own.text + bytes_of(document, "text", block) end
 
-function WEIGHTS.thinking(document, block, own) own.text = own.text + bytes_of(document, block, "thinking") end
+function WEIGHTS.thinking(document, block, own) own.text = own.text + bytes_of(document, "thinking", block) end
 
-function WEIGHTS.redacted_thinking(document, block, own) own.hidden = own.hidden + bytes_of(document, block, "data") end
+function WEIGHTS.redacted_thinking(document, block, own) own.hidden = own.hidden + bytes_of(document, "data", block) end
 
 function WEIGHTS.image(_, _, own)
   own.tokens, own.images = own.tokens + IMAGE_TOKENS, true
@@ -48,14 +36,14 @@ end
 function WEIGHTS.document(document, block, own)
   local source = document:find(block, "source")
   if document:value(document:find(source, "type")) == "base64" then
-    own.tokens = own.tokens + math.ceil(bytes_of(document, source, "data") / FILE_BYTES_PER_TOKEN)
+    own.tokens = own.tokens + math.ceil(bytes_of(document, "data", source) / FILE_BYTES_PER_TOKEN)
   else
-    own.text = own.text + bytes_of(document, source, "data") + bytes_of(document, source, "content")
+    own.text = own.text + bytes_of(document, "data", source) + bytes_of(document, "content", source)
   end
 end
 
 function WEIGHTS.tool_use(document, block, own)
-  own.text = own.text + bytes_of(document, block, "name") + bytes_of(document, block, "input")
+  own.text = own.text + bytes_of(document, "name", block) + bytes_of(document, "input", block)
 end
 
 function WEIGHTS.tool_result(document, block, own)
@@ -75,7 +63,7 @@ function weigh_content(document, content, own)
 end
 
 local function weigh(document)
-  local own = { text = bytes_of(document, 0, "system"), hidden = 0, tokens = 0, images = false }
+  local own = { text = bytes_of(document, "system"), hidden = 0, tokens = 0, images = false }
   local system = document:find(0, "system")
   if system and document:kind(system) == "array" then
     own.text = 0
@@ -93,23 +81,16 @@ end
 local function read(document, request, operation)
   local own = weigh(document)
   local tools, output = document:find(0, "tools"), value_of(document, "output_config")
-  local extra = bytes_of(document, 0, "tools") + bytes_of(document, 0, "output_config") + own.hidden
+  local extra = bytes_of(document, "tools") + bytes_of(document, "output_config") + own.hidden
   request.surface = surface.name
   request.stream = operation ~= "count" and value_of(document, "stream") == true
   request.include_usage = true
-  request.text_length = own.text
-  request.estimated_tokens = math.ceil((own.text + extra) / BYTES_PER_TOKEN) + own.tokens
+  requests.weigh(request, own.text, own.tokens, extra)
   request.images = own.images
   request.tools = tools ~= nil and document:kind(tools) == "array" and document:size(tools) > 0
   request.json_schema = type(output) == "table" and type(output.format) == "table"
     or value_of(document, "output_format") ~= nil
   request.max_tokens = value_of(document, "max_tokens")
-end
-
--- In OpenAI's shape, as policies know it; empty where what was sent exists at Anthropic alone.
-local function messages_of(document)
-  local neutral = anthropic_chat.read(document:value(0))
-  return neutral and openai_chat.document(neutral).messages or {}
 end
 
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
@@ -119,15 +100,11 @@ end
 ---@return table|nil request
 ---@return { status: number, message: string, type: string, param: string|nil }|nil refusal
 function surface.parse(document, headers, operation)
-  local wrong = check[operation](document, headers)
-  if wrong then
-    return nil, { status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error" }
-  end
-  local request = { model = value_of(document, "model"), privacy = false }
-  local refusal = wishes.read(request, headers)
-  if refusal then return nil, refusal end
+  local request, refusal = requests.begin(headers, check[operation](document, headers))
+  if not request then return nil, refusal end
+  request.model = value_of(document, "model")
   read(document, request, operation)
-  return lazy.messages(request, function() return messages_of(document) end)
+  return requests.with_neutral(request, function() return anthropic_chat.read(document:value(0)) end)
 end
 
 -- The neutral chat; or nil and a refusal.

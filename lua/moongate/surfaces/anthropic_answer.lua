@@ -16,7 +16,7 @@ local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning 
 
 local function message_id(call, id)
   if type(id) == "string" and string.find(id, "^msg_[%w_%-]+$") then return id end
-  return "msg_" .. string.gsub(tostring(call.id), "[^%w_%-]", "_")
+  return "msg_" .. chat.clean_id(call.id)
 end
 
 local function model_of(call, named)
@@ -25,7 +25,7 @@ end
 
 -- The id of a call of a tool. Other formats allow more in it.
 local function tool_id(id, call, number)
-  local clean = string.gsub(tostring(id or ""), "[^%w_%-]", "_")
+  local clean = chat.clean_id(id)
   return clean ~= "" and clean or string.format("toolu_%s_%d", string.gsub(tostring(call.id), "[^%w]", ""), number)
 end
 
@@ -38,8 +38,7 @@ local function sealed_data(block) return chat.seal(block.data, block.origin or S
 
 -- Anthropic's answers hold no pictures: a picture becomes text that shows it.
 local function picture(block)
-  local address = block.url or "data:" .. (block.media_type or "image/png") .. ";base64," .. (block.data or "")
-  return "![image](" .. address .. ")"
+  return "![image](" .. (block.url or chat.as_url(block, "image/png")) .. ")"
 end
 
 ---@param usage moongate.usage|nil

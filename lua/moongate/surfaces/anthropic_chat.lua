@@ -1,35 +1,23 @@
 -- Reads the body of a Messages call, decoded and checked, into the neutral chat: for providers that speak another
 -- format. What exists at Anthropic alone is refused where the answer would not be the one asked for, else named.
 local chat = require "moongate.chat"
-local fields = require "moongate.surfaces.fields"
 local json = require "moongate.core.json"
+local reading = require "moongate.surfaces.reading"
 
 local anthropic_chat = {}
 
 local SPEAKS = "anthropic"
 -- What is read here, or says nothing that matters elsewhere.
-local READ = {}
-for _, name in ipairs {
+local READ = reading.set {
   "model", "messages", "max_tokens", "system", "stop_sequences", "stream", "metadata", "temperature", "top_p", "top_k",
   "thinking", "output_config", "output_format", "tools", "tool_choice", "cache_control",
-} do
-  READ[name] = true
-end
+}
 local CHOICES = { auto = "auto", none = "none", any = "any", tool = "named" }
 local ONLY_THERE = "this exists at Anthropic alone, and no provider that is left speaks its format"
 -- Thoughts of others that were never signed are marked so in an answer, see anthropic_answer.
 local UNSIGNED = ""
 
-local function refuse(param, why)
-  error({ param = param, message = param .. ": " .. why }, 0)
-end
-
-local function present(value)
-  if value == json.null then return nil end
-  return value
-end
-
-local function object(value) return type(value) == "table" and value or {} end
+local refuse, present, object = reading.refuse, reading.present, reading.object
 
 local BLOCKS = {}
 
@@ -172,11 +160,7 @@ local function reasoning_of(body)
 end
 
 local function unread(own, body)
-  local names = {}
-  for name, value in pairs(body) do
-    if not READ[name] and value ~= json.null then names[#names + 1] = name end
-  end
-  table.sort(names)
+  local names = reading.unread(body, READ)
   if own.foreign then names[#names + 1] = "messages: blocks of the provider's own tools" end
   return names
 end
@@ -203,15 +187,7 @@ local function read(body)
   }
 end
 
--- The neutral chat; or nil and a refusal.
----@param body table
----@return moongate.chat|nil
----@return table|nil refusal
-function anthropic_chat.read(body)
-  local result
-  local wrong = fields.guarded(function() result = read(body) end)(body)
-  if not wrong then return result end
-  return nil, { status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error" }
-end
+---@type fun(body: table): moongate.chat|nil, table|nil
+anthropic_chat.read = reading.guarded(read)
 
 return anthropic_chat

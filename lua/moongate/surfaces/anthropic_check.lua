@@ -10,7 +10,6 @@ local describe, expect, fail, optional = fields.describe, fields.expect, fields.
 
 -- A system message in mid-conversation is rare, but newer SDKs have it.
 local ROLES = { user = true, assistant = true, system = true }
-local DEEPEST_SCHEMA = 100
 local LARGEST = 2 ^ 31 - 1
 local LEAST_BUDGET = 1024
 local CHOICES = { auto = true, any = true, tool = true, none = true }
@@ -21,14 +20,6 @@ local INTERLEAVED = "interleaved-thinking"
 local function word(document, node, name, path)
   local member = expect(document, document:find(node, name), path .. "." .. name, "string")
   return document:value(member)
-end
-
--- Without a model, the policy chooses among all, as with "auto".
-local function check_model(document)
-  local node = optional(document, 0, "model")
-  if node and (document:kind(node) ~= "string" or document:value(node) == "") then
-    fail("model", 'expected the name of a model (or "auto")', describe(document, node))
-  end
 end
 
 local function check_number(document, name, least, most, whole, is_required)
@@ -80,21 +71,9 @@ local function check_system(document)
   end
 end
 
-local function depth(document, node)
-  local deepest = 0
-  for _, inner in document:items(node) do
-    local kind = document:kind(inner)
-    if kind == "object" or kind == "array" then deepest = math.max(deepest, depth(document, inner)) end
-  end
-  return deepest + 1
-end
-
 local function check_schema(document, node, path)
   expect(document, node, path, "object", "an")
-  local levels = depth(document, node)
-  if levels > DEEPEST_SCHEMA then
-    fail(path, string.format("expected a schema of at most %d levels", DEEPEST_SCHEMA), "got " .. levels)
-  end
+  fields.schema_depth(document, node, path)
 end
 
 -- The caller's own tools; those of the provider have a dated type.
@@ -226,7 +205,7 @@ end
 
 local function check_body(document, headers, is_count)
   fields.body(document)
-  check_model(document)
+  fields.model(document)
   check_number(document, "max_tokens", 1, LARGEST, true, not is_count)
   check_system(document)
   check_messages(document)

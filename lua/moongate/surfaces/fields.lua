@@ -5,6 +5,8 @@ local near = require "moongate.near"
 local fields = {}
 
 local SHOWN = 40
+local DEEPEST_SCHEMA = 100
+local LARGEST = 2 ^ 31 - 1
 
 -- Cut texts end before a broken UTF-8 character.
 local function shorten(text)
@@ -61,6 +63,51 @@ end
 ---@param document table
 function fields.body(document)
   if document:kind(0) ~= "object" then fields.fail(nil, "expected a JSON object", fields.describe(document, 0)) end
+end
+
+-- Without a model, the policy chooses among all, as with "auto".
+---@param document table
+function fields.model(document)
+  local model = fields.optional(document, 0, "model")
+  if model and (document:kind(model) ~= "string" or document:value(model) == "") then
+    fields.fail("model", 'expected the name of a model (or "auto")', fields.describe(document, model))
+  end
+end
+
+-- A number of the body that may be absent.
+---@param document table
+---@param name string
+---@param least number
+---@param most number
+---@param whole boolean|nil
+function fields.number(document, name, least, most, whole)
+  local node = fields.optional(document, 0, name)
+  local value = node and document:kind(node) == "number" and document:value(node)
+  if not node then return end
+  if value and value >= least and value <= most and not (whole and value ~= math.floor(value)) then return end
+  local range = whole and most == LARGEST and "a positive integer"
+    or string.format("%s from %g to %g", whole and "an integer" or "a number", least, most)
+  fields.fail(name, "expected " .. range, fields.describe(document, node))
+end
+
+local function depth(document, node)
+  local deepest = 0
+  for _, inner in document:items(node) do
+    local kind = document:kind(inner)
+    if kind == "object" or kind == "array" then deepest = math.max(deepest, depth(document, inner)) end
+  end
+  return deepest + 1
+end
+
+-- A schema may be no deeper than what turns it into another dialect can walk by recursion.
+---@param document table
+---@param node integer
+---@param path string
+function fields.schema_depth(document, node, path)
+  local levels = depth(document, node)
+  if levels > DEEPEST_SCHEMA then
+    fields.fail(path, string.format("expected a schema of at most %d levels", DEEPEST_SCHEMA), "got " .. levels)
+  end
 end
 
 -- Every member of the body must have one of these names.

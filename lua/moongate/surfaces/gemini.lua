@@ -5,16 +5,13 @@ local answer = require "moongate.surfaces.gemini_answer"
 local check = require "moongate.surfaces.gemini_check"
 local gemini_chat = require "moongate.surfaces.gemini_chat"
 local json = require "moongate.core.json"
-local lazy = require "moongate.surfaces.lazy"
-local openai_chat = require "moongate.openai_chat"
 local own = require "moongate.surfaces.gemini_fields"
-local wishes = require "moongate.surfaces.wishes"
+local requests = require "moongate.surfaces.requests"
 
 local surface = {
   name = "gemini", speaks = "gemini", reply = answer.reply, writer = answer.writer, vectors = answer.vectors,
 }
 
-local BYTES_PER_TOKEN = 4
 local TOKENS_PER_TURN = 4
 -- A picture of usual size is one tile.
 local IMAGE_TOKENS = 258
@@ -75,8 +72,8 @@ local function read_chat(document, request, path)
   request.stream = path.stream == true
   -- Without server-sent events, a stream is one array in pieces.
   if request.stream and not path.sse then request.framing = "json" end
-  request.text_length, request.images = weight.text, weight.images
-  request.estimated_tokens = math.ceil((weight.text + extra) / BYTES_PER_TOKEN) + weight.tokens
+  request.images = weight.images
+  requests.weigh(request, weight.text, weight.tokens, extra)
   request.tools = tools ~= nil and document:size(tools) > 0
   request.json_schema = config ~= nil and (own.find(document, config, "responseSchema")
     or own.find(document, config, "responseJsonSchema")) ~= nil
@@ -91,14 +88,7 @@ local function read_embeddings(document, request, is_batch)
   end
   if not is_batch then bytes = document:string_bytes(document:find(0, "content")) end
   request.batch = is_batch
-  request.stream, request.tools, request.images, request.json_schema = false, false, false, false
-  request.text_length, request.estimated_tokens = bytes, math.ceil(bytes / BYTES_PER_TOKEN)
-end
-
--- In OpenAI's shape, as policies know it; empty where what was sent exists at Google alone.
-local function messages_of(document)
-  local neutral = gemini_chat.read(document:value(0))
-  return neutral and openai_chat.document(neutral).messages or {}
+  return requests.embeddings(request, bytes)
 end
 
 local function bare(model)
@@ -117,22 +107,14 @@ function surface.parse(document, headers, operation, path)
   path = path or {}
   local is_batch = operation == "embeddings"
     and (path.verb == "batchEmbedContents" or (path.verb == nil and document:find(0, "requests") ~= nil))
-  local wrong = check[operation](document, is_batch)
-  if wrong then return nil, { status = 400, message = wrong.message, param = wrong.param } end
-  local request = {
-    model = bare(path.model) or bare(value_of(document, 0, "model")), surface = surface.name, privacy = false,
-    include_usage = true,
-  }
-  local refusal = wishes.read(request, headers)
-  if refusal then return nil, refusal end
-  if operation == "embeddings" then
-    request.surface = "embeddings"
-    read_embeddings(document, request, is_batch)
-    return lazy.messages(request, function() return {} end)
-  end
+  local request, refusal = requests.begin(headers, check[operation](document, is_batch))
+  if not request then return nil, refusal end
+  request.model = bare(path.model) or bare(value_of(document, 0, "model"))
+  request.surface, request.include_usage = surface.name, true
+  if operation == "embeddings" then return read_embeddings(document, request, is_batch) end
   read_chat(document, request, path)
   if operation == "count" then request.stream, request.framing = false, nil end
-  return lazy.messages(request, function() return messages_of(document) end)
+  return requests.with_neutral(request, function() return gemini_chat.read(document:value(0)) end)
 end
 
 -- The neutral chat; or nil and a refusal.
@@ -158,9 +140,9 @@ end
 ---@return table|nil refusal
 function surface.embedding(document)
   local body = document:value(0)
-  local requests, inputs = own.get(body, "requests") or { body }, {}
-  local first = requests[1]
-  for i, each in ipairs(requests) do
+  local list, inputs = own.get(body, "requests") or { body }, {}
+  local first = list[1]
+  for i, each in ipairs(list) do
     for _, name in ipairs { "outputDimensionality", "taskType" } do
       if own.get(each, name) ~= own.get(first, name) then
         local param = string.format("requests[%d].%s", i - 1, name)
@@ -171,7 +153,7 @@ function surface.embedding(document)
   end
   return {
     inputs = inputs, dimensions = own.get(first, "outputDimensionality"), task = own.get(first, "taskType"),
-    title = #requests == 1 and own.get(first, "title") or nil,
+    title = #list == 1 and own.get(first, "title") or nil,
   }
 end
 

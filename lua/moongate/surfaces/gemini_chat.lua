@@ -2,15 +2,16 @@
 -- another format. What none of them could be told is refused here, what can be left out is named in `unread`.
 local base64 = require "moongate.base64"
 local chat = require "moongate.chat"
-local fields = require "moongate.surfaces.fields"
 local gemini_types = require "moongate.surfaces.gemini_types"
 local json = require "moongate.core.json"
 local own = require "moongate.surfaces.gemini_fields"
+local reading = require "moongate.surfaces.reading"
 local seal = require "moongate.surfaces.gemini_seal"
 
 local gemini_chat = {}
 
 local get, object = own.get, own.table
+local refuse = reading.refuse
 
 local ONLY_THERE = "this exists at Google alone, and no provider that is left speaks its format"
 local MODES = { AUTO = "auto", VALIDATED = "auto", NONE = "none", ANY = "any" }
@@ -31,10 +32,6 @@ local is_read, is_read_config = {}, {}
 for _, name in ipairs(READ) do is_read[name], is_read[own.snake(name)] = true, true end
 for _, name in ipairs(READ_CONFIG) do is_read_config[name], is_read_config[own.snake(name)] = true, true end
 for name in pairs(NUMBERS) do is_read_config[name], is_read_config[own.snake(name)] = true, true end
-
-local function refuse(param, why)
-  error({ param = param, message = param .. ": " .. why }, 0)
-end
 
 -- ---- parts ----
 
@@ -81,7 +78,7 @@ function PARTS.codeExecutionResult(value)
 end
 
 -- What a function answered: the text of a result, if there is nothing else in it, or the object as it is.
-local function result_blocks(response, path)
+local function result_blocks(response)
   local is_error, text = false, nil
   local first = next(response)
   if first ~= nil and next(response, first) == nil then
@@ -92,7 +89,7 @@ local function result_blocks(response, path)
   if first == nil then text = "{}" end
   local blocks = {}
   if text ~= "" then blocks[1] = { kind = "text", text = text } end
-  return blocks, is_error or nil, path
+  return blocks, is_error or nil
 end
 
 -- An id for a call that came without one: its place in the conversation.
@@ -237,11 +234,7 @@ local function choice_of(body, tools)
   end
   if count == 0 then return { kind = kind }, tools end
   if count == 1 and kind == "any" then return { kind = "named", name = only }, tools end
-  local kept = {}
-  for _, tool in ipairs(tools) do
-    if names[tool.name] then kept[#kept + 1] = tool end
-  end
-  return { kind = kind }, kept
+  return { kind = kind }, reading.only(tools, names)
 end
 
 -- ---- the rest ----
@@ -269,18 +262,14 @@ local function reasoning_of(config)
 end
 
 local function unread(body, config)
-  local names = {}
-  for name, value in pairs(body) do
-    if not is_read[name] and value ~= json.null then names[#names + 1] = name end
-  end
-  for name, value in pairs(config) do
-    if not is_read_config[name] and value ~= json.null then names[#names + 1] = "generationConfig." .. name end
-  end
+  local names = reading.unread(body, is_read)
+  for _, name in ipairs(reading.unread(config, is_read_config)) do names[#names + 1] = "generationConfig." .. name end
   table.sort(names)
   return names
 end
 
-local function read(body)
+local function read(whole)
+  local body = get(whole, "generateContentRequest") or whole
   local config, stop = object(body, "generationConfig"), nil
   local choice, tools = choice_of(body, tools_of(body))
   if #object(config, "stopSequences") > 0 then stop = object(config, "stopSequences") end
@@ -294,16 +283,7 @@ local function read(body)
   return neutral
 end
 
--- The neutral chat; or nil and a refusal.
----@param body table
----@return moongate.chat|nil
----@return table|nil refusal
-function gemini_chat.read(body)
-  local inner = get(body, "generateContentRequest")
-  local result
-  local wrong = fields.guarded(function() result = read(inner or body) end)(body)
-  if not wrong then return result end
-  return nil, { status = 400, message = wrong.message, param = wrong.param }
-end
+---@type fun(body: table): moongate.chat|nil, table|nil
+gemini_chat.read = reading.guarded(read)
 
 return gemini_chat

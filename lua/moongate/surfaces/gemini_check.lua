@@ -9,7 +9,6 @@ local check = {}
 local describe, expect, fail = fields.describe, fields.expect, fields.fail
 local find = own.find
 
-local DEEPEST_SCHEMA = 100
 local LARGEST = 2 ^ 31 - 1
 local MOST_STOPS = 5
 local ARTICLES = { object = "an", array = "an" }
@@ -89,15 +88,6 @@ end
 
 -- ---- schemas ----
 
-local function depth(document, node)
-  local deepest = 0
-  for _, inner in document:items(node) do
-    local kind = document:kind(inner)
-    if kind == "object" or kind == "array" then deepest = math.max(deepest, depth(document, inner)) end
-  end
-  return deepest + 1
-end
-
 local function check_type(document, schema, path)
   local kind = document:find(schema, "type")
   if not kind then return end
@@ -128,10 +118,7 @@ end
 local function check_schema(document, node, name, path, is_json)
   local schema, here = optional(document, node, name, "object", path)
   if not schema then return nil, here end
-  local levels = depth(document, schema)
-  if levels > DEEPEST_SCHEMA then
-    fail(here, string.format("expected a schema of at most %d levels", DEEPEST_SCHEMA), "got " .. levels)
-  end
+  fields.schema_depth(document, schema, here)
   if not is_json then check_subset(document, schema, here) end
   return schema, here
 end

@@ -4,18 +4,18 @@
 local answer = require "moongate.surfaces.ollama_answer"
 local bit = require "bit"
 local check = require "moongate.surfaces.ollama_check"
+local fields = require "moongate.surfaces.fields"
 local json = require "moongate.core.json"
-local lazy = require "moongate.surfaces.lazy"
 local ollama_chat = require "moongate.surfaces.ollama_chat"
-local openai_chat = require "moongate.openai_chat"
-local wishes = require "moongate.surfaces.wishes"
+local requests = require "moongate.surfaces.requests"
 
 local surface = {
   name = "ollama", speaks = "ollama", reply = answer.reply, writer = answer.writer, vectors = answer.vectors,
   stream_type = "application/x-ndjson",
 }
 
-local BYTES_PER_TOKEN = 4
+local bytes_of, value_of = requests.bytes, requests.value
+
 local TOKENS_PER_MESSAGE = 4
 local IMAGE_TOKENS = 765
 -- The version of Ollama whose API this is; clients refuse to talk to older ones.
@@ -23,24 +23,8 @@ local VERSION = "0.12.6"
 local ARCHITECTURE = "moongate"
 local LONG_AGO = "2024-01-01T00:00:00Z"
 
-local function member(document, name, node)
-  local found = document:find(node or 0, name)
-  if not found or document:kind(found) == "null" then return nil end
-  return found
-end
-
-local function value_of(document, name, node)
-  local found = member(document, name, node)
-  return found and document:value(found)
-end
-
-local function bytes_of(document, name, node)
-  local found = document:find(node or 0, name)
-  return found and document:string_bytes(found) or 0
-end
-
 local function size_of(document, name, node)
-  local found = member(document, name, node)
+  local found = fields.optional(document, node or 0, name)
   return found and document:size(found) or 0
 end
 
@@ -52,7 +36,7 @@ local function weigh(document, is_generate)
       images * IMAGE_TOKENS + TOKENS_PER_MESSAGE, images > 0
   end
   local text, tokens, some = 0, 0, false
-  local messages = member(document, "messages")
+  local messages = fields.optional(document, 0, "messages")
   if not messages then return text, tokens, some end
   for _, message in document:items(messages) do
     for _, name in ipairs { "content", "thinking", "tool_calls" } do text = text + bytes_of(document, name, message) end
@@ -65,13 +49,12 @@ end
 local function read_chat(document, request, is_generate)
   local text, tokens, images = weigh(document, is_generate)
   local extra = bytes_of(document, "tools") + bytes_of(document, "format")
-  local format, options = member(document, "format"), member(document, "options")
+  local format, options = fields.optional(document, 0, "format"), fields.optional(document, 0, "options")
   local most = options and value_of(document, "num_predict", options)
   -- What a provider answers may be in the other of the two shapes, if the body was written anew for it.
   request.generate, request.framing = is_generate or nil, is_generate and "generate" or nil
   request.stream = value_of(document, "stream") ~= false
-  request.text_length = text
-  request.estimated_tokens = math.ceil((text + extra) / BYTES_PER_TOKEN) + tokens
+  requests.weigh(request, text, tokens, extra)
   request.images = images
   request.surface = surface.name
   request.tools = size_of(document, "tools") > 0
@@ -84,22 +67,13 @@ end
 
 local function read_embeddings(document, request)
   local bytes = bytes_of(document, "input")
-  request.single = member(document, "input") == nil or nil
+  request.single = fields.optional(document, 0, "input") == nil or nil
   if request.single then bytes = bytes_of(document, "prompt") end
-  request.surface = "embeddings"
-  request.stream, request.tools, request.images, request.json_schema = false, false, false, false
-  request.text_length = bytes
-  request.estimated_tokens = math.ceil(bytes / BYTES_PER_TOKEN)
+  return requests.embeddings(request, bytes)
 end
 
 local function neutral(document, is_generate)
   return (is_generate and ollama_chat.generate or ollama_chat.read)(document:value(0))
-end
-
--- In OpenAI's shape, as policies know it.
-local function messages_of(document, is_generate)
-  local found = neutral(document, is_generate)
-  return found and openai_chat.document(found).messages or {}
 end
 
 -- Reads a call of /api/chat, of /api/generate (path.verb says so), or of /api/embed and /api/embeddings. The document
@@ -113,22 +87,12 @@ end
 ---@return { status: number, message: string, type: string, param: string|nil }|nil refusal
 function surface.parse(document, headers, operation, path)
   local is_generate = operation == "chat" and path ~= nil and path.verb == "generate"
-  local wrong = check[is_generate and "generate" or operation](document)
-  if wrong then
-    return nil, {
-      status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error",
-      code = "invalid_value",
-    }
-  end
-  local request = { model = value_of(document, "model"), privacy = false, include_usage = true }
-  local refusal = wishes.read(request, headers)
-  if refusal then return nil, refusal end
-  if operation == "embeddings" then
-    read_embeddings(document, request)
-    return lazy.messages(request, function() return {} end)
-  end
+  local request, refusal = requests.begin(headers, check[is_generate and "generate" or operation](document))
+  if not request then return nil, refusal end
+  request.model, request.include_usage = value_of(document, "model"), true
+  if operation == "embeddings" then return read_embeddings(document, request) end
   read_chat(document, request, is_generate)
-  return lazy.messages(request, function() return messages_of(document, is_generate) end)
+  return requests.with_neutral(request, function() return neutral(document, is_generate) end)
 end
 
 -- The neutral chat; or nil and a refusal.

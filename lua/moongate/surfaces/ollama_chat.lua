@@ -2,37 +2,22 @@
 -- another format. What none of them could be told is refused here, what can be left out is named in `unread`.
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
-local openai_chat = require "moongate.surfaces.openai_chat"
+local reading = require "moongate.surfaces.reading"
 
 local ollama_chat = {}
 
 -- The same in both.
 local OPTIONS = { "temperature", "top_p", "min_p", "seed", "presence_penalty", "frequency_penalty" }
-local READ_OPTIONS = { num_predict = true, top_k = true, stop = true }
-for _, name in ipairs(OPTIONS) do READ_OPTIONS[name] = true end
+local READ_OPTIONS = reading.set(OPTIONS, { "num_predict", "top_k", "stop" })
 -- What is read here, or says nothing to anybody else: how long Ollama keeps a model loaded, how it cuts prompts.
-local READ = {}
-for _, name in ipairs {
+local READ = reading.set {
   "model", "messages", "stream", "tools", "format", "options", "think", "keep_alive", "truncate", "shift", "logprobs",
   "top_logprobs", "prompt", "system", "images", "raw", "suffix",
-} do
-  READ[name] = true
-end
+}
 local EFFORTS = { low = "low", medium = "medium", high = "high", max = "xhigh" }
 local ONLY_THERE = "this exists at Ollama alone, and no provider that is left speaks its format"
 
-local function refuse(param, why)
-  error({ param = param, message = param .. ": " .. why }, 0)
-end
-
-local function present(value)
-  if value == json.null then return nil end
-  return value
-end
-
-local function object(value)
-  return type(value) == "table" and value or {}
-end
+local refuse, present, object = reading.refuse, reading.present, reading.object
 
 -- ---- messages ----
 
@@ -102,9 +87,9 @@ local function tools_of(body)
   local tools = {}
   for index, tool in ipairs(object(body.tools)) do
     local inner = tool["function"]
-    local schema = present(inner.parameters)
-    if schema and next(schema) == nil then schema = nil end
-    tools[index] = { name = inner.name, description = present(inner.description), schema = schema }
+    tools[index] = {
+      name = inner.name, description = present(inner.description), schema = reading.schema(inner.parameters),
+    }
   end
   return tools
 end
@@ -128,8 +113,8 @@ end
 
 -- Names of what is not carried over.
 local function unread_of(body, options)
-  local names = openai_chat.unread(body, READ)
-  for _, name in ipairs(openai_chat.unread(options, READ_OPTIONS)) do names[#names + 1] = "options." .. name end
+  local names = reading.unread(body, READ)
+  for _, name in ipairs(reading.unread(options, READ_OPTIONS)) do names[#names + 1] = "options." .. name end
   return names
 end
 
@@ -150,7 +135,7 @@ local function new() return { system = {}, turns = {}, calls = 0, open = {} } en
 
 -- The body of /api/chat.
 ---@type fun(body: table): moongate.chat|nil, table|nil
-ollama_chat.read = openai_chat.guarded(function(body)
+ollama_chat.read = reading.guarded(function(body)
   local own = new()
   for index, message in ipairs(object(body.messages)) do
     ROLES[string.lower(message.role)](own, message, "messages[" .. (index - 1) .. "]")
@@ -160,7 +145,7 @@ end)
 
 -- The body of /api/generate. What fills in the middle of a text, or passes the model's template by, stays at Ollama.
 ---@type fun(body: table): moongate.chat|nil, table|nil
-ollama_chat.generate = openai_chat.guarded(function(body)
+ollama_chat.generate = reading.guarded(function(body)
   if present(body.suffix) and body.suffix ~= "" then refuse("suffix", ONLY_THERE) end
   if body.raw == true then refuse("raw", ONLY_THERE) end
   local own = new()

@@ -41,13 +41,6 @@ local function may_be(document, node, name, kind, path)
   return member and expect(document, member, (path and path .. "." or "") .. name, kind, article) or nil
 end
 
-local function check_model(document)
-  local model = optional(document, 0, "model")
-  if model and (document:kind(model) ~= "string" or document:value(model) == "") then
-    fail("model", 'expected the name of a model (or "auto")', describe(document, model))
-  end
-end
-
 local function check_whole(document, node, path, least, most)
   local value = document:kind(node) == "number" and document:value(node)
   if value and value == math.floor(value) and value >= least and value <= most then return end
@@ -188,7 +181,7 @@ end
 
 local function check_rest(document)
   fields.body(document)
-  check_model(document)
+  fields.model(document)
   for _, name in ipairs { "stream", "logprobs", "truncate", "shift", "raw" } do
     may_be(document, 0, name, "boolean")
   end
@@ -224,7 +217,7 @@ end)
 ---@type fun(document: table): { param: string|nil, message: string }|nil
 check.embeddings = fields.guarded(function(document)
   fields.body(document)
-  check_model(document)
+  fields.model(document)
   may_be(document, 0, "options", "object")
   local dimensions = optional(document, 0, "dimensions")
   if dimensions then check_whole(document, dimensions, "dimensions", 1, 2 ^ 31 - 1) end

@@ -6,14 +6,14 @@ local answer = require "moongate.surfaces.openai_answer"
 local chat = require "moongate.surfaces.openai_chat"
 local check = require "moongate.surfaces.openai_check"
 local json = require "moongate.core.json"
-local lazy = require "moongate.surfaces.lazy"
-local wishes = require "moongate.surfaces.wishes"
+local requests = require "moongate.surfaces.requests"
 
 local surface = {
   speaks = "openai", reply = answer.reply, writer = answer.writer, vectors = answer.vectors,
 }
 
-local BYTES_PER_TOKEN = 4
+local bytes_of, value_of = requests.bytes, requests.value
+
 local TOKENS_PER_MESSAGE = 4
 local IMAGE_TOKENS = { low = 85, high = 765 }
 -- Base64 bytes of sound and of documents that make about one token.
@@ -53,21 +53,6 @@ local function weigh(document, messages)
   return text, tokens, images
 end
 
-local function bytes_of(document, name)
-  local node = document:find(0, name)
-  return node and document:string_bytes(node) or 0
-end
-
-local function value_of(document, name)
-  local node = document:find(0, name)
-  if not node or document:kind(node) == "null" then return nil end
-  return document:value(node)
-end
-
-local function fault(param, message)
-  return { status = 400, message = message, param = param, type = "invalid_request_error", code = "invalid_value" }
-end
-
 local function read_chat(document, request)
   local messages = document:find(0, "messages")
   local text, tokens, images = weigh(document, messages)
@@ -78,8 +63,7 @@ local function read_chat(document, request)
   request.surface = "chat"
   request.stream = value_of(document, "stream") == true
   request.include_usage = stream_options ~= nil and stream_options.include_usage == true
-  request.text_length = text
-  request.estimated_tokens = math.ceil((text + extra) / BYTES_PER_TOKEN) + tokens
+  requests.weigh(request, text, tokens, extra)
   request.images = images
   request.tools = check.filled(document, tools) or check.filled(document, functions)
   request.json_schema = format ~= nil and format.type == "json_schema"
@@ -98,11 +82,8 @@ local function read_embeddings(document, request)
       if kind == "array" then tokens = tokens + document:size(item) end
     end
   end
-  request.surface = "embeddings"
   request.packed = value_of(document, "encoding_format") == "base64"
-  request.stream, request.tools, request.images, request.json_schema = false, false, false, false
-  request.text_length = bytes
-  request.estimated_tokens = math.ceil(bytes / BYTES_PER_TOKEN) + tokens
+  return requests.embeddings(request, bytes, tokens)
 end
 
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
@@ -112,13 +93,12 @@ end
 ---@return table|nil request
 ---@return { status: number, message: string, type: string, param: string|nil, code: string|nil }|nil fault
 function surface.parse(document, headers, operation)
-  local wrong = check[operation](document)
-  if wrong then return nil, fault(wrong.param, wrong.message) end
-  local request = { model = value_of(document, "model"), privacy = false }
-  local refusal = wishes.read(request, headers)
-  if refusal then return nil, refusal end
-  if operation == "chat" then read_chat(document, request) else read_embeddings(document, request) end
-  return lazy.messages(request, function() return value_of(document, "messages") or {} end)
+  local request, refusal = requests.begin(headers, check[operation](document))
+  if not request then return nil, refusal end
+  request.model = value_of(document, "model")
+  if operation == "embeddings" then return read_embeddings(document, request) end
+  read_chat(document, request)
+  return requests.with_messages(request, function() return value_of(document, "messages") or {} end)
 end
 
 -- The neutral chat, for providers that speak another format.

@@ -1,5 +1,6 @@
 -- Writes the neutral answer in OpenAI's shape: a whole completion, the chunks of a stream, embeddings. Thoughts go out
 -- as reasoning_content, those that must come back unchanged as thinking_blocks too.
+local chat = require "moongate.chat"
 local json = require "moongate.core.json"
 local openai_chat = require "moongate.openai_chat"
 local vector = require "moongate.vector"
@@ -164,8 +165,8 @@ function EVENTS.arguments(self, event)
 end
 
 function EVENTS.image(self, event)
-  local url = "data:" .. (event.media_type or "image/png") .. ";base64," .. event.data
-  return self:say(event, { images = json.array { { type = "image_url", image_url = { url = url } } } })
+  local image = { type = "image_url", image_url = { url = chat.as_url(event, "image/png") } }
+  return self:say(event, { images = json.array { image } })
 end
 
 function EVENTS.finish(self, event)

@@ -1,8 +1,7 @@
 -- Reads the body of an OpenAI chat completion, decoded and checked, into the neutral chat: for providers that speak
 -- another format. What none of them could be told is refused here, what can be left out is named in `unread`.
 local chat = require "moongate.chat"
-local fields = require "moongate.surfaces.fields"
-local json = require "moongate.core.json"
+local reading = require "moongate.surfaces.reading"
 
 local openai_chat = {}
 
@@ -14,31 +13,16 @@ local PLAIN = {
   "top_logprobs",
 }
 -- What is read here, or says nothing that matters elsewhere.
-local READ = {
+local is_read = reading.set(PLAIN, {
   "model", "messages", "stream", "stream_options", "tools", "tool_choice", "functions", "function_call",
   "parallel_tool_calls", "max_tokens", "max_completion_tokens", "stop", "response_format", "reasoning_effort",
   "reasoning", "thinking", "user", "safety_identifier",
-}
-local is_read = {}
-for _, list in ipairs { PLAIN, READ } do
-  for _, name in ipairs(list) do is_read[name] = true end
-end
+})
 
 local CHOICES = { auto = "auto", none = "none", required = "any", any = "any" }
 local ONLY_THERE = "this exists at OpenAI alone, and no provider that is left speaks its format"
 
-local function refuse(param, why)
-  error({ param = param, message = param .. ": " .. why }, 0)
-end
-
-local function present(value)
-  if value == json.null then return nil end
-  return value
-end
-
-local function object(value)
-  return type(value) == "table" and value or {}
-end
+local refuse, present, object = reading.refuse, reading.present, reading.object
 
 local function text_block(text, cache)
   return type(text) == "string" and text ~= "" and { kind = "text", text = text, cache = present(cache) } or nil
@@ -154,15 +138,24 @@ local function add_thoughts(blocks, message)
   end
 end
 
-local function call_block(call, path)
-  local inner = call["function"]
-  if type(inner) ~= "table" then refuse(path .. ".type", ONLY_THERE) end
-  local block = { kind = "tool_use", id = call.id, name = inner.name, arguments = inner.arguments }
-  local google = object(object(call.extra_content).google)
+-- A call of a tool, and its signature, which travels where Gemini's own compatible address has it.
+---@param id string
+---@param inner table { name, arguments }
+---@param extra any
+---@return moongate.block
+function openai_chat.call(id, inner, extra)
+  local block = { kind = "tool_use", id = id, name = inner.name, arguments = inner.arguments }
+  local google = object(object(extra).google)
   if type(google.thought_signature) == "string" then
     block.signature, block.origin = chat.unseal(google.thought_signature, "gemini")
   end
   return block
+end
+
+local function call_block(call, path)
+  local inner = call["function"]
+  if type(inner) ~= "table" then refuse(path .. ".type", ONLY_THERE) end
+  return openai_chat.call(call.id, inner, call.extra_content)
 end
 
 function ROLES.assistant(own, message, path)
@@ -203,11 +196,9 @@ end
 -- ---- tools ----
 
 local function tool_of(inner, cache)
-  local schema = present(inner.parameters)
-  if type(schema) == "table" and next(schema) == nil then schema = nil end
   return {
-    name = inner.name, description = present(inner.description), schema = schema, strict = present(inner.strict),
-    cache = present(cache),
+    name = inner.name, description = present(inner.description), schema = reading.schema(inner.parameters),
+    strict = present(inner.strict), cache = present(cache),
   }
 end
 
@@ -226,13 +217,9 @@ end
 
 -- The tools that the caller allows at this turn, and whether one must be called.
 local function allowed(own, choice)
-  local names, kept = {}, {}
-  local inner = object(choice.allowed_tools)
+  local names, inner = {}, object(choice.allowed_tools)
   for _, tool in ipairs(object(inner.tools)) do names[object(tool["function"]).name or ""] = true end
-  for _, tool in ipairs(own.tools) do
-    if names[tool.name] then kept[#kept + 1] = tool end
-  end
-  own.tools = kept
+  own.tools = reading.only(own.tools, names)
   return { kind = inner.mode == "required" and "any" or "auto" }
 end
 
@@ -249,15 +236,20 @@ end
 
 -- ---- the rest ----
 
-local function format_of(body)
-  local format = present(body.response_format)
+-- A format of the answer.
+---@param format table|nil
+---@param inner string|nil the member in which the schema stands; nil: it stands beside the type
+---@param path string
+---@param why string what is said of a format that exists there alone
+---@return moongate.chat_format|nil
+function openai_chat.format(format, inner, path, why)
   if not format or format.type == "text" then return nil end
   if format.type == "json_object" then return { kind = "json" } end
-  if format.type ~= "json_schema" then refuse("response_format.type", ONLY_THERE) end
-  local inner = format.json_schema
+  if format.type ~= "json_schema" then refuse(path .. ".type", why) end
+  local told = inner and format[inner] or format
   return {
-    kind = "schema", schema = present(inner.schema), name = inner.name, description = present(inner.description),
-    strict = present(inner.strict),
+    kind = "schema", schema = present(told.schema), name = told.name, description = present(told.description),
+    strict = present(told.strict),
   }
 end
 
@@ -282,19 +274,6 @@ local function stop_of(body)
   return type(stop) == "table" and #stop > 0 and stop or nil
 end
 
--- Names of what is not carried over.
----@param body table
----@param known table<string, boolean>
----@return string[]
-function openai_chat.unread(body, known)
-  local names = {}
-  for name, value in pairs(body) do
-    if not known[name] and value ~= json.null then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
 local function read(body)
   local own = { system = {}, turns = {}, tools = tools_of(body), old_calls = 0 }
   for index, message in ipairs(body.messages) do
@@ -303,10 +282,11 @@ local function read(body)
   local choice = choice_of(own, body)
   local neutral = {
     system = own.system, turns = own.turns, tools = own.tools, tool_choice = choice,
-    parallel = present(body.parallel_tool_calls), stop = stop_of(body), format = format_of(body),
-    max_tokens = present(body.max_completion_tokens) or present(body.max_tokens), reasoning = reasoning_of(body),
+    parallel = present(body.parallel_tool_calls), stop = stop_of(body), reasoning = reasoning_of(body),
+    format = openai_chat.format(present(body.response_format), "json_schema", "response_format", ONLY_THERE),
+    max_tokens = present(body.max_completion_tokens) or present(body.max_tokens),
     user = present(body.user) or present(body.safety_identifier), stream = body.stream == true,
-    unread = openai_chat.unread(body, is_read),
+    unread = reading.unread(body, is_read),
   }
   for _, name in ipairs(PLAIN) do neutral[name] = present(body[name]) end
   local stray = chat.name_results(neutral.turns)
@@ -314,22 +294,7 @@ local function read(body)
   return neutral
 end
 
--- Runs a reading; what it refuses becomes a refusal.
----@param reading fun(body: table): any
----@return fun(body: table): any, table|nil
-function openai_chat.guarded(reading)
-  return function(body)
-    local result
-    local wrong = fields.guarded(function() result = reading(body) end)(body)
-    if not wrong then return result end
-    return nil, {
-      status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error",
-      code = "unsupported_value",
-    }
-  end
-end
-
 ---@type fun(body: table): moongate.chat|nil, table|nil
-openai_chat.read = openai_chat.guarded(read)
+openai_chat.read = reading.guarded(read)
 
 return openai_chat

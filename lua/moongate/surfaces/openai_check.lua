@@ -160,16 +160,6 @@ local function check_choice(document, names)
   fail("tool_choice.function.name", "expected the name of one of the tools", describe(document, name))
 end
 
--- Without a model, the policy chooses among all, as with "auto".
-local function check_model(document)
-  local model = document:find(0, "model")
-  if not model or document:kind(model) == "null" then return end
-  local kind = model and document:kind(model)
-  if kind ~= "string" or document:value(model) == "" then
-    fail("model", 'expected the name of a model (or "auto")', describe(document, model))
-  end
-end
-
 -- Numbers: least, most, whole.
 local NUMBERS = {
   temperature = { 0, 2 }, top_p = { 0, 1 }, presence_penalty = { -2, 2 }, frequency_penalty = { -2, 2 },
@@ -178,18 +168,6 @@ local NUMBERS = {
 }
 local BOOLEANS = { "stream", "logprobs", "store", "parallel_tool_calls" }
 local OBJECTS = { "stream_options", "response_format", "logit_bias" }
-
-local function check_number(document, name)
-  local node = optional(document, 0, name)
-  if not node then return end
-  local least, most, whole = unpack(NUMBERS[name])
-  local value = document:kind(node) == "number" and document:value(node)
-  if not value or value < least or value > most or (whole and value ~= math.floor(value)) then
-    local range = whole and most == 2 ^ 31 - 1 and "a positive integer"
-      or string.format("%s from %g to %g", whole and "an integer" or "a number", least, most)
-    fail(name, "expected " .. range, describe(document, node))
-  end
-end
 
 local CHAT_NUMBERS = {
   "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "max_tokens", "max_completion_tokens",
@@ -206,7 +184,7 @@ local function check_stop(document)
 end
 
 local function check_options(document)
-  for _, name in ipairs(CHAT_NUMBERS) do check_number(document, name) end
+  for _, name in ipairs(CHAT_NUMBERS) do fields.number(document, name, unpack(NUMBERS[name])) end
   for _, name in ipairs(BOOLEANS) do
     local node = optional(document, 0, name)
     if node then expect(document, node, name, "boolean") end
@@ -232,7 +210,7 @@ end
 ---@type fun(document: table): { param: string|nil, message: string }|nil
 check.chat = fields.guarded(function(document)
   fields.body(document)
-  check_model(document)
+  fields.model(document)
   check_messages(document)
   check_options(document)
   local names = {}
@@ -272,9 +250,9 @@ end
 ---@type fun(document: table): { param: string|nil, message: string }|nil
 check.embeddings = fields.guarded(function(document)
   fields.body(document)
-  check_model(document)
+  fields.model(document)
   check_input(document)
-  check_number(document, "dimensions")
+  fields.number(document, "dimensions", unpack(NUMBERS.dimensions))
   local format = optional(document, 0, "encoding_format")
   if format then
     local name = document:kind(format) == "string" and document:value(format)

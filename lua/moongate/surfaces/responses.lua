@@ -4,32 +4,21 @@
 local answer = require "moongate.surfaces.responses_answer"
 local check = require "moongate.surfaces.responses_check"
 local json = require "moongate.core.json"
-local lazy = require "moongate.surfaces.lazy"
 local openai = require "moongate.surfaces.openai"
-local openai_chat = require "moongate.openai_chat"
+local requests = require "moongate.surfaces.requests"
 local responses_chat = require "moongate.surfaces.responses_chat"
 local responses_stream = require "moongate.surfaces.responses_stream"
-local wishes = require "moongate.surfaces.wishes"
 
 local surface = {
   name = "responses", speaks = "openai_responses", reply = answer.reply, writer = responses_stream.new,
   error = openai.error, models = openai.models, model = openai.model,
 }
 
-local BYTES_PER_TOKEN, TOKENS_PER_ITEM, IMAGE_TOKENS, FILE_BYTES_PER_TOKEN = 4, 4, 765, 40
+local bytes_of, value_of = requests.bytes, requests.value
+
+local TOKENS_PER_ITEM, IMAGE_TOKENS, FILE_BYTES_PER_TOKEN = 4, 765, 40
 -- What leans on something that the provider keeps.
 local NATIVE = { "previous_response_id", "conversation", "prompt" }
-
-local function value_of(document, name)
-  local node = document:find(0, name)
-  if not node or document:kind(node) == "null" then return nil end
-  return document:value(node)
-end
-
-local function bytes_of(document, node, name)
-  local member = node and document:find(node, name)
-  return member and document:string_bytes(member) or 0
-end
 
 local function type_of(document, node)
   local member = document:find(node, "type")
@@ -58,7 +47,7 @@ end
 local function weigh(document)
   local input = document:find(0, "input")
   local weight = { text = input and document:string_bytes(input) or 0, tokens = 0, images = false }
-  weight.text = weight.text + bytes_of(document, 0, "instructions")
+  weight.text = weight.text + bytes_of(document, "instructions")
   if not input or document:kind(input) ~= "array" then
     weight.tokens = TOKENS_PER_ITEM
     return weight
@@ -66,7 +55,7 @@ local function weigh(document)
   for index, item in document:items(input) do
     weight.tokens = weight.tokens + TOKENS_PER_ITEM
     for _, name in ipairs { "type", "role", "id", "status", "call_id", "encrypted_content" } do
-      weight.text = weight.text - bytes_of(document, item, name)
+      weight.text = weight.text - bytes_of(document, name, item)
     end
     weigh_parts(document, document:find(item, "content"), weight)
     weigh_parts(document, document:find(item, "output"), weight)
@@ -92,32 +81,21 @@ end
 ---@return table|nil request
 ---@return table|nil refusal
 function surface.parse(document, headers)
-  local wrong = check.request(document)
-  if wrong then
-    return nil, {
-      status = 400, message = wrong.message, param = wrong.param, type = "invalid_request_error",
-      code = "invalid_value",
-    }
-  end
-  local request = { model = value_of(document, "model"), privacy = false, surface = "responses" }
-  local refusal = wishes.read(request, headers)
-  if refusal then return nil, refusal end
+  local request, refusal = requests.begin(headers, check.request(document))
+  if not request then return nil, refusal end
+  request.model, request.surface = value_of(document, "model"), surface.name
   local weight, tools = weigh(document), document:find(0, "tools")
   local text, format = value_of(document, "text"), nil
   if text and type(text.format) == "table" then format = text.format end
-  local extra = bytes_of(document, 0, "tools") + bytes_of(document, 0, "text")
+  local extra = bytes_of(document, "tools") + bytes_of(document, "text")
   request.stream, request.include_usage = value_of(document, "stream") == true, true
-  request.text_length = math.max(0, weight.text)
-  request.estimated_tokens = math.ceil((request.text_length + extra) / BYTES_PER_TOKEN) + weight.tokens
+  requests.weigh(request, math.max(0, weight.text), weight.tokens, extra)
   request.images = weight.images
   request.tools = tools ~= nil and document:size(tools) > 0
   request.json_schema = format ~= nil and format.type == "json_schema"
   request.max_tokens = value_of(document, "max_output_tokens")
   request.needs_native, request.original = native_field(document, weight), document
-  return lazy.messages(request, function()
-    local neutral = responses_chat.read(document:value(0))
-    return neutral and openai_chat.document(neutral).messages or {}
-  end)
+  return requests.with_neutral(request, function() return responses_chat.read(document:value(0)) end)
 end
 
 -- The neutral chat, for providers that speak another format.

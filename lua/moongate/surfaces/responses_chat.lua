@@ -2,19 +2,17 @@
 -- format. What none of them could be told is refused here, what can be left out is named in `unread`.
 local answer = require "moongate.surfaces.responses_answer"
 local chat = require "moongate.chat"
-local json = require "moongate.core.json"
 local openai_chat = require "moongate.surfaces.openai_chat"
+local reading = require "moongate.surfaces.reading"
 
 local responses_chat = {}
 
 -- What is read here, or says nothing that matters elsewhere.
-local READ = {
+local is_read = reading.set {
   "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens", "temperature",
   "top_p", "text", "reasoning", "include", "stream", "stream_options", "store", "user", "safety_identifier",
   "metadata", "truncation", "top_logprobs", "previous_response_id", "conversation", "background", "prompt",
 }
-local is_read = {}
-for _, name in ipairs(READ) do is_read[name] = true end
 
 local CHOICES = { auto = "auto", none = "none", required = "any" }
 local ONLY_THERE = "only a provider that speaks the Responses API itself serves this, and none is left"
@@ -24,18 +22,7 @@ local DONE_THERE = {
   mcp_list_tools = true, mcp_call = true, compaction = true,
 }
 
-local function refuse(param, why)
-  error({ param = param, message = param .. ": " .. why }, 0)
-end
-
-local function present(value)
-  if value == json.null then return nil end
-  return value
-end
-
-local function object(value)
-  return type(value) == "table" and value or {}
-end
+local refuse, present, object = reading.refuse, reading.present, reading.object
 
 -- ---- parts ----
 
@@ -88,12 +75,7 @@ function ITEMS.message(own, item, path)
 end
 
 function ITEMS.function_call(own, item)
-  local block = { kind = "tool_use", id = item.call_id, name = item.name, arguments = item.arguments }
-  local google = object(object(item.extra_content).google)
-  if type(google.thought_signature) == "string" then
-    block.signature, block.origin = chat.unseal(google.thought_signature, "gemini")
-  end
-  chat.add(own.turns, "assistant", { block })
+  chat.add(own.turns, "assistant", { openai_chat.call(item.call_id, item, item.extra_content) })
 end
 
 function ITEMS.function_call_output(own, item, path)
@@ -145,10 +127,9 @@ local function tools_of(body)
     if tool.type ~= "function" then
       refuse("tools[" .. (index - 1) .. "].type", ONLY_THERE)
     end
-    local schema = present(tool.parameters)
-    if schema and next(schema) == nil then schema = nil end
     tools[index] = {
-      name = tool.name, description = present(tool.description), schema = schema, strict = present(tool.strict),
+      name = tool.name, description = present(tool.description), schema = reading.schema(tool.parameters),
+      strict = present(tool.strict),
     }
   end
   return tools
@@ -160,27 +141,13 @@ local function choice_of(own, body)
   if not choice then return nil end
   if choice.type == "function" then return { kind = "named", name = choice.name } end
   if choice.type ~= "allowed_tools" then refuse("tool_choice.type", ONLY_THERE) end
-  local names, kept = {}, {}
+  local names = {}
   for _, tool in ipairs(object(choice.tools)) do names[tool.name or ""] = true end
-  for _, tool in ipairs(own.tools) do
-    if names[tool.name] then kept[#kept + 1] = tool end
-  end
-  own.tools = kept
+  own.tools = reading.only(own.tools, names)
   return { kind = choice.mode == "required" and "any" or "auto" }
 end
 
 -- ---- the rest ----
-
-local function format_of(body)
-  local format = present(object(present(body.text)).format)
-  if not format or format.type == "text" then return nil end
-  if format.type == "json_object" then return { kind = "json" } end
-  if format.type ~= "json_schema" then refuse("text.format.type", ONLY_THERE) end
-  return {
-    kind = "schema", schema = format.schema, name = format.name, description = present(format.description),
-    strict = present(format.strict),
-  }
-end
 
 local function reasoning_of(body)
   local reasoning = object(present(body.reasoning))
@@ -208,15 +175,16 @@ local function read(body)
   return {
     system = own.system, turns = own.turns, tools = own.tools, tool_choice = choice,
     parallel = present(body.parallel_tool_calls), max_tokens = present(body.max_output_tokens),
-    temperature = present(body.temperature), top_p = present(body.top_p), format = format_of(body),
+    temperature = present(body.temperature), top_p = present(body.top_p),
+    format = openai_chat.format(present(object(body.text).format), nil, "text.format", ONLY_THERE),
     reasoning = reasoning_of(body), user = present(body.user) or present(body.safety_identifier),
     logprobs = wants_logprobs(body), top_logprobs = present(body.top_logprobs), stream = body.stream == true,
-    unread = openai_chat.unread(body, is_read),
+    unread = reading.unread(body, is_read),
   }
 end
 
 ---@type fun(body: table): moongate.chat|nil, table|nil
-responses_chat.read = openai_chat.guarded(read)
+responses_chat.read = reading.guarded(read)
 
 -- Why a body that leans on what a provider keeps can't go to another one.
 ---@param param string

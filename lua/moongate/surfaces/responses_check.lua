@@ -163,19 +163,6 @@ end
 
 -- ---- the rest ----
 
-local function check_numbers(document)
-  for _, entry in ipairs(NUMBERS) do
-    local name, least, most, whole = unpack(entry)
-    local node = optional(document, 0, name)
-    local value = node and document:kind(node) == "number" and document:value(node)
-    if node and (not value or value < least or value > most or (whole and value % 1 ~= 0)) then
-      local range = most == 2 ^ 31 - 1 and "a positive integer"
-        or string.format("%s from %g to %g", whole and "an integer" or "a number", least, most)
-      fail(name, "expected " .. range, describe(document, node))
-    end
-  end
-end
-
 local function check_kinds(document)
   for kind, names in pairs { boolean = BOOLEANS, object = OBJECTS, string = STRINGS } do
     for _, name in ipairs(names) do
@@ -207,12 +194,9 @@ end
 ---@type fun(document: table): { param: string|nil, message: string }|nil
 check.request = fields.guarded(function(document)
   fields.body(document)
-  local model = optional(document, 0, "model")
-  if model and (document:kind(model) ~= "string" or document:value(model) == "") then
-    fail("model", 'expected the name of a model (or "auto")', describe(document, model))
-  end
+  fields.model(document)
   check_kinds(document)
-  check_numbers(document)
+  for _, entry in ipairs(NUMBERS) do fields.number(document, unpack(entry)) end
   check_input(document)
   local names, count = check_tools(document)
   check_choice(document, names, count)

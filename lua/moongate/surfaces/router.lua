@@ -4,6 +4,7 @@ local json = require "moongate.core.json"
 local money = require "moongate.money"
 local check = require "moongate.surfaces.router_check"
 local openai = require "moongate.surfaces.openai"
+local value_of = require("moongate.surfaces.requests").value
 
 local router = {}
 
@@ -35,12 +36,6 @@ function router.error(status, message, _, code, _, id)
       message = message },
     request_id = id or json.null,
   }
-end
-
-local function value_of(document, name)
-  local node = document:find(0, name)
-  if not node or document:kind(node) == "null" then return nil end
-  return document:value(node)
 end
 
 -- The document without the wishes: what a provider may see.
