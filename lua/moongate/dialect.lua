@@ -123,7 +123,8 @@ end
 ---@return { message: string, param: string }|nil
 function dialect.unfit(document, quirks)
   for name, values in pairs(quirks.only or none) do
-    local node = present(document, name)
+    local node, other = present(document, name), quirks.needs and quirks.needs[name]
+    if other and not present(document, other) then node = nil end
     if node and not lists(values, plain(document, node)) then
       local words = {}
       for index, value in ipairs(values) do words[index] = tostring(value) end
