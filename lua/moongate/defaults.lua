@@ -1,6 +1,7 @@
 -- Fills in every default: a checked moongate.lua becomes the one shape that the rest of the gateway reads: plain data,
 -- lists sorted, paths relative to the config's folder, nothing left to guess.
 
+local quirks = require "moongate.quirks"
 local quota = require "moongate.quota"
 
 local defaults = {}
@@ -158,6 +159,8 @@ function defaults.provider(name, given, builtin, env, filename)
     retries = given.retries, -- not stated: moongate.climb decides
     breaker = over(given.breaker, breaker),
     formats = copy(given.formats or (home and builtin.formats) or (protocol == "openai" and { "chat" }) or nil),
+    -- Of a table that speaks otherwise, they mean something else.
+    quirks = given.quirks and quirks.merge(builtin.protocol == protocol and builtin.quirks or nil, given.quirks),
     http2 = given.http2 or false, headers = over(given.headers), ca_file = defaults.path(given.ca_file, filename),
     mock = type(given.mock) == "table" and copy(given.mock) or nil, checker = checker(given.checker),
   }

@@ -17,7 +17,7 @@ return {
     message_rename = { reasoning_content = "reasoning" },
     part_drop = { "cache_control" },
     models = {
-      { match = { "" }, except = { "gpt%-oss", "qwen" }, quirks = { drop = { "reasoning_effort" } } },
+      { match = { "." }, except = { "gpt%-oss", "qwen" }, quirks = { drop = { "reasoning_effort" } } },
       { match = { "gpt%-oss" }, quirks = {
         values = { reasoning_effort = { none = "low", minimal = "low", xhigh = "high", max = "high" } },
       } },

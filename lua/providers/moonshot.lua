@@ -17,7 +17,7 @@ return {
     keep_reasoning = true,
     bare_any_of = true,
     models = {
-      { match = { "" }, except = { "^kimi%-k2%.", "^kimi%-k[3-9]" }, quirks = { drop = { "reasoning_effort" } } },
+      { match = { "." }, except = { "^kimi%-k2%.", "^kimi%-k[3-9]" }, quirks = { drop = { "reasoning_effort" } } },
       { match = { "^kimi%-k2%.", "^kimi%-k[3-9]" }, quirks = {
         switch = { field = "thinking", on = { type = "enabled" }, off = { type = "disabled" } },
       } },

@@ -2,6 +2,7 @@
 require "spec.support.core"
 local dialect = require "moongate.dialect"
 local json = require "moongate.core.json"
+local quirks_of = require "moongate.quirks"
 
 local function patched(text, quirks, operation, upstream_id)
   local document, changes = assert(json.scan(text, 100)), {}
@@ -264,9 +265,9 @@ describe("a dialect", function()
     local first = { drop = { "a" }, clamp = { x = { 0, 1 }, y = { 0, 1 } }, prefix = "p", keep_reasoning = true }
     local second = { drop = { "b" }, clamp = { x = { 0, 2 } }, keep_reasoning = false, takes = { "c" } }
     assert.same({ drop = { "a", "b" }, clamp = { x = { 0, 2 }, y = { 0, 1 } }, prefix = "p", keep_reasoning = false,
-      takes = { "c" } }, dialect.merge(first, second))
+      takes = { "c" } }, quirks_of.merge(first, second))
     assert.same({ "a" }, first.drop)
-    assert.same(second, dialect.merge(nil, second))
+    assert.same(second, quirks_of.merge(nil, second))
   end)
 end)
 
