@@ -222,6 +222,30 @@ describe("a request with", function()
   end)
 end)
 
+describe("a request of another format", function()
+  local function sent(name, upstream_id, chat)
+    chat.turns = { { role = "user", blocks = { { kind = "text", text = "1+2?" } } } }
+    local request, unfit = openai.build {
+      operation = "chat", target = { upstream_id = upstream_id, strengths = {} }, provider = { name = name },
+      chat = chat,
+    }
+    return request and json.decode(request.body), unfit
+  end
+
+  it("switches thinking by its budget", function()
+    local body = sent("zai", "glm-4.6", { reasoning = { budget = 4096 } })
+    assert.same({ model = "glm-4.6", messages = { { role = "user", content = "1+2?" } },
+      thinking = { type = "enabled" } }, body)
+    assert.same({ type = "disabled" }, sent("deepseek", "deepseek-flash", { reasoning = { budget = 0 } }).thinking)
+    assert.is_nil(sent("groq", "llama-3.1-8b-instant", { reasoning = { budget = 4096 } }).reasoning_effort)
+  end)
+
+  it("goes to nobody who gives but one answer where it wants several", function()
+    local _, unfit = sent("groq", "m", { n = 2 })
+    assert.equal("n", unfit.param)
+  end)
+end)
+
 describe("embeddings to Mistral", function()
   it("hold only what its schema knows", function()
     local request = openai.build {
