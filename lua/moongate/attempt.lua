@@ -48,7 +48,7 @@ local function start(call, target, provider, protocol)
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
     stream = call.request.stream, include_usage = call.request.include_usage, headers = call.request.headers,
-    now = clock.now(),
+    now = clock.now(), zero_spend = call.state.config.zero_spend,
   }
   local unfit = translation.fill(order, call, protocol)
   if unfit then return nil, nil, nil, unfit end

@@ -61,6 +61,9 @@ local function check_providers(given, config, known, report)
       report(path, "needs a base_url" .. (variable and " (or the environment variable " .. variable .. ")" or ""))
     end
     local own = given.providers[name]
+    if own.quirks and provider.protocol and provider.protocol ~= "openai" then
+      report(path .. ".quirks", 'are for the protocol "openai", not "' .. provider.protocol .. '"')
+    end
     if own.api_key and own.api_keys then report(path .. ".api_keys", "is there twice: as api_key too") end
     if #provider.keys == 0 and not own.base_url and builtin and builtin.env and not provider.is_local
       and provider.protocol ~= "mock" then

@@ -1,6 +1,7 @@
 -- Fills in every default: a checked moongate.lua becomes the one shape that the rest of the gateway reads: plain data,
 -- lists sorted, paths relative to the config's folder, nothing left to guess.
 
+local quirks = require "moongate.quirks"
 local quota = require "moongate.quota"
 
 local defaults = {}
@@ -116,6 +117,12 @@ function defaults.address(builtin, env)
   return url
 end
 
+-- The built-in table with the address at which it speaks that protocol.
+local function speaking(builtin, protocol)
+  local address = builtin.addresses and builtin.addresses[protocol]
+  return address and over({ base_url = address }, builtin) or builtin
+end
+
 -- One provider. builtin is the table of its own name or of `like`; its address, and with it what is true of the
 -- account there (limits, the usual key variable), holds unless the config gives another address.
 ---@param name string
@@ -126,7 +133,7 @@ end
 ---@return table
 function defaults.provider(name, given, builtin, env, filename)
   if given.protocol == "mock" then builtin = nil end
-  builtin = builtin or {}
+  builtin = speaking(builtin or {}, given.protocol)
   local usual = defaults.address(builtin, env)
   local base_url = given.base_url or usual
   local protocol = given.protocol or builtin.protocol
@@ -151,7 +158,9 @@ function defaults.provider(name, given, builtin, env, filename)
     timeouts = over(given.timeouts, over(builtin.timeouts, timeouts)),
     retries = given.retries, -- not stated: moongate.climb decides
     breaker = over(given.breaker, breaker),
-    formats = copy(given.formats or builtin.formats or (protocol == "openai" and { "chat" }) or nil),
+    formats = copy(given.formats or (home and builtin.formats) or (protocol == "openai" and { "chat" }) or nil),
+    -- Of a table that speaks otherwise, they mean something else.
+    quirks = given.quirks and quirks.merge(builtin.protocol == protocol and builtin.quirks or nil, given.quirks),
     http2 = given.http2 or false, headers = over(given.headers), ca_file = defaults.path(given.ca_file, filename),
     mock = type(given.mock) == "table" and copy(given.mock) or nil, checker = checker(given.checker),
   }

@@ -1,161 +1,139 @@
--- What a provider wants written differently in an OpenAI-shaped body: fields it refuses, other names, narrower ranges,
--- roles and ids. Driven by the `quirks` of its provider table; answers the changes for `document:patch`, so whatever is
--- not named stays byte for byte. Never drops a message or a tool.
+-- What a provider wants written differently in an OpenAI-shaped body: fields it refuses, other names and words,
+-- narrower ranges, roles and ids. Driven by the `quirks` of its provider table and of the config; answers the changes
+-- for `document:patch`, so whatever is not named stays byte for byte. Never drops a message or a tool: what would
+-- change the answer is refused (`unfit`) instead. The insides of messages and tools are in dialect_messages.
 local json = require "moongate.core.json"
+local messages = require "moongate.dialect_messages"
+local quirks_of = require "moongate.quirks"
 
 local dialect = {}
 
----@class moongate.quirks
----@field drop string[]|nil top-level fields the provider refuses
----@field rename table<string, string>|nil fields it knows by another name
----@field needs table<string, string>|nil fields it refuses unless the other one is there
----@field clamp table<string, number[]>|nil field -> least, most
----@field roles table<string, string>|nil roles it knows by another name
----@field message_drop string[]|nil members of messages it refuses
----@field call_id { length: number }|nil tool call ids must have just that many letters or digits
----@field stream_options boolean|nil false: usage in streams comes unasked and asking is refused
----@field extensions string[]|nil what it takes beyond OpenAI's own: top_k, min_p, cache_control
----@field keep_reasoning boolean|nil wants the assistant's thoughts back as reasoning_content
----@field embeddings moongate.quirks|nil the same for embeddings
----@field models { match: string[], quirks: moongate.quirks }[]|nil more, for upstream ids that match a pattern
----@field [string] any what only one protocol knows, as its own files say
+-- The quirks of one model, see moongate.quirks.
+dialect.of = quirks_of.of
 
-local function set_of(list)
-  local set = {}
-  for _, name in ipairs(list or {}) do set[name] = true end
-  return set
-end
+local none = {}
 
-local function has(document, name)
+-- ---- what can't be said there ----
+
+local function present(document, name)
   local node = document:find(0, name)
-  return node and document:kind(node) ~= "null"
+  return node and document:kind(node) ~= "null" and node or nil
 end
 
-local ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
--- The raw text of an id of just that many letters and digits, made from the one at node, always the same way; nil if
--- that one is fine.
-local function short_id(document, node, length)
-  if document:kind(node) ~= "string" then return nil end
-  local id = document:value(node)
-  if #id == length and string.find(id, "^%w+$") then return nil end
-  local left, right = 5381, 52711
-  for index = 1, #id do
-    local byte = string.byte(id, index)
-    left = (left * 33 + byte) % 2 ^ 32
-    right = (right * 31 + byte) % 2 ^ 32
+local function lists(list, wanted)
+  for _, each in ipairs(list) do
+    if each == wanted then return true end
   end
-  local letters = {}
-  for place = 1, length do
-    local digit = left % 62
-    letters[place] = string.sub(ALPHABET, digit + 1, digit + 1)
-    left, right = right, (math.floor(left / 62) + right * 7 + place) % 2 ^ 32
-  end
-  return json.encode(table.concat(letters))
+  return false
 end
 
--- An object again, member by member; `change(name, node)` answers raw text, false to leave the member out, nil to keep.
-local function rewrite(document, node, change)
-  local members = {}
-  for name, member in document:items(node) do
-    local raw = change(name, member)
-    if raw == nil then raw = document:text(member) end
-    if raw then members[#members + 1] = json.encode(name) .. ":" .. raw end
-  end
-  return "{" .. table.concat(members, ",") .. "}"
+local function plain(document, node)
+  local kind = document:kind(node)
+  if kind == "string" or kind == "number" or kind == "boolean" then return document:value(node) end
+  return nil
 end
 
--- Tool calls as raw text, or nil if their ids are fine.
-local function rewrite_calls(document, calls, length)
-  local changed, list = false, {}
-  for index, call in document:items(calls) do
-    list[index] = rewrite(document, call, function(name, member)
-      local raw
-      if name == "id" then raw = short_id(document, member, length) end
-      if raw then changed = true end
-      return raw
-    end)
+-- Why the provider can't serve what the body asks for: what it would only ignore, and so answer something else.
+---@param document table
+---@param quirks moongate.quirks those of the model, see `of`
+---@return { message: string, param: string }|nil
+function dialect.unfit(document, quirks)
+  for name, values in pairs(quirks.only or none) do
+    local node, other = present(document, name), quirks.needs and quirks.needs[name]
+    if other and not present(document, other) then node = nil end
+    if node and not lists(values, plain(document, node)) then
+      local words = {}
+      for index, value in ipairs(values) do words[index] = tostring(value) end
+      return { param = name, message = string.format("this provider takes no %s but %s", name,
+        table.concat(words, ", ")) }
+    end
   end
-  return changed and "[" .. table.concat(list, ",") .. "]" or nil
+  local name = quirks.tool_name and messages.odd_tool(document, quirks.tool_name)
+  if name then
+    return { param = "tools", message = string.format('this provider takes no tool by the name "%s"', name) }
+  end
+  return nil
 end
 
--- The messages as raw text, or nil if they can go as they are.
-local function rewrite_messages(document, quirks)
-  local messages = document:find(0, "messages")
-  if not messages or not (quirks.roles or quirks.message_drop or quirks.call_id) then return nil end
-  local roles, refused = quirks.roles or {}, set_of(quirks.message_drop)
-  local length = quirks.call_id and quirks.call_id.length
-  local changed, list = false, {}
-  for index, message in document:items(messages) do
-    list[index] = rewrite(document, message, function(name, member)
-      local raw
-      if refused[name] then
-        raw = false
-      elseif name == "role" and roles[document:value(member)] then
-        raw = json.encode(roles[document:value(member)])
-      elseif length and name == "tool_call_id" then
-        raw = short_id(document, member, length)
-      elseif length and name == "tool_calls" and document:kind(member) == "array" then
-        raw = rewrite_calls(document, member, length)
-      end
-      if raw ~= nil then changed = true end
-      return raw
-    end)
-  end
-  return changed and "[" .. table.concat(list, ",") .. "]" or nil
-end
+-- ---- top-level fields ----
 
-local function apply(document, quirks, changes, dropped)
-  for name, other in pairs(quirks.rename or {}) do
+local function rename(document, quirks, changes)
+  for name, other in pairs(quirks.rename or none) do
     local node = document:find(0, name)
     if node then
       -- The name the provider knows wins if the caller sent both.
-      if document:kind(node) ~= "null" and not has(document, other) then changes[other] = document:text(node) end
+      if document:kind(node) ~= "null" and not present(document, other) then changes[other] = document:text(node) end
       changes[name] = false
     end
   end
+end
+
+local function leave_out(document, quirks, changes)
+  local dropped = {}
   local function drop(name)
-    if changes[name] ~= false and has(document, name) then dropped[#dropped + 1] = name end
+    if changes[name] == false or not document:find(0, name) then return end
+    if present(document, name) then dropped[#dropped + 1] = name end
     changes[name] = false
   end
-  for _, name in ipairs(quirks.drop or {}) do
-    if document:find(0, name) then drop(name) end
+  for _, name in ipairs(quirks.drop or none) do drop(name) end
+  local effort = quirks.thinking_drop and present(document, "reasoning_effort")
+  if quirks.thinking_drop and not (effort and document:value(effort) == "none") then
+    for _, name in ipairs(quirks.thinking_drop) do drop(name) end
   end
-  for name, other in pairs(quirks.needs or {}) do
-    if document:find(0, name) and not has(document, other) then drop(name) end
+  for name, other in pairs(quirks.needs or none) do
+    if not present(document, other) then drop(name) end
   end
-  for name, range in pairs(quirks.clamp or {}) do
-    local node = document:find(0, name)
+  for _, group in ipairs(quirks.either or none) do
+    local taken = false
+    for _, name in ipairs(group) do
+      local is_there = changes[name] ~= false and present(document, name)
+      if is_there and taken then drop(name) end
+      taken = taken or is_there
+    end
+  end
+  if quirks.takes then
+    for name in document:items(0) do
+      if not lists(quirks.takes, name) then drop(name) end
+    end
+  end
+  return dropped
+end
+
+local function reword(document, quirks, changes)
+  for name, range in pairs(quirks.clamp or none) do
+    local node = changes[name] == nil and document:find(0, name)
     local value = node and document:kind(node) == "number" and document:value(node)
     if value and value < range[1] then changes[name] = json.encode(range[1]) end
     if value and value > range[2] then changes[name] = json.encode(range[2]) end
   end
-  changes.messages = rewrite_messages(document, quirks) or changes.messages
-end
-
--- Collects into `changes` what the provider's quirks ask for.
----@param document table the caller's body
----@param quirks moongate.quirks|nil
----@param operation "chat"|"embeddings"
----@param upstream_id string
----@param changes table<string, string|false>
----@return string[] dropped the names of what is left out
-function dialect.apply(document, quirks, operation, upstream_id, changes)
-  local dropped = {}
-  if not quirks then return dropped end
-  if operation == "embeddings" then
-    if quirks.embeddings then apply(document, quirks.embeddings, changes, dropped) end
-    return dropped
-  end
-  apply(document, quirks, changes, dropped)
-  for _, entry in ipairs(quirks.models or {}) do
-    for _, pattern in ipairs(entry.match) do
-      if string.find(upstream_id, pattern) then
-        apply(document, entry.quirks, changes, dropped)
-        break
-      end
+  for name, words in pairs(quirks.values or none) do
+    local node = present(document, name)
+    local word = node and tostring(plain(document, node))
+    if node and changes[name] == nil then
+      local other = words[word]
+      if other == nil then other = words["*"] end
+      if other ~= nil then changes[name] = other ~= false and json.encode(other) end
     end
   end
+  local switch = quirks.switch
+  local effort = switch and not present(document, switch.field) and present(document, "reasoning_effort")
+  if effort then changes[switch.field] = json.encode(document:value(effort) == "none" and switch.off or switch.on) end
+  for name, value in pairs(quirks.add or none) do
+    if changes[name] == nil and not document:find(0, name) then changes[name] = json.encode(value) end
+  end
+end
+
+-- Collects into `changes` what the quirks ask for.
+---@param document table the caller's body
+---@param quirks moongate.quirks those of the model, see `of`
+---@param changes table<string, string|false>
+---@return string[] dropped the names of what is left out
+function dialect.apply(document, quirks, changes)
+  rename(document, quirks, changes)
+  local dropped = leave_out(document, quirks, changes)
+  reword(document, quirks, changes)
+  changes.messages = messages.messages(document, quirks) or changes.messages
+  if changes.tools == nil then changes.tools = messages.tools(document, quirks) end
   table.sort(dropped)
   return dropped
 end
@@ -167,7 +145,7 @@ function dialect.stream_options(document)
   local node = document:find(0, "stream_options")
   if not node or document:kind(node) ~= "object" then return '{"include_usage":true}' end
   local asked = false
-  local raw = rewrite(document, node, function(name)
+  local raw = messages.rewrite(document, node, function(name)
     if name ~= "include_usage" then return nil end
     asked = true
     return "true"

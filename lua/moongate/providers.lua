@@ -8,6 +8,8 @@ local providers = {}
 ---@field base_url string may hold {names} of `variables`
 ---@field variables table<string, string>|nil name in base_url -> environment variable
 ---@field protocol string
+---@field formats string[]|nil "chat", "responses": which of OpenAI's two it speaks at its own address
+---@field addresses table<string, string>|nil protocol -> base address, for those it speaks besides its own
 ---@field auth { header: string, prefix: string }|nil default: authorization, Bearer
 ---@field headers table<string, string>|nil sent with every call
 ---@field is_local boolean|nil
@@ -18,7 +20,7 @@ local providers = {}
 ---@field resets "rolling"|"fixed"|nil how long windows refill; a fixed one only at its end, whatever a hint says
 ---@field timeouts table|nil
 ---@field quirks moongate.quirks|nil
----@field spends string[]|nil body fields by which it would spend money on its own
+---@field spends string[]|nil body fields by which it would spend money on its own: refused under zero_spend
 ---@field cache_read number|nil price of cached input, as a share of the input price
 ---@field cache_write number|nil
 ---@field models table[] a few well-known ones

@@ -3,6 +3,7 @@
 
 local near = require "moongate.near"
 local quota = require "moongate.quota"
+local quirks = require "moongate.schema_quirks"
 local shape = require "moongate.shape"
 
 local text, choice, number, whole = shape.text, shape.choice, shape.number, shape.whole
@@ -104,7 +105,7 @@ local provider = record({
   },
   retries = whole(0, 10),
   breaker = record { failures = whole(1, 1000), open = seconds },
-  formats = list(choice { "chat", "responses" }, 1),
+  formats = list(choice { "chat", "responses" }, 1), quirks = quirks.check,
   http2 = boolean, ca_file = text(),
   headers = map(text(), function(name)
     if not string.find(name, "^[%w!#$%%&'*+.^_`|~-]+$") then return "is no name for a header" end

@@ -37,16 +37,7 @@ local OWN_HEADERS = { "anthropic-version", "anthropic-beta" }
 -- The caller's own body.
 local function patched(order, quirks)
   local document, changes = order.document, {}
-  dialect.apply(document, quirks, "chat", order.target.upstream_id, changes)
-  for _, group in ipairs(quirks.either or {}) do
-    local taken = false
-    for _, name in ipairs(group) do
-      local node = document:find(0, name)
-      local is_there = node and document:kind(node) ~= "null"
-      if is_there and taken then changes[name] = false end
-      taken = taken or is_there
-    end
-  end
+  dialect.apply(document, quirks, changes)
   changes.model = json.encode(order.target.upstream_id)
   return document:patch(changes)
 end

@@ -9,11 +9,14 @@ local BEARER = { header = "authorization", prefix = "Bearer " }
 local LONGEST_MESSAGE = 500
 local LONGEST_PAGE = 4000
 
--- What the built-in tables know of the provider, under its own name or that of the one it is like.
----@param provider { name: string, like: string|nil }
+-- What the built-in tables know of the provider, under its own name or that of the one it is like; with its quirks from
+-- the config, which have those of the table in them.
+---@param provider { name: string, like: string|nil, quirks: moongate.quirks|nil }
 ---@return moongate.provider_table|table
 function http.known(provider)
-  return providers.get(provider.like or provider.name) or {}
+  local facts = providers.get(provider.like or provider.name) or {}
+  if not provider.quirks then return facts end
+  return setmetatable({ quirks = provider.quirks }, { __index = facts })
 end
 
 -- The address of a call below a base address, which may carry a query (Azure's older ones have the version there).

@@ -30,7 +30,7 @@ function openai.build(order)
   local facts = http.known(order.provider)
   local path = PATHS[order.operation]
   if not path then return nil, { message = "this provider can't do this: " .. order.operation } end
-  local text, told = body.write(order, facts.quirks)
+  local text, told = body.write(order, facts)
   if not text then return nil, told end
   return {
     method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),

@@ -14,9 +14,10 @@ local THINKERS = { "^o%d", "gpt%-5", "gpt%-oss", "reason", "think", "grok%-3%-mi
 
 -- Whether a model is one that thinks before it speaks.
 ---@param target table
+---@param quirks moongate.quirks|nil
 ---@return boolean
-function body.thinks(target)
-  return writing.thinks(target, THINKERS)
+function body.thinks(target, quirks)
+  return quirks and quirks.switch ~= nil or writing.thinks(target, THINKERS)
 end
 
 -- ---- what can't be said at all ----
@@ -47,24 +48,16 @@ local function drop(table_of, name, dropped)
   dropped[#dropped + 1] = name
 end
 
--- Some want every turn of the assistant to say what it thought, if only that it was nothing.
-local function keep_reasoning(messages)
-  for _, message in ipairs(messages) do
-    if message.role == "assistant" then message.reasoning_content = message.reasoning_content or "" end
-  end
-end
-
 local function chat_text(order, quirks, dropped)
   local chat, takes = order.chat, {}
   for _, name in ipairs(quirks.extensions or {}) do takes[name] = true end
   local document = openai_chat.document(chat, {
     cache = not takes.cache_control, thoughts = not quirks.keep_reasoning, signatures = true, marks = true,
   })
-  if quirks.keep_reasoning then keep_reasoning(document.messages) end
   for _, name in ipairs(EXTENSIONS) do
     if not takes[name] then drop(document, name, dropped) end
   end
-  if not body.thinks(order.target) then drop(document, "reasoning_effort", dropped) end
+  if not body.thinks(order.target, quirks) then drop(document, "reasoning_effort", dropped) end
   local most = order.target.max_output
   if most and document.max_tokens and document.max_tokens > most then document.max_tokens = most end
   writing.drop_unread(dropped, chat)
@@ -93,20 +86,35 @@ local function document_of(order, quirks, dropped)
   return assert(json.scan(text, 1000))
 end
 
+-- What would spend money on its own, where none may be spent.
+local function unfit_spending(document, spends)
+  for _, name in ipairs(spends) do
+    local node = document:find(0, name)
+    if node and document:kind(node) ~= "null" then
+      return { param = name, message = "zero_spend is on, and this provider may charge for " .. name }
+    end
+  end
+  return nil
+end
+
 -- The body to send: with the model's name at the provider, usage asked for, and the provider's quirks.
 ---@param order table
----@param quirks moongate.quirks|nil
+---@param facts moongate.provider_table|table what is known of the provider: quirks, spends
 ---@return string|nil body
 ---@return string[]|table dropped the names of what was left out; or why the call can't be carried { message, param }
-function body.write(order, quirks)
-  quirks = quirks or {}
+function body.write(order, facts)
+  local upstream_id = order.target.upstream_id
+  local quirks = dialect.of(facts.quirks, order.operation, upstream_id)
   local wrong = order.chat and unfit_of(order.chat)
   if wrong then return nil, wrong end
   local dropped, changes = {}, {}
   local document = document_of(order, quirks, dropped)
-  local refused = dialect.apply(document, quirks, order.operation, order.target.upstream_id, changes)
+  wrong = dialect.unfit(document, quirks)
+    or (order.zero_spend and facts.spends and unfit_spending(document, facts.spends)) or nil
+  if wrong then return nil, wrong end
+  local refused = dialect.apply(document, quirks, changes)
   for _, name in ipairs(refused) do dropped[#dropped + 1] = name end
-  changes.model = json.encode(order.target.upstream_id)
+  changes.model = json.encode(upstream_id)
   if order.operation == "chat" and order.stream then
     if quirks.stream_options == false then
       if document:find(0, "stream_options") then changes.stream_options = false end

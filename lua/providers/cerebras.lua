@@ -11,6 +11,16 @@ return {
   quirks = {
     rename = { max_tokens = "max_completion_tokens" },
     drop = { "presence_penalty", "frequency_penalty", "logit_bias" },
+    roles = { developer = "system" },
+    message_drop = { "reasoning_details", "thinking_blocks" },
+    message_rename = { reasoning_content = "reasoning" },
+    part_drop = { "cache_control" },
+    models = {
+      { match = { "." }, except = { "gpt%-oss" }, quirks = { drop = { "reasoning_effort" } } },
+      { match = { "gpt%-oss" }, quirks = {
+        values = { reasoning_effort = { none = "low", minimal = "low", xhigh = "high", max = "high" } },
+      } },
+    },
   },
   models = {
     { id = "gpt-oss-120b", upstream_id = "gpt-oss-120b", context_length = 8192,

@@ -10,6 +10,7 @@ return {
   limit_scope = "provider",
   resets = "fixed",
   limits = { rpm = 300, neurons_per_day = { 10000, zone = "UTC" } },
+  quirks = { roles = { developer = "system" } },
   models = {
     { id = "llama-3.1-8b", upstream_id = "@cf/meta/llama-3.1-8b-instruct", context_length = 7968,
       strengths = { "chat" }, quality = 50, free = true },

@@ -11,13 +11,19 @@ return {
   limits = { rpm = 20, rpmonth = 1000 },
   quirks = {
     stream_options = false,
-    drop = {
-      "stream_options", "store", "metadata", "logit_bias", "top_logprobs", "n", "modalities", "prediction", "audio",
-      "service_tier", "parallel_tool_calls", "tool_choice", "user",
-    },
     rename = { max_completion_tokens = "max_tokens" },
+    takes = {
+      "model", "messages", "stream", "reasoning_effort", "response_format", "tools", "temperature", "max_tokens",
+      "stop", "seed", "top_p", "frequency_penalty", "presence_penalty",
+    },
+    needs = { tool_choice = "tools" },
+    only = { n = { 1 }, tool_choice = { "auto" } },
+    either = { { "frequency_penalty", "presence_penalty" } },
     clamp = { temperature = { 0, 1 } },
+    values = { reasoning_effort = { none = "none", minimal = "none", ["*"] = "high" } },
+    tool_name = "^[%a_][%w_]*$",
     roles = { developer = "system" },
+    part_drop = { "cache_control" },
   },
   models = {
     { id = "command-a", upstream_id = "command-a-03-2025", context_length = 256000, strengths = { "chat" },

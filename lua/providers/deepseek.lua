@@ -8,7 +8,19 @@ return {
   quality = 84,
   limit_scope = "provider",
   timeouts = { first_byte = 120, first_content = 600 },
-  quirks = { drop = { "seed" }, roles = { developer = "system" }, keep_reasoning = true },
+  addresses = { anthropic = "https://api.deepseek.com/anthropic" },
+  quirks = {
+    drop = { "seed" },
+    roles = { developer = "system" },
+    switch = { field = "thinking", on = { type = "enabled" }, off = { type = "disabled" } },
+    values = { reasoning_effort = { none = false, minimal = "high", low = "high", medium = "high", xhigh = "max" } },
+    message_rename = { reasoning = "reasoning_content" },
+    keep_reasoning = true,
+    -- The one that must not see its thoughts again.
+    models = { { match = { "%-r1" }, quirks = {
+      keep_reasoning = false, message_drop = { "reasoning_content", "reasoning" },
+    } } },
+  },
   cache_read = 0.1,
   models = {
     { id = "deepseek-flash", upstream_id = "deepseek-flash", strengths = { "chat", "coding" }, quality = 80,

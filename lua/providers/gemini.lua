@@ -5,6 +5,7 @@ return {
   env = "GEMINI_API_KEY",
   base_url = "https://generativelanguage.googleapis.com/v1beta",
   protocol = "gemini",
+  addresses = { openai = "https://generativelanguage.googleapis.com/v1beta/openai" },
   free = true,
   quality = 90,
   limit_scope = "model",

@@ -8,7 +8,22 @@ return {
   quality = 95,
   limit_scope = "model",
   resets = "rolling",
-  quirks = { drop = { "logprobs", "top_logprobs", "logit_bias" }, message_drop = { "name" } },
+  quirks = {
+    rename = { max_tokens = "max_completion_tokens" },
+    drop = { "logprobs", "top_logprobs", "logit_bias" },
+    only = { n = { 1 } },
+    roles = { developer = "system" },
+    message_drop = { "name", "reasoning_details", "thinking_blocks" },
+    message_rename = { reasoning_content = "reasoning" },
+    part_drop = { "cache_control" },
+    models = {
+      { match = { "." }, except = { "gpt%-oss", "qwen" }, quirks = { drop = { "reasoning_effort" } } },
+      { match = { "gpt%-oss" }, quirks = {
+        values = { reasoning_effort = { none = "low", minimal = "low", xhigh = "high", max = "high" } },
+      } },
+      { match = { "qwen" }, quirks = { values = { reasoning_effort = { none = "none", ["*"] = "default" } } } },
+    },
+  },
   cache_read = 0.5,
   models = {
     { id = "llama-3.3-70b", upstream_id = "llama-3.3-70b-versatile", cost = { input = 0.59, output = 0.79 },

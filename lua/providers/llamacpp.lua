@@ -7,6 +7,7 @@ return {
   free = true,
   quality = 50,
   limit_scope = "provider",
-  quirks = { extensions = { "top_k", "min_p" } },
+  addresses = { anthropic = "http://127.0.0.1:8080" },
+  quirks = { extensions = { "top_k", "min_p" }, roles = { developer = "system" } },
   models = {},
 }

@@ -7,5 +7,6 @@ return {
   free = false,
   quality = 65,
   limit_scope = "provider",
+  addresses = { anthropic = "https://api.nano-gpt.com/api" },
   models = {},
 }

@@ -9,6 +9,7 @@ return {
   limit_scope = "provider",
   limits = { rpm = 40 },
   timeouts = { first_byte = 30 },
+  quirks = { roles = { developer = "system" } },
   models = {
     { id = "llama-3.3-70b", upstream_id = "meta/llama-3.3-70b-instruct", context_length = 131072,
       strengths = { "chat", "coding" }, quality = 80, tools = true, free = true },

@@ -5,6 +5,9 @@ return {
   env = "OPENROUTER_API_KEY",
   base_url = "https://openrouter.ai/api/v1",
   protocol = "openai",
+  addresses = { anthropic = "https://openrouter.ai/api" },
+  -- Who calls, in its statistics. With an http-referer of one's own, in the config, it is told whose.
+  headers = { ["x-title"] = "moongate" },
   free = true,
   quality = 80,
   limit_scope = "provider",

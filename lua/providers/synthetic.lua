@@ -7,6 +7,8 @@ return {
   free = false,
   quality = 70,
   limit_scope = "provider",
+  addresses = { anthropic = "https://api.synthetic.new/anthropic" },
+  quirks = { roles = { developer = "system" } },
   models = {
     { id = "gpt-oss-120b", upstream_id = "hf:openai/gpt-oss-120b", context_length = 131072,
       strengths = { "chat", "reasoning" }, quality = 82, tools = true },

@@ -8,7 +8,13 @@ return {
   quality = 75,
   limit_scope = "model",
   resets = "rolling",
-  quirks = { extensions = { "top_k", "min_p" } },
+  quirks = {
+    extensions = { "top_k", "min_p" },
+    -- A number there: how many.
+    drop = { "top_logprobs" },
+    values = { logprobs = { ["true"] = 1, ["false"] = false } },
+    roles = { developer = "system" },
+  },
   models = {
     { id = "llama-3.3-70b", upstream_id = "meta-llama/Llama-3.3-70B-Instruct-Turbo", context_length = 131072,
       strengths = { "chat", "coding" }, quality = 80, tools = true },

@@ -8,6 +8,9 @@ return {
   quality = 82,
   limit_scope = "model",
   resets = "rolling",
+  quirks = { models = { { match = { "^grok%-[4-9]" }, quirks = {
+    drop = { "presence_penalty", "frequency_penalty" },
+  } } } },
   models = {
     { id = "grok-3-mini", upstream_id = "grok-3-mini", context_length = 131072, strengths = { "chat", "reasoning" },
       quality = 75, tools = true },

@@ -127,6 +127,38 @@ describe("a provider that moongate knows", function()
       defaults.provider("ollama", compatible, ollama, nothing, "m.lua").base_url)
   end)
 
+  it("has the address of another protocol that it speaks, and its key and limits there", function()
+    local two = { name = "cloud", protocol = "openai", base_url = "https://cloud/v1", env = "CLOUD_KEY",
+      limits = { rpm = 5 }, addresses = { anthropic = "https://cloud/anthropic" }, quirks = { drop = { "a" } } }
+    local function fill_two(given)
+      return defaults.provider("cloud", given, two, function() return "k" end, "moongate.lua")
+    end
+    local other = fill_two { protocol = "anthropic" }
+    assert.equal("https://cloud/anthropic", other.base_url)
+    assert.same({ true, "k", 5 }, { other.builtin_address, other.keys[1].key, other.limits[1].max })
+    assert.equal("https://cloud/v1", fill_two({ protocol = "openai" }).base_url)
+    assert.equal("https://cloud/v1", fill_two({ protocol = "mine" }).base_url)
+    assert.equal("http://x", fill_two({ protocol = "anthropic", base_url = "http://x" }).base_url)
+    assert.equal("https://cloud/v1", two.base_url)
+  end)
+
+  it("speaks both of OpenAI's formats where its table says so, but not at another address", function()
+    local two = { protocol = "openai", base_url = "https://cloud/v1", formats = { "chat", "responses" } }
+    local function formats(given) return defaults.provider("cloud", given, two, nothing, "moongate.lua").formats end
+    assert.same({ "chat", "responses" }, formats {})
+    assert.same({ "chat" }, formats { base_url = "http://x" })
+    assert.same({ "responses" }, formats { formats = { "responses" } })
+  end)
+
+  it("keeps its quirks apart from those of the config", function()
+    local odd = { protocol = "openai", base_url = "https://cloud/v1", quirks = { drop = { "a" } } }
+    local function quirks(given) return defaults.provider("cloud", given, odd, nothing, "moongate.lua").quirks end
+    assert.is_nil(quirks {})
+    assert.same({ drop = { "a", "b" }, prefix = "p" }, quirks { quirks = { drop = { "b" }, prefix = "p" } })
+    assert.same({ drop = { "b" } }, quirks { protocol = "gemini", quirks = { drop = { "b" } } })
+    assert.same({ drop = { "a" } }, odd.quirks)
+  end)
+
   it("is free and local as a whole where it runs on this machine", function()
     local ollama = { protocol = "ollama", base_url = "http://127.0.0.1:11434", is_local = true, free = true }
     local here = defaults.provider("ollama", {}, ollama, nothing, "moongate.lua")

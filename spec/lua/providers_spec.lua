@@ -1,3 +1,4 @@
+require "spec.support.core"
 local limit_headers = require "moongate.limit_headers"
 local providers = require "moongate.providers"
 local quota = require "moongate.quota"
@@ -50,6 +51,16 @@ describe("the built-in provider tables", function()
         assert.is_boolean(provider.free)
         assert.is_true(provider.limit_scope == "model" or provider.limit_scope == "provider")
         assert.is_true(provider.resets == nil or provider.resets == "fixed" or provider.resets == "rolling")
+      end)
+
+      it("has an address for each other protocol that it speaks", function()
+        for protocol, address in pairs(provider.addresses or {}) do
+          assert.is_table(require("protocols." .. protocol))
+          assert.not_equal(provider.protocol, protocol)
+          assert.is_not_nil(string.find(address, "^https?://[^/].*[^/]$"))
+          -- Anthropic's protocol has its own /v1 below the address.
+          if protocol == "anthropic" then assert.is_nil(string.find(address, "/v1$")) end
+        end
       end)
 
       it("needs a key unless it is local", function()
