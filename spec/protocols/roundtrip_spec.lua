@@ -3,42 +3,16 @@
 require "spec.support.core"
 local chats = require "spec.support.chats"
 local json = require "moongate.core.json"
+local property = require "spec.support.property"
 local stream_of = require "spec.support.cutter"
 
 local CASES = 300
-local FIRST = tonumber(os.getenv "MOONGATE_SEED") or 1
+local same, sums_up = property.same, property.sums_up
 
 local function call_of(more)
   local request = { now = 1700000000, model = "m", include_usage = true, estimated_tokens = 7 }
   for name, value in pairs(more or {}) do request[name] = value end
   return { id = "req_0123abcd", request = request, target = { model = "served" } }
-end
-
--- A property, for as many seeds; says which one it fails for.
-local function always(name, cases, check)
-  it(name, function()
-    for seed = FIRST, FIRST + cases - 1 do
-      local fine, why = xpcall(check, function(wrong)
-        if type(wrong) == "table" then wrong = wrong.message or tostring(wrong) end
-        return debug.traceback(tostring(wrong), 2)
-      end, chats.dice(seed))
-      if not fine then error("seed " .. seed .. ": " .. why, 0) end
-    end
-  end)
-end
-
-local function same(expected, got, about)
-  if pcall(assert.same, expected, got) then return end
-  error((os.getenv "MOONGATE_SEED" and about or "") .. "\nexpected " .. json.encode(expected) .. "\ngot      " .. json.encode(got), 2)
-end
-
-local function sums_up(usage)
-  local sum = 0
-  for _, name in ipairs { "input", "cached", "cache_write", "output", "reasoning" } do
-    assert(usage[name] >= 0, name)
-    sum = sum + usage[name]
-  end
-  assert(sum == usage.total, "classes add up to " .. sum .. ", not " .. usage.total)
 end
 
 -- What a surface makes of a stream, as its protocol reads it, through whatever cuts.
@@ -83,11 +57,11 @@ for _, format in ipairs(chats.FORMATS) do
   end
 
   describe("an answer in the format of " .. format, function()
-    always("is read as it was told", CASES, function(dice)
+    it("is read as it was told", property(CASES, function(dice)
       check_whole(chats.reply(dice, says, format))
-    end)
+    end))
 
-    always("streams as it was told", CASES, function(dice)
+    it("streams as it was told", property(CASES, function(dice)
       local reply = chats.reply(dice, says, format)
       local events = chats.events(dice, reply)
       local text = write(surface, events, reply.usage)
@@ -98,14 +72,14 @@ for _, format in ipairs(chats.FORMATS) do
       sums_up(usage)
       gathered.usage = usage
       check_whole(gathered)
-    end)
+    end))
   end)
 end
 
 describe("an answer of one format", function()
   for _, from in ipairs(chats.FORMATS) do
     for _, into in ipairs(chats.FORMATS) do
-      always("is told in another: " .. from .. " as " .. into, CASES / 5, function(dice)
+      it("is told in another: " .. from .. " as " .. into, property(CASES / 5, function(dice)
         local says = chats.both(chats.SAYS[from], chats.SAYS[into])
         local reply = chats.reply(dice, says, from)
         local protocol, surface = chats.sides(from)
@@ -121,7 +95,7 @@ describe("an answer of one format", function()
         gathered.usage = usage
         local whole = other.reply(call_of(), gathered)
         same(chats.said(reply, says), chats.said(theirs.reply(json.decode(whole), {}), says), whole)
-      end)
+      end))
     end
   end
 end)

@@ -1,5 +1,5 @@
--- Makes up neutral chats, answers and streams (moongate.chat) from a seed: the same seed, the same ones. And says in one
--- way what an answer says, so that answers which came through different formats can be held against each other.
+-- Makes up neutral answers and streams (moongate.chat) from a seed: the same seed, the same ones. And tells in one way
+-- what an answer says, so that answers which came through different formats can be held against each other.
 local base64 = require "moongate.base64"
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
