@@ -4,45 +4,17 @@ require "spec.support.core"
 local chats = require "spec.support.chats"
 local json = require "moongate.core.json"
 local property = require "spec.support.property"
-local stream_of = require "spec.support.cutter"
 
 local CASES = 300
-local same, sums_up = property.same, property.sums_up
+local same, sums_up, write, call_of = property.same, property.sums_up, property.write, property.call
 
-local function call_of(more)
-  local request = { now = 1700000000, model = "m", include_usage = true, estimated_tokens = 7 }
-  for name, value in pairs(more or {}) do request[name] = value end
-  return { id = "req_0123abcd", request = request, target = { model = "served" } }
-end
-
--- What a surface makes of a stream, as its protocol reads it, through whatever cuts.
-local function write(surface, events, usage)
-  local writer, out = surface.writer(call_of()), {}
-  for _, event in ipairs(events) do out[#out + 1] = writer:event(event) end
-  out[#out + 1] = writer:finish(usage)
-  return table.concat(out)
-end
-
-local function read(protocol, text, dice, lines)
-  local reader, events, usage, finishes, is_over = protocol.reader(), {}, nil, 0, false
-  for _, event in ipairs(stream_of(dice:cut(text, dice:pick { 1, 5, 40, 4000 }), lines)) do
-    if event.data then
-      local told = protocol.read_event(event, usage)
-      assert(told.kind ~= "error", event.data)
-      assert(not is_over, "goes on after its end: " .. event.data)
-      is_over = told.kind == "end" or told.last or false
-      usage = told.usage or usage
-      if told.finish then finishes = finishes + 1 end
-      for _, each in ipairs(reader(event)) do events[#events + 1] = each end
-    end
-  end
-  assert(finishes > 0, "no finish")
-  return events, usage
+local function read(format, text, dice)
+  return property.read(format, dice:cut(text, dice:pick { 1, 5, 40, 4000 }))
 end
 
 for _, format in ipairs(chats.FORMATS) do
   local protocol, surface = chats.sides(format)
-  local says, lines = chats.SAYS[format], format == "ollama"
+  local says = chats.SAYS[format]
 
   local function check_whole(reply)
     local text = surface.reply(call_of(), reply)
@@ -65,7 +37,7 @@ for _, format in ipairs(chats.FORMATS) do
       local reply = chats.reply(dice, says, format)
       local events = chats.events(dice, reply)
       local text = write(surface, events, reply.usage)
-      local read_events, usage = read(protocol, text, dice, lines)
+      local read_events, usage = read(format, text, dice)
       local gathered = chats.gather(read_events)
       same(chats.said(reply, says), chats.said(gathered, says), text)
       same(chats.used(reply.usage, says), chats.used(usage, says), text)
@@ -82,12 +54,12 @@ describe("an answer of one format", function()
       it("is told in another: " .. from .. " as " .. into, property(CASES / 5, function(dice)
         local says = chats.both(chats.SAYS[from], chats.SAYS[into])
         local reply = chats.reply(dice, says, from)
-        local protocol, surface = chats.sides(from)
+        local _, surface = chats.sides(from)
         local theirs, other = chats.sides(into)
         local text = write(surface, chats.events(dice, reply), reply.usage)
-        local events, usage = read(protocol, text, dice, from == "ollama")
+        local events, usage = read(from, text, dice)
         local again = write(other, events, usage)
-        local told, used = read(theirs, again, dice, into == "ollama")
+        local told, used = read(into, again, dice)
         same(chats.said(reply, says), chats.said(chats.gather(told), says), text .. again)
         same(chats.used(reply.usage, says), chats.used(used, says))
         sums_up(used)

@@ -10,6 +10,7 @@ local chats = {}
 -- ---- the five formats, and what can be said in an answer of each ----
 --   kept      whether the order of text, thoughts and calls is
 --   one       a single choice
+--   carried   a call's signature comes as that of a thought without text
 --   folds     kinds that become text
 --   lacks     kinds that get lost, signatures of calls among them
 --   finishes  other than these become a stop
@@ -22,7 +23,8 @@ chats.SAYS = {
     lacks = { call_signature = true },
   },
   anthropic = {
-    kept = true, one = true, folds = { refusal = true }, lacks = { image = true, call_signature = true },
+    kept = true, one = true, carried = true, folds = { refusal = true },
+    lacks = { image = true, call_signature = true },
     finishes = { length = true, content_filter = true, stop_sequence = true, pause = true },
   },
   gemini = {
@@ -429,7 +431,8 @@ local function say(choice, says)
   local said = { text = "", refusal = "", thought = "", signed = {}, images = {}, calls = {}, order = {} }
   for _, block in ipairs(choice.blocks) do
     local kind = says.folds[block.kind] and "text" or block.kind
-    if not says.lacks[kind] then
+    local is_carrier = says.carried and kind == "thinking" and block.text == ""
+    if not says.lacks[kind] and not is_carrier then
       SAY[kind](said, block, says)
       local is_seen = block.text ~= "" and kind ~= said.order[#said.order]
       if says.kept and is_seen then said.order[#said.order + 1] = kind end
