@@ -45,6 +45,14 @@ for _, format in ipairs(chats.FORMATS) do
       gathered.usage = usage
       check_whole(gathered)
     end))
+
+    it("loses nothing of what comes mixed", property(CASES, function(dice)
+      local loose = chats.both(says, { folds = {}, lacks = {}, finishes = says.finishes, one = true })
+      local reply = chats.reply(dice, loose, format)
+      local events = chats.mixed(dice, reply)
+      local text = write(surface, events, reply.usage)
+      same(chats.said(chats.gather(events), loose), chats.said(chats.gather(read(format, text, dice)), loose), text)
+    end))
   end)
 end
 
@@ -70,4 +78,27 @@ describe("an answer of one format", function()
       end))
     end
   end
+end)
+
+describe("an answer in another frame", function()
+  it("of Gemini's is one array", property(CASES, function(dice)
+    local protocol, surface = chats.sides "gemini"
+    local reply = chats.reply(dice, chats.SAYS.gemini, "gemini")
+    local text = write(surface, chats.events(dice, reply), reply.usage, { framing = "json" })
+    local reader, events = protocol.reader(), {}
+    for _, document in ipairs(assert(json.decode(text))) do
+      for _, event in ipairs(reader { document = document }) do events[#events + 1] = event end
+    end
+    same(chats.said(reply, chats.SAYS.gemini), chats.said(chats.gather(events), chats.SAYS.gemini), text)
+  end))
+
+  it("of Ollama's has no message", property(CASES, function(dice)
+    local protocol, surface = chats.sides "ollama"
+    local says = chats.both(chats.SAYS.ollama, { folds = {}, lacks = { image = true }, finishes = { length = true } })
+    local reply = chats.reply(dice, says, "ollama")
+    local text = write(surface, chats.events(dice, reply), reply.usage, { generate = true })
+    same(chats.said(reply, says), chats.said(chats.gather(read("ollama", text, dice)), says), text)
+    text = surface.reply(call_of { generate = true }, reply)
+    same(chats.said(reply, says), chats.said(protocol.reply(json.decode(text)), says), text)
+  end))
 end)

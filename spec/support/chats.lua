@@ -10,6 +10,7 @@ local chats = {}
 -- ---- the five formats, and what can be said in an answer of each ----
 --   kept      whether the order of text, thoughts and calls is
 --   one       a single choice
+--   hidden    a signature without a text is as good as a thought that only its maker can read
 --   carried   a call's signature comes as that of a thought without text
 --   folds     kinds that become text
 --   lacks     kinds that get lost, signatures of calls among them
@@ -19,7 +20,7 @@ chats.FORMATS = { "openai", "openai_responses", "anthropic", "gemini", "ollama" 
 chats.SAYS = {
   openai = { finishes = { length = true, content_filter = true }, folds = {}, lacks = {} },
   openai_responses = {
-    kept = true, one = true, finishes = { length = true, content_filter = true }, folds = {},
+    kept = true, one = true, hidden = true, finishes = { length = true, content_filter = true }, folds = {},
     lacks = { call_signature = true },
   },
   anthropic = {
@@ -310,6 +311,32 @@ function chats.events(own, reply)
   return events
 end
 
+-- The same out of order: after the thoughts, texts and the fragments of all calls come mixed.
+---@param own spec.dice
+---@param reply moongate.chat_reply
+---@return moongate.chat_event[]
+function chats.mixed(own, reply)
+  local choice, first, lists, calls = reply.choices[1], {}, {}, 0
+  for _, block in ipairs(choice.blocks) do
+    if block.kind == "thinking" or block.kind == "redacted" then
+      first[#first + 1] = block
+    else
+      lists[#lists + 1] = block_events(own, block, nil, #lists, true)
+    end
+  end
+  local events, numbers = { { kind = "start", id = reply.id, model = reply.model } }, {}
+  for _, block in ipairs(first) do
+    for _, event in ipairs(block_events(own, block)) do events[#events + 1] = event end
+  end
+  for _, event in ipairs(merge(own, lists, 50)) do
+    if event.kind == "tool" then numbers[event.call], calls = calls, calls + 1 end
+    event.call = numbers[event.call]
+    events[#events + 1] = event
+  end
+  events[#events + 1] = { kind = "finish", finish = choice.finish, stop_sequence = choice.stop_sequence }
+  return events
+end
+
 local GATHER = {}
 
 local function add_text(blocks, event)
@@ -427,9 +454,15 @@ function SAY.tool_use(said, block, says)
   }
 end
 
+local function hide(block)
+  if block.kind ~= "thinking" or block.text ~= "" or not block.signature then return block end
+  return { kind = "redacted", data = block.signature, origin = block.origin }
+end
+
 local function say(choice, says)
   local said = { text = "", refusal = "", thought = "", signed = {}, images = {}, calls = {}, order = {} }
-  for _, block in ipairs(choice.blocks) do
+  for _, each in ipairs(choice.blocks) do
+    local block = says.hidden and hide(each) or each
     local kind = says.folds[block.kind] and "text" or block.kind
     local is_carrier = says.carried and kind == "thinking" and block.text == ""
     if not says.lacks[kind] and not is_carrier then

@@ -34,10 +34,12 @@ function property.sums_up(usage)
   assert(sum == usage.total, "classes add up to " .. sum .. ", not " .. usage.total)
 end
 
--- A call that is answered.
+-- A call that is answered. more: what else its request says.
+---@param more table|nil
 ---@return moongate.call
-function property.call()
+function property.call(more)
   local request = { now = 1700000000, model = "m", include_usage = true, estimated_tokens = 7 }
+  for name, value in pairs(more or {}) do request[name] = value end
   return { id = "req_0123abcd", request = request, target = { model = "served" } }
 end
 
@@ -45,9 +47,10 @@ end
 ---@param surface table
 ---@param events moongate.chat_event[]
 ---@param usage moongate.usage|nil
+---@param more table|nil
 ---@return string
-function property.write(surface, events, usage)
-  local writer, out = surface.writer(property.call()), {}
+function property.write(surface, events, usage, more)
+  local writer, out = surface.writer(property.call(more)), {}
   for _, event in ipairs(events) do out[#out + 1] = writer:event(event) end
   out[#out + 1] = writer:finish(usage)
   return table.concat(out)
