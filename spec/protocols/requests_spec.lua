@@ -1,5 +1,5 @@
 -- Requests there and back: what a protocol writes of a neutral request, the surface of the same format reads as the
--- same one, but for what the format has no words for.
+-- same one, but for what the format has no words for; what comes from another format, it takes.
 require "spec.support.core"
 local chats = require "spec.support.chats"
 local json = require "moongate.core.json"
@@ -8,25 +8,44 @@ local requests = require "spec.support.requests"
 
 local PROVIDERS = { openai_responses = "openai" }
 
+local function order_of(format, neutral, model)
+  return {
+    operation = "chat", chat = neutral, stream = neutral.stream, now = 0, key = "k", target = { upstream_id = model },
+    provider = { name = PROVIDERS[format] or format },
+  }
+end
+
+local function parse(format, text, model, stream)
+  local _, surface = chats.sides(format)
+  local document = assert(json.scan(text))
+  local path = { model = model, verb = "chat", stream = stream, sse = true }
+  local request, refusal = surface.parse(document, {}, "chat", path)
+  assert(request, refusal and refusal.message .. " " .. text)
+  local read
+  read, refusal = surface.chat(document, request)
+  return assert(read, refusal and refusal.message .. " " .. text)
+end
+
 for _, format in ipairs(chats.FORMATS) do
-  local protocol, surface = chats.sides(format)
+  local protocol = chats.sides(format)
 
   describe("a request in the format of " .. format, function()
     it("is read as it was written", property(300, function(dice)
       local neutral, model = requests.make(dice, format)
-      local wire, unfit = protocol.build {
-        operation = "chat", chat = neutral, stream = neutral.stream, now = 0, key = "k",
-        target = { upstream_id = model }, provider = { name = PROVIDERS[format] or format },
-      }
+      local wire, unfit = protocol.build(order_of(format, neutral, model))
       assert(wire, unfit and unfit.message)
-      local document = assert(json.scan(wire.body))
-      local path = { model = model, verb = "chat", stream = neutral.stream, sse = true }
-      local request, refusal = surface.parse(document, {}, "chat", path)
-      assert(request, refusal and refusal.message .. wire.body)
-      local read
-      read, refusal = surface.chat(document, request)
-      assert(read, refusal and refusal.message .. wire.body)
+      local read = parse(format, wire.body, model, neutral.stream)
       property.same(requests.left(neutral, format), requests.plain(read), wire.body)
     end))
+  
+    for _, other in ipairs(chats.FORMATS) do
+      it("is written so that it is taken: as " .. other, property(60, function(dice)
+        local neutral = requests.make(dice, format)
+        local _, model = requests.make(dice, other)
+        local wire, unfit = chats.sides(other).build(order_of(other, neutral, model))
+        if not wire then return assert(unfit.message) end
+        parse(other, wire.body, model, neutral.stream)
+      end))
+    end
   end)
 end
