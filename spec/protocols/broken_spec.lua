@@ -8,7 +8,7 @@ local requests = require "spec.support.requests"
 local stream_of = require "spec.support.cutter"
 local transcripts = require "spec.support.transcripts"
 
-local CASES = 300
+local CASES = 200
 local call_of = property.call
 local PROVIDERS = { openai_responses = "openai" }
 

@@ -30,16 +30,16 @@ for _, format in ipairs(chats.FORMATS) do
   local protocol = chats.sides(format)
 
   describe("a request in the format of " .. format, function()
-    it("is read as it was written", property(300, function(dice)
+    it("is read as it was written", property(200, function(dice)
       local neutral, model = requests.make(dice, format)
       local wire, unfit = protocol.build(order_of(format, neutral, model))
       assert(wire, unfit and unfit.message)
       local read = parse(format, wire.body, model, neutral.stream)
       property.same(requests.left(neutral, format), requests.plain(read), wire.body)
     end))
-  
+
     for _, other in ipairs(chats.FORMATS) do
-      it("is written so that it is taken: as " .. other, property(60, function(dice)
+      it("is written so that it is taken: as " .. other, property(20, function(dice)
         local neutral = requests.make(dice, format)
         local _, model = requests.make(dice, other)
         local wire, unfit = chats.sides(other).build(order_of(other, neutral, model))
@@ -49,3 +49,15 @@ for _, format in ipairs(chats.FORMATS) do
     end
   end)
 end
+
+describe("a conversation in which nothing is said", function()
+  for _, format in ipairs(chats.FORMATS) do
+    it("is taken all the same: as " .. format, function()
+      local model = select(2, requests.make(chats.dice(1), format))
+      for _, system in ipairs { {}, { { kind = "text", text = "Be brief." } } } do
+        local neutral = { system = system, turns = {}, tools = {}, stream = false, unread = {} }
+        parse(format, chats.sides(format).build(order_of(format, neutral, model)).body, model, false)
+      end
+    end)
+  end
+end)

@@ -5,7 +5,7 @@ local chats = require "spec.support.chats"
 local json = require "moongate.core.json"
 local property = require "spec.support.property"
 
-local CASES = 300
+local CASES = 200
 local same, sums_up, write, call_of = property.same, property.sums_up, property.write, property.call
 
 local function read(format, text, dice)
@@ -59,7 +59,7 @@ end
 describe("an answer of one format", function()
   for _, from in ipairs(chats.FORMATS) do
     for _, into in ipairs(chats.FORMATS) do
-      it("is told in another: " .. from .. " as " .. into, property(CASES / 5, function(dice)
+      it("is told in another: " .. from .. " as " .. into, property(CASES / 10, function(dice)
         local says = chats.both(chats.SAYS[from], chats.SAYS[into])
         local reply = chats.reply(dice, says, from)
         local _, surface = chats.sides(from)
