@@ -85,9 +85,13 @@ function BLOCKS.tool_use(block, quirks)
   }
 end
 
--- What a tool answered is always an object.
+-- What a tool answered is always an object, and all text is in it: a document that is text, too.
 local function response_of(block)
-  local text = chat.text(block.blocks or {}, "\n")
+  local texts = {}
+  for _, each in ipairs(block.blocks or {}) do
+    if each.kind == "text" or each.kind == "document" then texts[#texts + 1] = each.text end
+  end
+  local text = table.concat(texts, "\n")
   if block.is_error then return { error = text } end
   local value = string.find(text, "^%s*{") and json.decode(text)
   if type(value) == "table" and not json.is_array(value) then return value end
@@ -98,7 +102,7 @@ end
 local function add_result(parts, after, block, quirks)
   local inner = {}
   for _, each in ipairs(block.blocks or {}) do
-    if each.kind ~= "text" and BLOCKS[each.kind] then inner[#inner + 1] = BLOCKS[each.kind](each, quirks) end
+    if not each.text and BLOCKS[each.kind] then inner[#inner + 1] = BLOCKS[each.kind](each, quirks) end
   end
   local response = {
     id = quirks.call_ids ~= false and block.id or nil, name = block.name or block.id, response = response_of(block),

@@ -54,6 +54,8 @@ local function chat_text(order, quirks, dropped)
   local document = openai_chat.document(chat, {
     cache = not takes.cache_control, thoughts = not quirks.keep_reasoning, signatures = true, marks = true,
   })
+  -- A conversation can't be empty.
+  if #document.messages == 0 then document.messages[1] = { role = "user", content = "" } end
   for _, name in ipairs(EXTENSIONS) do
     if not takes[name] then drop(document, name, dropped) end
   end

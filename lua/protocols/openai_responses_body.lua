@@ -122,6 +122,8 @@ local function input_of(turns)
   for _, turn in ipairs(turns) do
     if turn.role == "user" then add_user(input, turn) else add_assistant(input, turn) end
   end
+  -- Instructions alone are refused.
+  if #input == 0 then input[1] = { type = "message", role = "user", content = "" } end
   return json.array(input)
 end
 

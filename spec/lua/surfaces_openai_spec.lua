@@ -160,6 +160,10 @@ local REFUSED = {
     .. '"tool_choice":{"type":"function","function":{"name":"g"}}}', "tool_choice.function.name", 'got "g"' },
   { '{"model":"m","messages":[{"role":"user","content":"x"}],"tool_choice":"required"}', "tool_choice",
     "there are none" },
+  { '{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f",'
+    .. '"description":[]}}]}', "tools[0].function.description", "expected a string" },
+  { '{"model":"m","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":'
+    .. '{"name":"n","schema":"{}"}}}', "response_format.json_schema.schema", "expected an object" },
 }
 local OPTIONS = {
   { "temperature", "3", "expected a number from 0 to 2; got 3" }, { "temperature", '"warm"', 'got "warm"' },
@@ -167,6 +171,8 @@ local OPTIONS = {
   { "frequency_penalty", "2.5", "from -2 to 2" }, { "n", "0", "an integer from 1 to 128" }, { "n", "1.5", "got 1.5" },
   { "max_tokens", "0", "a positive integer" }, { "max_tokens", "-1", "a positive integer" },
   { "max_completion_tokens", "2.5", "a positive integer" }, { "top_logprobs", "21", "from 0 to 20" },
+  { "seed", "1.5", "expected an integer" }, { "seed", "true", "expected a number" },
+  { "user", "7", "expected a string" },
   { "stream", '"yes"', "expected a boolean" }, { "stream", "1", "got 1" },
   { "stream_options", "[]", "expected an object" }, { "tool_choice", "7", "a string or an object" },
   { "tools", "{}", "expected an array" }, { "response_format", '"json"', "expected an object" }, { "stop", "7",

@@ -126,9 +126,11 @@ end
 function PARTS.functionResponse(value, path, turns)
   local blocks, is_error = result_blocks(object(value, "response"))
   for index, inner in ipairs(object(value, "parts")) do
-    local data = type(inner) == "table" and get(inner, "inlineData")
-    if type(data) == "table" then
-      blocks[#blocks + 1] = PARTS.inlineData(data, path .. ".parts[" .. (index - 1) .. "].inlineData")
+    for _, name in ipairs { "inlineData", "fileData" } do
+      local media = type(inner) == "table" and get(inner, name)
+      if type(media) == "table" then
+        blocks[#blocks + 1] = PARTS[name](media, string.format("%s.parts[%d].%s", path, index - 1, name))
+      end
     end
   end
   return {

@@ -138,6 +138,8 @@ local function check_tools(document, name, names)
       local given = text(document, inner, "name", path .. ".function")
       if document:value(given) == "" then fail(path .. ".function.name", "expected a name", 'got ""') end
       names[document:value(given)] = true
+      local description = optional(document, inner, "description")
+      if description then expect(document, description, path .. ".function.description", "string") end
       local parameters = optional(document, inner, "parameters")
       if parameters then expect(document, parameters, path .. ".function.parameters", "object", "an") end
     end
@@ -183,6 +185,22 @@ local function check_stop(document)
   for index, item in document:items(stop) do expect(document, item, "stop[" .. (index - 1) .. "]", "string") end
 end
 
+local function check_seed(document)
+  local seed = optional(document, 0, "seed")
+  if seed and document:value(expect(document, seed, "seed", "number")) % 1 ~= 0 then
+    fail("seed", "expected an integer", describe(document, seed))
+  end
+end
+
+local function check_format(document)
+  local format = optional(document, 0, "response_format")
+  if not format or document:value(text(document, format, "type", "response_format")) ~= "json_schema" then return end
+  local inner = object(document, format, "json_schema", "response_format")
+  text(document, inner, "name", "response_format.json_schema")
+  local schema = optional(document, inner, "schema")
+  if schema then expect(document, schema, "response_format.json_schema.schema", "object", "an") end
+end
+
 local function check_options(document)
   for _, name in ipairs(CHAT_NUMBERS) do fields.number(document, name, unpack(NUMBERS[name])) end
   for _, name in ipairs(BOOLEANS) do
@@ -200,11 +218,10 @@ local function check_options(document)
   if choice and document:kind(choice) ~= "string" and document:kind(choice) ~= "object" then
     fail("tool_choice", "expected a string or an object", describe(document, choice))
   end
-  local format = optional(document, 0, "response_format")
-  if format and document:value(text(document, format, "type", "response_format")) == "json_schema" then
-    local schema = object(document, format, "json_schema", "response_format")
-    text(document, schema, "name", "response_format.json_schema")
-  end
+  local user = optional(document, 0, "user")
+  if user then expect(document, user, "user", "string") end
+  check_seed(document)
+  check_format(document)
 end
 
 ---@type fun(document: table): { param: string|nil, message: string }|nil
