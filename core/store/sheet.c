@@ -1,9 +1,11 @@
 /* sheet.c - see sheet.h. */
 #include "store/sheet.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -39,6 +41,10 @@ static void explain(const struct sheet *sheet, char *error, size_t error_size)
         snprintf(error, error_size, "the database is locked by another program");
     else if (code == SQLITE_TOOBIG)
         snprintf(error, error_size, "a value is too long");
+    else if (code == SQLITE_CANTOPEN || code == SQLITE_READONLY)
+        snprintf(
+            error, error_size,
+            "the database cannot be opened: if it is in WAL mode, give the gateway the right to write in its folder");
     else
         snprintf(error, error_size, "the database cannot be read: %.120s", reason);
 }
@@ -62,6 +68,8 @@ static bool find_file(const char *path, char *error, size_t error_size)
         snprintf(error, error_size, "it is a folder");
     else if (!S_ISREG(found.st_mode))
         snprintf(error, error_size, "it is not a file");
+    else if (access(path, R_OK) != 0)
+        snprintf(error, error_size, "%m");
     else
         return true;
     return false;

@@ -93,6 +93,23 @@ describe("a sheet", function()
     assert.is_false(bench.exists(path .. "-journal") or bench.exists(path .. "-wal"))
   end)
 
+  it("of a program that writes to it now is read as that has saved it last", function()
+    make()
+    local connection, sqlite = ffi.new("sqlite3 *[1]"), ffi.load "sqlite3"
+    assert(sqlite.sqlite3_open(path, connection) == 0)
+    for _, sql in ipairs { "PRAGMA journal_mode = WAL", "DELETE FROM my_free_models WHERE model_id = 'b'",
+      "BEGIN IMMEDIATE", "DELETE FROM my_free_models" } do
+      local statement = ffi.new("sqlite3_stmt *[1]")
+      sqlite.sqlite3_prepare_v2(connection[0], sql, -1, statement, nil)
+      sqlite.sqlite3_step(statement[0])
+      sqlite.sqlite3_finalize(statement[0])
+    end
+    local _, rows = read "my_free_models"
+    assert.equal(2, #rows)
+    sqlite.sqlite3_close(connection[0])
+    assert.same(rows, select(2, read "my_free_models"))
+  end)
+
   it("of a file that is away, empty, a folder, or no database is none", function()
     refused("No such file", "t")
     assert.is_false(bench.exists(path))
