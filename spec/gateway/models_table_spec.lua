@@ -128,6 +128,8 @@ describe("a model table", function()
       local answer = moongate:chat { model = name }
       assert.same({ 403, "zero_spend" }, { answer.status, answer:json().error.code }, name)
     end
+    assert.matches("here/unfree is not declared free",
+      moongate:chat({ model = "here/unfree" }):json().error.message, 1, true)
     assert.same({}, upstream:seen())
     for _, name in ipairs { "auto", "gpt-4", "good" } do
       assert.equal("good", moongate:chat({ model = name }).headers["x-moongate-model"])
