@@ -31,7 +31,7 @@ static const struct {
     { "moongate.core.keys", bind_keys_module },         { "moongate.core.ledger", bind_ledger_module },
     { "moongate.core.log", bind_log_module },           { "moongate.core.metrics", bind_metrics_module },
     { "moongate.core.offline", bind_offline_module },   { "moongate.core.process", bind_process_module },
-    { "moongate.core.store", bind_store_module },
+    { "moongate.core.sheet", bind_sheet_module },       { "moongate.core.store", bind_store_module },
 };
 
 void bind_open(struct vm *vm)

@@ -57,6 +57,7 @@ int bind_log_module(lua_State *L);
 int bind_metrics_module(lua_State *L);
 int bind_offline_module(lua_State *L);
 int bind_process_module(lua_State *L);
+int bind_sheet_module(lua_State *L);
 int bind_store_module(lua_State *L);
 int bind_ledger_module(lua_State *L);
 

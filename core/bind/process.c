@@ -32,15 +32,21 @@ static int process_env(lua_State *L)
     return 1;
 }
 
-/* read(path): the file's text; or nil and why not */
+/* read(path, most): the file's text; or nil and why not. With most, only a file (no pipe) of so many bytes. */
 static int process_read(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    FILE *file = fopen(path, "rb");
+    size_t most = (size_t)luaL_optnumber(L, 2, FILE_MAX), got;
     struct buf text = { 0 };
     struct stat about;
-    size_t got;
+    FILE *file;
 
+    if (!lua_isnoneornil(L, 2) && stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "it is not a file");
+        return 2;
+    }
+    file = fopen(path, "rb");
     if (!file || fstat(fileno(file), &about) != 0 || S_ISDIR(about.st_mode)) {
         char words[128];
         const char *reason = file ? "it is a folder" : strerror_r(errno, words, sizeof words);
@@ -55,12 +61,12 @@ static int process_read(lua_State *L)
         buf_reserve(&text, 65536);
         got = fread(text.data + text.length, 1, 65536, file);
         text.length += got;
-    } while (got > 0 && text.length <= FILE_MAX);
+    } while (got > 0 && text.length <= most);
     fclose(file);
-    if (text.length > FILE_MAX) {
+    if (text.length > most) {
         buf_free(&text);
         lua_pushnil(L);
-        lua_pushliteral(L, "it is larger than 4 MiB");
+        lua_pushfstring(L, "it is larger than %d MiB", (int)(most >> 20));
         return 2;
     }
     lua_pushlstring(L, text.data, text.length);

@@ -4,6 +4,7 @@
 local crosscheck = require "moongate.crosscheck"
 local defaults = require "moongate.defaults"
 local discover = require "moongate.discover"
+local models_table = require "moongate.models_table"
 local places = require "moongate.places"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
@@ -67,6 +68,7 @@ local function fault(filename, text)
 end
 
 local function in_order(a, b)
+  if a.file ~= b.file then return a.file < b.file end
   if (a.line or 0) ~= (b.line or 0) then return (a.line or 0) < (b.line or 0) end
   if (a.key or "") ~= (b.key or "") then return (a.key or "") < (b.key or "") end
   return a.message < b.message
@@ -78,7 +80,7 @@ local function complete(known, env)
     protocols = known.protocols or protocols.names(),
     provider = known.provider or providers.get, providers = known.providers or providers.names(),
     own_protocols = known.own_protocols, env = env, policies = known.policies, is_folder = known.is_folder,
-    is_zone = known.is_zone,
+    is_zone = known.is_zone, files = known.files,
   }
 end
 
@@ -118,7 +120,7 @@ end
 -- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
 -- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
 -- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) -> names, is_folder(path),
--- is_zone(name).
+-- is_zone(name), files = what models_table.apply reads the model table with.
 ---@param text string
 ---@param filename string
 ---@param env fun(name: string): string|nil
@@ -145,13 +147,23 @@ function config.load(text, filename, env, known)
     report(path, string.format("is there twice, first in line %d: one of them is lost", line))
   end
 
-  local faulty = {}
+  local faulty, has_table = {}, given.models_table ~= nil
   for path in pairs(wrong) do faulty[path] = true end
   given = sound_part(given, "", faulty)
   local filled = defaults.fill(given, filename, env, known)
-  crosscheck.run(given, filled, known, function(path, message)
+  local function report_new(path, message)
     if not is_touched(path, faulty) then report(path, message) end
-  end)
+  end
+  local is_complete = crosscheck.run(given, filled, known, report_new)
+  if filled.models_table and known.files then
+    local wrong_table = models_table.apply(filled, known.files)
+    if type(wrong_table) == "string" then
+      report_new(filled.models_table.csv and "models_table.csv" or "models_table.sqlite", wrong_table)
+    else
+      for _, problem in ipairs(wrong_table or {}) do problems[#problems + 1] = problem end
+    end
+  end
+  if is_complete and (filled.models_table or not has_table) then crosscheck.names(filled, known, report_new) end
   if #problems == 0 then return filled end
   table.sort(problems, in_order)
   return nil, problems

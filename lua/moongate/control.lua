@@ -8,6 +8,7 @@ local process = require "moongate.core.process"
 local protocol_names = require("moongate.protocols").names
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
+local sheet = require "moongate.core.sheet"
 
 local control = {}
 
@@ -51,6 +52,7 @@ local function known()
     policies = routing_names,
     is_folder = function(path) return process.kind(path) == "folder" end,
     is_zone = process.is_zone,
+    files = { read = process.read, sheet = sheet.read },
   }
 end
 
@@ -104,14 +106,13 @@ local function override_listen(loaded, addresses)
 end
 
 -- What a configuration may say but this version cannot do. To start all the same would break a promise: plain text
--- where TLS was asked for, all models where only some were to be known.
+-- where TLS was asked for.
 local function beyond(loaded)
   for _, listener in ipairs(loaded.listen) do
     if listener.cert or listener.key then
       return "listen: this version serves no TLS itself: put a TLS proxy in front of " .. listener.addr
     end
   end
-  if loaded.models_table then return "models_table: this version reads no model table: list them under `models`" end
   return nil
 end
 

@@ -97,9 +97,10 @@ local function check_models(config, report)
   return sound
 end
 
--- Whether every model that there will be is known now. A provider without a list may have any.
+-- Whether every model that there will be is known now: a model table is all there is, once it was read. A provider
+-- without a list may have any.
 local function is_closed(config, known)
-  if config.models_table then return false end
+  if config.models_table then return config.models_table.rows ~= nil end
   local configured = {}
   for _, model in ipairs(config.models) do configured[model.provider] = true end
   for name, provider in pairs(config.providers) do
@@ -110,7 +111,11 @@ local function is_closed(config, known)
   return true
 end
 
-local function check_names(config, known, report)
+-- That aliases and agents lead to models that there are.
+---@param config table
+---@param known table
+---@param report fun(path: string, message: string)
+function crosscheck.names(config, known, report)
   if not is_closed(config, known) then return end
   local all = registry.new(config, known.provider)
   for name, alias in pairs(config.aliases) do
@@ -152,17 +157,19 @@ local function check_policies(config, known, report)
   for name, tier in pairs(config.tiers) do check(places.below("tiers", name) .. ".policy", tier.policy) end
 end
 
--- Everything at once. given is the file's own table, config the filled one.
+-- Everything but the names of models. given is the file's own table, config the filled one. Answers whether every model
+-- has its provider, so that crosscheck.names can go on.
 ---@param given table
 ---@param config table
 ---@param known table
 ---@param report fun(path: string, message: string)
+---@return boolean
 function crosscheck.run(given, config, known, report)
   check_listeners(config, report)
   check_providers(given, config, known, report)
   check_keys(config, report)
   check_policies(config, known, report)
-  if check_models(config, report) then check_names(config, known, report) end
+  return check_models(config, report)
 end
 
 return crosscheck

@@ -26,7 +26,7 @@ end
 local function dear(target)
   if target.costs_nothing then return nil end
   if target.cost == nil then return "has no known price" end
-  if not target.free and not target.is_local then return "is not declared free" end
+  if not target.free and (target.tabled or not target.is_local) then return "is not declared free" end
   return "has a price"
 end
 

@@ -19,6 +19,7 @@ local registry = {}
 registry.__index = registry
 
 local MIDDLE = 50 -- quality and priority where nothing is stated
+local TABLE_CONTEXT = 4096 -- of a model table's row where nothing is stated
 
 local function sorted(set)
   local names = {}
@@ -41,8 +42,9 @@ local function stated(a, b, c)
 end
 
 -- Whether no call can cost money, for sure. Free means nothing unless the price is known to be zero; what is local, or
--- needs no network, costs nothing unless it has a price.
-local function is_safe(provider, free, cost)
+-- needs no network, costs nothing unless it has a price. Of a row of a model table both have to be stated.
+local function is_safe(provider, free, cost, is_tabled)
+  if is_tabled then return free == true and costs_nothing(cost) end
   local is_here = provider.is_local or provider.protocol == "mock"
   if cost == nil then return is_here end
   return costs_nothing(cost) and (is_here or free == true)
@@ -80,15 +82,16 @@ end
 -- model is what the config says of it, known what the built-in table of its provider does.
 local function new_target(model, provider, known, builtin)
   local id = model.id or known.id
-  local cost = whole_cost(model.cost or known.cost, builtin)
+  local cost = whole_cost(stated(model.cost, known.cost), builtin) -- false: stated to be unknown
   local strengths = model.strengths or known.strengths or {}
   local free = is_free(model, provider, known, cost)
   return {
     id = provider.name .. "/" .. id, model = id, provider = provider.name,
     upstream_id = model.upstream_id or known.upstream_id or id,
     protocol = provider.protocol, is_local = provider.is_local or false,
-    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost),
-    context_length = model.context_length or known.context_length,
+    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost, model.tabled),
+    tabled = model.tabled,
+    context_length = model.context_length or known.context_length or (model.tabled and TABLE_CONTEXT or nil),
     max_output = model.max_output or known.max_output,
     strengths = strengths,
     quality = model.quality or known.quality or provider.quality or MIDDLE,
@@ -177,7 +180,7 @@ function registry.new(config, builtin)
     configured[name] = true
   end
   for _, name in ipairs(sorted(config.providers)) do
-    if not configured[name] then
+    if not (configured[name] or config.models_table) then
       for _, model in ipairs(shipped[name]) do add(self, nothing, config.providers[name], model, tables[name]) end
     end
   end

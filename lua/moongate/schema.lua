@@ -206,6 +206,8 @@ local whole_file = record {
     record({ csv = text(), sqlite = text(), table = text() })(value, path, report)
     if type(value) == "table" and (value.csv == nil) == (value.sqlite == nil) then
       report(path, 'needs either csv = "FILE" or sqlite = "FILE" with table = "NAME"')
+    elseif type(value) == "table" and (value.sqlite == nil) ~= (value.table == nil) then
+      report(path, value.sqlite and 'needs table = "NAME" beside sqlite' or "table goes with sqlite, not with csv")
     end
   end,
   aliases = map(alias, function(name)

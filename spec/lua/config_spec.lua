@@ -173,6 +173,8 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
       'providers = { a = { protocol = "mock", limits = { rpd = { zone = "UTC" } } } }',
       'providers = { a = { protocol = "mock", mock = { f = env } } }',
       'models = { { id = "m" } }', 'models = { { id = "auto", provider = "p" } }', 'models_table = {}',
+      'models_table = { sqlite = "a" }', 'models_table = { csv = "a", table = "t" }',
+      'models_table = { csv = "a", sqlite = "b", table = "t" }',
       'aliases = { auto = { { model = "m" } } }', 'aliases = { a = {} }', 'aliases = { a = { { weight = 1 } } }',
       'keys = { { name = "k" } }', 'keys = { { name = "k", key = "abc", key_hash = "abc" } }',
       'keys = { { name = "k", key = "abc", budget = { usd = 1, billed_tokens = 1 } } }',

@@ -78,9 +78,19 @@ describe("the control thread", function()
     local settings, problem = load(MOCK .. ', listen = { addr = "127.0.0.1:1", cert = "a.pem", key = "b.pem" }')
     assert.is_nil(settings)
     assert.matches("serves no TLS itself", problem, 1, true)
-    settings, problem = load(MOCK .. ', models_table = { csv = "models.csv" }')
+  end)
+
+  it("reads a model table, and knows only what stands there", function()
+    files["models.csv"] = "model_id,provider_id,is_free_tier,cost\nm,one,1,0\nn,one,yes,\n"
+    local settings = load(MOCK
+      .. ', models_table = { csv = "models.csv" }, models = { { id = "x", provider = "one" } }')
+    local found = {}
+    for _, target in ipairs(settings.targets) do found[target.id] = target.costs_nothing end
+    assert.same({ ["one/m"] = true, ["one/n"] = false }, found)
+    local problem
+    settings, problem = load(MOCK .. ', models_table = { csv = "models.txt" }')
     assert.is_nil(settings)
-    assert.matches("reads no model table", problem, 1, true)
+    assert.matches("models.txt: No such file or directory", problem, 1, true)
   end)
 
   it("does not start without the policies folder that was named", function()

@@ -7,7 +7,8 @@ local function faults(given, more)
   known.provider, known.providers = known.provider or function() end, known.providers or {}
   known.env = function() end
   local config = defaults.fill(given, "moongate.lua", known.env, known)
-  crosscheck.run(given, config, known, function(path, message) found[#found + 1] = path .. ": " .. message end)
+  local function report(path, message) found[#found + 1] = path .. ": " .. message end
+  if crosscheck.run(given, config, known, report) then crosscheck.names(config, known, report) end
   table.sort(found)
   return found
 end

@@ -73,6 +73,7 @@ local function behaviours(self)
       complain = function(text) self.complaints[#self.complaints + 1] = text end,
       fetch = function() return nil, "connection refused" end,
     },
+    sheet = { read = function() return nil, "No such file or directory" end },
     store = {
       reserve = function()
         self.reservations = self.reservations + 1
