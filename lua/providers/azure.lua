@@ -8,6 +8,7 @@ return {
   auth = { header = "api-key", prefix = "" },
   free = false,
   quality = 84,
+  spends = { "data_sources" },
   limit_scope = "model",
   resets = "rolling",
   cache_read = 0.5,

@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 78,
+  spends = { "plugins" },
   limit_scope = "provider",
   quirks = { clamp = { temperature = { 0.01, 1 } } },
   models = {

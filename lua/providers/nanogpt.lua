@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 65,
+  spends = { "billing_mode", "web_search", "scraping" },
   limit_scope = "provider",
   models = {},
 }

@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 85,
+  spends = { "web_search_options" },
   limit_scope = "model",
   resets = "rolling",
   quirks = {

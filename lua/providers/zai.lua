@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 80,
+  spends = { "web_search" },
   limit_scope = "provider",
   resets = "rolling",
   models = {
