@@ -23,8 +23,9 @@ function spend_alarm.look(zero_spend, target, usage, request_id)
   if not cost or cost <= 0 then return end
   store.exhaust(target.id, SECONDS, "charged")
   meter.add("moongate_spend_alarms_total", 1, "target", target.id)
-  log.write("error", "a provider charged for an answer under zero_spend; its model is called no more",
-    string.sub(json.encode { request_id = request_id, target = target.id, cost_usd = cost, seconds = SECONDS }, 2, -2))
+  log.write("error", "a provider charged under zero_spend: its model is called no more", string.sub(json.encode {
+    request_id = request_id, target = target.id, cost_usd = cost, seconds = SECONDS,
+  }, 2, -2))
   if known[target.id] then return end
   known[target.id] = true
   problems[#problems + 1] = {
