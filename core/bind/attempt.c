@@ -90,6 +90,11 @@ static int attempt_lua_send(lua_State *L)
     top = lua_gettop(L);
     lua_getfield(L, 2, "headers");
     bind_read_headers(L, lua_gettop(L), &headers);
+    reason = firewall_refuses_headers(exchange, &headers);
+    if (reason) {
+        headers_free(&headers);
+        return refused(L, reason);
+    }
     request.headers = &headers;
     handle->attempt = attempt_send(exchange->worker, &request, bind_number(L, 2, "deadline", 600),
                                    bind_number(L, 2, "first_content", 0));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/headers.h"
 #include "gate/exchange.h"
 #include "gate/settings.h"
 #include "gate/spending.h"
@@ -128,5 +129,16 @@ const char *firewall_refuses(const struct exchange *exchange, const char *target
         return "the call's address is not the target's";
     if (url && settings->zero_spend)
         return spends(settings, known, url, body, length);
+    return NULL;
+}
+
+const char *firewall_refuses_headers(const struct exchange *exchange, const struct headers *headers)
+{
+    static const char *const names[] = { "host", "content-length", "transfer-encoding", "content-encoding" };
+
+    for (size_t i = 0; exchange->worker->settings->zero_spend && i < sizeof names / sizeof *names; i++) {
+        if (headers_count(headers, names[i]) > 0)
+            return "zero_spend is on and a header would have the call read otherwise than it is written";
+    }
     return NULL;
 }

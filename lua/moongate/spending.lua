@@ -138,8 +138,11 @@ end
 ---@param document table
 ---@return table|nil refusal
 function spending.refusal(document)
+  if document:kind(0) ~= "object" then return nil end
+  local there = {}
+  for member in document:items(0) do there[fold(member)] = true end
   for _, rule in ipairs(spending.rules()) do
-    if not rule.model and not keeps(document, 0, rule, 1) then
+    if there[rule.steps[1]] and not rule.model and not keeps(document, 0, rule, 1) then
       return {
         status = 400, code = "zero_spend", type = "invalid_request_error", message = rule.refusal, param = rule.path,
       }

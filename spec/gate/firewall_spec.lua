@@ -188,6 +188,34 @@ describe("the firewall", function()
       end
     end)
 
+    it("and the check of the caller's own body are of one mind", function()
+      local names = { "models", "Models", "x", "tools", "TOOLS", "service_tier", "type", "generateContentRequest",
+        "prompt", "id", "google_search", "function", "provider", "name", "model\197\191" }
+      local values = { "1", "null", "[]", "{}", '"auto"', '"function"', '"x"', '{"max_price":0}' }
+      local function value(depth)
+        local kind = math.random(depth > 3 and 1 or 3)
+        if kind == 1 then return values[math.random(#values)] end
+        local parts, used = {}, {}
+        for i = 1, math.random(0, 3) do
+          local name = names[math.random(#names)]
+          if kind == 2 then
+            parts[i] = value(depth + 1)
+          elseif not used[name] then
+            parts[#parts + 1], used[name] = ('"%s":%s'):format(name, value(depth + 1)), true
+          end
+        end
+        return (kind == 2 and "[%s]" or "{%s}"):format(table.concat(parts, ","))
+      end
+      local refused = 0
+      for _ = 1, 20000 do
+        local body = ('{"model":"llama","%s":%s,"y":%s}'):format(names[math.random(#names)], value(1), value(1))
+        local refusal = spending.refusal(assert(json.scan(body)))
+        assert.equal(refusal and refusal.message, free(body), body)
+        refused = refused + (refusal and 1 or 0)
+      end
+      assert.is_true(refused > 2000 and refused < 18000, refused)
+    end)
+
     it("reads the model in the address of those who name it there", function()
       assert.is_nil(gemini "/models/flash%202@x:generateContent")
       assert.is_nil(gemini "/models/flash%202@x:streamGenerateContent?alt=sse")

@@ -31,6 +31,7 @@ local function build(order)
   if what == "url" then wire.url = string.gsub(text, "PAID", "%s", 1) end
   if what == "path" then wire.url = order.provider.base_url .. text end
   if what == "body" then wire.body = text end
+  if what == "header" then wire.headers[text] = "priced.test" end
   return wire
 end
 return {
@@ -227,6 +228,8 @@ local WAYS = {
   { "a protocol that writes a form", CHAT, openai("forged", nil, "body model=priced&free=forged"), 403 },
   { "a protocol that writes two documents", CHAT,
     openai("forged", nil, "body " .. said '{"model":"forged"}{"model":"priced"}'), 403 },
+  { "a protocol that names another host in a header", CHAT, openai("forged", nil, "header Host"), 403 },
+  { "a protocol that names another length", CHAT, openai("forged", nil, "header content-length"), 403 },
   { "a protocol that writes a list", CHAT, openai("forged", nil, "body " .. said '[{"model":"priced"}]'), 403 },
 }
 
