@@ -77,11 +77,11 @@ static int attempt_lua_send(lua_State *L)
     request.url = bind_text(L, 2, "url");
     request.ca_file = bind_text(L, 2, "ca_file");
     luaL_argcheck(L, target && request.method && request.url, 2, "target, method and url are needed");
-    reason = firewall_refuses(exchange, target, request.url);
-    if (reason)
-        return refused(L, reason);
     lua_getfield(L, 2, "body");
     request.body = lua_tolstring(L, -1, &request.body_length);
+    reason = firewall_refuses(exchange, target, request.url, request.body, request.body_length);
+    if (reason)
+        return refused(L, reason);
     request.http2 = bind_flag(L, 2, "http2");
     request.connect_s = bind_number(L, 2, "connect", 5);
     request.first_byte_s = bind_number(L, 2, "first_byte", 60);
@@ -90,6 +90,11 @@ static int attempt_lua_send(lua_State *L)
     top = lua_gettop(L);
     lua_getfield(L, 2, "headers");
     bind_read_headers(L, lua_gettop(L), &headers);
+    reason = firewall_refuses_headers(exchange, &headers);
+    if (reason) {
+        headers_free(&headers);
+        return refused(L, reason);
+    }
     request.headers = &headers;
     handle->attempt = attempt_send(exchange->worker, &request, bind_number(L, 2, "deadline", 600),
                                    bind_number(L, 2, "first_content", 0));
@@ -138,7 +143,7 @@ static int attempt_lua_play(lua_State *L)
     luaL_checktype(L, 3, LUA_TTABLE);
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_settop(L, 4);
-    reason = firewall_refuses(exchange, luaL_checkstring(L, 2), NULL);
+    reason = firewall_refuses(exchange, luaL_checkstring(L, 2), NULL, NULL, 0);
     if (reason)
         return refused(L, reason);
     lua_getfield(L, 3, "headers");

@@ -30,6 +30,7 @@ static const struct family {
     { "moongate_policy_reloads_total", COUNTER, "Policy files loaded, by result." },
     { "moongate_policy_seconds", HISTOGRAM, "Time spent inside a policy." },
     { "moongate_policy_faults_total", COUNTER, "Policies that failed while deciding, by kind of fault." },
+    { "moongate_spend_alarms_total", COUNTER, "Answers that reported a cost under zero_spend, by target." },
     { "moongate_streams_open", GAUGE, "Streamed answers under way." },
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };

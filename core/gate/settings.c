@@ -7,6 +7,7 @@
 #include <cJSON.h>
 
 #include "base/mem.h"
+#include "gate/spending.h"
 
 static const char *text_of(const cJSON *object, const char *name)
 {
@@ -46,6 +47,8 @@ static void read_targets(struct settings *settings, const cJSON *targets)
             continue;
         target->id = mem_text(id);
         target->base_url = mem_text(text_of(item, "base_url"));
+        target->upstream_id = mem_text(text_of(item, "upstream_id"));
+        target->is_named_by_path = is_true(item, "is_named_by_path");
         target->is_local = is_true(item, "is_local");
         target->costs_nothing = is_true(item, "costs_nothing");
         settings->target_count++;
@@ -84,6 +87,7 @@ struct settings *settings_parse(const char *json)
     settings->policies = mem_text(text_of(root, "policies"));
     settings->policies_label = mem_text(text_of(root, "policies_label"));
     settings->zero_spend = is_true(root, "zero_spend");
+    settings->spending = spending_new(cJSON_GetObjectItemCaseSensitive(root, "spending"));
     settings->keyless = is_true(root, "keyless");
     settings->log_level = (int)number_of(root, "log_level", 1);
     settings->log_json = is_true(root, "log_json");
@@ -128,7 +132,9 @@ void settings_drop(struct settings *settings)
     for (size_t i = 0; i < settings->target_count; i++) {
         mem_free(settings->targets[i].id);
         mem_free(settings->targets[i].base_url);
+        mem_free(settings->targets[i].upstream_id);
     }
+    spending_free(settings->spending);
     mem_free(settings->listen);
     mem_free(settings->targets);
     mem_free(settings->store);

@@ -11,10 +11,14 @@
 
 #include "net/client.h"
 
+struct spending;
+
 /* What C itself has to know of a target, so that no script can lie about it. */
 struct settings_target {
-    char *id;       /* "groq/llama-3.3-70b" */
-    char *base_url; /* every call's address begins with it; NULL for the built-in mock */
+    char *id;              /* "groq/llama-3.3-70b" */
+    char *base_url;        /* every call's address begins with it; NULL for the built-in mock */
+    char *upstream_id;     /* its model's name there */
+    bool is_named_by_path; /* its calls name the model in the address, not in the body */
     bool is_local;
     bool costs_nothing; /* stated free, and no price above zero */
 };
@@ -30,6 +34,7 @@ struct settings {
     struct client_limits client;
     double drain_s; /* how long requests under way may take after SIGTERM */
     bool zero_spend;
+    struct spending *spending;       /* what no body may say under zero_spend */
     bool keyless;                    /* auth = "none" */
     int log_level;                   /* as in base/log.h */
     bool log_json, log_text;         /* neither: text on a terminal, else JSON */

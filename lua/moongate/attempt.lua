@@ -11,6 +11,8 @@ local limits = require "moongate.limits"
 local meter = require "moongate.meter"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
+local spend_alarm = require "moongate.spend_alarm"
+local spending = require "moongate.spending"
 local standing = require "moongate.standing"
 local store = require "moongate.core.store"
 local clock = require "moongate.core.clock"
@@ -48,7 +50,7 @@ local function start(call, target, provider, protocol)
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
     stream = call.request.stream, include_usage = call.request.include_usage, headers = call.request.headers,
-    now = clock.now(), zero_spend = call.state.config.zero_spend,
+    now = clock.now(),
   }
   local unfit = translation.fill(order, call, protocol)
   if unfit then return nil, nil, nil, unfit end
@@ -60,6 +62,7 @@ local function start(call, target, provider, protocol)
   wire, unfit = protocol.build(order)
   if not wire then return nil, nil, nil, unfit end
   tell_dropped(call, target, wire.dropped)
+  if call.state.config.zero_spend then wire.body = spending.capped(wire.body, provider) end
   return core.send(call.handle, {
     target = target.id, method = wire.method, url = wire.url, headers = wire.headers, body = wire.body,
     http2 = provider.http2, ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte,
@@ -101,7 +104,7 @@ local function first_content(wire, protocol)
     local read = event.data and protocol.read_event(event, usage) or { kind = "lifecycle" }
     usage, event.read = read.usage or usage, read
     if read.kind == "error" then
-      return nil, { stage = "body", error = read.error, body = read.body }
+      return nil, { stage = "body", error = read.error, body = read.body, usage = usage }
     elseif read.kind == "end" then
       return nil, { stage = "body", end_name = "cut", message = "the stream ended before its first content" }
     elseif read.kind == "content" or read.kind == "finish" then
@@ -135,7 +138,8 @@ local function read(call, wire, protocol)
   end
   local reply = protocol.read_reply(status, headers, text)
   if reply.error or not succeeded then
-    return nil, { stage = "body", status = status, headers = headers, error = reply.error, body = reply.body or text }
+    return nil, { stage = "body", status = status, headers = headers, error = reply.error,
+      body = reply.body or text, usage = reply.usage }
   end
   if call.request.stream then
     return nil, { stage = "body", status = status, headers = headers, end_name = "malformed",
@@ -266,6 +270,7 @@ function attempt.try(call, target)
     return nil, { cancelled = failure.end_name, target = target, claims = drawn, reservation = reservation }
   end
   local reached = failure.status ~= nil and failure.status ~= 429
+  spend_alarm.look(call.state.config.zero_spend, target, failure.usage, call.id)
   store.settle(reservation, claims.amounts(drawn, reached and ONE_REQUEST or NOTHING_USED))
   return nil, judge(call, target, provider, failure, seconds)
 end

@@ -9,6 +9,7 @@ local protocol_names = require("moongate.protocols").names
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local sheet = require "moongate.core.sheet"
+local spending = require "moongate.spending"
 
 local control = {}
 
@@ -93,7 +94,8 @@ local function guarded_targets(loaded)
     local is_mock = provider.protocol == "mock"
     list[i] = {
       id = target.id, base_url = not is_mock and provider.base_url or nil, is_local = target.is_local,
-      costs_nothing = target.costs_nothing,
+      costs_nothing = target.costs_nothing, upstream_id = target.upstream_id,
+      is_named_by_path = provider.protocol == "gemini",
     }
   end
   return json.array(list)
@@ -136,6 +138,7 @@ function control.load(path, addresses)
   loaded.log_level = LEVELS[loaded.log.level]
   loaded.log_json, loaded.log_text = loaded.log.format == "json", loaded.log.format == "text"
   loaded.targets = guarded_targets(loaded)
+  loaded.spending = loaded.zero_spend and spending.rules() or nil
   state.current, state.label = loaded, loaded.policies or "policies"
   return json.encode(loaded)
 end

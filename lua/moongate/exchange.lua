@@ -10,6 +10,7 @@ local live = require "moongate.live"
 local record = require "moongate.record"
 local relay = require "moongate.relay"
 local router = require "moongate.router"
+local spending = require "moongate.spending"
 local surfaces = require "moongate.surfaces"
 
 local exchange = {}
@@ -95,6 +96,10 @@ function exchange.admit(handle, state, surface, operation, caller, path)
   local request
   request, refusal = surface.parse(document, headers_of(handle), operation, path)
   if not request then return nil, refusal end
+  if state.config.zero_spend then
+    refusal = spending.refusal(document)
+    if refusal then return nil, refusal end
+  end
   request.surface = operation == "embeddings" and operation or surface.name or operation
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
   request.privacy = request.privacy or caller.privacy

@@ -161,13 +161,14 @@ function inspect.health(handle, state)
   reply(handle, { status = "ok" })
 end
 
--- Each worker tells of its own policies; what several tell of one file is one problem.
+-- Each worker tells of what it met; what several tell of one file, or in the same words, is one problem.
 local function add_reports(problems, reports)
   local told = {}
   for _, report in ipairs(reports) do
     for _, problem in ipairs(json.decode(report)) do
-      if not told[problem.file] then problems[#problems + 1] = problem end
-      told[problem.file] = true
+      local subject = problem.file or problem.message
+      if not told[subject] then problems[#problems + 1] = problem end
+      told[subject] = true
     end
   end
 end

@@ -20,7 +20,8 @@ local providers = {}
 ---@field resets "rolling"|"fixed"|nil how long windows refill; a fixed one only at its end, whatever a hint says
 ---@field timeouts table|nil
 ---@field quirks moongate.quirks|nil
----@field spends string[]|nil body fields by which it would spend money on its own: refused under zero_spend
+---@field spends string[]|nil body fields by which it would spend money on its own, see moongate.spending
+---@field free_only table<string, string>|nil what tells it to charge nothing: raw JSON of body fields
 ---@field cache_read number|nil price of cached input, as a share of the input price
 ---@field cache_write number|nil
 ---@field models table[] a few well-known ones

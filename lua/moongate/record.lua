@@ -13,6 +13,7 @@ local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local money = require "moongate.money"
 local router = require "moongate.router"
+local spend_alarm = require "moongate.spend_alarm"
 local standing = require "moongate.standing"
 local store = require "moongate.core.store"
 local usage_of = require "moongate.usage"
@@ -193,6 +194,7 @@ function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   local row = call.row
   usage = usage or usage_of.estimate(call.request.text_length, delivered_bytes)
   fill(row, call, answer.target, usage)
+  spend_alarm.look(call.state.config.zero_spend, answer.target, usage, call.id)
   row.outcome = OUTCOMES[kind] or "error"
   if kind == "ok" then conversation.served(call.conversation, answer.target) end
   give_amounts(answer, row, usage)

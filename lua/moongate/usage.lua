@@ -25,9 +25,24 @@ local function count(value)
 end
 
 local function amount(value)
-  if type(value) == "string" then value = string.match(value, "^%d+%.?%d*$") and tonumber(value) end
+  if type(value) == "string" then value = string.match(value, "^%d+%.?%d*[eE]?[%-+]?%d*$") and tonumber(value) end
   if type(value) ~= "number" or value ~= value or value < 0 or value > LARGEST then return nil end
   return value
+end
+
+-- What a provider says it charged, in US dollars: OpenRouter's `cost`, with what it passes on to the owner of the key;
+-- Perplexity's sum of costs; xAI's ticks, of which a dollar has ten thousand million.
+local TICKS = 1e10
+
+---@param figures table
+---@return number|nil
+function usage.charged(figures)
+  local cost = type(figures.cost) == "table" and amount(figures.cost.total_cost) or amount(figures.cost)
+  local ticks = amount(figures.cost_in_usd_ticks)
+  local details = type(figures.cost_details) == "table" and figures.cost_details or {}
+  local passed_on = figures.is_byok == true and amount(details.upstream_inference_cost) or nil
+  if not (cost or ticks or passed_on) then return nil end
+  return math.max(cost or 0, ticks and ticks / TICKS or 0) + (passed_on or 0)
 end
 
 local function largest(...)
@@ -89,7 +104,7 @@ function usage.read(figures)
     output = output,
     reasoning = reasoning,
     total = sum,
-    cost_usd = amount(figures.cost),
+    cost_usd = usage.charged(figures),
     neurons = amount(figures.neurons),
   }
 end

@@ -1,5 +1,7 @@
 -- Anthropic's figures of use as classes that do not overlap, see moongate.usage. In streams they come in parts, each
 -- one cumulative: the later one holds, and is never added.
+local usage = require "moongate.usage"
+
 local anthropic_usage = {}
 
 local function count(value)
@@ -41,6 +43,7 @@ end
 ---@return moongate.usage|nil
 function anthropic_usage.read(figures, before)
   if type(figures) ~= "table" then return before end
+  local cost_usd = usage.charged(figures)
   figures = with_passes(figures)
   local input, cached, cache_write = count(figures.input_tokens), count(figures.cache_read_input_tokens),
     written(figures)
@@ -54,6 +57,7 @@ function anthropic_usage.read(figures, before)
   local own = {
     input = input or before.input, cached = cached or before.cached, cache_write = cache_write or before.cache_write,
     reasoning = math.min(count(details.thinking_tokens) or before.reasoning, output),
+    cost_usd = cost_usd or before.cost_usd,
   }
   own.output = output - own.reasoning
   own.total = own.input + own.cached + own.cache_write + own.output + own.reasoning

@@ -88,20 +88,9 @@ local function document_of(order, quirks, dropped)
   return assert(json.scan(text, 1000))
 end
 
--- What would spend money on its own, where none may be spent.
-local function unfit_spending(document, spends)
-  for _, name in ipairs(spends) do
-    local node = document:find(0, name)
-    if node and document:kind(node) ~= "null" then
-      return { param = name, message = "zero_spend is on, and this provider may charge for " .. name }
-    end
-  end
-  return nil
-end
-
 -- The body to send: with the model's name at the provider, usage asked for, and the provider's quirks.
 ---@param order table
----@param facts moongate.provider_table|table what is known of the provider: quirks, spends
+---@param facts moongate.provider_table|table what is known of the provider: its quirks
 ---@return string|nil body
 ---@return string[]|table dropped the names of what was left out; or why the call can't be carried { message, param }
 function body.write(order, facts)
@@ -112,7 +101,6 @@ function body.write(order, facts)
   local dropped, changes = {}, {}
   local document = document_of(order, quirks, dropped)
   wrong = dialect.unfit(document, quirks)
-    or (order.zero_spend and facts.spends and unfit_spending(document, facts.spends)) or nil
   if wrong then return nil, wrong end
   local refused = dialect.apply(document, quirks, changes)
   for _, name in ipairs(refused) do dropped[#dropped + 1] = name end

@@ -7,6 +7,7 @@ return {
   auth = { header = "x-api-key", prefix = "" },
   free = false,
   quality = 88,
+  spends = { "container", "mcp_servers", "inference_geo", "speed" },
   limit_scope = "model",
   resets = "rolling",
   -- Besides those of moongate.dialect, for protocols.anthropic:

@@ -12,6 +12,7 @@ return {
   auth = { header = "api-key", prefix = "" },
   free = false,
   quality = 84,
+  spends = { "data_sources" },
   limit_scope = "model",
   resets = "rolling",
   -- By the name of the deployment: one that is called otherwise needs its quirks in the config.

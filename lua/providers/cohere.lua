@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = true,
   quality = 60,
+  spends = { "connectors" },
   limit_scope = "provider",
   resets = "fixed",
   limits = { rpm = 20, rpmonth = 1000 },

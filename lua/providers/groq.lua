@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = true,
   quality = 95,
+  spends = { "compound_custom", "search_settings" },
   limit_scope = "model",
   resets = "rolling",
   quirks = {

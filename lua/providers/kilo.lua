@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 70,
+  spends = { "provider", "plugins" },
   limit_scope = "provider",
   models = {},
 }

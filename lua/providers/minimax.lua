@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 78,
+  spends = { "plugins" },
   limit_scope = "provider",
   addresses = { anthropic = "https://api.minimax.io/anthropic" },
   quirks = {

@@ -7,6 +7,7 @@ return {
   protocol = "openai",
   free = true,
   quality = 70,
+  spends = { "agent_id" },
   limit_scope = "model",
   resets = "fixed",
   -- Keys were seen with 2 to 60 a minute: the strictest first, headers raise it.

@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 65,
+  spends = { "billing_mode", "web_search", "scraping" },
   limit_scope = "provider",
   addresses = { anthropic = "https://api.nano-gpt.com/api" },
   models = {},

@@ -12,6 +12,7 @@ return {
   formats = { "chat", "responses" },
   free = false,
   quality = 85,
+  spends = { "web_search_options" },
   limit_scope = "model",
   resets = "rolling",
   -- Azure and GitHub serve the same models, there as openai/<name>.

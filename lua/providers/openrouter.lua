@@ -12,8 +12,8 @@ return {
   quality = 80,
   limit_scope = "provider",
   resets = "fixed",
-  -- What its own fields spend money by: for the zero-spend check of the final body.
-  spends = { "models", "route", "provider", "plugins", "web_search_options" },
+  spends = { "models", "route", "provider", "plugins", "preset", "transforms", "web_search_options" },
+  free_only = { provider = '{"max_price":{"prompt":0,"completion":0,"request":0,"image":0}}' },
   quirks = { extensions = { "top_k", "min_p", "cache_control" } },
   models = {
     { id = "gpt-oss-20b:free", upstream_id = "openai/gpt-oss-20b:free", cost = { input = 0, output = 0 },

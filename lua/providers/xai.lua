@@ -6,6 +6,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 82,
+  spends = { "search_parameters" },
   limit_scope = "model",
   resets = "rolling",
   quirks = { models = { { match = { "^grok%-[4-9]" }, quirks = {

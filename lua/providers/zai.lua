@@ -7,6 +7,7 @@ return {
   protocol = "openai",
   free = false,
   quality = 80,
+  spends = { "web_search" },
   limit_scope = "provider",
   resets = "rolling",
   addresses = { anthropic = "https://api.z.ai/api/anthropic" },

@@ -7,10 +7,12 @@ ffi.cdef [[
     size_t target_bytes, header_bytes, header_count, body_bytes, output_bytes;
     double header_s, body_s, idle_s, write_s;
   };
-  struct settings_spec_target { char *id, *base_url; bool is_local, costs_nothing; };
+  struct settings_spec_target {
+    char *id, *base_url, *upstream_id; bool is_named_by_path, is_local, costs_nothing;
+  };
   struct settings_spec {
     char *json, **listen; size_t listen_count; int workers; char *store, *policies, *policies_label;
-    struct settings_spec_limits client; double drain_s; bool zero_spend, keyless;
+    struct settings_spec_limits client; double drain_s; bool zero_spend; void *spending; bool keyless;
     int log_level; bool log_json, log_text;
     struct settings_spec_target *targets; size_t target_count; int references;
   };

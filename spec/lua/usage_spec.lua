@@ -97,6 +97,20 @@ describe("usage.of", function()
   end)
 end)
 
+describe("usage.charged", function()
+  for _, case in ipairs {
+    { "OpenRouter's cost", { cost = 0.002 }, 0.002 }, { "a cost as text", { cost = "2e-3" }, 0.002 },
+    { "what OpenRouter passes on to the owner of the key",
+      { cost = 0, is_byok = true, cost_details = { upstream_inference_cost = 0.5 } }, 0.5 },
+    { "not what its own account is charged", { cost = 0, cost_details = { upstream_inference_cost = 0.5 } }, 0 },
+    { "Perplexity's sum", { cost = { total_cost = 0.1 } }, 0.1 },
+    { "xAI's ticks", { cost_in_usd_ticks = 25000000 }, 0.0025 }, { "nothing where nothing is told", {}, nil },
+    { "nothing out of nonsense", { cost = "much", cost_details = 5, cost_in_usd_ticks = -1 }, nil },
+  } do
+    it("reads " .. case[1], function() assert.equal(case[3], usage.charged(case[2])) end)
+  end
+end)
+
 describe("usage.estimate", function()
   it("takes four bytes for a token, rounds up and says so", function()
     assert.same({ input = 3, cached = 0, cache_write = 0, output = 1, reasoning = 0, total = 4, estimated = true },

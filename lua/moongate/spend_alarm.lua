@@ -1,0 +1,39 @@
+-- An answer that reports a cost though nothing may cost anything: the target is called no more, and everybody is told:
+-- the log, the metrics, /ready.
+local json = require "moongate.core.json"
+local log = require "moongate.core.log"
+local meter = require "moongate.meter"
+local store = require "moongate.core.store"
+local troubles = require "moongate.troubles"
+
+local spend_alarm = {}
+
+-- The longest that a target can be left out for.
+local SECONDS = 31 * 86400
+
+local problems, known = {}, {}
+
+-- Looks at what an answer says it cost.
+---@param zero_spend boolean|nil
+---@param target { id: string }
+---@param usage moongate.usage|nil
+---@param request_id string
+function spend_alarm.look(zero_spend, target, usage, request_id)
+  local cost = zero_spend and usage and usage.cost_usd
+  if not cost or cost <= 0 then return end
+  store.exhaust(target.id, SECONDS, "charged")
+  meter.add("moongate_spend_alarms_total", 1, "target", target.id)
+  log.write("error", "a provider charged under zero_spend: its model is called no more", string.sub(json.encode {
+    request_id = request_id, target = target.id, cost_usd = cost, seconds = SECONDS,
+  }, 2, -2))
+  if known[target.id] then return end
+  known[target.id] = true
+  problems[#problems + 1] = {
+    what = "spend",
+    message = string.format("%s reported a cost of %.6g USD under zero_spend: it is not called for 31 days", target.id,
+      cost),
+  }
+  troubles.set("spend", problems)
+end
+
+return spend_alarm
