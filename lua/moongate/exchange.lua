@@ -177,14 +177,14 @@ local function count(call)
   call.handle:reply(200, headers, call.surface.counted(call, tokens))
 end
 
-local function serve_with_hooks(call)
+local function serve_with_hooks(call, work)
   local act = call.hooks:request()
   if act and act.refusal then
     give_up(call, act)
   elseif act then
     relay.own(call, act)
   else
-    serve(call)
+    work(call)
   end
   call.hooks:finish()
 end
@@ -195,12 +195,13 @@ local function run(handle, state, surface, operation, path)
     record.turn_away(handle, refusal)
     return exchange.refuse(handle, refusal, nil, surface)
   end
-  if operation == "count" then return count(call) end
   -- Some calls ask for nothing that a model would have to say.
   if call.request.at_once then return handle:reply(200, JSON, call.request.at_once(call)) end
+  local work = operation == "count" and count or serve
+  -- What is only counted is sent all the same.
   call.hooks = hooks.begin(call)
-  if call.hooks then return serve_with_hooks(call) end
-  return serve(call)
+  if call.hooks then return serve_with_hooks(call, work) end
+  return work(call)
 end
 
 -- The handler of a path.
