@@ -97,7 +97,7 @@ function exchange.admit(handle, state, surface, operation, caller, path)
   if not request then return nil, refusal end
   request.surface = operation == "embeddings" and operation or surface.name or operation
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
-  request.privacy = request.privacy or caller.privacy
+  request.privacy, request.operation = request.privacy or caller.privacy, operation
   -- All that decisions may go by comes from here: what is decided once can be decided again.
   request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
   local digest = conversation.of(request.document or document, caller)
@@ -165,7 +165,11 @@ local function count(call)
   call.plan, refusal = exchange.plan(call)
   record.faults(call.plan or refusal.plan)
   if not call.plan then return give_up(call, { refusal = refusal }) end
-  local answer = climb.count(call)
+  local answer, ended = climb.count(call)
+  if ended then
+    call.handle:calm()
+    return exchange.refuse(call.handle, { status = 503, message = "the gateway is stopping" }, call)
+  end
   local tokens = answer and answer.tokens or call.request.estimated_tokens
   local headers = { ["content-type"] = JSON["content-type"] }
   if answer then
