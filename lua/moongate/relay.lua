@@ -191,6 +191,9 @@ local function step_by_step(call, answer, editor)
   local own = { begun = false, seen = { text_bytes = 0, usage = answer.usage }, editor = editor }
   answer.wire:content()
   local act = run_through(call, answer, own)
+  if act and act.broken then
+    own.seen.ended, own.seen.error, act = "error", act.broken, nil
+  end
   local seen = not own.cancelled and own.seen or nil
   if not act and seen then
     local tail
