@@ -227,8 +227,8 @@ static void set_buf(lua_State *L, const char *name, const struct buf *buf)
     lua_setfield(L, -2, name);
 }
 
-/* { ended = "terminal" | "finished" | "error" | "cut", failure, message, usage, error, terminal_raw, text_bytes, events
- * } */
+/* { ended = "terminal" | "finished" | "error" | "cut", finished, failure, message, usage, error, terminal_raw,
+ * text_bytes, events } */
 static int push_seen(lua_State *L, const struct attempt *attempt)
 {
     const struct attempt_piped *seen = attempt_piped(attempt);
@@ -237,9 +237,11 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
                         : seen->finished && !attempt_failure(attempt) && attempt_is_over(attempt) ? "finished"
                                                                                                   : "cut";
 
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     lua_pushstring(L, ended);
     lua_setfield(L, -2, "ended");
+    lua_pushboolean(L, seen->finished);
+    lua_setfield(L, -2, "finished");
     if (attempt_failure(attempt)) {
         lua_pushstring(L, attempt_failure(attempt));
         lua_setfield(L, -2, "failure");

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/json_scan.h"
 #include "base/mem.h"
 #include "gate/exchange.h"
 #include "gate/pipe.h"
@@ -20,6 +21,8 @@
 enum { PENDING_MAX = 256 * 1024 };
 /* How long a closed one may still read its last bytes, in seconds. */
 enum { LINGER_S = 1 };
+/* As deep as an event's data may be where it breaks off. */
+enum { HALF_DEPTH = 200 };
 
 enum mode { MODE_HEAD, MODE_BODY, MODE_EVENTS, MODE_PIPE };
 
@@ -150,10 +153,31 @@ static void on_no_content(void *arg)
     finish(attempt, "first_content_timeout", "no content came in time");
 }
 
+/* Whether the stream ended in the middle of an event's data: what is there of it says nothing. */
+static bool is_half(const struct sse_event *event)
+{
+    const char *data = event->data;
+    struct json_index index = { 0 };
+    struct json_fault fault;
+    bool whole;
+
+    if (!*event->lacks)
+        return false;
+    if (!data || !event->data_length)
+        return true;
+    if (*data != '{')
+        return *data == '[' && data[event->data_length - 1] != ']';
+    whole = json_scan(data, event->data_length, HALF_DEPTH, &index, &fault);
+    json_index_free(&index);
+    return !whole;
+}
+
 static bool on_event(void *arg, const struct sse_event *event)
 {
     struct attempt *attempt = arg;
 
+    if (is_half(event))
+        return true;
     buf_clear(&attempt->event.name);
     buf_clear(&attempt->event.data);
     buf_clear(&attempt->event.raw);
@@ -161,6 +185,7 @@ static bool on_event(void *arg, const struct sse_event *event)
     if (event->data)
         buf_add(&attempt->event.data, event->data, event->data_length);
     buf_add(&attempt->event.raw, event->raw, event->raw_length);
+    buf_add(&attempt->event.raw, event->lacks, strlen(event->lacks));
     attempt->event.has_data = event->data != NULL;
     attempt->event.there = true;
     return false;
@@ -170,7 +195,7 @@ static bool on_piped_event(void *arg, const struct sse_event *event)
 {
     struct attempt *attempt = arg;
 
-    return pipe_event(attempt->pipe, event);
+    return is_half(event) || pipe_event(attempt->pipe, event);
 }
 
 static void on_caller_drained(void *arg)

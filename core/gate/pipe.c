@@ -204,6 +204,13 @@ static bool is_terminal(const struct pipe *pipe, const struct sse_event *event)
            memcmp(event->data, pipe->marks.terminal, length) == 0;
 }
 
+/* What comes behind it must not be glued to it. */
+static void add_raw(struct buf *out, const struct sse_event *event)
+{
+    buf_add(out, event->raw, event->raw_length);
+    buf_add(out, event->lacks, strlen(event->lacks));
+}
+
 bool pipe_event(struct pipe *pipe, const struct sse_event *event)
 {
     if (pipe_is_over(pipe))
@@ -220,12 +227,12 @@ bool pipe_event(struct pipe *pipe, const struct sse_event *event)
         if (event->data && !note(pipe, event))
             return true;
         if (!is_last(pipe, event)) {
-            buf_add(&pipe->out, event->raw, event->raw_length);
+            add_raw(&pipe->out, event);
             return true;
         }
     }
     pipe->seen.terminal = true;
-    buf_add(&pipe->seen.terminal_raw, event->raw, event->raw_length);
+    add_raw(&pipe->seen.terminal_raw, event);
     return false;
 }
 

@@ -22,6 +22,7 @@ struct sse {
     bool lines;   /* each line is an event */
     bool in_line; /* the line at scanned has begun */
     bool begun;   /* past the place where a byte order mark may stand */
+    bool cut;     /* the event under way ends where the stream does */
     size_t mark;  /* bytes of the mark before the event under way */
     bool failed;
 };
@@ -98,7 +99,8 @@ static size_t find_end(struct sse *sse, bool at_end)
     }
     sse->in_line = in_line;
     sse->scanned = i;
-    return at_end && i > sse->begin ? i : 0;
+    sse->cut = at_end && i > sse->begin;
+    return sse->cut ? i : 0;
 }
 
 /* The same of a line: behind its LF. */
@@ -109,7 +111,8 @@ static size_t find_line_end(struct sse *sse, bool at_end)
     const char *end = length > sse->scanned ? memchr(data + sse->scanned, '\n', length - sse->scanned) : NULL;
 
     sse->scanned = end ? (size_t)(end - data) + 1 : length;
-    return end || (at_end && length > sse->begin) ? sse->scanned : 0;
+    sse->cut = !end && at_end && length > sse->begin;
+    return end || sse->cut ? sse->scanned : 0;
 }
 
 static bool is_field(const char *line, size_t name_length, const char *name)
@@ -176,6 +179,15 @@ static void read_whole_line(const struct sse *sse, struct sse_event *event)
     event->data_length = length;
 }
 
+static const char *lacks(const struct sse *sse, const struct sse_event *event)
+{
+    if (!sse->cut)
+        return "";
+    return sse->lines || event->raw[event->raw_length - 1] == '\n' || event->raw[event->raw_length - 1] == '\r'
+               ? "\n"
+               : "\n\n";
+}
+
 /* Moves on before it calls: on_event may free the sse, if it says stop. */
 static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *arg)
 {
@@ -185,6 +197,7 @@ static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *ar
         read_whole_line(sse, &event);
     else
         read_fields(sse, &event);
+    event.lacks = lacks(sse, &event);
     sse->mark = 0;
     sse->begin = end;
     return on_event(arg, &event);

@@ -18,6 +18,7 @@ struct sse_event {
     size_t name_length;
     const char *data; /* data lines joined by LF; NULL when it has none (comments, blank lines) */
     size_t data_length;
+    const char *lacks; /* line ends that raw lacks because the stream ended before them; "" */
 };
 
 /* An event of more than max_bytes is an error. */

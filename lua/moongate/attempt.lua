@@ -275,6 +275,12 @@ function attempt.try(call, target)
   return nil, judge(call, target, provider, failure, seconds)
 end
 
+-- A call that was cancelled, and for which nothing is due: what it took is given back.
+---@param ended table { claims, reservation }
+function attempt.give_back(ended)
+  if ended.reservation then store.settle(ended.reservation, claims.amounts(ended.claims, ONE_REQUEST)) end
+end
+
 -- An answer that was handed on has come to its end, well or not.
 ---@param call table
 ---@param answer table

@@ -61,10 +61,12 @@ function claims.of(target, caller, request, config)
   local list = {}
   add_caller(list, caller, config)
   add_target(list, target)
-  local output = request.surface == "embeddings" and 0 or request.max_tokens or money.assumed_output
+  local input, output = request.estimated_tokens or 0, request.max_tokens or money.assumed_output
+  if request.surface == "embeddings" then output = 0 end
+  if request.operation == "count" then input, output = 0, 0 end -- it takes a request, and nothing else
   if target.max_output then output = math.min(output, target.max_output) end
-  local tokens = (request.estimated_tokens or 0) + output
-  local cost = money.cost({ input = request.estimated_tokens or 0, output = output }, target.cost) or 0
+  local tokens = input + output
+  local cost = money.cost({ input = input, output = output }, target.cost) or 0
   local estimate = { requests = 1, served = 1, tokens = tokens, billed_tokens = tokens, cost_microusd = cost }
   for _, claim in ipairs(list) do claim.amount = amount_of(claim.kind, estimate) end
   return list, tokens

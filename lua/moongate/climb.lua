@@ -141,8 +141,9 @@ function climb.ladder(call)
   return nil, { refusal = nothing_left(call, told, retry_after, timed_out, barred, unfit) }
 end
 
--- The first answer of a target whose provider counts tokens; nil where none does.
+-- The first answer of a target whose provider counts tokens; nil where none does, and { cancelled } if nobody waits.
 ---@param call moongate.call
+---@return table|nil
 ---@return table|nil
 function climb.count(call)
   for _, target in ipairs(call.plan.ladder) do
@@ -151,6 +152,10 @@ function climb.count(call)
       call.calls = call.calls + 1
       local answer, outcome = attempt.try(call, target)
       if answer and answer.tokens then return answer end
+      if outcome and outcome.cancelled then
+        attempt.give_back(outcome)
+        return nil, outcome
+      end
       if not answer and (outcome.skipped or outcome.refusal) then call.calls = call.calls - 1 end
     end
   end

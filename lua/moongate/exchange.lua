@@ -102,7 +102,7 @@ function exchange.admit(handle, state, surface, operation, caller, path)
   end
   request.surface = operation == "embeddings" and operation or surface.name or operation
   request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
-  request.privacy = request.privacy or caller.privacy
+  request.privacy, request.operation = request.privacy or caller.privacy, operation
   -- All that decisions may go by comes from here: what is decided once can be decided again.
   request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
   local digest = conversation.of(request.document or document, caller)
@@ -170,7 +170,11 @@ local function count(call)
   call.plan, refusal = exchange.plan(call)
   record.faults(call.plan or refusal.plan)
   if not call.plan then return give_up(call, { refusal = refusal }) end
-  local answer = climb.count(call)
+  local answer, ended = climb.count(call)
+  if ended then
+    call.handle:calm()
+    return exchange.refuse(call.handle, { status = 503, message = "the gateway is stopping" }, call)
+  end
   local tokens = answer and answer.tokens or call.request.estimated_tokens
   local headers = { ["content-type"] = JSON["content-type"] }
   if answer then
@@ -182,14 +186,14 @@ local function count(call)
   call.handle:reply(200, headers, call.surface.counted(call, tokens))
 end
 
-local function serve_with_hooks(call)
+local function serve_with_hooks(call, work)
   local act = call.hooks:request()
   if act and act.refusal then
     give_up(call, act)
   elseif act then
     relay.own(call, act)
   else
-    serve(call)
+    work(call)
   end
   call.hooks:finish()
 end
@@ -200,12 +204,13 @@ local function run(handle, state, surface, operation, path)
     record.turn_away(handle, refusal)
     return exchange.refuse(handle, refusal, nil, surface)
   end
-  if operation == "count" then return count(call) end
   -- Some calls ask for nothing that a model would have to say.
   if call.request.at_once then return handle:reply(200, JSON, call.request.at_once(call)) end
+  local work = operation == "count" and count or serve
+  -- What is only counted is sent all the same.
   call.hooks = hooks.begin(call)
-  if call.hooks then return serve_with_hooks(call) end
-  return serve(call)
+  if call.hooks then return serve_with_hooks(call, work) end
+  return work(call)
 end
 
 -- The handler of a path.

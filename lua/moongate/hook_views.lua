@@ -3,6 +3,7 @@
 local facts_of = require "moongate.facts"
 local json = require "moongate.core.json"
 local near = require "moongate.near"
+local translation = require "moongate.translation"
 
 local views = {}
 
@@ -115,6 +116,7 @@ function computed.headers(call) return copy(call.request.headers) end
 function computed.task(call) return call.plan and call.plan.task or call.request.task end
 
 local function body_of(call, inner)
+  if not call.shown then translation.show(call) end
   if inner.body == nil then inner.body = (call.shown or call.document):value(0) end
   return inner.body
 end

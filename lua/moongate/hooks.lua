@@ -104,7 +104,8 @@ end
 local function take_over(call, changes)
   local document, fault = json.scan(call.shown:patch(changes), JSON_DEPTH)
   if not document then return "left a body that cannot be sent: " .. fault.message end
-  local request, parsed, refusal = call.request, openai.parse(document, {}, call.operation)
+  local operation = call.operation == "embeddings" and "embeddings" or "chat"
+  local request, parsed, refusal = call.request, openai.parse(document, {}, operation)
   if not parsed then return "left a body that cannot be sent: " .. refusal.message end
   if parsed.stream ~= request.stream then return "cannot change stream: the caller waits for what it asked for" end
   for _, name in ipairs(BODY_FACTS) do request[name] = parsed[name] end
@@ -122,13 +123,15 @@ function run:request()
     local act = entry.policy.broken and self:absent(entry)
     if act then return act end
   end
-  local refusal = translation.show(call)
+  local refusal = self:with "request"() and translation.show(call)
   if refusal then return { refusal = refusal } end
   for entry in self:with "request" do
     local fine, changes, act = self:step(entry, "request", ask_request, entry.inner, call.shown)
     if fine and changes and not act then
-      local wrong = take_over(call, changes)
-      if wrong then act = self:reject(entry, wrong) end
+      -- Nothing can be put into the place of what leans on something that its provider keeps.
+      local unread = translation.unread(call)
+      local wrong = not unread and take_over(call, changes)
+      act = unread and { refusal = unread } or wrong and self:reject(entry, wrong) or nil
     end
     if act then return act end
   end
@@ -274,7 +277,8 @@ local function result_of(call)
   }
   usage.total = usage.input + usage.cached + usage.cache_write + usage.output + usage.reasoning
   return {
-    outcome = row.outcome or "error", status = call.refused and call.refused.status or row.status, usage = usage,
+    outcome = row.outcome or (call.refused and "error" or "ok"),
+    status = call.refused and call.refused.status or row.status, usage = usage,
     cost_microusd = row.cost_microusd or 0, billed_tokens = row.billed_tokens or 0, attempts = call.calls,
     latency_ms = row.latency_ms,
   }

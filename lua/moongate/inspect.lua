@@ -22,11 +22,11 @@ local function reply(handle, value)
 end
 
 -- Whoever may ask for what callers may see: a caller, or the admin. nil after it was refused.
-local function known(handle, state)
+local function known(handle, state, surface)
   if state.callers:is_admin(handle) then return { is_admin = true } end
   local caller, refusal = state.callers:of(handle)
   if not caller then
-    exchange.refuse(handle, refusal)
+    exchange.refuse(handle, refusal, nil, surface)
     return nil
   end
   return caller
@@ -50,9 +50,9 @@ local function model_entry(entry)
 end
 
 -- What the caller may use; nil after it was refused.
-local function entries_for(handle, caller, state)
+local function entries_for(handle, caller, state, surface)
   local entries, refusal = access.models(state.policies, caller, state.registry)
-  if refusal then exchange.refuse(handle, refusal) end
+  if refusal then exchange.refuse(handle, refusal, nil, surface) end
   return entries
 end
 
@@ -62,10 +62,10 @@ local function openai_or_anthropic(handle)
 end
 
 local function list_models(handle, state, surface)
-  local caller = known(handle, state)
+  local caller = known(handle, state, surface)
   if not caller then return end
   local provider, list = query_value(handle, "provider"), {}
-  local entries = entries_for(handle, caller, state)
+  local entries = entries_for(handle, caller, state, surface)
   if not entries then return end
   for _, entry in ipairs(entries) do
     local fits = not provider or (entry.target and entry.target.provider == provider)
@@ -79,9 +79,9 @@ function inspect.gemini_models(handle, state) list_models(handle, state, gemini)
 function inspect.ollama_models(handle, state) list_models(handle, state, ollama) end
 
 local function one_model(handle, state, id, surface)
-  local caller = known(handle, state)
+  local caller = known(handle, state, surface)
   if not caller then return end
-  local entries = entries_for(handle, caller, state)
+  local entries = entries_for(handle, caller, state, surface)
   if not entries then return end
   for _, entry in ipairs(entries) do
     if entry.id == id then return handle:reply(200, JSON, surface.model(model_entry(entry))) end
@@ -89,7 +89,7 @@ local function one_model(handle, state, id, surface)
   exchange.refuse(handle, {
     status = 404, code = "model_not_found", type = "invalid_request_error",
     message = string.format('there is no model "%s" here%s', id, near.hint(id, state.registry:names())),
-  })
+  }, nil, surface)
 end
 
 function inspect.model(handle, state, id) one_model(handle, state, id, openai_or_anthropic(handle)) end

@@ -7,7 +7,7 @@ local interpreter = {}
 
 ---@class moongate.interpreter
 ---@field run moongate.hooks|nil
----@field read fun(event: table): moongate.chat_event[]
+---@field read fun(event: table): moongate.chat_event[]|nil, table|nil the events, or what the protocol fails with
 ---@field writer table
 ---@field ended table<integer, boolean> choices whose last event has been shown
 ---@field open table<integer, boolean> choices begun
@@ -58,7 +58,7 @@ function stream:write(events)
   return table.concat(parts)
 end
 
--- An event as protocol.read_event reads it. Answers what goes out, or nil and an act.
+-- An event as protocol.read_event reads it. Answers what goes out, or nil and an act: a hook's, or { broken = error }.
 ---@param event table
 ---@param read table
 ---@param usage moongate.usage|nil what is known so far
@@ -67,7 +67,9 @@ end
 function stream:event(event, read, usage)
   self.writer.usage = usage
   -- "[DONE]" says nothing; other last events may say how it ended.
-  local events = event.data and (event.document or read.kind ~= "end") and self.read(event) or {}
+  local events, broken = {}, nil
+  if event.data and (event.document or read.kind ~= "end") then events, broken = self.read(event) end
+  if not events then return nil, { broken = broken } end
   if not self.run then return self:write(events) end
   local shown = {}
   for _, each in ipairs(events) do

@@ -1,6 +1,8 @@
 -- A provider protocol of the operator's own (policies/protocols/<name>.lua), as the exchange takes those that ship:
 -- each of its functions runs within a policy's budget, and what it does wrong is a failure of its provider, never of
 -- the gateway. It always meets the neutral chat: no caller speaks it.
+local own_shapes = require "moongate.own_shapes"
+
 local own_protocol = {}
 
 local LONGEST = 300
@@ -40,7 +42,10 @@ local function build(fn, order)
   }
 end
 
--- A protocol of a policy set, or nil if the set has none of that name.
+-- Its function, called: the first argument of what runs in a policy's name is what it runs for.
+local function call(fn, ...) return fn(...) end
+
+-- A protocol of a policy set, or nil if the set has none of that name. It is of one attempt.
 ---@param policies moongate.policies.set
 ---@param name string
 ---@return table|nil
@@ -48,46 +53,61 @@ function own_protocol.of(policies, name)
   local policy = policies:protocol(name)
   if not policy then return nil end
   local self = { scan = { needs_terminal = false }, stream_type = policy.stream_type }
+  local operation
+
+  -- What its function answers, made fit by `check`; or nil and what is wrong with it.
+  local function ask(fn, check, ...)
+    local fine, value = policies:within(policy, call, fn, ...)
+    if fine then fine, value = pcall(check, value) end
+    if fine then return value end
+    return nil, type(value) == "table" and value or { message = value }
+  end
 
   function self.build(order)
+    operation = order.operation
     local fine, wire, unfit = policies:within(policy, build, policy.build, order)
     if fine then return wire, unfit end
     return nil, { message = words(wire), fault = true }
   end
 
+  -- A whole answer is read to its end here, while another provider can still be asked.
   function self.read_reply(status, headers, text)
-    local fine, read = policies:within(policy, policy.read_reply, status, headers, text)
-    if fine and type(read) == "table" then return read end
-    local fault = fine and { message = "read_reply must return a table" } or read
-    return { error = broken(fault), text_length = 0, body = text }
+    local read, fault = ask(policy.read_reply, own_shapes.read_reply, status, headers, text)
+    if read and not read.error and status >= 200 and status < 300 then
+      if operation == "embeddings" then
+        read.vectors, fault = ask(policy.vectors, own_shapes.vectors, read.body)
+      else
+        read.reply, fault = ask(policy.reply, own_shapes.reply, read.body)
+        if read.reply then read.reply.usage = read.usage or read.reply.usage end
+      end
+      self.kept = read.vectors
+    end
+    if fault then return { error = broken(fault), text_length = 0, body = text } end
+    return read
   end
 
   function self.read_event(event, before)
-    local fine, read = policies:within(policy, policy.read_event, event, before)
-    if fine and type(read) == "table" then return read end
-    return { kind = "error", error = broken(fine and { message = "read_event must return a table" } or read) }
+    local read, fault = ask(policy.read_event, own_shapes.read_event, event, before)
+    return read or { kind = "error", error = broken(fault) }
   end
 
   function self.reply(body)
-    local fine, reply = policies:within(policy, policy.reply, body)
-    if fine and type(reply) == "table" and type(reply.choices) == "table" then return reply end
-    error(words(fine and { message = "reply must return a table with choices" } or reply), 0)
+    local reply, fault = ask(policy.reply, own_shapes.reply, body)
+    return reply or error(words(fault), 0)
   end
 
+  -- The events of an event; or nil and the error that the stream ends with.
   function self.reader()
-    local fine, read = policies:within(policy, policy.reader)
+    local fine, read = policies:within(policy, call, policy.reader)
+    if fine and type(read) ~= "function" then fine, read = false, { message = "reader must return a function" } end
     return function(event)
-      if not fine or type(read) ~= "function" then return {} end
-      local well, events = policies:within(policy, read, event)
-      return well and type(events) == "table" and events or {}
+      if not fine then return nil, broken(read) end
+      local events, fault = ask(read, own_shapes.events, event)
+      return events, fault and broken(fault)
     end
   end
 
-  function self.vectors(body)
-    local fine, reply = policies:within(policy, policy.vectors, body)
-    if fine and type(reply) == "table" then return reply end
-    error(words(fine and { message = "vectors must return a table" } or reply), 0)
-  end
+  function self.vectors() return self.kept end
 
   return self
 end

@@ -182,7 +182,7 @@ end
 
 local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
 
--- Settles an answer that was handed on: real usage, or what was delivered where the provider did not tell.
+-- Settles an answer that was handed on: with what it has used, or what was delivered where nobody told.
 ---@param call moongate.call
 ---@param answer table see moongate.attempt
 ---@param kind string "ok", "cancelled", or how the stream failed

@@ -30,7 +30,8 @@ function relay.whole(call, answer)
   local act = call.hooks and call.hooks.has.response and call.hooks:response(answer) or nil
   local refusal = act and act.refusal
   local kind = refusal and "refused" or "ok"
-  local row = record.settle(call, answer, kind, answer.usage, answer.text_length, refusal)
+  local usage = usage_of.final(answer.usage, true, call.request.text_length, answer.text_length)
+  local row = record.settle(call, answer, kind, usage, answer.text_length, refusal)
   if refusal then return refusal end
   -- What a hook answered takes the answer's place; the text of the provider is paid for all the same.
   if act and act.text then answer.reply = own_reply(act.text) end
@@ -74,7 +75,10 @@ local function pipe(call, answer)
   answer.wire:close(outcome.kind == "ok")
   attempt.finished(call, answer, outcome.kind, outcome.message)
   local usage = seen.usage and protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
-  record.settle(call, answer, outcome.kind, usage, (first.text_length or 0) + seen.text_bytes)
+  local is_whole = outcome.kind == "ok" or seen.finished or first.kind == "finish"
+  local bytes = (first.text_length or 0) + seen.text_bytes
+  usage = usage_of.final(usage, is_whole, call.request.text_length, bytes)
+  record.settle(call, answer, outcome.kind, usage, bytes)
   if outcome.kind == "ok" then
     if seen.terminal_raw then handle:write(seen.terminal_raw) end
   elseif outcome.kind ~= "cancelled" then
@@ -146,6 +150,11 @@ local function run_through(call, answer, own)
   return act
 end
 
+local function used(call, seen)
+  local is_whole = seen.ended == "terminal" or seen.ended == "finished" or seen.finished == true
+  return usage_of.final(seen.usage, is_whole, call.request.text_length, seen.text_bytes)
+end
+
 -- Ends a stream that a hook ended: by a refusal, or by an answer of its own.
 local function end_by(call, answer, own, act)
   local handle = call.handle
@@ -154,7 +163,7 @@ local function end_by(call, answer, own, act)
   local kind = own.cancelled and "cancelled" or act.refusal and "refused" or "ok"
   attempt.finished(call, answer, own.cancelled and "cancelled" or "ok")
   local refusal = not own.begun and act.refusal or nil
-  record.settle(call, answer, kind, own.seen.usage, own.seen.text_bytes, refusal)
+  record.settle(call, answer, kind, used(call, own.seen), own.seen.text_bytes, refusal)
   if refusal then return refusal end
   if act.refusal then
     local refused = act.refusal
@@ -182,6 +191,9 @@ local function step_by_step(call, answer, editor)
   local own = { begun = false, seen = { text_bytes = 0, usage = answer.usage }, editor = editor }
   answer.wire:content()
   local act = run_through(call, answer, own)
+  if act and act.broken then
+    own.seen.ended, own.seen.error, act = "error", act.broken, nil
+  end
   local seen = not own.cancelled and own.seen or nil
   if not act and seen then
     local tail
@@ -199,10 +211,10 @@ local function step_by_step(call, answer, editor)
   if outcome.kind == "cancelled" then handle:calm() end
   answer.wire:close(outcome.kind == "ok")
   attempt.finished(call, answer, outcome.kind, outcome.message)
-  local row = record.settle(call, answer, outcome.kind, own.seen.usage, own.seen.text_bytes)
+  record.settle(call, answer, outcome.kind, used(call, own.seen), own.seen.text_bytes)
   if outcome.kind ~= "ok" and outcome.kind ~= "cancelled" then return failed(call, own, outcome) end
   if not own.begun then handle:begin(200, answers.stream_headers(call, answer)) end
-  if outcome.kind == "ok" then handle:write(editor:terminal(own.seen, own.seen.usage or usage_of.of_row(row))) end
+  if outcome.kind == "ok" then handle:write(editor:terminal(own.seen, used(call, own.seen))) end
   handle:finish()
 end
 

@@ -111,6 +111,8 @@ end
 ---@return string|table|nil
 function routes.find(method, path)
   local entry, rest = find(path)
+  -- GET tells of a model; at a verb there is nothing to tell.
+  if entry and entry.POST == gemini_call and VERBS[string.match(rest, ":(%a+)$")] then entry = { POST = entry.POST } end
   if not entry then
     return nil, {
       status = 404, code = "not_found", type = "invalid_request_error",

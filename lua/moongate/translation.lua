@@ -30,6 +30,7 @@ function translation.neutral(call)
       call.unread = { status = 400, message = "only a provider of the same API serves this" }
     end
     call.neutral = call.neutral or false
+    for name, value in pairs(call.neutral and call.kept or {}) do call.neutral[name] = value end
   end
   return call.neutral or nil, call.unread
 end
@@ -81,18 +82,42 @@ function translation.reply(answer)
   return answer.reply
 end
 
+-- What of the request can be shown: all of it, or, where it leans on what its own provider keeps, what came with it.
+local function visible(call)
+  local neutral, refusal = translation.neutral(call)
+  if neutral or not call.read.visible then return neutral, refusal end
+  return call.read.visible(call.document)
+end
+
 -- The request as hooks see it, in OpenAI's shape, as call.shown. Answers a refusal where it cannot be read.
 ---@param call moongate.call
 ---@return table|nil refusal
 function translation.show(call)
-  call.shown = call.document
-  if call.format == "openai" or call.operation ~= "chat" then return nil end
-  local neutral, refusal = translation.neutral(call)
+  if call.format == "openai" then
+    call.shown = call.document
+    return nil
+  end
+  local neutral, refusal = visible(call)
   if not neutral then return refusal end
-  local document = openai_chat.document(neutral)
+  local document
+  if call.operation == "embeddings" then
+    document = { input = json.array(neutral.inputs), dimensions = neutral.dimensions }
+    if #neutral.inputs == 1 then document.input = neutral.inputs[1] end
+  else
+    document = openai_chat.document(neutral)
+  end
   document.model, document.stream = call.request.model, call.request.stream or nil
   call.shown = assert(json.scan(json.encode(document)))
   return nil
+end
+
+-- Why no other document can take the place of the caller's; nil where one can.
+---@param call moongate.call
+---@return table|nil refusal
+function translation.unread(call)
+  if call.format == "openai" then return nil end
+  local _, refusal = translation.neutral(call)
+  return refusal
 end
 
 -- Puts another document, in OpenAI's shape, in the place of the caller's.
@@ -100,6 +125,9 @@ end
 ---@param document table
 function translation.replace(call, document)
   call.document, call.shown = document, document
+  if call.operation == "embeddings" and call.format ~= "openai" then -- what OpenAI's shape has no place for
+    call.kept = { task = call.neutral.task, title = call.neutral.title }
+  end
   if call.format ~= "openai" then call.format, call.read = "openai", openai end
   call.neutral, call.is_sealed = nil, nil
 end

@@ -131,16 +131,23 @@ function usage.estimate(prompt_bytes, output_bytes)
   }
 end
 
--- What a ledger row says was used.
----@param row table
+-- What a call has used in the end. What a provider told before an answer's end holds for the prompt alone, and noughts
+-- tell nothing.
+---@param told moongate.usage|nil
+---@param is_whole boolean whether the answer came to its end
+---@param prompt_bytes number
+---@param output_bytes number
 ---@return moongate.usage
-function usage.of_row(row)
-  local figures = {
-    input = row.input_tokens or 0, cached = row.cached_tokens or 0, cache_write = row.cache_write_tokens or 0,
-    output = row.output_tokens or 0, reasoning = row.reasoning_tokens or 0, estimated = row.estimated or nil,
-  }
-  figures.total = figures.input + figures.cached + figures.cache_write + figures.output + figures.reasoning
-  return figures
+function usage.final(told, is_whole, prompt_bytes, output_bytes)
+  if told and is_whole and told.total > 0 then return told end
+  local own = usage.estimate(prompt_bytes, output_bytes)
+  if not told or told.total == 0 then return own end
+  local prompt = told.input + told.cached + told.cache_write
+  if prompt > 0 then own.input, own.cached, own.cache_write = told.input, told.cached, told.cache_write end
+  own.reasoning = told.reasoning
+  own.output = math.max(told.output, own.output - own.reasoning)
+  own.total = own.input + own.cached + own.cache_write + own.output + own.reasoning
+  return own
 end
 
 return usage

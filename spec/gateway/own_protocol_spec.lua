@@ -102,6 +102,76 @@ describe("a protocol of the operator's own", function()
     end)
   end
 
+  -- title, what comes behind which line, which of whole and streamed it spoils
+  local spoilt = {
+    { "a reply that loops", "function protocol.reply%(body%)", "while true do end", whole = true },
+    { "a reply without choices", "function protocol.reply%(body%)", "do return {} end", whole = true },
+    { "a choice without blocks", "function protocol.reply%(body%)", "do return { choices = { {} } } end",
+      whole = true },
+    { "a text that is none", "function protocol.reply%(body%)",
+      "do return { choices = { { blocks = { { kind = 'text', text = 5 } } } } } end", whole = true },
+    { "usage below nothing", "function protocol.read_reply%(status, _, text%)",
+      "do return { usage = { input = -5, output = 1 }, body = { said = 'x' } } end", whole = true },
+    { "a length that is none", "function protocol.read_reply%(status, _, text%)",
+      "do return { text_length = {}, body = { said = 'x' } } end", whole = true },
+    { "read_event that loops", "function protocol.read_event%(event%)", "while true do end", event = true },
+    { "usage that is no number", "function protocol.read_event%(event%)",
+      "do return { kind = 'content', usage = { input = 0/0 } } end", event = true },
+    { "an event of no kind", "function protocol.read_event%(event%)", "do return { kind = 'spell' } end",
+      event = true },
+    { "reader that loops", "function protocol.reader%(%)", "while true do end", reader = true },
+    { "reader's function that loops", "return function%(event%)", "while true do end", reader = true },
+    { "reader's function that raises", "return function%(event%)", "error 'no'", reader = true },
+    { "events that are none", "return function%(event%)", "do return { 5 } end", reader = true },
+    { "an event without its text", "return function%(event%)", "do return { { kind = 'text' } } end", reader = true },
+  }
+  for _, case in ipairs(spoilt) do
+    local title, line, code = unpack(case)
+    it("with " .. title .. " never looks complete, and leaves a row that is closed", function()
+      local other = provider.open()
+      local text, found = SAYS:gsub(line, function(all) return all .. "\n" .. code end)
+      assert.equal(1, found)
+      start(text, {
+        providers = {
+          says = { protocol = "says", base_url = upstream.base_url, api_key = "k" },
+          other = { protocol = "openai", base_url = other.base_url, api_key = "k" },
+        },
+        models = { { id = "sayer", provider = "says" }, { id = "sayer", provider = "other" } },
+      })
+      if case.whole then
+        whole()
+      else
+        lines('{"said":"Mo"}', '{"said":"in."}', '{"read":3,"written":2}')
+      end
+      for _, path in ipairs { "/v1/chat/completions", "/v1/messages" } do
+        local answer = ask(path, question { stream = not case.whole })
+        if case.reader then
+          assert.equal(502, answer.status, answer.body)
+          assert.matches("its protocol failed", answer:json().error.message)
+        else
+          assert.same({ 200, "other" }, { answer.status, answer.headers["x-moongate-provider"] }, answer.body)
+        end
+        local row = moongate:admin("/v1/requests/" .. answer.headers["x-request-id"])
+        assert.equal(case.reader and "error" or "ok", row.outcome)
+      end
+      assert.not_matches("\nmoongate_streams_open [1-9]", moongate:request({ path = "/metrics" }).body)
+    end)
+  end
+
+  it("is switched off when its stream events loop again and again", function()
+    start((SAYS:gsub("function protocol.read_event%(event%)", "%0\n  while true do end")), { providers = {
+      says = { protocol = "says", base_url = upstream.base_url, api_key = "k",
+        breaker = { failures = 1000, open = 1 } },
+    } })
+    lines('{"said":"Mo"}')
+    for _ = 1, 20 do ask("/v1/chat/completions", question { stream = true }) end
+    wait.until_(function()
+      for _, problem in ipairs(ask("/ready"):json().problems) do
+        if problem.message:find "switched off" then return true end
+      end
+    end, "/ready to tell of it")
+  end)
+
   it("is found by the check, and a misspelt name is told", function()
     start()
     assert.equal("ready", ask("/ready"):json().status)

@@ -110,6 +110,14 @@ function surface.chat(document, request)
   return neutral, refusal
 end
 
+-- The same as far as it came with the call, for those who only look.
+---@param document table
+---@return moongate.chat|nil
+---@return table|nil refusal
+function surface.visible(document)
+  return responses_chat.read(document:value(0))
+end
+
 -- The last event of a stream that has failed; with the stream's writer the last two, numbered as its next.
 ---@param status number
 ---@param message string
