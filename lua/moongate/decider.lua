@@ -1,10 +1,10 @@
 -- The policies in force on this worker, as the router and the others ask them: each call bounded, timed and counted.
 local clock = require "moongate.core.clock"
+local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local policies = require "moongate.policies"
-local troubles = require "moongate.troubles"
 
 local decider = {}
 
@@ -25,7 +25,7 @@ local function publish(set)
   for i, fault in ipairs(set:switched_off()) do
     problems[i] = { what = "policy", file = fault.file, line = fault.line, message = fault.message }
   end
-  troubles.set("policy", problems)
+  gate.report(json.encode(json.array(problems)))
 end
 
 ---@return moongate.decider

@@ -12,6 +12,7 @@ local anthropic = require "moongate.surfaces.anthropic"
 local gemini = require "moongate.surfaces.gemini"
 local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
+local spend_alarm = require "moongate.spend_alarm"
 
 local inspect = {}
 
@@ -161,14 +162,13 @@ function inspect.health(handle, state)
   reply(handle, { status = "ok" })
 end
 
--- Each worker tells of what it met; what several tell of one file, or in the same words, is one problem.
+-- Each worker tells of its own policies; what several tell of one file is one problem.
 local function add_reports(problems, reports)
   local told = {}
   for _, report in ipairs(reports) do
     for _, problem in ipairs(json.decode(report)) do
-      local subject = problem.file or problem.message
-      if not told[subject] then problems[#problems + 1] = problem end
-      told[subject] = true
+      if not told[problem.file] then problems[#problems + 1] = problem end
+      told[problem.file] = true
     end
   end
 end
@@ -178,6 +178,7 @@ function inspect.ready(handle, state)
   local now = gate.state()
   local problems = json.decode(now.problems)
   add_reports(problems, now.reports)
+  for _, problem in ipairs(spend_alarm.problems(state.registry.targets)) do problems[#problems + 1] = problem end
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
   if next(state.config.providers) == nil then
     table.insert(problems, {

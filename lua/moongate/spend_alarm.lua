@@ -1,17 +1,15 @@
 -- An answer that reports a cost though nothing may cost anything: the target is called no more, and everybody is told:
--- the log, the metrics, /ready.
+-- the log, the metrics, /ready. What is out stands in the store, so all workers and the next start know it.
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local store = require "moongate.core.store"
-local troubles = require "moongate.troubles"
 
 local spend_alarm = {}
 
+local REASON = "charged"
 -- The longest that a target can be left out for.
 local SECONDS = 31 * 86400
-
-local problems, known = {}, {}
 
 -- Looks at what an answer says it cost.
 ---@param zero_spend boolean|nil
@@ -21,19 +19,29 @@ local problems, known = {}, {}
 function spend_alarm.look(zero_spend, target, usage, request_id)
   local cost = zero_spend and usage and usage.cost_usd
   if not cost or cost <= 0 then return end
-  store.exhaust(target.id, SECONDS, "charged")
+  store.exhaust(target.id, SECONDS, REASON)
   meter.add("moongate_spend_alarms_total", 1, "target", target.id)
   log.write("error", "a provider charged under zero_spend: its model is called no more", string.sub(json.encode {
     request_id = request_id, target = target.id, cost_usd = cost, seconds = SECONDS,
   }, 2, -2))
-  if known[target.id] then return end
-  known[target.id] = true
-  problems[#problems + 1] = {
-    what = "spend",
-    message = string.format("%s reported a cost of %.6g USD under zero_spend: it is not called for 31 days", target.id,
-      cost),
-  }
-  troubles.set("spend", problems)
+end
+
+-- What /ready is to say of targets that are out.
+---@param targets { id: string }[]
+---@return { what: string, message: string }[]
+function spend_alarm.problems(targets)
+  local problems = {}
+  for _, target in ipairs(targets) do
+    local seconds, reason = store.exhausted(target.id)
+    if seconds > 0 and reason == REASON then
+      problems[#problems + 1] = {
+        what = "spend",
+        message = string.format("%s reported a cost under zero_spend: it is not called for %d days", target.id,
+          math.ceil(seconds / 86400)),
+      }
+    end
+  end
+  return problems
 end
 
 return spend_alarm

@@ -319,6 +319,25 @@ describe("an answer that reports a cost", function()
 
   local CHARGED = { prompt_tokens = 9, completion_tokens = 2, total_tokens = 11, cost = 0.002 }
 
+  local function is_told()
+    local ready = moongate:request({ path = "/ready" }):json()
+    local words = "router/routed reported a cost under zero_spend: it is not called for 31 days"
+    return ready.status == "degraded" and ready.problems[1].message == words
+  end
+
+  it("keeps its target out over a restart, whatever the caller speaks", function()
+    start(function(whole) whole.store = "sqlite:moongate.db" end)
+    free:usually { usage = CHARGED }
+    local body = '{"max_tokens":9,"stream":true,' .. openai("routed"):sub(2)
+    local answer = moongate:request { path = MESSAGES, body = body }
+    assert.matches("message_stop", answer.body, 1, true)
+    moongate:restart()
+    assert.is_true(is_told())
+    local seen = #free:seen()
+    assert.equal(503, moongate:request({ path = MESSAGES, body = body }).status)
+    assert.equal(seen, #free:seen())
+  end)
+
   for kind, stream in pairs { ["whole"] = false, ["streamed"] = true } do
     it(kind .. " takes its target out under zero_spend, and raises an alarm", function()
       start()
@@ -331,9 +350,7 @@ describe("an answer that reports a cost", function()
       assert.equal(503, answer.status)
       assert.matches("router/routed: exhausted, charged", answer.body, 1, true)
       assert.equal(seen, #free:seen())
-      local ready = moongate:request({ path = "/ready" }):json()
-      assert.equal("degraded", ready.status)
-      assert.matches("router/routed reported a cost of 0.002 USD", ready.problems[1].message, 1, true)
+      assert.is_true(is_told())
       assert.matches('moongate_spend_alarms_total{target="router/routed"} 1',
         moongate:request({ path = "/metrics" }).body, 1, true)
       assert.same({ "error", "router/routed", 0.002 }, (function(line)
