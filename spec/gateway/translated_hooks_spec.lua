@@ -175,6 +175,64 @@ describe("an event hook", function()
     end)
   end)
 
+  it("changes arrays in pieces and generated texts as well", function()
+    start { ["hooks/10_shout.lua"] = SHOUT }
+    for _, protocol in ipairs(surfaces.protocols) do
+      local model = "m-" .. protocol
+      local array = moongate:request { path = "/v1beta/models/" .. model .. ":streamGenerateContent",
+        json = surfaces.gemini.body "Hi" }:json()
+      local texts = {}
+      for i, piece in ipairs(array) do texts[i] = surfaces.gemini.said(piece) end
+      assert.equal("HELLO FROM THE PROVIDER. Bye.", table.concat(texts), protocol)
+      texts = {}
+      local answer = moongate:request { path = "/api/generate", json = { model = model, prompt = "Hi" } }
+      for i, line in ipairs(surfaces.ollama.events(answer.body)) do texts[i] = line.response end
+      assert.equal("HELLO FROM THE PROVIDER. Bye.", table.concat(texts), protocol)
+    end
+  end)
+
+  it("refuses in the middle of an array, which stays one", function()
+    start { ["hooks/10_stop.lua"] = [[
+return { event = function(req, event) if event.text:find "the" then req:refuse(451, "enough") end end }
+]] }
+    for _, protocol in ipairs(surfaces.protocols) do
+      local array = moongate:request { path = "/v1beta/models/m-" .. protocol .. ":streamGenerateContent",
+        json = surfaces.gemini.body "Hi" }:json()
+      assert.equal("enough", array[#array].error.message, protocol)
+    end
+  end)
+
+  it("leaves calls and thoughts whole, and changes the thoughts' text", function()
+    start { ["hooks/10_think.lua"] = [[
+return { event = function(req, event)
+  if event.reasoning then event.reasoning = event.reasoning:upper() end
+end }
+]] }
+    local call = { id = "call_1", type = "function",
+      ["function"] = { name = "weather", arguments = '{"city":"Bern"}' } }
+    upstream:usually { thinking = { "let me ", "see" }, content = "It is", tools = { call } }
+    pairings(function(name, model, pair)
+      local request = surfaces.request(name, "Hi", model, true)
+      local schema = { type = "object", properties = { city = { type = "string" } } }
+      if name == "openai" or name == "ollama" then
+        request.json.tools = { { type = "function", ["function"] = { name = "weather", parameters = schema } } }
+      elseif name == "responses" then
+        request.json.tools = { { type = "function", name = "weather", parameters = schema } }
+      elseif name == "anthropic" then
+        request.json.tools = { { name = "weather", input_schema = schema } }
+      else
+        request.json.tools = { { functionDeclarations = { { name = "weather", parametersJsonSchema = schema } } } }
+      end
+      if name == "ollama" then request.json.think = true end
+      local answer = moongate:request(request)
+      assert.equal(200, answer.status, pair .. answer.body)
+      local read = surfaces.read(name, answer.body)
+      assert.same({ "It is", true }, { read.text, read.complete }, pair .. answer.body)
+      assert.matches("Bern", answer.body, 1, true)
+      assert.not_matches("let me", answer.body, 1, true)
+    end)
+  end)
+
   it("refuses and answers in mid-stream, in the surface's shape", function()
     start { ["hooks/10_stop.lua"] = [[
 return { event = function(req, event)
