@@ -70,13 +70,18 @@ local function start(call, target, provider, protocol)
   })
 end
 
+-- What the config says of a provider, else the built-in table.
+local function known(provider, name)
+  local builtin = providers.get(provider.like or provider.name)
+  return provider[name] or builtin and builtin[name] or nil
+end
+
 -- What the provider told of its limits goes into the store, on success and on failure.
 local function learn(call, target, provider, status, headers, body)
   local reading = limits.read {
     provider = provider.name, like = provider.like, status = status, headers = headers, body = body, now = clock.now(),
   }
-  local builtin = providers.get(provider.like or provider.name)
-  local model = builtin and builtin.limit_scope == "provider" and "" or target.upstream_id
+  local model = known(provider, "limit_scope") == "provider" and "" or target.upstream_id
   for _, limit in ipairs(reading.limits) do
     store.learn {
       provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
@@ -179,10 +184,9 @@ local function judge(call, target, provider, failure, seconds)
   if failure.headers then
     reading = learn(call, target, provider, failure.status or 200, failure.headers, failure.body)
   end
-  local builtin = providers.get(provider.like or provider.name) or {}
   local verdict = failures.judge {
     stage = failure.stage, end_name = failure.end_name, status = failure.status, reading = reading,
-    error = failure.error, limit_scope = builtin.limit_scope, resets = builtin.resets,
+    error = failure.error, limit_scope = known(provider, "limit_scope"), resets = known(provider, "resets"),
   }
   if verdict.exhaust then
     local name = verdict.exhaust.scope == "provider" and target.provider or target.id

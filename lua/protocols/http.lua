@@ -9,14 +9,14 @@ local BEARER = { header = "authorization", prefix = "Bearer " }
 local LONGEST_MESSAGE = 500
 local LONGEST_PAGE = 4000
 
--- What the built-in tables know of the provider, under its own name or that of the one it is like; with its quirks from
--- the config, which have those of the table in them.
----@param provider { name: string, like: string|nil, quirks: moongate.quirks|nil }
+-- What the built-in tables know of the provider, under its own name or that of the one it is like; with what the
+-- config says of it: its quirks have those of the table in them.
+---@param provider { name: string, like: string|nil, quirks: moongate.quirks|nil, spends: string[]|nil }
 ---@return moongate.provider_table|table
 function http.known(provider)
   local facts = providers.get(provider.like or provider.name) or {}
-  if not provider.quirks then return facts end
-  return setmetatable({ quirks = provider.quirks }, { __index = facts })
+  if not (provider.quirks or provider.spends) then return facts end
+  return setmetatable({ quirks = provider.quirks, spends = provider.spends }, { __index = facts })
 end
 
 -- The address of a call below a base address, which may carry a query (Azure's older ones have the version there).

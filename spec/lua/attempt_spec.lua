@@ -303,6 +303,13 @@ describe("an attempt", function()
         exhausted(limited { ["retry-after"] = "41" }, { providers = { one = { like = "groq" } } }))
     end)
 
+    it("is what the config says of that provider, before all", function()
+      assert.same({ "one", 41, "rate_limited" }, exhausted(limited { ["retry-after"] = "41" },
+        { providers = { one = { like = "groq", limit_scope = "provider" } } }))
+      assert.same({ "one/small", 41, "rate_limited" }, exhausted(limited { ["retry-after"] = "41" },
+        { providers = { one = { limit_scope = "model" } } }))
+    end)
+
     it("is left to the store to guess where nobody said how long", function()
       local mark, verdict = exhausted(limited {})
       assert.same({ "one", nil, "rate_limited" }, mark)

@@ -76,6 +76,28 @@ describe("quirks in a config", function()
   end)
 end)
 
+describe("what else a config may say of a provider", function()
+  it("is what a table says: the scope of limits, their windows, and what it charges for", function()
+    local loaded, problems = load([[return { providers = { mine = { protocol = "openai", base_url = "http://h/v1",
+      limit_scope = "model", resets = "fixed", spends = { "plugins" } } } }]])
+    assert.same(nil, problems)
+    local mine = loaded.providers.mine
+    assert.same({ "model", "fixed" }, { mine.limit_scope, mine.resets })
+    local order = {
+      operation = "chat", target = { upstream_id = "m" }, provider = mine, zero_spend = true,
+      document = assert(json.scan '{"plugins":[]}'),
+    }
+    assert.equal("plugins", select(2, openai.build(order)).param)
+  end)
+
+  it("is one of few words", function()
+    local _, problems = load([[return { providers = { mine = { protocol = "openai", base_url = "http://h/v1",
+      limit_scope = "modle", resets = "never" } } }]])
+    assert.equal('must be one of model, provider, not "modle" (did you mean "model"?)', problems[1].message)
+    assert.equal('must be one of rolling, fixed, not "never"', string.match(problems[2].message, "^[^(]*never\""))
+  end)
+end)
+
 describe("the page about provider tables", function()
   local page = tree.read(README)
   local blocks = {}

@@ -225,6 +225,9 @@ describe("a body that Google would refuse", function()
       "contents[2].parts[0].functionResponse.response",
     [body("", USER .. ',{"role":"model","parts":[{"functionCall":{"name":"a"}},{"functionCall":{"name":"b"}}]},'
       .. '{"parts":[{"functionResponse":{"name":"b","response":{}}}]}')] = "contents[1].parts[0].functionCall",
+    [body("", USER .. ',{"role":"model","parts":[{"functionCall":{"name":"a"}}]},{"parts":[{"functionResponse":'
+      .. '{"name":"a","response":{},"parts":[{"fileData":{"mimeType":"image/png"}}]}}]}')] =
+      "contents[2].parts[0].functionResponse.parts[0].fileData.fileUri",
     [body(',"systemInstruction":"x"')] = "systemInstruction",
     [body(',"tools":{}')] = "tools",
     [body(',"tools":[{"functionDeclarations":[{"name":"1x"}]}]')] = "tools[0].functionDeclarations[0].name",

@@ -62,6 +62,18 @@ function KINDS.fileData(document, value, path)
   filled(document, value, "fileUri", path)
 end
 
+-- What a function answered besides words.
+local function check_media_in(document, list, path)
+  for index, part in document:items(list) do
+    local here = path .. "[" .. (index - 1) .. "]"
+    expect(document, part, here, "object", "an")
+    for _, name in ipairs { "inlineData", "fileData" } do
+      local found, spelt = find(document, part, name)
+      if found then KINDS[name](document, found, here .. "." .. spelt) end
+    end
+  end
+end
+
 function KINDS.functionCall(document, value, path)
   expect(document, value, path, "object", "an")
   filled(document, value, "name", path)
@@ -75,6 +87,8 @@ function KINDS.functionResponse(document, value, path)
   optional(document, value, "id", path, "string")
   member(document, value, "response", path, "object", "an")
   optional(document, value, "parts", path, "array")
+  local list, spelt = find(document, value, "parts")
+  if list then check_media_in(document, list, path .. "." .. spelt) end
 end
 
 function KINDS.executableCode(document, value, path)
