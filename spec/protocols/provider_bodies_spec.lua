@@ -275,20 +275,3 @@ describe("the headers that go to", function()
     assert.equal("Bearer k", headers("openrouter").authorization)
   end)
 end)
-
-describe("zero_spend", function()
-  local function build(name, zero_spend)
-    return openai.build {
-      operation = "chat", target = { upstream_id = "m" }, provider = { name = name, base_url = "https://h/v1" },
-      document = assert(json.scan '{"plugins":[{"id":"web"}],"models":null}'), zero_spend = zero_spend,
-    }
-  end
-
-  it("keeps from OpenRouter what would spend money on its own", function()
-    local request, unfit = build("openrouter", true)
-    assert.is_nil(request)
-    assert.same({ param = "plugins", message = "zero_spend is on, and this provider may charge for plugins" }, unfit)
-    assert.is_table(build("openrouter", false))
-    assert.is_table(build("mine", true))
-  end)
-end)
