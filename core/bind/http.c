@@ -89,16 +89,17 @@ static int push_result(lua_State *L, void *arg)
 {
     struct call *call = arg;
 
-    luaL_unref(L, LUA_REGISTRYINDEX, call->anchor);
     if (call->failure) {
         lua_pushnil(L);
         lua_pushstring(L, call->failure);
         lua_pushstring(L, call->message);
-        return 3;
+    } else {
+        lua_pushinteger(L, call->status);
+        bind_push_headers(L, &call->headers);
+        lua_pushlstring(L, call->body.data ? call->body.data : "", call->body.length);
     }
-    lua_pushinteger(L, call->status);
-    bind_push_headers(L, &call->headers);
-    lua_pushlstring(L, call->body.data ? call->body.data : "", call->body.length);
+    /* Not before: any of these may collect what nothing holds. */
+    luaL_unref(L, LUA_REGISTRYINDEX, call->anchor);
     return 3;
 }
 
