@@ -24,14 +24,23 @@ static const struct {
     const char *name;
     lua_CFunction open;
 } modules[] = {
-    { "moongate.core.affinity", bind_affinity_module }, { "moongate.core.attempt", bind_attempt_module },
-    { "moongate.core.clock", bind_clock_module },       { "moongate.core.exchange", bind_exchange_module },
-    { "moongate.core.gate", bind_gate_module },         { "moongate.core.guard", bind_guard },
-    { "moongate.core.health", bind_health_module },     { "moongate.core.json", bind_json },
-    { "moongate.core.keys", bind_keys_module },         { "moongate.core.ledger", bind_ledger_module },
-    { "moongate.core.log", bind_log_module },           { "moongate.core.metrics", bind_metrics_module },
-    { "moongate.core.offline", bind_offline_module },   { "moongate.core.process", bind_process_module },
-    { "moongate.core.sheet", bind_sheet_module },       { "moongate.core.store", bind_store_module },
+    { "moongate.core.affinity", bind_affinity_module },
+    { "moongate.core.attempt", bind_attempt_module },
+    { "moongate.core.clock", bind_clock_module },
+    { "moongate.core.exchange", bind_exchange_module },
+    { "moongate.core.gate", bind_gate_module },
+    { "moongate.core.guard", bind_guard },
+    { "moongate.core.health", bind_health_module },
+    { "moongate.core.http", bind_http_module },
+    { "moongate.core.json", bind_json },
+    { "moongate.core.keys", bind_keys_module },
+    { "moongate.core.ledger", bind_ledger_module },
+    { "moongate.core.log", bind_log_module },
+    { "moongate.core.metrics", bind_metrics_module },
+    { "moongate.core.offline", bind_offline_module },
+    { "moongate.core.process", bind_process_module },
+    { "moongate.core.sheet", bind_sheet_module },
+    { "moongate.core.store", bind_store_module },
 };
 
 void bind_open(struct vm *vm)

@@ -52,6 +52,7 @@ int bind_clock_module(lua_State *L);
 int bind_exchange_module(lua_State *L);
 int bind_gate_module(lua_State *L);
 int bind_health_module(lua_State *L);
+int bind_http_module(lua_State *L);
 int bind_keys_module(lua_State *L);
 int bind_log_module(lua_State *L);
 int bind_metrics_module(lua_State *L);

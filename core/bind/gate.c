@@ -80,9 +80,28 @@ static int gate_take_report(lua_State *L)
     return 0;
 }
 
+/* publish(readings): what the quota checkers found, a JSON object; the worker that polls tells the others. */
+static int gate_publish(lua_State *L)
+{
+    gate_set_readings(bind_worker(L)->gate, mem_text(luaL_checkstring(L, 1)));
+    return 0;
+}
+
+/* readings(): what was published last. */
+static int gate_lua_readings(lua_State *L)
+{
+    char *readings = gate_readings(bind_worker(L)->gate);
+
+    lua_pushstring(L, readings);
+    mem_free(readings);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     { "state", gate_state },
     { "report", gate_take_report },
+    { "publish", gate_publish },
+    { "readings", gate_lua_readings },
     { NULL, NULL },
 };
 

@@ -66,6 +66,7 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     gate->affinity = affinity_new();
     gate->resolver = resolver_new();
     gate->problems = mem_text("[]");
+    gate->readings = mem_text("{}");
     gate->addresses = addresses;
     gate->worker_count = workers;
     gate->workers = mem_zero(workers * sizeof *gate->workers);
@@ -150,6 +151,16 @@ char *gate_report(struct gate *gate, int worker)
     return copy_of(gate, &gate->reports[worker]);
 }
 
+void gate_set_readings(struct gate *gate, char *readings)
+{
+    replace(gate, &gate->readings, readings);
+}
+
+char *gate_readings(struct gate *gate)
+{
+    return copy_of(gate, &gate->readings);
+}
+
 void gate_drain(struct gate *gate)
 {
     __atomic_store_n(&gate->draining, true, __ATOMIC_RELAXED);
@@ -187,5 +198,6 @@ void gate_close(struct gate *gate)
     mem_free(gate->workers);
     mem_free(gate->reports);
     mem_free(gate->problems);
+    mem_free(gate->readings);
     mem_free(gate);
 }

@@ -45,6 +45,7 @@ struct gate {
     int64_t started;                 /* unix milliseconds */
     pthread_mutex_t lock;            /* guards what follows */
     char *problems;                  /* JSON array for /ready: what is wrong with policies and configuration */
+    char *readings;                  /* JSON object: what the quota checkers found, for every worker */
     char **reports;                  /* JSON arrays for /ready: what each worker found wrong as it served */
 };
 
@@ -59,6 +60,9 @@ void gate_set_problems(struct gate *gate, char *problems);
 char *gate_problems(struct gate *gate); /* a copy */
 void gate_set_report(struct gate *gate, int worker, char *report);
 char *gate_report(struct gate *gate, int worker);
+/* Takes readings over: a JSON object. */
+void gate_set_readings(struct gate *gate, char *readings);
+char *gate_readings(struct gate *gate); /* a copy */
 void gate_drain(struct gate *gate);
 size_t gate_busy(const struct gate *gate);
 /* Cancels what is left, writes everything out, frees. */

@@ -38,7 +38,7 @@ function kept.strengths(target) return copy(target.strengths or {}, 1) end
 function kept.retry_in(target, plan) return (plan.view.exhausted(target)) or 0 end
 function kept.left(target, plan) return quota.left(plan.view.left(target)) end
 function kept.used(target, plan) return quota.used(plan.view.used(target)) end
-function kept.balance(target, plan) return plan.view.balance(target.provider) end
+function kept.balance(target, plan) return plan.view.balance(target.provider, target) end
 
 -- Facts that are worked out each time.
 local facts = {}

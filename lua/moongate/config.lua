@@ -79,8 +79,8 @@ local function complete(known, env)
   return {
     protocols = known.protocols or protocols.names(),
     provider = known.provider or providers.get, providers = known.providers or providers.names(),
-    own_protocols = known.own_protocols, env = env, policies = known.policies, is_folder = known.is_folder,
-    is_zone = known.is_zone, files = known.files,
+    own_protocols = known.own_protocols, own_checkers = known.own_checkers, env = env,
+    policies = known.policies, is_folder = known.is_folder, is_zone = known.is_zone, files = known.files,
   }
 end
 
@@ -119,8 +119,8 @@ end
 
 -- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
 -- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
--- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) -> names, is_folder(path),
--- is_zone(name), files = what models_table.apply reads the model table with.
+-- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) and own_checkers(folder or nil) ->
+-- names, is_folder(path), is_zone(name), files = what models_table.apply reads the model table with.
 ---@param text string
 ---@param filename string
 ---@param env fun(name: string): string|nil

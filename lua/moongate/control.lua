@@ -38,18 +38,21 @@ local function routing_names(folder)
   return names
 end
 
-local function own_protocols(folder)
-  local names = {}
-  for _, file in ipairs(folder and process.policies(folder) or {}) do
-    names[#names + 1] = string.match(file.path, "^protocols/(.+)%.lua$")
+local function own_names(place)
+  return function(folder)
+    local names = {}
+    for _, file in ipairs(folder and process.policies(folder) or {}) do
+      names[#names + 1] = string.match(file.path, "^" .. place .. "/(.+)%.lua$")
+    end
+    return names
   end
-  return names
 end
 
 local function known()
   return {
     protocols = protocol_names(),
-    own_protocols = own_protocols,
+    own_protocols = own_names "protocols",
+    own_checkers = own_names "checkers",
     policies = routing_names,
     is_folder = function(path) return process.kind(path) == "folder" end,
     is_zone = process.is_zone,

@@ -1,6 +1,7 @@
 -- What the parts of a moongate.lua must be to each other: a model's provider exists, an alias leads somewhere, a key's
 -- tier is there, "no keys" stays on this machine. Reports like a shape does: report(path, message).
 
+local checkers = require "moongate.checkers"
 local defaults = require "moongate.defaults"
 local near = require "moongate.near"
 local places = require "moongate.places"
@@ -73,6 +74,30 @@ local function check_providers(given, config, known, report)
     for _, limit in ipairs(provider.limits) do
       if limit.zone and known.is_zone and not known.is_zone(limit.zone) then
         report(path .. ".limits." .. limit.name .. ".zone", 'this system has no time zone "' .. limit.zone .. '"')
+      end
+    end
+  end
+end
+
+-- known.own_checkers(folder), if there, lists the operator's own.
+local function check_checkers(config, known, report)
+  local names, is_there = checkers.names(), {}
+  local own = {}
+  for _, name in ipairs(known.own_checkers and known.own_checkers(config.policies) or {}) do
+    own[name] = true
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do is_there[name] = true end
+  for name, provider in pairs(config.providers) do
+    local checker, path = provider.checker, places.below("providers", name) .. ".checker"
+    if checker and not checker.name then
+      report(path, 'needs the name of a checker first, like { "openrouter", interval = 60 }')
+    elseif checker and not is_there[checker.name] then
+      report(path, dangling("checker", checker.name, names) .. "; there are: " .. table.concat(names, ", "))
+    elseif checker and not own[checker.name] then
+      for _, option in ipairs(checkers.get(checker.name).needs or {}) do
+        if checker[option] == nil then report(path, "the checker " .. checker.name .. " needs " .. option) end
       end
     end
   end
@@ -167,6 +192,7 @@ end
 function crosscheck.run(given, config, known, report)
   check_listeners(config, report)
   check_providers(given, config, known, report)
+  check_checkers(config, known, report)
   check_keys(config, report)
   check_policies(config, known, report)
   return check_models(config, report)

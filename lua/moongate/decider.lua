@@ -61,6 +61,7 @@ function methods:billing() return self.set:billing() end
 function methods:access() return self.set:access() end
 function methods:task() return self.set:task() end
 function methods:protocol(name) return self.set:protocol(name) end
+function methods:checker(name) return self.set:checker(name) end
 function methods:hooks() return self.set:hooks() end
 function methods:routing_names() return self.set:routing_names() end
 

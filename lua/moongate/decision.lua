@@ -160,8 +160,9 @@ local function facts_of(seen, whole)
     wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms,
     errors = (not whole or seen.error_rate ~= 0) and seen.error_rate or nil,
     open = seen.open or nil, open_s = seen.open_s and seen.open_s > 0 and seen.open_s or nil,
-    told = seen.told and next(seen.told) and seen.told or nil,
+    told = seen.told and next(seen.told) and seen.told or nil, balance = seen.balance or nil,
   }
+  if seen.balance == false and not whole then facts.balance = false end
   if seen.counts and (not whole or is_filled(seen.counts)) then facts.used = json.array(seen.counts) end
   return facts
 end
@@ -301,7 +302,7 @@ function decision.view(recorded, missed)
   view.error_rate = health("errors", 0, "error_rate")
   view.open = health("open", false, "status")
   view.open_s = health("open_s", 0, "status")
-  function view.balance() return nil end
+  function view.balance(_, target) return target and read(target, "balance", nil, "balance") or nil end
   return view
 end
 

@@ -95,8 +95,9 @@ end
 local function checker(given)
   if not given then return nil end
   if type(given) == "string" then given = { given } end
-  local result = over(given, { name = given[1], interval = 60 })
-  result[1] = nil
+  local result = over(given, { interval = 60 })
+  result.name, result[1] = given[1], nil
+  result.base_url = given.base_url and string.gsub(given.base_url, "/+$", "") or nil
   return result
 end
 

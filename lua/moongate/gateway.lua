@@ -5,6 +5,7 @@ local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local meter = require "moongate.meter"
+local polling = require "moongate.polling"
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local routes = require "moongate.routes"
@@ -29,6 +30,7 @@ function gateway.configure(text)
     policies = state.policies,
     callers = callers.new(config),
   }
+  polling.configure(state)
 end
 
 -- New policies are in force; what does not load keeps its last good version.
@@ -36,6 +38,7 @@ end
 function gateway.install(files)
   local report = state.policies:install(files)
   if gate.state().worker ~= 0 then return end -- every worker loads the same files: one of them counts
+  polling.installed()
   for _, path in ipairs(report.loaded) do
     meter.add("moongate_policy_reloads_total", 1, "file", path, "result", "ok")
   end

@@ -5,6 +5,7 @@ local clock = require "moongate.core.clock"
 local decision = require "moongate.decision"
 local health = require "moongate.core.health"
 local quota = require "moongate.quota"
+local readings = require "moongate.readings"
 local store = require "moongate.core.store"
 
 local live = {}
@@ -32,11 +33,14 @@ function live.limits(target)
   end
 end
 
+-- What a checker found is asked for again and again: it holds for a while when that fails.
+local CHECKED = 900
+
 -- Whether what a provider told still holds: until its window is over.
----@param told { reset_s: number|nil, age_s: number }
+---@param told { reset_s: number|nil, age_s: number, source: string|nil }
 ---@return boolean
 function live.stands(told)
-  if told.reset_s == nil then return told.age_s < 60 end
+  if told.reset_s == nil then return told.age_s < (told.source == "checker" and CHECKED or 60) end
   return told.reset_s > 0
 end
 
@@ -88,7 +92,7 @@ end
 
 ---@class moongate.view see router.plan
 ---@field seen table<table, table> by target, as far as read: wait, why, counts, told, open, latency_ms, error_rate,
----  open_s
+---  open_s, balance (false: none)
 ---@field is_whole boolean|nil all of it has been read, of every target that was offered
 
 ---@return moongate.view
@@ -148,7 +152,14 @@ function live.view()
   function view.error_rate(target) return state(target).error_rate end
   function view.open(target) return state(target).open end
   function view.open_s(target) return state(target).open_s end
-  function view.balance() return nil end
+
+  -- Of a target's provider; the target, if it is told, remembers it.
+  function view.balance(provider, target)
+    if not target then return readings.balance(provider) end
+    local own = of(target)
+    if own.balance == nil then own.balance = readings.balance(provider) or false end
+    return own.balance or nil
+  end
 
   -- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
   function view.complete(targets)
@@ -156,6 +167,7 @@ function live.view()
     for _, target in ipairs(targets) do
       view.exhausted(target)
       counts(target)
+      view.balance(target.provider, target)
       state(target).told = of(target).told or heard_of(target, now)
     end
     view.is_whole = true

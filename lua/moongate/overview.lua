@@ -1,18 +1,40 @@
 -- How a provider stands, as /v1/limits and the gauges of /metrics tell it: what it told of its limits where it did,
 -- else what the configuration says and the counters have.
+local clock = require "moongate.core.clock"
 local json = require "moongate.core.json"
 local live = require "moongate.live"
+local reading = require "moongate.reading"
+local readings = require "moongate.readings"
 local store = require "moongate.core.store"
 
 local overview = {}
 
 -- Behind the reset that the provider named, its window has begun anew; without one, an old word says nothing.
 local function entry_of_learnt(told)
-  local remaining = told.remaining
-  if not live.stands(told) then remaining = told.reset_s and told.limit or nil end
-  return {
+  local remaining, from_checker = told.remaining, told.source == "checker"
+  if not live.stands(told) and not from_checker then remaining = told.reset_s and told.limit or nil end
+  local entry = {
     metric = told.metric, window = told.window, limit = told.limit, remaining = remaining, reset_s = told.reset_s,
     source = told.source, model = told.model ~= "" and told.model or nil, age_s = told.age_s,
+  }
+  if from_checker then entry.stale = true end -- of the gateway's last run, or of a checker that is no more
+  if told.metric == readings.MONEY then
+    entry.metric = "dollars"
+    entry.limit = entry.limit and entry.limit / readings.MICRO
+    entry.remaining = entry.remaining and entry.remaining / readings.MICRO
+  end
+  if told.window == readings.NO_WINDOW and from_checker then entry.window = "subscription" end
+  return entry
+end
+
+-- Behind its reset a meter says nothing, until it is asked again.
+local function entry_of_meter(meter, checked_at, stale, age)
+  local over = meter.resets_at and meter.resets_at <= clock.now()
+  return {
+    metric = meter.metric, window = meter.window, limit = meter.limit, used = not over and meter.used or nil,
+    remaining = over and meter.limit or not over and meter.remaining or nil,
+    reset_s = meter.resets_at and math.max(0, meter.resets_at - clock.now()),
+    status = over and "ok" or meter.status, source = "checker", stale = stale, checked_at = checked_at, age_s = age,
   }
 end
 
@@ -28,7 +50,15 @@ end
 
 local function entries(state, name)
   local list, shared = {}, false
-  for _, told in ipairs(store.learnt(name)) do list[#list + 1] = entry_of_learnt(told) end
+  local found = readings.of(name)
+  local asked = found and found.checked_at
+  for _, told in ipairs(store.learnt(name)) do
+    if not (asked and told.source == "checker") then list[#list + 1] = entry_of_learnt(told) end
+  end
+  if asked then
+    local stale, age = readings.is_stale(found)
+    for _, meter in ipairs(found.meters) do list[#list + 1] = entry_of_meter(meter, asked, stale, age) end
+  end
   for _, target in ipairs(state.registry.targets) do
     if target.provider == name then
       for limit, own in live.limits(target) do
@@ -74,7 +104,8 @@ end
 local function tightest(list)
   local share
   for _, entry in ipairs(list) do
-    local stands = entry.source == "config" or live.stands(entry)
+    -- What a checker found has a status of its own.
+    local stands = entry.source == "config" or entry.source ~= "checker" and live.stands(entry)
     if stands and entry.limit and entry.limit > 0 and entry.remaining then
       share = math.min(share or 1, entry.remaining / entry.limit)
     end
@@ -82,10 +113,25 @@ local function tightest(list)
   return share
 end
 
-local function status_of(wait, share)
+-- Nothing left of a limit is for a moment, unless it is exhausted for good: by its wait, or as its checker says.
+local function status_of(wait, share, list)
   if wait > 0 then return "exhausted" end
-  if share and share <= 0.05 then return "critical" end
-  return share and share <= 0.2 and "warning" or "ok"
+  local status = share and reading.status(math.max(share, 1e-9)) or "ok"
+  for _, entry in ipairs(list) do
+    if entry.status and not entry.stale then status = reading.worse(status, entry.status) end
+  end
+  return status
+end
+
+-- What its checker says of itself; nil where it has none.
+local function checker_of(name)
+  local found = readings.of(name)
+  if not found then return nil end
+  local stale, age = readings.is_stale(found)
+  return {
+    name = found.checker, status = found.status or json.null, checked_at = found.checked_at or json.null,
+    age_s = age or json.null, stale = stale, reason = found.reason,
+  }
 end
 
 ---@param state moongate.state
@@ -95,11 +141,12 @@ end
 function overview.provider(state, name, view)
   local list = entries(state, name)
   local wait, reason = exhaustion(state, name)
-  local share = tightest(list)
+  local share, checker = tightest(list), checker_of(name)
   return {
     provider = name, rpm = per_minute(list, "requests"), tpm = per_minute(list, "tokens"),
-    credits = view.balance(name) or json.null, status = status_of(wait, share), exhausted_for_s = math.ceil(wait),
+    credits = view.balance(name) or json.null, status = status_of(wait, share, list), exhausted_for_s = math.ceil(wait),
     reason = wait > 0 and reason or nil, limits = json.array(list), source = list[1] and list[1].source or json.null,
+    checker = checker, checked_at = checker and checker.checked_at, stale = checker and checker.stale,
   }
 end
 
@@ -128,7 +175,7 @@ function overview.gauges(state, view, store_up)
     for metric in pairs(least) do metrics[#metrics + 1] = metric end
     table.sort(metrics)
     for _, metric in ipairs(metrics) do
-      local series = 'moongate_quota_remaining{provider="%s",metric="%s"} %d'
+      local series = 'moongate_quota_remaining{provider="%s",metric="%s"} %.14g'
       lines[#lines + 1] = string.format(series, name, metric, least[metric])
     end
   end

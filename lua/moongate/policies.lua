@@ -19,6 +19,7 @@ local policies = {}
 ---@field event function|nil
 ---@field response function|nil
 ---@field finish function|nil
+---@field check function|nil checkers
 ---@field on_fault "refuse"|"default"|nil hooks: what follows when this one fails, whatever the config says
 ---@field broken table|nil access and hooks: the fault of a file that never loaded; there are no functions then
 
@@ -44,9 +45,13 @@ local SHAPES = {
     names = { "build", "read_reply", "read_event", "reply", "reader", "vectors" }, data = { "stream_type" },
     needs_all = { "build", "read_reply", "read_event", "reply", "reader" }, head = "{ build = function(order)",
   },
+  checkers = {
+    bare = "check", needs = "check", names = { "check" }, data = { "base_url" }, head = "function(http, options)",
+  },
 }
 
-local ASIDE = { checkers = true }
+-- Places whose files are named after what they are, and what that is called.
+local KINDS = { routing = "routing policy", protocols = "protocol", checkers = "checker" }
 local GUARDS = { access = true, hooks = true }
 local FOLDER = "policies/"
 local LIBRARY = FOLDER .. "lib/"
@@ -63,11 +68,11 @@ local function place_of(path)
     if name == "access" or name == "billing" or name == "task" then return name, name end
     return nil, "a policy has its place: access.lua, billing.lua, task.lua, or a file in routing/, hooks/ or lib/"
   end
-  if folder == "lib" or ASIDE[folder] then return folder, name end
-  if folder == "routing" or folder == "protocols" then
+  if folder == "lib" then return folder, name end
+  if KINDS[folder] then
     if string.find(name, "^[%w_%-%.]+$") then return folder, name end
     return nil, string.format("the name of a %s is made of letters, digits, - and _, and its file is in %s/ itself",
-      folder == "routing" and "routing policy" or "protocol", folder)
+      KINDS[folder], folder)
   end
   if folder == "hooks" then
     if string.find(name, "^%d+_[%w_%-]+$") then return folder, name end
@@ -320,7 +325,7 @@ function set:install(files)
       if not (fine and chunk) then add(problem(FOLDER .. file.path, message)) end
     elseif not place then
       add(problem(FOLDER .. file.path, name))
-    elseif not ASIDE[place] then
+    else
       local unit = before[file.path]
       if not unit or not is_current(self, unit, file) then
         local message
@@ -370,6 +375,10 @@ function set:task() return self:at("task.lua") end
 ---@return moongate.policy|nil
 function set:protocol(name) return self:at("protocols/" .. name .. ".lua") end
 
+---@param name string
+---@return moongate.policy|nil
+function set:checker(name) return self:at("checkers/" .. name .. ".lua") end
+
 -- In name order. The same list from one installation to the next: asking costs nothing.
 ---@return moongate.policy[]
 function set:hooks() return self.hook_list end
@@ -381,17 +390,6 @@ function set:routing_names()
   return names
 end
 set.names = set.routing_names
-
--- The files of a folder that is not policies: "protocols", "checkers"; sorted by path.
----@param folder string
----@return { path: string, text: string, version: string }[]
-function set:files(folder)
-  local found = {}
-  for path, file in next, self.sources do
-    if string.sub(path, 1, #folder + 1) == folder .. "/" then found[#found + 1] = file end
-  end
-  return in_order(found)
-end
 
 -- A copy of plain data, whose names stay guarded (see moongate.facts).
 local function own(value)

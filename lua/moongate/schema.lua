@@ -116,7 +116,8 @@ local provider = record({
   end,
   checker = either {
     string = text(),
-    table = record({ interval = seconds, base_url = web_address }, { items = text(), rest = shape.plain }),
+    table = record({ interval = number(10, DAY), base_url = web_address, api_key = text(), full = number(0, 1e9) },
+      { items = text(), rest = shape.plain }),
   },
 })
 

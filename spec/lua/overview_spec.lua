@@ -83,7 +83,7 @@ describe("the overview of a provider", function()
 
   -- used of 30, status
   for _, case in ipairs {
-    { 23, "ok" }, { 24, "warning" }, { 28, "warning" }, { 29, "critical" }, { 30, "critical" },
+    { 22, "ok" }, { 23, "warning" }, { 27, "warning" }, { 28, "critical" }, { 30, "critical" },
   } do
     it("with " .. case[1] .. " of 30 used is " .. case[2], function()
       used["provider:one:requests"] = case[1]
@@ -91,10 +91,10 @@ describe("the overview of a provider", function()
     end)
   end
 
-  it("is critical with a twentieth left", function()
-    used["model:one/small:tokens"] = 949
+  it("is critical with less than a tenth left", function()
+    used["model:one/small:tokens"] = 900
     assert.equal("warning", of().status)
-    used["model:one/small:tokens"] = 950
+    used["model:one/small:tokens"] = 901
     assert.equal("critical", of().status)
   end)
 

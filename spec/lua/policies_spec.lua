@@ -36,11 +36,13 @@ local function none() end
 return {
   build = none, read_reply = none, read_event = none, reply = none, reader = none, stream_type = "text/plain",
 }
-]]), file("checkers/mine.lua", "at all"),
+]]),
+      file("checkers/mine.lua",
+        "return { base_url = 'http://x', check = function() return 1 end }"),
     }
     assert.same({}, report.problems)
-    assert.same({ "access.lua", "billing.lua", "hooks/10_a.lua", "hooks/20_b.lua", "protocols/mine.lua",
-      "routing/a.lua", "routing/free-tier.lua", "task.lua" }, report.loaded)
+    assert.same({ "access.lua", "billing.lua", "checkers/mine.lua", "hooks/10_a.lua", "hooks/20_b.lua",
+      "protocols/mine.lua", "routing/a.lua", "routing/free-tier.lua", "task.lua" }, report.loaded)
     assert.same({ "a", "free-tier" }, set:routing_names())
     local policy = set:routing "free-tier"
     assert.same({ "free-tier", "1a2b3c4d", "routing/free-tier" }, { policy.name, policy.version, policy.label })
@@ -53,7 +55,7 @@ return {
     assert.same({ true, "r" }, { call(set:hooks()[1].request) })
     assert.is_nil(set:hooks()[1].finish)
     assert.equal("text/plain", set:protocol("mine").stream_type)
-    assert.same({ "checkers/mine.lua" }, { set:files("checkers")[1].path })
+    assert.same({ "http://x", true, 1 }, { set:checker("mine").base_url, call(set:checker("mine").check) })
     assert.is_nil(set:routing "nothing")
   end)
 

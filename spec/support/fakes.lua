@@ -37,16 +37,23 @@ local function behaviours(self)
         return self.monotonic
       end,
       sleep = function() return true end,
+      later = function(seconds, fn)
+        local entry = { seconds = seconds, fn = fn }
+        self.later[#self.later + 1] = entry
+        return { cancel = function() entry.cancelled = true end }
+      end,
     },
     exchange = {},
     gate = {
       state = function() return { draining = false, problems = "[]", reports = {}, worker = 0, workers = 1 } end,
-      report = nothing,
+      report = nothing, publish = function(text) self.published = text end,
+      readings = function() return self.published or "{}" end,
     },
     health = {
       admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
       state = function() return false, nil, 0, 0 end,
     },
+    http = { call = function() return nil, "unreachable", "no connection" end },
     keys = {
       hash = function(secret) return string.sub(secret .. string.rep("#", 32), 1, 32) end,
       random = function(count) return string.rep("a1", count) end,
@@ -90,7 +97,7 @@ end
 function fakes.install()
   local self = {
     calls = {}, wires = {}, now = 1700000000, monotonic = 0, tick = 0, generation = 1, stored = {}, counted = {},
-    observed = {}, printed = {}, complaints = {}, reservations = 0,
+    observed = {}, later = {}, printed = {}, complaints = {}, reservations = 0,
   }
   local before, own = {}, behaviours(self)
   for name, module in pairs(package.loaded) do
