@@ -32,6 +32,17 @@ function answers.headers(call, answer, settled)
   return headers
 end
 
+-- The headers of a count that nobody but the gateway made.
+---@param call moongate.call
+---@return table<string, string>
+function answers.estimated_headers(call)
+  local headers = extra(call)
+  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
+  headers["content-type"], headers["x-moongate-estimated"] = "application/json", "true"
+  headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
+  return headers
+end
+
 ---@param call moongate.call
 ---@param answer table
 ---@return table<string, string>

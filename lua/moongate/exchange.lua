@@ -158,7 +158,7 @@ local function serve(call)
   record.open(call)
   local answer, ended = climb.ladder(call)
   if not answer then return give_up(call, ended) end
-  call.served, call.target = answer.target, answer.target
+  call.answer, call.served, call.target = answer, answer.target, answer.target
   local hand_on = call.request.stream and relay.stream or relay.whole
   call.refused = hand_on(call, answer)
   if call.refused then exchange.refuse(call.handle, call.refused, call) end
@@ -176,12 +176,13 @@ local function count(call)
     return exchange.refuse(call.handle, { status = 503, message = "the gateway is stopping" }, call)
   end
   local tokens = answer and answer.tokens or call.request.estimated_tokens
-  local headers = { ["content-type"] = JSON["content-type"] }
+  local headers
+  call.answer = answer
   if answer then
     record.open(call)
     headers = answers.headers(call, answer, relay.counted(call, answer))
   else
-    headers["x-moongate-estimated"] = "true"
+    headers = answers.estimated_headers(call)
   end
   call.handle:reply(200, headers, call.surface.counted(call, tokens))
 end
@@ -198,6 +199,14 @@ local function serve_with_hooks(call, work)
   call.hooks:finish()
 end
 
+-- A mistake of our own costs its request alone: the row is closed, and what was reserved is settled.
+local function guarded(call, work, ...)
+  local fine, fault = xpcall(work, debug.traceback, call, ...)
+  if fine then return end
+  pcall(record.break_off, call)
+  error(fault, 0)
+end
+
 local function run(handle, state, surface, operation, path)
   local call, refusal = exchange.admit(handle, state, surface, operation, nil, path)
   if not call then
@@ -209,8 +218,8 @@ local function run(handle, state, surface, operation, path)
   local work = operation == "count" and count or serve
   -- What is only counted is sent all the same.
   call.hooks = hooks.begin(call)
-  if call.hooks then return serve_with_hooks(call, work) end
-  return work(call)
+  if call.hooks then return guarded(call, serve_with_hooks, work) end
+  return guarded(call, work)
 end
 
 -- The handler of a path.

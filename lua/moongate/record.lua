@@ -174,6 +174,7 @@ local function fill(row, call, target, usage)
 end
 
 local function give_amounts(answer, row, usage)
+  answer.settled = true
   store.settle(answer.reservation, claims.amounts(answer.claims, {
     requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens,
     cost_microusd = row.cost_microusd,
@@ -216,6 +217,21 @@ function record.abandon(call, ended)
     row.input_tokens = 0
   end
   close(call, row, 499)
+end
+
+-- The gateway failed inside, wherever that was: what was begun is brought to an end.
+---@param call moongate.call
+function record.break_off(call)
+  local answer, row = call.answer, call.row
+  if answer and answer.reservation and not answer.settled then
+    answer.settled = true
+    store.settle(answer.reservation, claims.amounts(answer.claims, {
+      requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0,
+    }))
+  end
+  if not row or row.detail then return end
+  row.outcome = "error"
+  close(call, row, 500, { status = 500, message = "the gateway failed inside" })
 end
 
 -- A request that was admitted but got no answer.

@@ -276,6 +276,20 @@ describe("a provider's failure", function()
     end)
   end)
 
+  it("of any kind is told in the surface's shape, with a status that fits", function()
+    for status, told in pairs { [401] = 502, [403] = 502, [404] = 502, [413] = 413, [422] = 422, [429] = 502,
+      [503] = 502, [529] = 502 } do
+      local gate = gateway.start { config = surfaces.config(upstream) }
+      upstream:usually { kind = "error", status = status, message = "not now" }
+      pairings(function(name, protocol, pair)
+        local answer = gate:request(surfaces.request(name, "Hi", "m-" .. protocol, name == "gemini"))
+        local expected = answer.status == 503 and 503 or told
+        check_error(name, answer, expected, pair .. " " .. status)
+      end)
+      gate:stop()
+    end
+  end)
+
   it("that is the caller's fault is passed on", function()
     upstream:usually { kind = "error", status = 400, message = "no such thing" }
     pairings(function(name, protocol, pair)
@@ -291,6 +305,40 @@ describe("a provider's failure", function()
         check_error(name, moongate:request(surfaces.request(name, "Hi", "m-" .. protocol, stream)), 502, pair)
       end
     end)
+  end)
+end)
+
+describe("a body that is too large", function()
+  after_each(gateway.stop_all)
+
+  it("or slow is refused in the surface's shape", function()
+    local upstream = provider.open()
+    local moongate = gateway.start { config = surfaces.config(upstream, function(config)
+      config.limits = { body_bytes = 2000, body_s = 1 }
+    end) }
+    for _, name in ipairs(ALL) do
+      check_error(name, moongate:request(surfaces.request(name, ("x"):rep(3000), "m-openai")), 413, name)
+      check_error(name, http.raw(moongate.address, "POST " .. PATHS[name]
+        .. " HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 3000\r\n\r\n"), 413, name)
+    end
+  end)
+end)
+
+describe("a model in the path", function()
+  after_each(gateway.stop_all)
+
+  it("may be any that the body could name", function()
+    local upstream = provider.open()
+    local moongate = gateway.start { config = surfaces.config(upstream, function(config)
+      config.aliases = { ["a/b:free"] = { { model = "m-gemini" } } }
+    end) }
+    for _, model in ipairs { "m-openai", "auto", "a/b:free", "a%2Fb%3Afree", "models%2Fm-openai" } do
+      for _, start in ipairs { "/v1beta/models/", "/v1/models/" } do
+        local path = start .. model .. ":generateContent"
+        local answer = moongate:request { path = path, json = surfaces.gemini.body "Hi" }
+        assert.equal(200, answer.status, start .. model .. answer.body)
+      end
+    end
   end)
 end)
 
@@ -454,6 +502,7 @@ describe("a count", function()
         assert.truthy((answer:json().input_tokens or answer:json().totalTokens) > 0)
         if protocol == "openai" then
           assert.equal("true", answer.headers["x-moongate-estimated"])
+          assert.matches("^auto%-cheapest@", answer.headers["x-moongate-policy"])
         else
           assert.equal("0", answer.headers["x-moongate-billed-tokens"])
           assert.equal("p-" .. protocol, answer.headers["x-moongate-provider"])
@@ -475,85 +524,5 @@ describe("a count", function()
     request.json.max_tokens = 50
     local answer = moongate:request(request)
     assert.equal(200, answer.status, answer.body)
-  end)
-end)
-
-describe("a policy", function()
-  after_each(gateway.stop_all)
-
-  it("sees the same of a request, whatever its surface", function()
-    local upstream = provider.open()
-    local moongate = gateway.start {
-      config = surfaces.config(upstream, function(config) config.policy = "look" end),
-      policies = {
-        ["routing/look.lua"] = [[
-return function(request, candidates)
-  local told = {}
-  for _, message in ipairs(request.messages) do
-    local content = message.content
-    if type(content) == "table" then
-      local parts = {}
-      for i, part in ipairs(content) do parts[i] = part.text or part.type end
-      content = table.concat(parts, "+")
-    end
-    told[#told + 1] = message.role .. "=" .. tostring(content)
-  end
-  return {}, table.concat({ table.concat(told, ","), request.text_length, request.tools and "tools" or "none",
-    request.images and "images" or "none", tostring(request.max_tokens), request.surface,
-    request.estimated_tokens > 0 and request.estimated_tokens < 4000 and "some" or request.estimated_tokens }, " ")
-end
-]] },
-    }
-    local pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    local schema = { type = "object" }
-    local url = "data:image/png;base64," .. pixel
-    local tool = { type = "function", ["function"] = { name = "f", parameters = schema } }
-    local bodies = {
-      openai = { max_tokens = 7, tools = { tool }, messages = { { role = "system", content = "Be kind." },
-        { role = "user", content = { { type = "text", text = "Look:" },
-          { type = "image_url", image_url = { url = url } } } } } },
-      responses = { max_output_tokens = 7, tools = { { type = "function", name = "f", parameters = schema } },
-        instructions = "Be kind.", input = { { role = "user", content = { { type = "input_text", text = "Look:" },
-          { type = "input_image", image_url = url } } } } },
-      anthropic = { max_tokens = 7, tools = { { name = "f", input_schema = schema } }, system = "Be kind.",
-        messages = { { role = "user", content = { { type = "text", text = "Look:" }, { type = "image",
-          source = { type = "base64", media_type = "image/png", data = pixel } } } } } },
-      gemini = { generationConfig = { maxOutputTokens = 7 },
-        tools = { { functionDeclarations = { { name = "f", parametersJsonSchema = schema } } } },
-        systemInstruction = { parts = { { text = "Be kind." } } }, contents = { { role = "user", parts = {
-          { text = "Look:" }, { inlineData = { mimeType = "image/png", data = pixel } } } } } },
-      ollama = { options = { num_predict = 7 }, tools = { tool }, stream = false, messages = {
-        { role = "system", content = "Be kind." }, { role = "user", content = "Look:", images = { pixel } } } },
-    }
-    for _, name in ipairs(surfaces.names) do
-      local body = bodies[name]
-      if name ~= "gemini" then body.model = "m-openai" end
-      local answer = moongate:request { path = PATHS[name], json = body }
-      local message = surfaces[name].error(answer:json()).message
-      local called = ({ openai = "chat", anthropic = "messages" })[name] or name
-      local shown = ("system=Be kind.,user=Look:+image_url 13 tools images 7 %s some"):format(called)
-      assert.truthy(message:find(shown, 1, true), name .. ": " .. message)
-    end
-  end)
-end)
-
-describe("an answer", function()
-  after_each(gateway.stop_all)
-
-  it("tells on every surface who gave it, and what it cost", function()
-    local upstream = provider.open()
-    local moongate = gateway.start { config = surfaces.config(upstream) }
-    for _, name in ipairs(ALL) do
-      for _, stream in ipairs(name == "router" and { false } or { false, true }) do
-        local answer = moongate:request(surfaces.request(name, "Hi", "m-anthropic", stream,
-          { headers = { ["x-request-id"] = "mine-" .. name } }))
-        local told = answer.headers
-        assert.same({ "p-anthropic", "m-anthropic", "1", "mine-" .. name }, { told["x-moongate-provider"],
-          told["x-moongate-model"], told["x-moongate-attempts"], told["x-request-id"] }, name)
-        assert.matches("^auto%-cheapest@%x+$", told["x-moongate-policy"])
-        assert.equal(not stream and "0.000033" or nil, told["x-moongate-cost-usd"], name)
-        assert.equal(not stream and "21" or nil, told["x-moongate-billed-tokens"], name)
-      end
-    end
   end)
 end)

@@ -100,6 +100,35 @@ describe("a stream of any pairing", function()
     end)
   end)
 
+  it("that is but half an event never began", function()
+    for protocol, half in pairs { openai = 'data: {"choices":[{"ind', anthropic = 'event: message_start\ndata: {"ty',
+      gemini = 'data: {"candi', ollama = '{"model":', responses = 'event: response.created\ndata: {"typ' } do
+      upstream:usually { kind = "text", body = half,
+        type = protocol == "ollama" and "application/x-ndjson" or "text/event-stream" }
+      for _, name in ipairs(surfaces.names) do
+        local answer = moongate:request(surfaces.request(name, "Hi", "m-" .. protocol, true))
+        assert.equal(502, answer.status, name .. " to " .. protocol .. answer.body)
+        assert.truthy(surfaces[name].error(answer:json()).message)
+      end
+    end
+  end)
+
+  it("whose last event lacks its end is whole", function()
+    upstream:usually { kind = "text", type = "text/event-stream",
+      body = 'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\ndata: [DONE]' }
+    for _, name in ipairs(surfaces.names) do
+      local read = surfaces.read(name, moongate:request(surfaces.request(name, "Hi", "m-openai", true)).body)
+      assert.same({ "Hello", true }, { read.text, read.complete }, name)
+    end
+    upstream:usually { kind = "text", type = "application/x-ndjson",
+      body = '{"model":"m","message":{"role":"assistant","content":"Hello"},"done":false}\n'
+        .. '{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}' }
+    for _, name in ipairs(surfaces.names) do
+      local read = surfaces.read(name, moongate:request(surfaces.request(name, "Hi", "m-ollama", true)).body)
+      assert.same({ "Hello", true }, { read.text, read.complete }, name)
+    end
+  end)
+
   it("that falls silent ends with the surface's error event", function()
     upstream:usually { wrong = "silence", after = 2 }
     local connections = {}

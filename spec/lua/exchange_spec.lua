@@ -207,6 +207,21 @@ describe("an exchange", function()
   end)
 
   describe("that is refused", function()
+    it("by a mistake of our own closes its row and settles what was reserved", function()
+      local broken = setmetatable({ writer = function() error "a mistake" end, speaks = "ours", reads = "openai" },
+        { __index = surface })
+      serve { headers = { ["content-type"] = "text/event-stream" }, events = { fakes.chunk "Hello" } }
+      local usual = surface
+      surface = broken
+      local fine, fault = pcall(run, question { stream = true })
+      surface = usual
+      assert.is_false(fine)
+      assert.matches("a mistake.*traceback", fault)
+      assert.equal(1, #core.of "store.settle")
+      local closed = core.of("ledger.close")[1][1]
+      assert.same({ "error", 500 }, { closed.outcome, closed.status })
+    end)
+
     it("by the router has a row and the shape of the surface", function()
       local reply = run(question { model = "smal" })
       assert.same({ 404, "model_not_found" }, { reply.status, error_of(reply).code })
