@@ -204,6 +204,19 @@ describe("a quota checker", function()
       assert.matches("policies/checkers/mine.lua:2: no luck", found.checker.reason, 1, true)
     end)
 
+    it("is as the README shows one", function()
+      local file = assert(io.open "README.md")
+      local text = file:read("*a"):match("### What is left at providers.-```lua\n(.-)```")
+      file:close()
+      says '{"balance": 12, "limit": 1000, "used": 990, "reset": "3600"}'
+      start({ "acme", base_url = upstream.base_url }, { ["checkers/acme.lua"] = text })
+      local found = checked()
+      assert.same({ 12, "critical", 10, "day" },
+        { found.credits, found.status, found.limits[2].remaining, found.limits[2].window })
+      local headers = upstream:seen()[1].headers
+      assert.same({ KEY }, { headers["x-api-key"], headers.authorization })
+    end)
+
     -- title, text, reason
     for _, case in ipairs {
       { "loops", "return function() while true do end end", "its checker failed: policies/checkers/mine.lua:1: " },
