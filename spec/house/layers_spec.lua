@@ -139,7 +139,8 @@ describe("lua/", function()
     local without = {}
     for _, path in ipairs(tree.files("lua", "[.]lua$")) do
       local name = path:match("^lua/(.*)%.lua$"):gsub("/", ".")
-      local is_data = path:match("^lua/providers/") or path:match("^lua/moongate/meta/")
+      -- Each checker is run by spec/lua/checkers_spec.lua, by the list of their names.
+      local is_data = path:match("^lua/providers/") or path:match("^lua/moongate/meta/") or path:match("^lua/checkers/")
       if not is_data and not reached[name] and not needs_gateway(path) then without[#without + 1] = name end
     end
     assert.same({}, without)

@@ -46,6 +46,20 @@ describe("crosscheck.run", function()
     assert.same({}, faults(given, { protocols = { mine = true } }))
   end)
 
+  it("names a checker that is not there, with the nearest name, and what one lacks", function()
+    local function of(checker, more)
+      return faults({ providers = { p = { protocol = "mock", checker = checker } } }, more)[1]
+    end
+    assert.matches('^providers.p.checker: there is no checker "openruter" %(did you mean "openrouter"%?%); there are: ',
+      of "openruter")
+    assert.equal("providers.p.checker: the checker minimax needs groupid", of { "minimax" })
+    assert.is_nil(of { "minimax", groupid = 7 })
+    assert.equal('providers.p.checker: needs the name of a checker first, like { "openrouter", interval = 60 }',
+      of { interval = 60 })
+    assert.is_nil(of("minimax", { own_checkers = function() return { "minimax" } end }))
+    assert.is_nil(of("mine", { own_checkers = function() return { "mine" } end }))
+  end)
+
   it("says which variable an address lacks", function()
     local cloud = { protocol = "openai", base_url = "https://{account}.x", variables = { account = "ACCOUNT" } }
     assert.same({ "providers.cloud: needs a base_url (or the environment variable ACCOUNT)" },

@@ -238,6 +238,25 @@ describe("a recorded decision", function()
     assert.equal("c.left", missed[1])
   end)
 
+  it("keeps the balances that a policy has read, and that there were none", function()
+    local policies = routing.policies { rich = function(_, list)
+      return list:keep("has money", function(c) return (c.balance or 0) > 1 end)
+    end }
+    local registry = registry_of(4)
+    core.published = json.encode { p1 = { checker = "naga", interval = 60, checked_at = core.now, credits = 7.25 } }
+    for _, whole in ipairs { true, false } do
+      local recorded, plan = record(registry, policies, { policy = "rich" }, nil, whole)
+      local before = core.published
+      core.published = "{}"
+      local repeated, missed = again(recorded, registry, policies, "chat")
+      core.published = before
+      assert.same({}, missed)
+      assert.is_true(#plan.ladder > 0)
+      assert.same(plan.ladder, repeated.ladder)
+      for _, target in ipairs(plan.ladder) do assert.equal("p1", target.provider) end
+    end
+  end)
+
   for _, name in ipairs { "messages", "headers" } do
     it("is marked when its policy has read the request's " .. name .. ", and cannot give them again", function()
       local policies = routing.policies { nosy = function(request, list)

@@ -77,6 +77,9 @@ describe("the view of live facts", function()
       { "not once its window is over", told { reset_s = 0 }, 20 },
       { "without a reset for a minute", told { reset_s = "none", age_s = 59 }, 2 },
       { "without a reset no longer than that", told { reset_s = "none", age_s = 60 }, 20 },
+      { "without a reset for a while, if a checker asks for it", told { reset_s = "none", age_s = 899,
+        source = "checker" }, 2 },
+      { "no longer than that", told { reset_s = "none", age_s = 900, source = "checker" }, 20 },
       { "only if it tells what remains", told { remaining = "none" }, 20 },
     } do
       it(case[1], function()
@@ -106,6 +109,18 @@ describe("the view of live facts", function()
     assert.same({ 1, 1 }, { #core.of "health.state", #core.of "store.learnt" })
     live.view().open(target)
     assert.equal(2, #core.of "health.state")
+  end)
+
+  it("holds a balance still for a target, and reads it for the record", function()
+    local told = 4.5
+    core.replace("moongate.readings", { balance = function() return told end })
+    package.loaded["moongate.live"] = nil
+    local view, other = require("moongate.live").view(), fakes.target "two/free"
+    assert.equal(4.5, view.balance("one", target))
+    told = nil
+    assert.same({ 4.5, nil, nil }, { view.balance("one", target), view.balance "one" })
+    view.complete { target, other }
+    assert.same({ 4.5, false }, { view.seen[target].balance, view.seen[other].balance })
   end)
 
   it("knows no latency before the first answer, and no balance", function()

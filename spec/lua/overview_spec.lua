@@ -114,6 +114,62 @@ describe("the overview of a provider", function()
     assert.equal("ok", of().status)
   end)
 
+  describe("with a quota checker", function()
+    local function publish(more)
+      local entry = { checker = "naga", interval = 60, checked_at = core.now - 30, credits = 4.5, status = "warning",
+        meters = { { metric = "dollars", window = "subscription", limit = 20, remaining = 4.5, used = 15.5,
+          status = "warning" } } }
+      for field, value in pairs(more or {}) do entry[field] = value ~= "none" and value or nil end
+      core.published, core.tick = json.encode { one = entry }, 1
+    end
+
+    it("tells what it found, when, and the worse status", function()
+      publish()
+      local found = of()
+      assert.same({ name = "naga", status = "warning", checked_at = core.now - 30, age_s = 30, stale = false },
+        found.checker)
+      assert.same({ "warning", core.now - 30, false, "checker" },
+        { found.status, found.checked_at, found.stale, found.source })
+      assert.same({ metric = "dollars", window = "subscription", limit = 20, remaining = 4.5, used = 15.5,
+        status = "warning", source = "checker", stale = false, checked_at = core.now - 30, age_s = 30 },
+        found.limits[1])
+      publish { status = "exhausted", meters = { { metric = "percent", window = "5h", limit = 100, remaining = 0,
+        status = "exhausted" } } }
+      assert.same({ "exhausted", 0 }, { of().status, of().exhausted_for_s })
+    end)
+
+    it("tells a stale answer as one, which counts for no status", function()
+      publish { reason = "no connection" }
+      local found = of()
+      assert.same({ "no connection", true, true, "ok" },
+        { found.checker.reason, found.stale, found.limits[1].stale, found.status })
+      publish { checked_at = "none", meters = "none", credits = "none", status = "none", reason = "it answered 500" }
+      found = of()
+      assert.same({ json.null, json.null, true }, { found.checker.status, found.checked_at, found.stale })
+    end)
+
+    it("takes what is behind its reset for full again", function()
+      publish { status = "exhausted", meters = { { metric = "requests", window = "5h", limit = 500, remaining = 0,
+        used = 500, status = "exhausted", resets_at = core.now - 1 } } }
+      local entry = of().limits[1]
+      assert.same({ 500, 0, "ok" }, { entry.remaining, entry.reset_s, of().status })
+      assert.is_nil(entry.used)
+    end)
+
+    it("tells each of its words once, and those of the last run until it has answered", function()
+      local money = word { metric = "microusd", limit = 20e6, remaining = 2500000, reset_s = "none",
+        source = "checker", age_s = 9000 }
+      money.window = "none"
+      learn(money, word())
+      publish()
+      assert.same({ 4, "requests", "dollars" }, { #of().limits, of().limits[1].metric, of().limits[2].metric })
+      publish { checked_at = "none", meters = "none" }
+      local entry = of().limits[1]
+      assert.same({ "dollars", "subscription", 20, 2.5, true },
+        { entry.metric, entry.window, entry.limit, entry.remaining, entry.stale })
+    end)
+  end)
+
   it("is exhausted while its wait lasts, rounded up, with the reason", function()
     waits.one = { 40.2, "rate_limited" }
     local found = of()
