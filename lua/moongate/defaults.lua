@@ -162,7 +162,7 @@ function defaults.provider(name, given, builtin, env, filename)
     formats = copy(given.formats or (home and builtin.formats) or (protocol == "openai" and { "chat" }) or nil),
     -- Of a table that speaks otherwise, they mean something else.
     quirks = given.quirks and quirks.merge(builtin.protocol == protocol and builtin.quirks or nil, given.quirks),
-    limit_scope = given.limit_scope, resets = given.resets, spends = copy(given.spends),
+    limit_scope = given.limit_scope, resets = given.resets,
     http2 = given.http2 or false, headers = over(given.headers), ca_file = defaults.path(given.ca_file, filename),
     mock = type(given.mock) == "table" and copy(given.mock) or nil, checker = checker(given.checker),
   }

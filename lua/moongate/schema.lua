@@ -106,7 +106,7 @@ local provider = record({
   retries = whole(0, 10),
   breaker = record { failures = whole(1, 1000), open = seconds },
   formats = list(choice { "chat", "responses" }, 1), quirks = quirks.check,
-  limit_scope = choice { "model", "provider" }, resets = choice { "rolling", "fixed" }, spends = list(text(), 1),
+  limit_scope = choice { "model", "provider" }, resets = choice { "rolling", "fixed" },
   http2 = boolean, ca_file = text(),
   headers = map(text(), function(name)
     if not string.find(name, "^[%w!#$%%&'*+.^_`|~-]+$") then return "is no name for a header" end

@@ -77,17 +77,12 @@ describe("quirks in a config", function()
 end)
 
 describe("what else a config may say of a provider", function()
-  it("is what a table says: the scope of limits, their windows, and what it charges for", function()
+  it("is what a table says: the scope of limits, and their windows", function()
     local loaded, problems = load([[return { providers = { mine = { protocol = "openai", base_url = "http://h/v1",
-      limit_scope = "model", resets = "fixed", spends = { "plugins" } } } }]])
+      limit_scope = "model", resets = "fixed" } } }]])
     assert.same(nil, problems)
     local mine = loaded.providers.mine
     assert.same({ "model", "fixed" }, { mine.limit_scope, mine.resets })
-    local order = {
-      operation = "chat", target = { upstream_id = "m" }, provider = mine, zero_spend = true,
-      document = assert(json.scan '{"plugins":[]}'),
-    }
-    assert.equal("plugins", select(2, openai.build(order)).param)
   end)
 
   it("is one of few words", function()

@@ -6,12 +6,13 @@ local json = require "moongate.core.json"
 local property = require "spec.support.property"
 local requests = require "spec.support.requests"
 
-local PROVIDERS = { openai_responses = "openai" }
+-- One without quirks, and one with.
+local PROVIDERS = { openai = "mine", openai_responses = "openai" }
 
 local function order_of(format, neutral, model)
   return {
     operation = "chat", chat = neutral, stream = neutral.stream, now = 0, key = "k", target = { upstream_id = model },
-    provider = { name = PROVIDERS[format] or format },
+    provider = { name = PROVIDERS[format] or format, base_url = "http://h.test/v1" },
   }
 end
 

@@ -14,7 +14,7 @@
 ---@class moongate.hook.request
 ---@field id string its x-request-id
 ---@field state table yours, from phase to phase
----@field body table the decoded body; in the request phase it can be changed
+---@field body table the decoded body, in OpenAI's shape whatever the caller speaks; the request phase can change it
 ---@field messages moongate.message[] the body's
 ---@field asked string|nil the model that was asked for
 ---@field model string|nil the one that serves, once that is known
@@ -23,7 +23,7 @@
 ---@field headers table<string, string>
 ---@field task string|nil
 ---@field surface string
----@field operation "chat"|"embeddings"|nil
+---@field operation "chat"|"embeddings"|"count"
 ---@field stream boolean
 ---@field text_length integer
 ---@field estimated_tokens integer
