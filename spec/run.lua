@@ -45,7 +45,8 @@ end
 local function start(job, number)
   job.tally = ("%s/%d"):format(folder, number)
   job.began = socket.gettime()
-  local command = { "luajit", "/usr/bin/busted", "--ignore-lua", "-o", "spec/support/report.lua", job.path }
+  -- As in the gateway, nothing is compiled: Debian's snapshot of the compiler has faults that spoil a run now and then.
+  local command = { "luajit", "-joff", "/usr/bin/busted", "--ignore-lua", "-o", "spec/support/report.lua", job.path }
   job.process = process.start(command,
     { env = { MOONGATE_TALLY = job.tally, LD_PRELOAD = os.getenv("MOONGATE_PRELOAD") or false },
       stdout = job.tally .. ".out", stderr = job.tally .. ".err" })
