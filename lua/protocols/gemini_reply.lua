@@ -3,6 +3,7 @@
 local chat = require "moongate.chat"
 local http = require "protocols.http"
 local json = require "moongate.core.json"
+local logprobs = require "moongate.logprobs"
 local partial = require "protocols.gemini_partial"
 local usage = require "protocols.gemini_usage"
 
@@ -242,7 +243,15 @@ end
 local function new_choice() return { calls = 0, thought = false, finished = false } end
 
 local function read_candidate(choice, index, document, candidate, events)
+  local before = #events
   for _, part in ipairs(parts_of(candidate)) do read_part(choice, index, document, part, events) end
+  local told = logprobs.from_gemini(candidate.logprobsResult)
+  for i = before + 1, told and #events or 0 do
+    if events[i].kind == "text" then
+      events[i].logprobs = told
+      break
+    end
+  end
   local reason = reason_of(candidate)
   if not reason or choice.finished then return end
   end_partial(choice, index, events)
@@ -322,7 +331,10 @@ function gemini_reply.reply(body)
     local events = {}
     if type(candidate) == "table" then read_candidate(new_choice(), place - 1, document, candidate, events) end
     local blocks, finish = gather(events)
-    choices[place] = { blocks = blocks, finish = finish }
+    choices[place] = {
+      blocks = blocks, finish = finish,
+      logprobs = type(candidate) == "table" and logprobs.from_gemini(candidate.logprobsResult) or nil,
+    }
   end
   return {
     id = word(document.responseId), model = word(document.modelVersion), choices = choices,

@@ -83,8 +83,8 @@ end)
 local knowledge = {
   providers = {},
   protocols = { "moongate.chat", "moongate.core.json", "moongate.dialect", "moongate.limits", "moongate.list",
-    "moongate.openai_chat", "moongate.providers", "moongate.sample", "moongate.time", "moongate.usage",
-    "moongate.vector" },
+    "moongate.logprobs", "moongate.openai_chat", "moongate.providers", "moongate.sample", "moongate.time",
+    "moongate.usage", "moongate.vector" },
   checkers = { "moongate.core.json", "moongate.list", "moongate.time" },
 }
 

@@ -3,6 +3,7 @@
 -- one of server-sent events, or, where the caller did not ask for them, one JSON array in pieces.
 local chat = require "moongate.chat"
 local json = require "moongate.core.json"
+local logprobs = require "moongate.logprobs"
 local seal = require "moongate.surfaces.gemini_seal"
 
 local gemini_answer = {}
@@ -39,10 +40,10 @@ local function frame(call, candidates, usage, id, model)
   }
 end
 
-local function candidate_of(index, parts, finish)
+local function candidate_of(index, parts, finish, told)
   return {
     index = index, content = { role = "model", parts = json.array(parts) },
-    finishReason = finish and (FINISHES[finish] or "STOP") or nil,
+    finishReason = finish and (FINISHES[finish] or "STOP") or nil, logprobsResult = logprobs.to_gemini(told),
   }
 end
 
@@ -96,7 +97,7 @@ end
 function gemini_answer.reply(call, reply)
   local candidates = {}
   for i, choice in ipairs(reply.choices) do
-    candidates[i] = candidate_of(i - 1, parts_of(choice.blocks), choice.finish or "stop")
+    candidates[i] = candidate_of(i - 1, parts_of(choice.blocks), choice.finish or "stop", choice.logprobs)
   end
   return json.encode(frame(call, candidates, reply.usage, reply.id, reply.model))
 end
@@ -129,8 +130,8 @@ function writer:piece(value)
   return before .. text
 end
 
-function writer:say(index, parts)
-  return self:piece(frame(self.call, { candidate_of(index, parts) }, nil, self.id, self.model))
+function writer:say(index, parts, told)
+  return self:piece(frame(self.call, { candidate_of(index, parts, nil, told) }, nil, self.id, self.model))
 end
 
 local function is_whole(call)
@@ -195,7 +196,7 @@ function writer:event(event)
   if EVENTS[event.kind] then return EVENTS[event.kind](self, event, index) end
   local part = WRITE[event.kind] and WRITE[event.kind](event)
   if not part then return "" end
-  return self:flush(index, false) .. self:say(index, { part })
+  return self:flush(index, false) .. self:say(index, { part }, event.logprobs)
 end
 
 -- The end of the stream, with what was used in all.
