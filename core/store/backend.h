@@ -32,6 +32,8 @@ struct backend {
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);
+    /* As store_refuses. NULL: it takes every row. */
+    bool (*refuses)(struct store *store, char *text, size_t size);
     /* Counters, marks or learnt limits changed: fetch them with the each_changed functions, soon. */
     void (*changed)(struct store *store);
     /* A key that was added, or revoked (its settings are NULL then). */

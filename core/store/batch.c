@@ -93,9 +93,7 @@ static bool write_change(struct statements *statements, const struct change *cha
 {
     if (change->kind == CHANGE_KEY)
         return statements_keep_key(statements, &change->key);
-    if (change->kind == CHANGE_CLOSE)
-        return statements_close_row(statements, row_fields(change->row), change->was_open);
-    return change->is_void || statements_open_row(statements, row_fields(change->row));
+    return statements_close_row(statements, row_fields(change->row));
 }
 
 static bool write_all(struct batch *batch)

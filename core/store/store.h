@@ -36,6 +36,11 @@ struct store *store_open_reader(const char *address, char *error, size_t error_s
 void store_close(struct store *store);
 /* NULL when all is well, else a sentence for /ready (disk full, ...), valid until the next call on this thread. */
 const char *store_problem(struct store *store);
+/*
+ * NULL unless rows cannot be written now, so that what is begun could not be billed for certain; else why, valid until
+ * the next call on this thread. Cheap enough to be asked before every call.
+ */
+const char *store_refuses(struct store *store);
 
 /* ---- limits: reserve before a call, settle after it ---- */
 
