@@ -55,6 +55,7 @@ bool database_run(struct database *database, const char *sql)
 void database_explain(const struct database *database, char *error, size_t error_size)
 {
     int code = database->connection ? sqlite3_errcode(database->connection) & 0xff : SQLITE_NOMEM;
+    int system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? sqlite3_system_errno(database->connection) : 0;
     const char *path = database->path, *reason = sqlite3_errmsg(database->connection);
 
     if (code == SQLITE_NOTADB)
@@ -63,10 +64,18 @@ void database_explain(const struct database *database, char *error, size_t error
         snprintf(error, error_size,
                  "the database %.200s is damaged (%.80s): restore it from a backup, or move it away to begin anew",
                  path, reason);
-    else if (code == SQLITE_FULL)
+    else if (code == SQLITE_FULL || system == ENOSPC || system == EDQUOT)
         snprintf(error, error_size, "the database %.200s cannot be written: the disk is full", path);
+    else if (system == EFBIG)
+        snprintf(error, error_size, "the database %.200s cannot be written: a limit of the system on its size", path);
     else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
         snprintf(error, error_size, "the database %.200s is locked by another program: close that", path);
+    else if (code == SQLITE_READONLY)
+        snprintf(error, error_size,
+                 "the database %.200s may only be read: give the gateway the right to write it, and its folder", path);
+    else if (system)
+        snprintf(error, error_size, "the database %.200s cannot be used: %.60s (%.60s)", path, reason,
+                 strerror(system));
     else
         snprintf(error, error_size, "the database %.200s cannot be used: %.120s", path, reason);
 }
