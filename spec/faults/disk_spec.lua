@@ -7,7 +7,7 @@ local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local wait = require "spec.support.wait"
 
--- Two ways in which a disk refuses: a file system that is full, where this user may mount one, and a limit on the size
+-- Two ways in which a disk refuses: a file system that is full, where this user may mount one, else a limit on the size
 -- of the gateway's files. Each has folder(), fill(gateway), free(gateway), close().
 local ways = {}
 
@@ -31,6 +31,7 @@ do
   tried:close()
   process.remove(probe)
   if tried.is_mounted then
+    ways.limited = nil
     function ways.full()
       local small
       return {
