@@ -129,14 +129,15 @@ function limit:place(now)
   return start, start + 61 * self.part
 end
 
--- The clock says so. It may have been put back: by less than a window, and the newest window stays; by more, and what is
--- counted is of now.
+-- The clock says so. It may have been put back: by less than a window, and the newest window stays; by more, and what
+-- is counted is of now.
 function limit:at(now)
   local start, ends = self:place(now)
   local newest = self.start
   if newest and start < newest then
-    local far = self.sliding and newest - start >= 61 * self.part or not self.sliding and newest - now > self.ends - newest
-    if not far then return self end
+    local behind, length = newest - now, self.ends - newest
+    if self.sliding then behind, length = newest - start, 61 * self.part - 1 end
+    if behind <= length then return self end
     local sum = self:sum()
     self.start, self.ends, self.amounts = start, ends, {}
     self:add(sum, false)
@@ -145,8 +146,9 @@ function limit:at(now)
   self.start, self.ends = start, ends
   local kept = {}
   for _, each in ipairs(self.amounts) do
-    each.gone = self.sliding and self.start - each.start >= 61 * self.part or not self.sliding and each.start ~= start
-    if not each.gone then kept[#kept + 1] = each end
+    local counts = each.start == start
+    if self.sliding then counts = start - each.start < 61 * self.part end
+    if counts then kept[#kept + 1] = each end
   end
   self.amounts = kept
   return self

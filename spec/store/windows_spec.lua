@@ -48,8 +48,8 @@ local function limits_of(zone, roll)
         local fields = { key = "k" .. roll(2), window = window, sliding = sliding, zone = where,
           max = ({ 40, 200, 1000, nil })[roll(4)] }
         local has_zone = not sliding and (window == "day" or window == "week" or window == "month")
-        local name = table.concat({ fields.key, window, tostring(sliding and window ~= "none"), has_zone and where or "" },
-          " ")
+        local kind = has_zone and where or sliding and window ~= "none" and "sliding" or ""
+        local name = table.concat({ fields.key, window, kind }, " ")
         if not list[name] then
           list[name] = true
           list[#list + 1] = { fields = fields, model = reference.limit(fields) }
