@@ -5,6 +5,7 @@ local usage_query = require "moongate.usage_query"
 local usage_told = {}
 
 local SUMS, COLUMNS = usage_query.sums, usage_query.columns
+local AT_ONCE = 50 -- groups or rows without a pause
 
 -- ---- JSON ----
 
@@ -31,19 +32,24 @@ function usage_told.row_json(row)
   return "{" .. table.concat(members, ",") .. "}"
 end
 
--- The whole answer as /v1/usage gives it.
+local function page_row_json(row)
+  return string.format('{"request":%s,"requests":1,%s', json.encode(row.request_id),
+    string.sub(usage_told.row_json(row), 2))
+end
+
+-- The whole answer as /v1/usage gives it. pause() is called now and then: a long one would hold others up.
 ---@param totals table
 ---@param answer table what moongate.core.usage answered
 ---@param by string
+---@param pause fun()
 ---@return string
-function usage_told.json(totals, answer, by)
+function usage_told.json(totals, answer, by, pause)
   local groups = {}
-  for i, row in ipairs(answer.rows or {}) do
-    groups[i] = string.format('{"request":%s,"requests":1,%s', json.encode(row.request_id),
-      string.sub(usage_told.row_json(row), 2))
+  for item in answer.each do
+    groups[#groups + 1] = by == "request" and page_row_json(item) or usage_told.group_json(item, by)
+    if #groups % AT_ONCE == 0 then pause() end
   end
-  for i, group in ipairs(answer.groups or {}) do groups[i] = usage_told.group_json(group, by) end
-  local next_page = answer.rows and answer.is_over and ',"next":' .. json.encode(answer.next) or ""
+  local next_page = by == "request" and answer.is_over and ',"next":' .. json.encode(answer.next) or ""
   return string.format('{"totals":{%s},"groups":[%s]%s}', sums_of(totals), table.concat(groups, ","), next_page)
 end
 
@@ -133,7 +139,7 @@ end
 ---@return string[]
 function usage_told.table(answer, by, columns)
   local lines = { { string.upper(by), unpack(HEADS) } }
-  for _, group in ipairs(answer.groups) do
+  for group in answer.each do
     lines[#lines + 1] = cells_of(group[by] ~= "" and group[by] or "(none)", group)
   end
   lines[#lines + 1] = cells_of("total", answer.totals)

@@ -91,7 +91,8 @@ describe("usage", function()
     return answer
   end
 
-  -- Two providers, three keys (two of one name) with and without labels, streams, an agent, a failure, refusals, one that left.
+  -- Two providers, three keys (two of one name) with and without labels, streams, an agent, a failure, a refusal, and
+  -- one that left.
   local function traffic()
     for _, key in ipairs { "sk-dev", "sk-dev:batch", "sk-dev:batch", other, "sk-ops" } do
       assert.equal(200, note(moongate:chat({ model = "small" }, { key = key })).status)

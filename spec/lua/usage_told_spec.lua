@@ -10,6 +10,15 @@ local function group(fields)
   return made
 end
 
+-- As moongate.core.usage answers.
+local function each(list)
+  local at = 0
+  return function()
+    at = at + 1
+    return list[at]
+  end
+end
+
 local ROW = {
   request_id = 'q"1', time = 1796083200.125, org = "acme, inc", key = "=1+1", label = "", tier = "pro",
   surface = "chat", task = "chat", policy = "auto-cheapest@1", provider = "one", model = "small", outcome = "ok",
@@ -37,16 +46,28 @@ describe("usage told as JSON", function()
 
   it("is whole: totals, and groups or a page of rows with what asks for the next one", function()
     local totals = group {}
-    local answer = assert(json.decode(usage_told.json(totals, { groups = { group { day = "2026-12-01" } } }, "day")))
+    local function never() error "a pause after so little" end
+    local days = { each = each { group { day = "2026-12-01" } } }
+    local answer = assert(json.decode(usage_told.json(totals, days, "day", never)))
     assert.same({ 3, "2026-12-01", 3 }, { answer.totals.requests, answer.groups[1].day, answer.groups[1].requests })
     assert.is_nil(answer.next)
-    answer = assert(json.decode(usage_told.json(totals, { groups = {} }, "day")))
+    answer = assert(json.decode(usage_told.json(totals, { each = each {} }, "day", never)))
     assert.same({}, answer.groups)
-    local page = { rows = { ROW }, is_over = true, next = "17-1" }
-    answer = assert(json.decode(usage_told.json(totals, page, "request")))
+    local page = { each = each { ROW }, is_over = true, next = "17-1" }
+    answer = assert(json.decode(usage_told.json(totals, page, "request", never)))
     assert.same({ 'q"1', 1, "17-1" }, { answer.groups[1].request, answer.groups[1].requests, answer.next })
-    page.is_over = false
-    assert.is_nil(assert(json.decode(usage_told.json(totals, page, "request"))).next)
+    page.each, page.is_over = each { ROW }, false
+    assert.is_nil(assert(json.decode(usage_told.json(totals, page, "request", never))).next)
+  end)
+end)
+
+describe("a long answer", function()
+  it("lets others go on now and then", function()
+    local groups, pauses = {}, 0
+    for i = 1, 1000 do groups[i] = group { label = "l" .. i } end
+    local text = usage_told.json(group {}, { each = each(groups) }, "label", function() pauses = pauses + 1 end)
+    assert.equal(1000, #assert(json.decode(text)).groups)
+    assert.is_true(pauses >= 10)
   end)
 end)
 
@@ -82,7 +103,7 @@ describe("usage told to people", function()
   local function lines(columns, ...)
     local groups = {}
     for i, name in ipairs { ... } do groups[i] = group { model = name } end
-    return usage_told.table({ groups = groups, totals = group { requests = "1000006" } }, "model", columns)
+    return usage_told.table({ each = each(groups), totals = group { requests = "1000006" } }, "model", columns)
   end
 
   it("is a table with its columns in line and the totals last", function()

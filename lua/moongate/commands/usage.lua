@@ -66,10 +66,12 @@ local function each_row(ledger, query, see)
   repeat
     page, reason = ledger:usage(asked)
     if not page then error(reason, 0) end
-    for _, row in ipairs(page.rows) do see(row) end
+    for row in page.each do see(row) end
     asked.after = page.next
   until not page.is_over
 end
+
+local function nothing() end
 
 local function print_rows(ledger, query, format)
   local columns, is_table = offline.columns(), format == "table"
@@ -83,19 +85,20 @@ local function print_rows(ledger, query, format)
   if not some then return process.print(since(query.from)) end
   local whole, reason = ledger:usage { by = "provider", from = query.from, to = query.to }
   if not whole then error(reason, 0) end
-  local totals = usage_told.table({ groups = {}, totals = whole.totals }, "", columns)
-  for _, line in ipairs(totals) do process.print(line) end
+  for _, line in ipairs(usage_told.table({ each = nothing, totals = whole.totals }, "", columns)) do
+    process.print(line)
+  end
 end
 
 local function print_groups(ledger, query, format)
   local answer, reason = ledger:usage(query)
   if not answer then error(reason, 0) end
-  if format == "table" and #answer.groups == 0 then return process.print(since(query.from)) end
+  if format == "table" and answer.totals.requests == "0" then return process.print(since(query.from)) end
   if format == "table" then
     for _, line in ipairs(usage_told.table(answer, query.by, offline.columns())) do process.print(line) end
     return
   end
-  for _, group in ipairs(answer.groups) do process.print(GROUP_LINES[format](group, query.by)) end
+  for group in answer.each do process.print(GROUP_LINES[format](group, query.by)) end
 end
 
 local function run(options, query)
