@@ -107,7 +107,7 @@ struct store_learnt {
     int64_t remaining; /* -1: unknown; counted down by reservations until the next word of the provider */
     int64_t reset_at;  /* 0: unknown */
     int64_t seen_at;
-    char source[12]; /* discovered, checker */
+    char source[12]; /* header, checker, error, probe: see learnt.h */
 };
 
 void store_learn(struct store *store, const struct store_learnt *learnt);
