@@ -85,7 +85,7 @@ local function learn(call, target, provider, status, headers, body)
   for _, limit in ipairs(reading.limits) do
     store.learn {
       provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
-      remaining = limit.remaining, reset_s = limit.reset_s, source = "discovered",
+      remaining = limit.remaining, reset_s = limit.reset_s, source = call.told_by or limit.source or "header",
     }
   end
   return reading

@@ -116,7 +116,8 @@ local function limit_at(target, i)
   return target.provider_limits[i] or target.limits[i - shared]
 end
 
--- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name).
+-- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name); over
+-- that, what is only documented does not count.
 ---@param target table
 ---@param counts number[]
 ---@param told table<string, number>|nil
@@ -126,7 +127,8 @@ function decision.left(target, counts, told)
   for i = 1, #counts do
     local limit = limit_at(target, i)
     local rest = math.max(0, limit.max - counts[i])
-    if not left[limit.name] or rest < left[limit.name] then left[limit.name] = rest end
+    local counts_not = limit.documented and told and told[limit.name]
+    if not counts_not and (not left[limit.name] or rest < left[limit.name]) then left[limit.name] = rest end
   end
   for name, rest in pairs(told or {}) do
     if not left[name] or rest < left[name] then left[name] = rest end

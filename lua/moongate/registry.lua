@@ -101,7 +101,7 @@ local function new_target(model, provider, known, builtin)
     json_schema = stated(model.json_schema, known.json_schema),
     embeddings = stated(model.embeddings, known.embeddings, is_embedding(id, strengths)),
     priority = model.priority or known.priority or MIDDLE,
-    limits = model.limits or defaults.limits(known.limits), provider_limits = provider.limits,
+    limits = model.limits or defaults.limits(known.limits, true), provider_limits = provider.limits,
     pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0 or provider.protocol == "mock",
   }
 end

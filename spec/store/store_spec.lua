@@ -304,35 +304,6 @@ for name, address in pairs(backends) do
         assert.truthy(reserve("m", 5))
       end)
 
-      local SOURCES = { "header", "checker", "error", "probe" }
-      for better = 1, #SOURCES - 1 do
-        for worse = better + 1, #SOURCES do
-          it("trusts a " .. SOURCES[better] .. " more than a " .. SOURCES[worse] .. ", while its word holds", function()
-            for _, order in ipairs { { better, worse }, { worse, better } } do
-              local provider = "p" .. order[1]
-              for _, at in ipairs(order) do
-                learn { provider = provider, metric = "requests", remaining = at == better and 2 or 0,
-                  reset_at = NOON + (at == better and 1000 or 5000), source = SOURCES[at] }
-              end
-              local call = { claims = {}, provider = provider, model = "m", tokens = 1 }
-              assert.truthy(bench.reserve(store, call, NOON))
-              assert.truthy(bench.reserve(store, call, NOON))
-              assert.is_nil((bench.reserve(store, call, NOON)))
-              local _, _, wait = bench.reserve(store, call, NOON + 1000)
-              assert.equal(4000, wait)
-              assert.truthy(bench.reserve(store, call, NOON + 5000))
-              for _, word in ipairs(learnt(provider)) do assert.equal(0, word.remaining) end
-            end
-          end)
-        end
-      end
-
-      it("goes by the less trusted where the other does not say what remains", function()
-        learn { metric = "requests", limit = 10, remaining = -1, source = "header" }
-        learn { metric = "requests", limit = 10, remaining = 0, source = "probe" }
-        assert.is_nil((reserve("m", 1)))
-      end)
-
       it("gives a call that was never made back to the provider's account", function()
         learn { metric = "requests", remaining = 5, limit = 10 }
         local call = { claims = { claim("a") }, provider = "groq", tokens = 1 }
