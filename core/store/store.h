@@ -95,6 +95,8 @@ int64_t store_exhaust(struct store *store, const char *target, int64_t until, co
 int64_t store_exhausted(struct store *store, const char *target, int64_t now, char *reason, size_t size);
 /* It answered: the doubling starts over. */
 void store_recovered(struct store *store, const char *target);
+/* An operator says that it may be called again. True: it was out. */
+bool store_pardon(struct store *store, const char *target, int64_t now);
 
 /* ---- what providers told of their limits ---- */
 

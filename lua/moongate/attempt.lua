@@ -76,6 +76,16 @@ local function known(provider, name)
   return provider[name] or builtin and builtin[name] or nil
 end
 
+-- The source of what an answer tells of a limit. What calls have told before, a probe's headers only renew.
+local function source_of(call, provider, model, limit)
+  if not call.told_by then return limit.source or "header" end
+  for _, told in ipairs(store.learnt(provider.name)) do
+    local is_same = told.model == model and told.metric == limit.metric and told.window == limit.window
+    if is_same and not limit.source and told.source == "header" then return "header" end
+  end
+  return call.told_by
+end
+
 -- What the provider told of its limits goes into the store, on success and on failure.
 local function learn(call, target, provider, status, headers, body)
   local reading = limits.read {
@@ -85,7 +95,7 @@ local function learn(call, target, provider, status, headers, body)
   for _, limit in ipairs(reading.limits) do
     store.learn {
       provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
-      remaining = limit.remaining, reset_s = limit.reset_s, source = call.told_by or limit.source or "header",
+      remaining = limit.remaining, reset_s = limit.reset_s, source = source_of(call, provider, model, limit),
     }
   end
   return reading
