@@ -101,6 +101,13 @@ local function learn(call, target, provider, status, headers, body)
   return reading
 end
 
+-- Whatever became of a call: it may have been charged.
+local function look_for_costs(call, target, headers, usage)
+  local is_on = call.state.config.zero_spend
+  if is_on and headers then spend_alarm.look(is_on, target, spend_alarm.of_headers(headers), call.id) end
+  spend_alarm.look(is_on, target, usage, call.id)
+end
+
 local function is_stream(headers, protocol)
   local kind = headers["content-type"]
   if type(kind) == "table" then kind = kind[1] end
@@ -271,6 +278,7 @@ function attempt.try(call, target)
     answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
     answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
     learn(call, target, provider, answer.status, answer.headers, answer.body)
+    look_for_costs(call, target, answer.headers)
     health.succeeded(target.id, seconds * 1000)
     store.recovered(target.id)
     store.recovered(target.provider)
@@ -284,7 +292,7 @@ function attempt.try(call, target)
     return nil, { cancelled = failure.end_name, target = target, claims = drawn, reservation = reservation }
   end
   local reached = failure.status ~= nil and failure.status ~= 429
-  spend_alarm.look(call.state.config.zero_spend, target, failure.usage, call.id)
+  look_for_costs(call, target, failure.headers, failure.usage)
   store.settle(reservation, claims.amounts(drawn, reached and ONE_REQUEST or NOTHING_USED))
   return nil, judge(call, target, provider, failure, seconds)
 end

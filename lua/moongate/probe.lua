@@ -129,12 +129,13 @@ end
 local function serve(call, targets, name)
   local told, barred, wait = {}, 0, nil
   for i, target in ipairs(targets) do
-    local outcome, opened = obstacle(call.state, target), nil
+    local outcome = obstacle(call.state, target)
     if not outcome and call.tried == MOST_TRIED then outcome = { skipped = "there are too many before it" } end
     if not outcome then
       call.tried, call.calls = call.tried + 1, 1
       call.request.model = target.id
       local began = clock.monotonic()
+      local opened
       opened, outcome = attempt.try(call, target)
       if opened then return succeeded(call, target, opened, began) end
       if outcome.cancelled then

@@ -123,7 +123,7 @@ function command.run(words)
     process.print(HELP)
     return 0
   end
-  if options and not plain[1] then wrong = "which provider? name one of the configuration's, as in moongate probe groq" end
+  if options and not plain[1] then wrong = "which provider? name one, as in moongate probe groq" end
   if options and plain[2] then wrong = string.format('one provider at a time: "%s" is one too many', plain[2]) end
   if wrong then
     process.complain("moongate probe: " .. wrong .. "; moongate probe --help tells more")
