@@ -88,14 +88,13 @@ static void read_rows(struct settings *settings, const char *lines, const struct
 
     for (const char *line = lines; *line && (end = strchr(line, '\n')); line = end + 1) {
         struct settings_target *target = &settings->targets[settings->target_count];
-        char *model;
-        size_t kind = strtoul(line, &model, 10), length;
+        size_t digits = strspn(line, "0123456789"), kind = digits ? strtoul(line, NULL, 10) : count;
+        const char *model = line + digits + 1;
 
-        if (kind >= count || *model++ != ' ')
+        if (kind >= count || line[digits] != ' ')
             continue;
         *target = kinds[kind];
-        length = strlen(target->id);
-        target->id = keep(room, target->id, length);
+        target->id = keep(room, target->id, strlen(target->id));
         (*room)[-1] = '/';
         target->upstream_id = keep(room, model, (size_t)(end - model));
         settings->target_count++;

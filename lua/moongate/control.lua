@@ -102,18 +102,16 @@ end
 -- what all of their kind share, and the model.
 local function guarded_targets(loaded)
   local list, kinds, numbers, lines = {}, {}, {}, {}
-  for _, target in ipairs(registry.new(loaded, providers.get).targets) do
-    local kind, provider = getmetatable(target), loaded.providers[target.provider]
-    if not kind then
-      list[#list + 1] = guarded(target, provider)
-    else
-      if not numbers[kind] then
-        numbers[kind] = #kinds
-        kinds[#kinds + 1] = guarded(target, provider)
-        kinds[#kinds].id, kinds[#kinds].upstream_id = target.provider, nil
-      end
-      lines[#lines + 1] = numbers[kind] .. " " .. target.model .. "\n"
+  local function on_row(facts, model)
+    if not numbers[facts] then
+      numbers[facts] = #kinds .. " "
+      kinds[#kinds + 1] = guarded(facts, loaded.providers[facts.provider])
+      kinds[#kinds].id = facts.provider
     end
+    lines[#lines + 1] = numbers[facts] .. model .. "\n"
+  end
+  for i, target in ipairs(registry.new(loaded, providers.get, on_row).targets) do
+    list[i] = guarded(target, loaded.providers[target.provider])
   end
   return json.array(list), { kinds = json.array(kinds), lines = table.concat(lines) }
 end

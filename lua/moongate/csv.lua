@@ -111,14 +111,14 @@ function csv.read(text, most)
   local records, count, line, length = {}, 0, 1, #text
   local quote_from, end_from, return_from = finder(text, '"'), finder(text, "\n"), finder(text, "\r")
   while at <= length do
-    local record, size, ended = nil, 0, false
+    local record, size, ended
     local line_end = math.min(end_from(at), length + 1)
     local stop = return_from(at) == line_end - 1 and line_end - 1 or line_end
     if quote_from(at) > stop and return_from(at) >= stop then
       record, size = plain_record(string.sub(text, at, stop - 1), line)
       at, ended = stop, true
     else
-      record = { line = line }
+      record, size, ended = { line = line }, 0, false
     end
     while not ended do
       local value

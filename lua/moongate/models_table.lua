@@ -187,7 +187,8 @@ local function pack(header, rows, providers, place, is_utf8)
         if found then
           model[column.field] = found[1]
         else
-          local text, value, expected = trimmed(raw), nil, nil
+          local text = trimmed(raw)
+          local value, expected
           if not is_utf8 and csv.malformed(text) then
             expected, text = "expected UTF-8", string.gsub(text, "[\128-\255]", "?")
           else

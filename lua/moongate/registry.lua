@@ -145,7 +145,6 @@ local function kind_of(self, model, provider, builtin)
 end
 
 local function new_row(self, model, provider, builtin)
-  if is_embedding(model.id, nothing) then return new_target(model, provider, nothing, builtin) end
   local kind, cost = kind_of(self, model, provider, builtin), nil
   if model.cost then
     cost = kind.costs[model.cost] or whole_cost(model.cost, builtin)
@@ -200,11 +199,13 @@ local function new_alias(self, alias)
   return result
 end
 
--- Builds it. builtin(name) gives a built-in provider table or nil.
+-- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets the rows of a model
+-- table of which nothing else is said, and what such targets share; the registry is then without them.
 ---@param config table
 ---@param builtin fun(name: string): table|nil
+---@param on_row nil|fun(facts: table, model: string)
 ---@return registry
-function registry.new(config, builtin)
+function registry.new(config, builtin, on_row)
   local self = setmetatable({
     targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false, kinds = {},
     table_digest = config.models_table and config.models_table.digest,
@@ -228,11 +229,13 @@ function registry.new(config, builtin)
   end
   if config.models_table then
     for model, is_plain in table_rows.each(config) do
-      local name = model.provider
-      if is_plain and not known_of(model) then
-        add(self, new_row(self, model, config.providers[name], tables[name]))
-      else
+      local provider, shared = config.providers[model.provider], tables[model.provider]
+      if not is_plain or known_of(model) or is_embedding(model.id, nothing) then
         add_model(model)
+      elseif on_row then
+        on_row(kind_of(self, model, provider, shared).__index, model.id)
+      else
+        add(self, new_row(self, model, provider, shared))
       end
     end
   else

@@ -71,7 +71,7 @@ end
 function table_rows.each(config)
   local configured = configured_models(config)
   local packed, at = config.models_table.packed, 1
-  local function value(mark)
+  local function next_value(mark)
     local stop = string.find(packed, mark, at, true)
     local text = string.sub(packed, at, stop - 1)
     at = stop + 1
@@ -80,8 +80,8 @@ function table_rows.each(config)
   prices, figures = {}, {}
   return function()
     if at > #packed then return nil end
-    local id, provider, free, cost = value "\t", value "\t", value "\t", value "\t"
-    local context, priority, name = value "\t", value "\t", value "\n"
+    local id, provider, free, cost = next_value "\t", next_value "\t", next_value "\t", next_value "\t"
+    local context, priority, name = next_value "\t", next_value "\t", next_value "\n"
     local model = {
       id = id, provider = provider, free = free == "1", cost = price(cost), tabled = true,
       context_length = tonumber(context), priority = tonumber(priority), name = name ~= "" and name or nil,
