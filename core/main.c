@@ -15,6 +15,7 @@ static const struct {
     { "replay", verb_replay, "decide recorded requests again with a changed policy, and compare" },
     { "key", verb_key, "create, list and revoke callers' keys" },
     { "usage", verb_usage, "add requests, tokens and cost up, by model, key, day, ..." },
+    { "probe", verb_probe, "ask a provider for its limits, by one small request" },
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 

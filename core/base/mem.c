@@ -1,6 +1,7 @@
 /* mem.c - see mem.h. Running out of memory ends the program here and nowhere else. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,11 @@ char *mem_format(const char *format, ...)
         text = NULL;
     va_end(args);
     return checked(text);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }
 
 void mem_free(void *block)

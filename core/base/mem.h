@@ -15,5 +15,6 @@ char *mem_copy(const void *data, size_t length);
 char *mem_text(const char *text); /* NULL stays NULL */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *block); /* NULL is fine */
+void mem_trim(void);        /* gives what is free back to the system: after work that took much for a while */
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/headers.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "bind/guard.h"
 #include "bind/json.h"
 #include "gate/exchange.h"
@@ -189,6 +190,10 @@ static void on_settings(struct worker *worker, struct settings *settings)
     push_entry(L, "configure");
     lua_pushstring(L, settings->json);
     call_entry(worker, 1);
+    if (settings->target_count > TARGETS_MANY) {
+        lua_gc(L, LUA_GCCOLLECT, 0);
+        mem_trim();
+    }
 }
 
 static void on_policies(struct worker *worker, struct policyset *policies)

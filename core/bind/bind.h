@@ -17,6 +17,9 @@ struct worker;
 /* How the gate reaches Lua on its workers. */
 extern const struct gate_script bind_script;
 
+/* What was read for so many targets, and is of no more use then, is given back at once. */
+enum { TARGETS_MANY = 10000 };
+
 void bind_open(struct vm *vm);
 struct worker *bind_worker(lua_State *L);
 

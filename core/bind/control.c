@@ -73,6 +73,10 @@ struct settings *control_load(struct control *control, const char *path, const c
     if (!settings)
         *error = mem_text(lua_isstring(L, -1) ? lua_tostring(L, -1) : "the configuration could not be read");
     lua_settop(L, 0);
+    if (settings && settings->target_count > TARGETS_MANY) {
+        lua_gc(L, LUA_GCCOLLECT, 0);
+        mem_trim();
+    }
     return settings;
 }
 

@@ -173,6 +173,13 @@ static int store_lua_recovered(lua_State *L)
     return 0;
 }
 
+/* pardon(target): whether it was exhausted; it is not any more */
+static int store_lua_pardon(lua_State *L)
+{
+    lua_pushboolean(L, store_pardon(store_of(L), luaL_checkstring(L, 1), clock_wall_ms()));
+    return 1;
+}
+
 static void copy_text(lua_State *L, const char *name, char *to, size_t size)
 {
     const char *text = bind_text(L, 1, name);
@@ -267,9 +274,10 @@ static int store_lua_learnt(lua_State *L)
 static const luaL_Reg functions[] = {
     { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted },
     { "fits", store_lua_fits },       { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },   { "recovered", store_lua_recovered },
-    { "reserve", store_lua_reserve }, { "settle", store_lua_settle },
-    { "used", store_lua_used },       { NULL, NULL },
+    { "learnt", store_lua_learnt },   { "pardon", store_lua_pardon },
+    { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
+    { "settle", store_lua_settle },   { "used", store_lua_used },
+    { NULL, NULL },
 };
 
 int bind_store_module(lua_State *L)

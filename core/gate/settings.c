@@ -33,26 +33,108 @@ static int by_id(const void *a, const void *b)
     return strcmp(((const struct settings_target *)a)->id, ((const struct settings_target *)b)->id);
 }
 
-static void read_targets(struct settings *settings, const cJSON *targets)
+/* Room that was reckoned beforehand is handed out bit by bit. */
+static const char *keep(char **room, const char *text, size_t length)
 {
-    const cJSON *item;
+    char *kept = *room;
 
-    settings->targets = mem_zero((size_t)cJSON_GetArraySize(targets) * sizeof *settings->targets);
+    if (!text)
+        return NULL;
+    memcpy(kept, text, length);
+    kept[length] = '\0';
+    *room += length + 1;
+    return kept;
+}
+
+static const char *keep_text(char **room, const char *text)
+{
+    return keep(room, text, text ? strlen(text) : 0);
+}
+
+static size_t room_of(const cJSON *targets)
+{
+    static const char *const names[] = { "id", "base_url", "upstream_id" };
+    const cJSON *item;
+    size_t room = 0;
+
     cJSON_ArrayForEach(item, targets)
     {
-        struct settings_target *target = &settings->targets[settings->target_count];
-        const char *id = text_of(item, "id");
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            const char *text = text_of(item, names[i]);
 
-        if (!id)
+            room += text ? strlen(text) + 1 : 0;
+        }
+    }
+    return room;
+}
+
+static struct settings_target read_target(const cJSON *item, char **room)
+{
+    return (struct settings_target){
+        .id = keep_text(room, text_of(item, "id")),
+        .base_url = keep_text(room, text_of(item, "base_url")),
+        .upstream_id = keep_text(room, text_of(item, "upstream_id")),
+        .is_named_by_path = is_true(item, "is_named_by_path"),
+        .is_local = is_true(item, "is_local"),
+        .costs_nothing = is_true(item, "costs_nothing"),
+    };
+}
+
+/* Rows of a model table: "0 small\n", the number of a kind and a model; the id of a kind is its provider's name. */
+static void read_rows(struct settings *settings, const char *lines, const struct settings_target *kinds, size_t count,
+                      char **room)
+{
+    const char *end;
+
+    for (const char *line = lines; *line && (end = strchr(line, '\n')); line = end + 1) {
+        struct settings_target *target = &settings->targets[settings->target_count];
+        size_t digits = strspn(line, "0123456789"), kind = digits ? strtoul(line, NULL, 10) : count;
+        const char *model = line + digits + 1;
+
+        if (kind >= count || line[digits] != ' ')
             continue;
-        target->id = mem_text(id);
-        target->base_url = mem_text(text_of(item, "base_url"));
-        target->upstream_id = mem_text(text_of(item, "upstream_id"));
-        target->is_named_by_path = is_true(item, "is_named_by_path");
-        target->is_local = is_true(item, "is_local");
-        target->costs_nothing = is_true(item, "costs_nothing");
+        *target = kinds[kind];
+        target->id = keep(room, target->id, strlen(target->id));
+        (*room)[-1] = '/';
+        target->upstream_id = keep(room, model, (size_t)(end - model));
         settings->target_count++;
     }
+}
+
+static void read_targets(struct settings *settings, const cJSON *root)
+{
+    const cJSON *targets = cJSON_GetObjectItemCaseSensitive(root, "targets"), *item;
+    const cJSON *rows = cJSON_GetObjectItemCaseSensitive(root, "rows");
+    const cJSON *kinds = cJSON_GetObjectItemCaseSensitive(rows, "kinds");
+    const char *lines = text_of(rows, "lines");
+    size_t count = (size_t)cJSON_GetArraySize(targets), kind_count = 0, lines_count = 0, longest = 0;
+    struct settings_target *kind = mem_zero((size_t)cJSON_GetArraySize(kinds) * sizeof *kind);
+    char *room;
+
+    cJSON_ArrayForEach(item, kinds)
+    {
+        const char *id = text_of(item, "id");
+
+        longest = id && strlen(id) > longest ? strlen(id) : longest;
+    }
+    for (const char *at = lines; at && (at = strchr(at, '\n')); at++)
+        lines_count++;
+    settings->targets = mem_zero((count + lines_count) * sizeof *settings->targets);
+    room = settings->texts =
+        mem_alloc(room_of(targets) + room_of(kinds) + (lines ? strlen(lines) : 0) + lines_count * (longest + 1) + 1);
+    cJSON_ArrayForEach(item, targets)
+    {
+        if (text_of(item, "id"))
+            settings->targets[settings->target_count++] = read_target(item, &room);
+    }
+    cJSON_ArrayForEach(item, kinds)
+    {
+        if (text_of(item, "id"))
+            kind[kind_count++] = read_target(item, &room);
+    }
+    if (lines)
+        read_rows(settings, lines, kind, kind_count, &room);
+    mem_free(kind);
     qsort(settings->targets, settings->target_count, sizeof *settings->targets, by_id);
 }
 
@@ -106,14 +188,14 @@ struct settings *settings_parse(const char *json)
         .write_s = 60,
     };
     read_listen(settings, cJSON_GetObjectItemCaseSensitive(root, "listen"));
-    read_targets(settings, cJSON_GetObjectItemCaseSensitive(root, "targets"));
+    read_targets(settings, root);
     cJSON_Delete(root);
     return settings;
 }
 
 const struct settings_target *settings_target(const struct settings *settings, const char *id)
 {
-    struct settings_target wanted = { .id = (char *)id };
+    struct settings_target wanted = { .id = id };
 
     return bsearch(&wanted, settings->targets, settings->target_count, sizeof wanted, by_id);
 }
@@ -130,11 +212,7 @@ void settings_drop(struct settings *settings)
         return;
     for (size_t i = 0; i < settings->listen_count; i++)
         mem_free(settings->listen[i]);
-    for (size_t i = 0; i < settings->target_count; i++) {
-        mem_free(settings->targets[i].id);
-        mem_free(settings->targets[i].base_url);
-        mem_free(settings->targets[i].upstream_id);
-    }
+    mem_free(settings->texts);
     spending_free(settings->spending);
     mem_free(settings->listen);
     mem_free(settings->targets);

@@ -14,11 +14,11 @@
 
 struct spending;
 
-/* What C itself has to know of a target, so that no script can lie about it. */
+/* What C itself has to know of a target, so that no script can lie about it. Its texts are the settings'. */
 struct settings_target {
-    char *id;              /* "groq/llama-3.3-70b" */
-    char *base_url;        /* every call's address begins with it; NULL for the built-in mock */
-    char *upstream_id;     /* its model's name there */
+    const char *id;          /* "groq/llama-3.3-70b" */
+    const char *base_url;    /* every call's address begins with it; NULL for the built-in mock */
+    const char *upstream_id; /* its model's name there */
     bool is_named_by_path; /* its calls name the model in the address, not in the body */
     bool is_local;
     bool costs_nothing; /* stated free, and no price above zero */
@@ -42,6 +42,7 @@ struct settings {
     bool log_json, log_text;         /* neither: text on a terminal, else JSON */
     struct settings_target *targets; /* sorted by id */
     size_t target_count;
+    char *texts; /* those of all targets */
     int references;
 };
 

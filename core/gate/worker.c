@@ -62,30 +62,41 @@ static void apply(struct order *order)
     }
 }
 
-static void on_order(void *arg)
-{
-    struct order *order = arg;
-
-    apply(order);
-    settings_drop(order->settings);
-    policyset_drop(order->policies);
-    mem_free(order);
-}
-
-static void send(struct worker *worker, struct settings *settings, struct policyset *policies)
+static struct order *order_new(struct worker *worker, struct settings *settings, struct policyset *policies)
 {
     struct order *order = mem_zero(sizeof *order);
 
     order->worker = worker;
     order->settings = settings ? settings_take(settings) : NULL;
     order->policies = policies ? policyset_take(policies) : NULL;
-    loop_post(worker->loop, on_order, order);
+    return order;
 }
 
+static void order_free(struct order *order)
+{
+    settings_drop(order->settings);
+    policyset_drop(order->policies);
+    mem_free(order);
+}
+
+static void on_order(void *arg)
+{
+    apply(arg);
+    order_free(arg);
+}
+
+static void send(struct worker *worker, struct settings *settings, struct policyset *policies)
+{
+    loop_post(worker->loop, on_order, order_new(worker, settings, policies));
+}
+
+/* Before the first request comes its first order: a request finds its settings and policies there. */
 static void *run(void *arg)
 {
-    struct worker *worker = arg;
+    struct order *order = arg;
+    struct worker *worker = order->worker;
 
+    on_order(order);
     loop_run(worker->loop);
     return NULL;
 }
@@ -93,21 +104,23 @@ static void *run(void *arg)
 bool worker_start(struct worker *worker, struct settings *settings, struct policyset *policies)
 {
     pthread_attr_t attributes;
+    struct order *order;
     int fault;
 
     if (!worker->gate->script->on_start(worker))
         return false;
-    /* Before the first request: it finds its settings and policies there. */
-    apply(&(struct order){ worker, settings, policies });
+    order = order_new(worker, settings, policies);
     pthread_attr_init(&attributes);
     /* A size of our choosing, so that the depth bounds for scripts hold wherever the program runs. */
     pthread_attr_setstacksize(&attributes, 8u * 1024 * 1024);
-    fault = pthread_create(&worker->thread, &attributes, run, worker);
+    fault = pthread_create(&worker->thread, &attributes, run, order);
     pthread_attr_destroy(&attributes);
     worker->running = fault == 0;
-    if (fault)
-        log_line(LOG_ERROR, "a worker's thread does not start", "error", strerrordesc_np(fault), NULL);
-    return worker->running;
+    if (worker->running)
+        return true;
+    log_line(LOG_ERROR, "a worker's thread does not start", "error", strerrordesc_np(fault), NULL);
+    order_free(order);
+    return false;
 }
 
 void worker_configure(struct worker *worker, struct settings *settings)

@@ -13,8 +13,14 @@ enum { ENTRIES_MAX = 8192 };
 /* Answers overtake each other by seconds; a word that is older by more is of a clock that was ahead before. */
 static const int64_t OVERTAKEN_MS = 3600 * 1000;
 
+/* Who told it, the most trusted first; see learnt.h. What was kept by an earlier version is a header's word. */
+static const char *const sources[] = { "header", "checker", "error", "probe" };
+enum { SOURCES = sizeof sources / sizeof *sources };
+
 struct learnt_entry {
     struct learnt_entry *next; /* of the same provider */
+    struct learnt_entry *twin; /* a ring: of the same limit, by other sources */
+    int rank;                  /* in sources */
     struct learnt_entry *next_dirty;
     bool is_dirty;
     uint64_t word; /* counts the words of the provider */
@@ -35,21 +41,43 @@ static struct learnt_entry *first_of(const struct learnt *learnt, const char *pr
     return provider ? hash_get(&learnt->providers, provider, strlen(provider)) : NULL;
 }
 
+static int rank_of(const char *source)
+{
+    int rank = 0;
+
+    while (rank < SOURCES && strcmp(sources[rank], source) != 0)
+        rank++;
+    return rank < SOURCES ? rank : 0;
+}
+
+static bool is_same_limit(const struct store_learnt *a, const struct store_learnt *b)
+{
+    return strcmp(a->metric, b->metric) == 0 && strcmp(a->window, b->window) == 0 && strcmp(a->model, b->model) == 0;
+}
+
 /* NULL: there are too many. */
 static struct learnt_entry *entry_of(struct learnt *learnt, const struct store_learnt *word)
 {
-    struct learnt_entry *first = first_of(learnt, word->provider), *entry;
+    struct learnt_entry *first = first_of(learnt, word->provider), *entry, *twin = NULL;
+    int rank = rank_of(word->source);
     size_t count = 0;
 
-    for (entry = first; entry; entry = entry->next, count++)
-        if (strcmp(entry->told.metric, word->metric) == 0 && strcmp(entry->told.window, word->window) == 0 &&
-            strcmp(entry->told.model, word->model) == 0)
+    for (entry = first; entry; entry = entry->next, count++) {
+        if (!is_same_limit(&entry->told, word))
+            continue;
+        if (entry->rank == rank)
             return entry;
+        twin = entry;
+    }
     if (count >= ENTRIES_MAX)
         return NULL;
     entry = mem_zero(sizeof *entry);
     entry->told = *word;
     entry->told.seen_at = 0;
+    entry->rank = rank;
+    entry->twin = twin ? twin->twin : entry;
+    if (twin)
+        twin->twin = entry;
     if (first) {
         entry->next = first->next;
         first->next = entry;
@@ -91,6 +119,23 @@ static int64_t holds_until(const struct store_learnt *told)
     return window == WINDOW_NONE ? INT64_MAX : told->seen_at + counter_length(window);
 }
 
+/* Whether a more trusted source says what remains of that limit. */
+static bool is_outranked(const struct learnt_entry *entry, int64_t now)
+{
+    for (const struct learnt_entry *twin = entry->twin; twin != entry; twin = twin->twin)
+        if (twin->rank < entry->rank && twin->told.remaining >= 0 && now < holds_until(&twin->told))
+            return true;
+    return false;
+}
+
+static bool is_outdated(const struct learnt_entry *entry)
+{
+    for (const struct learnt_entry *twin = entry->twin; twin != entry; twin = twin->twin)
+        if (twin->told.seen_at > entry->told.seen_at)
+            return true;
+    return false;
+}
+
 /* What the call takes of that limit; -1 if it has nothing to do with it. */
 static int64_t draw_of(const struct store_learnt *told, const struct store_call *call, int64_t now)
 {
@@ -118,7 +163,7 @@ bool learnt_allows(struct learnt *learnt, const struct store_call *call, int64_t
         bool never = until == INT64_MAX || (told->limit >= 0 && draw > told->limit);
         int64_t wait = never ? 0 : until - now;
 
-        if (draw <= told->remaining)
+        if (draw <= told->remaining || is_outranked(entry, now))
             continue;
         if (fits || wait == 0 || (verdict->wait_ms > 0 && wait > verdict->wait_ms)) {
             snprintf(verdict->blocked, sizeof verdict->blocked, "provider:%.40s%s%.48s:%.20s %s (told by the provider)",
@@ -140,6 +185,8 @@ size_t learnt_take(struct learnt *learnt, const struct store_call *call, int64_t
 
         if (draw < 0)
             continue;
+        if (draw > entry->told.remaining) /* a more trusted source allowed it */
+            draw = entry->told.remaining;
         if ((count & (count - 1)) == 0)
             *draws = mem_resize(*draws, (count ? count * 2 : 1) * sizeof **draws);
         (*draws)[count++] = (struct learnt_draw){ entry, entry->word, draw };
@@ -180,7 +227,8 @@ void learnt_each_dirty(struct learnt *learnt, void (*each)(void *arg, const stru
 
         learnt->dirty = entry->next_dirty;
         entry->is_dirty = false;
-        each(arg, &entry->told);
+        if (!is_outdated(entry))
+            each(arg, &entry->told);
     }
 }
 

@@ -1,6 +1,10 @@
 /*
  * learnt.h - what providers told of their limits, and what was drawn since.
  * Called by limits.c under its lock; has none of its own.
+ *
+ * Each source's newest word on a limit is kept. What a call may draw is what the
+ * most trusted says whose word still holds: header, checker (an API for
+ * quotas), error, probe. All of them are drawn from.
  */
 #ifndef STORE_LEARNT_H
 #define STORE_LEARNT_H
@@ -22,7 +26,7 @@ struct learnt_draw {
     int64_t amount;
 };
 
-/* False if there is a newer word already. */
+/* False if there is a newer word of the same source already. */
 bool learnt_put(struct learnt *learnt, const struct store_learnt *word);
 /* As read from the disk. */
 void learnt_load(struct learnt *learnt, const struct store_learnt *word);
@@ -34,7 +38,7 @@ size_t learnt_take(struct learnt *learnt, const struct store_call *call, int64_t
 void learnt_give_back(struct learnt *learnt, const struct learnt_draw *draw);
 void learnt_each(const struct learnt *learnt, const char *provider,
                  void (*each)(void *arg, const struct store_learnt *), void *arg);
-/* Every entry that changed since the last time. */
+/* Every entry that changed since the last time; of several on one limit, the one that was heard last. */
 void learnt_each_dirty(struct learnt *learnt, void (*each)(void *arg, const struct store_learnt *), void *arg);
 void learnt_free(struct learnt *learnt);
 

@@ -137,6 +137,24 @@ bool marks_recovered(struct marks *marks, const char *target)
     return true;
 }
 
+bool marks_pardon(struct marks *marks, const char *target, int64_t now)
+{
+    struct mark *mark;
+    bool was_out;
+
+    pthread_rwlock_wrlock(&marks->lock);
+    mark = hash_get(&marks->targets, target, strlen(target));
+    was_out = mark && mark->until > now;
+    if (was_out) {
+        mark->until = 0;
+        mark->step = 0;
+        set_reason(mark, "");
+        mark_dirty(marks, mark);
+    }
+    pthread_rwlock_unlock(&marks->lock);
+    return was_out;
+}
+
 void marks_load(struct marks *marks, const struct mark_state *state)
 {
     struct mark *mark = mark_of(marks, state->target);

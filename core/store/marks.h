@@ -25,6 +25,8 @@ int64_t marks_exhaust(struct marks *marks, const char *target, int64_t until, co
 int64_t marks_exhausted(struct marks *marks, const char *target, int64_t now, char *reason, size_t size);
 /* True: there was something to start over. */
 bool marks_recovered(struct marks *marks, const char *target);
+/* True: it was out, and is no longer. */
+bool marks_pardon(struct marks *marks, const char *target, int64_t now);
 void marks_load(struct marks *marks, const struct mark_state *state);
 void marks_each_changed(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);
 

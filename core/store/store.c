@@ -149,6 +149,14 @@ void store_recovered(struct store *store, const char *target)
     tell(store, marks_recovered(store->marks, target));
 }
 
+bool store_pardon(struct store *store, const char *target, int64_t now)
+{
+    bool was_out = marks_pardon(store->marks, target, now);
+
+    tell(store, was_out);
+    return was_out;
+}
+
 void store_learn(struct store *store, const struct store_learnt *learnt)
 {
     tell(store, limits_learn(store->limits, learnt));

@@ -100,6 +100,8 @@ int64_t store_exhaust(struct store *store, const char *target, int64_t until, co
 int64_t store_exhausted(struct store *store, const char *target, int64_t now, char *reason, size_t size);
 /* It answered: the doubling starts over. */
 void store_recovered(struct store *store, const char *target);
+/* An operator says that it may be called again. True: it was out. */
+bool store_pardon(struct store *store, const char *target, int64_t now);
 
 /* ---- what providers told of their limits ---- */
 
@@ -112,7 +114,7 @@ struct store_learnt {
     int64_t remaining; /* -1: unknown; counted down by reservations until the next word of the provider */
     int64_t reset_at;  /* 0: unknown */
     int64_t seen_at;
-    char source[12]; /* discovered, checker */
+    char source[12]; /* header, checker, error, probe: see learnt.h */
 };
 
 void store_learn(struct store *store, const struct store_learnt *learnt);

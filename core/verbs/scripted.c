@@ -1,6 +1,6 @@
 /*
  * scripted.c - the commands whose work is done in Lua, each in
- * lua/moongate/commands/ under its own name: explain, key, replay, usage.
+ * lua/moongate/commands/ under its own name: explain, key, probe, replay, usage.
  */
 #include "verbs/verbs.h"
 
@@ -32,6 +32,11 @@ int verb_explain(int count, char **words)
 int verb_key(int count, char **words)
 {
     return run("key", count, words);
+}
+
+int verb_probe(int count, char **words)
+{
+    return run("probe", count, words);
 }
 
 int verb_replay(int count, char **words)

@@ -5,6 +5,7 @@
 int verb_serve(int count, char **words);
 int verb_check(int count, char **words);
 int verb_key(int count, char **words);
+int verb_probe(int count, char **words);
 int verb_explain(int count, char **words);
 int verb_replay(int count, char **words);
 int verb_usage(int count, char **words);

@@ -1,8 +1,13 @@
--- What the admin token opens: callers' keys. The commands of the same names come this way while a gateway runs.
+-- What the admin token opens: callers' keys, probes of providers, and pardons for targets that are left out. The
+-- commands of the same names come this way while a gateway runs.
 local exchange = require "moongate.exchange"
 local json = require "moongate.core.json"
 local key_maker = require "moongate.key_maker"
 local keys = require "moongate.core.keys"
+local log = require "moongate.core.log"
+local near = require "moongate.near"
+local probe = require "moongate.probe"
+local store = require "moongate.core.store"
 
 local admin = {}
 
@@ -51,6 +56,42 @@ function admin.revoke_key(handle, state, prefix)
     return exchange.refuse(handle, { status = 500, message = message })
   end
   exchange.refuse(handle, key_maker.not_one(prefix, outcome or 0))
+end
+
+-- POST: one small request to the provider, for its limits.
+function admin.probe(handle, state, name)
+  if is_admin(handle, state) then probe.run(handle, state, name) end
+end
+
+-- A provider or a target of that name; as people write it in an address.
+local function left_out(state, path)
+  local name = string.gsub(path, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  if state.config.providers[name] or state.registry.by_id[name] then return name end
+  local names = state.registry:near(name)
+  local hint = #names > 0 and ' (did you mean "' .. names[1] .. '"?)' or near.hint(name, probe.providers(state))
+  return nil, {
+    status = 404, code = "target_not_found",
+    message = string.format('there is no "%s" here%s; name a PROVIDER or PROVIDER/MODEL',
+      string.sub(string.gsub(name, "[^\32-\126]", "?"), 1, 100), hint),
+  }
+end
+
+-- DELETE: what is left out for a while, for whatever reason, may be called again.
+function admin.pardon(handle, state, path)
+  if not is_admin(handle, state) then return end
+  local name, refusal = left_out(state, path)
+  if not name then return exchange.refuse(handle, refusal) end
+  local seconds, reason = store.exhausted(name)
+  local pardoned = store.pardon(name)
+  if pardoned then
+    log.write("warn", "a target that was left out may be called again", string.sub(json.encode {
+      target = name, reason = reason, seconds = math.ceil(seconds),
+    }, 2, -2))
+  end
+  reply(handle, 200, {
+    target = name, pardoned = pardoned, reason = pardoned and reason or json.null,
+    left_s = pardoned and math.ceil(seconds) or json.null,
+  })
 end
 
 return admin

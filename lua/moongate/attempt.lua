@@ -76,6 +76,16 @@ local function known(provider, name)
   return provider[name] or builtin and builtin[name] or nil
 end
 
+-- The source of what an answer tells of a limit. What calls have told before, a probe's headers only renew.
+local function source_of(call, provider, model, limit)
+  if not call.told_by then return limit.source or "header" end
+  for _, told in ipairs(store.learnt(provider.name)) do
+    local is_same = told.model == model and told.metric == limit.metric and told.window == limit.window
+    if is_same and not limit.source and told.source == "header" then return "header" end
+  end
+  return call.told_by
+end
+
 -- What the provider told of its limits goes into the store, on success and on failure.
 local function learn(call, target, provider, status, headers, body)
   local reading = limits.read {
@@ -85,10 +95,17 @@ local function learn(call, target, provider, status, headers, body)
   for _, limit in ipairs(reading.limits) do
     store.learn {
       provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
-      remaining = limit.remaining, reset_s = limit.reset_s, source = "discovered",
+      remaining = limit.remaining, reset_s = limit.reset_s, source = source_of(call, provider, model, limit),
     }
   end
   return reading
+end
+
+-- Whatever became of a call: it may have been charged.
+local function look_for_costs(call, target, headers, usage)
+  local is_on = call.state.config.zero_spend
+  if is_on and headers then spend_alarm.look(is_on, target, spend_alarm.of_headers(headers), call.id) end
+  spend_alarm.look(is_on, target, usage, call.id)
 end
 
 local function is_stream(headers, protocol)
@@ -261,6 +278,7 @@ function attempt.try(call, target)
     answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
     answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
     learn(call, target, provider, answer.status, answer.headers, answer.body)
+    look_for_costs(call, target, answer.headers)
     health.succeeded(target.id, seconds * 1000)
     store.recovered(target.id)
     store.recovered(target.provider)
@@ -274,7 +292,7 @@ function attempt.try(call, target)
     return nil, { cancelled = failure.end_name, target = target, claims = drawn, reservation = reservation }
   end
   local reached = failure.status ~= nil and failure.status ~= 429
-  spend_alarm.look(call.state.config.zero_spend, target, failure.usage, call.id)
+  look_for_costs(call, target, failure.headers, failure.usage)
   store.settle(reservation, claims.amounts(drawn, reached and ONE_REQUEST or NOTHING_USED))
   return nil, judge(call, target, provider, failure, seconds)
 end

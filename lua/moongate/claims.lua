@@ -23,7 +23,10 @@ local function add(list, kind, key, limit)
 end
 
 local function add_target(list, target)
-  for limit, own in live.limits(target) do add(list, limit.metric, live.counter(target, limit, own), limit) end
+  for limit, own in live.limits(target) do
+    add(list, limit.metric, live.counter(target, limit, own), limit)
+    if live.yields(target, limit) then list[#list].max = nil end -- counted, and the provider's own word holds
+  end
 end
 
 local function add_budget(list, owner, budget)

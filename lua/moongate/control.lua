@@ -2,6 +2,7 @@
 -- sees them, and remembers what is wrong for /ready. Called by core/bind/control.c and the commands.
 local config = require "moongate.config"
 local json = require "moongate.core.json"
+local keys = require "moongate.core.keys"
 local log = require "moongate.core.log"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
@@ -89,19 +90,34 @@ local function read(path)
   return nil, table.concat(lines, "\n")
 end
 
--- What C itself keeps of each target.
+local function guarded(target, provider)
+  return {
+    id = target.id, base_url = provider.protocol ~= "mock" and provider.base_url or nil, is_local = target.is_local,
+    costs_nothing = target.costs_nothing, upstream_id = target.upstream_id,
+    is_named_by_path = provider.protocol == "gemini",
+  }
+end
+
+-- What C itself keeps of each target. Those of a model table may be very many: they are lines of a text, the number of
+-- what all of their kind share, and the model.
 local function guarded_targets(loaded)
-  local list = {}
-  for i, target in ipairs(registry.new(loaded, providers.get).targets) do
-    local provider = loaded.providers[target.provider]
-    local is_mock = provider.protocol == "mock"
-    list[i] = {
-      id = target.id, base_url = not is_mock and provider.base_url or nil, is_local = target.is_local,
-      costs_nothing = target.costs_nothing, upstream_id = target.upstream_id,
-      is_named_by_path = provider.protocol == "gemini",
-    }
+  local list, kinds, numbers, lines = {}, {}, {}, {}
+  local function on_row(facts, model)
+    if not numbers[facts] then
+      numbers[facts] = #kinds .. " "
+      kinds[#kinds + 1] = guarded(facts, loaded.providers[facts.provider])
+      kinds[#kinds].id = facts.provider
+    end
+    lines[#lines + 1] = numbers[facts] .. model .. "\n"
   end
-  return json.array(list)
+  for i, target in ipairs(registry.new(loaded, providers.get, on_row).targets) do
+    list[i] = guarded(target, loaded.providers[target.provider])
+  end
+  return json.array(list), { kinds = json.array(kinds), lines = table.concat(lines) }
+end
+
+local function hex(bytes)
+  return (string.gsub(bytes, ".", function(byte) return string.format("%02x", string.byte(byte)) end))
 end
 
 local function override_listen(loaded, addresses)
@@ -140,10 +156,14 @@ function control.load(path, addresses)
   loaded.keyless = loaded.auth == "none"
   loaded.log_level = LEVELS[loaded.log.level]
   loaded.log_json, loaded.log_text = loaded.log.format == "json", loaded.log.format == "text"
-  loaded.targets = guarded_targets(loaded)
+  local packed = loaded.models_table and loaded.models_table.packed
+  if packed then loaded.models_table.digest = hex(keys.hash(packed)) end
+  loaded.targets, loaded.rows = guarded_targets(loaded)
   loaded.spending = loaded.zero_spend and spending.rules() or nil
+  local settings = json.encode(loaded)
+  loaded.targets, loaded.rows = nil, nil
   state.current, state.label = loaded, loaded.policies or "policies"
-  return json.encode(loaded)
+  return settings
 end
 
 -- The configuration that was loaded last: for commands.

@@ -141,7 +141,7 @@ end
 ---@param known table
 ---@param report fun(path: string, message: string)
 function crosscheck.names(config, known, report)
-  if not is_closed(config, known) then return end
+  if next(config.aliases) == nil and next(config.agents) == nil or not is_closed(config, known) then return end
   local all = registry.new(config, known.provider)
   for name, alias in pairs(config.aliases) do
     for i, target in ipairs(alias.targets) do

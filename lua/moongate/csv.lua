@@ -75,6 +75,30 @@ local function start_of(text)
   return string.find(text, "^\239\187\191") and 4 or 1
 end
 
+-- Where the mark comes next, at or behind a position; the search goes on where it stopped.
+local function finder(text, mark)
+  local found = 0
+  return function(at)
+    if found < at then found = string.find(text, mark, at, true) or math.huge end
+    return found
+  end
+end
+
+-- A line that has nothing to be looked at but commas.
+local function plain_record(line_text, line)
+  local record, size, at = { line = line }, 0, 1
+  local comma = string.find(line_text, ",", 1, true)
+  while comma do
+    size = size + 1
+    record[size] = string.sub(line_text, at, comma - 1)
+    at = comma + 1
+    comma = string.find(line_text, ",", at, true)
+  end
+  size = size + 1
+  record[size] = string.sub(line_text, at)
+  return record, size
+end
+
 -- The records, each a list of its values with the line it begins in; empty lines are none. Or nil, and the line and
 -- what is wrong there. At most so many records, if that is told.
 ---@param text string
@@ -85,8 +109,17 @@ function csv.read(text, most)
   local at, problem = start_of(text)
   if not at then return nil, problem end
   local records, count, line, length = {}, 0, 1, #text
+  local quote_from, end_from, return_from = finder(text, '"'), finder(text, "\n"), finder(text, "\r")
   while at <= length do
-    local record, size, ended = { line = line }, 0, false
+    local record, size, ended
+    local line_end = math.min(end_from(at), length + 1)
+    local stop = return_from(at) == line_end - 1 and line_end - 1 or line_end
+    if quote_from(at) > stop and return_from(at) >= stop then
+      record, size = plain_record(string.sub(text, at, stop - 1), line)
+      at, ended = stop, true
+    else
+      record, size, ended = { line = line }, 0, false
+    end
     while not ended do
       local value
       if string.byte(text, at) == 34 then
@@ -99,7 +132,7 @@ function csv.read(text, most)
           return wrong(line, "after a closing quote comes a comma or the line's end: write a quote inside twice")
         end
       else
-        local stop = string.find(text, '[,\r\n"]', at) or length + 1
+        stop = string.find(text, '[,\r\n"]', at) or length + 1
         if string.byte(text, stop) == 34 then
           return wrong(line, "a quote stands inside an unquoted value: quote the whole value, and write that one twice")
         end

@@ -11,6 +11,8 @@ local decision = {}
 
 -- So many candidates are recorded whole, read or not, that another policy may read what this one did not.
 decision.most_whole = 32
+-- So many rows of a model table are not written out, only what the table was.
+local MOST_WRITTEN = 1000
 -- Longer than this, the targets are not written into rows: then only the present configuration can be replayed.
 local LONGEST_WORLD = 64 * 1024
 
@@ -58,6 +60,23 @@ local function alias_text(alias)
   return canonical { order = alias.order or false, balanced = alias.balanced or false, targets = targets }
 end
 
+-- A large model table is told by its digest, beside what it leans on: its rows' kinds, and the targets of which more is
+-- said elsewhere. It can be told apart, not read back.
+local function is_digested(registry)
+  return registry.table_digest ~= nil and #registry.targets > MOST_WRITTEN
+end
+
+local function table_text(registry)
+  local parts = { json.encode(registry.table_digest) }
+  for _, name in ipairs(sorted_keys(registry.kinds)) do
+    parts[#parts + 1] = canonical { name = name, facts = registry.kinds[name].__index }
+  end
+  for _, target in ipairs(registry.targets) do
+    if getmetatable(target) == nil then parts[#parts + 1] = canonical(target, ASIDE) end
+  end
+  return table.concat(parts, ",")
+end
+
 local worlds = setmetatable({}, { __mode = "k" })
 
 -- Everything that decisions know of the configuration, as text. It is worked out once.
@@ -66,7 +85,11 @@ local worlds = setmetatable({}, { __mode = "k" })
 function decision.world(registry)
   if worlds[registry] then return worlds[registry] end
   local targets, aliases = {}, {}
-  for i, target in ipairs(registry.targets) do targets[i] = canonical(target, ASIDE) end
+  if is_digested(registry) then
+    targets[1] = table_text(registry)
+  else
+    for i, target in ipairs(registry.targets) do targets[i] = canonical(registry_of.whole(target), ASIDE) end
+  end
   for i, name in ipairs(sorted_keys(registry.aliases or {})) do
     aliases[i] = json.encode(name) .. ":" .. alias_text(registry.aliases[name])
   end
@@ -116,7 +139,8 @@ local function limit_at(target, i)
   return target.provider_limits[i] or target.limits[i - shared]
 end
 
--- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name).
+-- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name); over
+-- that, what is only documented does not count.
 ---@param target table
 ---@param counts number[]
 ---@param told table<string, number>|nil
@@ -126,7 +150,8 @@ function decision.left(target, counts, told)
   for i = 1, #counts do
     local limit = limit_at(target, i)
     local rest = math.max(0, limit.max - counts[i])
-    if not left[limit.name] or rest < left[limit.name] then left[limit.name] = rest end
+    local counts_not = limit.documented and told and told[limit.name]
+    if not counts_not and (not left[limit.name] or rest < left[limit.name]) then left[limit.name] = rest end
   end
   for name, rest in pairs(told or {}) do
     if not left[name] or rest < left[name] then left[name] = rest end
@@ -216,6 +241,7 @@ end
 ---@param registry registry
 ---@return string|nil
 function decision.kept_world(registry)
+  if is_digested(registry) then return nil end
   local text = decision.world(registry)
   return #text <= LONGEST_WORLD and text or nil
 end

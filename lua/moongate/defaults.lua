@@ -28,10 +28,12 @@ local function copy(value)
   return result
 end
 
--- { rpm = 30, rpd = { 1000, zone = "UTC" } } as a list of limits, in the order people read them.
+-- { rpm = 30, rpd = { 1000, zone = "UTC" } } as a list of limits, in the order people read them. documented: they are
+-- those of a built-in table, which yield to what the provider itself tells.
 ---@param given table|nil
+---@param documented true|nil
 ---@return table[]
-function defaults.limits(given)
+function defaults.limits(given, documented)
   local list = {}
   for name, value in pairs(given or {}) do
     local long = type(value) == "table" and value or { value }
@@ -39,7 +41,7 @@ function defaults.limits(given)
     list[#list + 1] = {
       -- The name that policies read it by: requests_per_day is rpd.
       name = quota.name(metric, window), metric = metric, window = window, max = long[1], zone = long.zone,
-      sliding = long.sliding,
+      sliding = long.sliding, documented = documented,
     }
   end
   local rank = {}
@@ -155,7 +157,8 @@ function defaults.provider(name, given, builtin, env, filename)
     keys = keys_of(given, implied),
     free = free, is_local = is_local or false,
     quality = given.quality or builtin.quality,
-    limits = defaults.limits(given.limits or (home and builtin.limits) or nil), pool = given.pool,
+    limits = given.limits and defaults.limits(given.limits) or defaults.limits(home and builtin.limits or nil, true),
+    pool = given.pool,
     timeouts = over(given.timeouts, over(builtin.timeouts, timeouts)),
     retries = given.retries, -- not stated: moongate.climb decides
     breaker = over(given.breaker, breaker),

@@ -101,18 +101,32 @@ function exchange.admit(handle, state, surface, operation, caller, path)
     if refusal then return nil, refusal end
   end
   request.surface = operation == "embeddings" and operation or surface.name or operation
-  request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
-  request.privacy, request.operation = request.privacy or caller.privacy, operation
+  request.privacy = request.privacy or caller.privacy
   -- All that decisions may go by comes from here: what is decided once can be decided again.
   request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
-  local digest = conversation.of(request.document or document, caller)
-  request.affinity = conversation.target(digest)
+  local call = exchange.new_call(handle, state, surface, operation, caller, request, request.document or document)
+  call.conversation = conversation.of(call.document, caller)
+  request.affinity = conversation.target(call.conversation)
   if request.privacy then handle:keep_private() end
+  return call
+end
+
+-- A request under way.
+---@param handle table
+---@param state moongate.state
+---@param surface moongate.surface
+---@param operation "chat"|"embeddings"|"count"
+---@param caller moongate.caller
+---@param request table
+---@param document table
+---@return moongate.call
+function exchange.new_call(handle, state, surface, operation, caller, request, document)
+  request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
+  request.operation = operation
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
-    document = request.document or document, format = surface.reads or surface.speaks, read = surface,
-    conversation = digest, id = handle:id(), attempts = {}, calls = 0,
-    upstream_seconds = 0,
+    document = document, format = surface.reads or surface.speaks, read = surface, id = handle:id(), attempts = {},
+    calls = 0, upstream_seconds = 0,
   }
 end
 
@@ -204,7 +218,9 @@ local function serve_with_hooks(call, work)
 end
 
 -- A mistake of our own costs its request alone: the row is closed, and what was reserved is settled.
-local function guarded(call, work, ...)
+---@param call moongate.call
+---@param work fun(call: moongate.call, ...)
+function exchange.guarded(call, work, ...)
   local fine, fault = xpcall(work, debug.traceback, call, ...)
   if fine then return end
   pcall(record.break_off, call)
@@ -227,8 +243,8 @@ local function run(handle, state, surface, operation, path)
   local work = operation == "count" and count or serve
   -- What is only counted is sent all the same.
   call.hooks = hooks.begin(call)
-  if call.hooks then return guarded(call, serve_with_hooks, work) end
-  return guarded(call, work)
+  if call.hooks then return exchange.guarded(call, serve_with_hooks, work) end
+  return exchange.guarded(call, work)
 end
 
 -- The handler of a path.

@@ -30,6 +30,9 @@ function gateway.configure(text)
     policies = state.policies,
     callers = callers.new(config),
   }
+  -- Large where there is a model table, and of no more use.
+  config.models, config.targets, config.rows = nil, nil, nil
+  if config.models_table then config.models_table.packed = nil end
   polling.configure(state)
 end
 

@@ -192,7 +192,7 @@ end
 
 function inspect.metrics(handle, state)
   if not open_to(handle, state) then return end
-  local text = metrics.text() .. overview.gauges(state, live.view(), gate.state().store_problem == nil)
+  local text = metrics.text() .. overview.gauges(state, gate.state().store_problem == nil)
   handle:reply(200, { ["content-type"] = "text/plain; version=0.0.4; charset=utf-8" }, text)
 end
 

@@ -14,6 +14,7 @@ local limits = {}
 ---@field limit number|nil
 ---@field remaining number|nil
 ---@field reset_s number|nil
+---@field source string|nil "error" where only the body told it
 
 ---@class moongate.reading
 ---@field retry_after_s number|nil
@@ -239,6 +240,7 @@ local function merge(list, stated, refused, relabel)
         if old[field] == nil then old[field] = value end
       end
     else
+      new.source = "error"
       list[#list + 1] = new
     end
   end

@@ -7,6 +7,7 @@ local health = require "moongate.core.health"
 local quota = require "moongate.quota"
 local readings = require "moongate.readings"
 local store = require "moongate.core.store"
+local trust = require "moongate.trust"
 
 local live = {}
 
@@ -64,12 +65,19 @@ local function counts_of(target)
   return counts
 end
 
--- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit.
+local function says(told)
+  return told.remaining ~= nil and live.stands(told)
+end
+
+-- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit, as the source
+-- has it that is trusted most.
 local function told_of(target, learnt)
-  local remains = {}
+  local concerning, remains = {}, {}
   for _, told in ipairs(learnt) do
-    local concerns = told.model == "" or told.model == target.upstream_id
-    local name = concerns and live.stands(told) and told.remaining and quota.name(told.metric, told.window)
+    if told.model == "" or told.model == target.upstream_id then concerning[#concerning + 1] = told end
+  end
+  for _, told in ipairs(trust.best(concerning, says)) do
+    local name = says(told) and quota.name(told.metric, told.window)
     if name and quota.parse(name) and not (remains[name] and remains[name] <= told.remaining) then
       remains[name] = told.remaining
     end
@@ -88,6 +96,15 @@ local function heard_of(target, now)
     heard[target] = last
   end
   return last[2]
+end
+
+-- Whether the figure of a limit gives way: it is out of a table that ships with the gateway, and the provider itself
+-- has told what remains.
+---@param target table
+---@param limit table
+---@return boolean
+function live.yields(target, limit)
+  return limit.documented ~= nil and heard_of(target, clock.monotonic())[limit.name] ~= nil
 end
 
 ---@class moongate.view see router.plan

@@ -3,6 +3,7 @@
 
 local csv = require "moongate.csv"
 local near = require "moongate.near"
+local table_rows = require "moongate.table_rows"
 
 local models_table = {}
 
@@ -19,7 +20,11 @@ for _, name in ipairs(COLUMNS) do is_column[name] = true end
 
 local FREE = { ["1"] = true, ["true"] = true, yes = true, ["0"] = false, ["false"] = false, no = false }
 
+local BLANK = 32
+
 local function trimmed(value)
+  local first, last = string.byte(value, 1), string.byte(value, -1)
+  if not first or first > BLANK and last > BLANK then return value end
   return string.match(value, "^%s*(.-)%s*$")
 end
 
@@ -131,15 +136,25 @@ local function sorted(set)
   return names
 end
 
--- The models of these rows (lists of texts); or nil and what is wrong, at most 20 of it. place(i) gives file, line (or
--- nil) and, where there are no lines, the name of row i; place(0) that of the header.
----@param header string[]
----@param rows string[][]
----@param providers table<string, any> the configuration's
----@param place fun(row: integer): string, integer|nil, string|nil
----@return table[]|nil models { id, provider, free, cost (false: not known), name, context_length, priority }
----@return problem[]|nil
-function models_table.models(header, rows, providers, place)
+local NEVER_TWICE = { model_id = true, name = true }
+
+-- The columns that are there: where, and what was read of each text before: but for their names, rows are much alike.
+local function columns_of(places)
+  local columns = {}
+  for _, name in ipairs(COLUMNS) do
+    if places[name] then
+      columns[#columns + 1] = {
+        name = name, field = FIELDS[name] or name, at = places[name], known = not NEVER_TWICE[name] and {} or nil,
+      }
+    end
+  end
+  return columns
+end
+
+-- The sound rows (lists of texts) as table_rows has them; or nil and what is wrong, at most 20 of it. place(i) gives
+-- file, line (or nil) and, where there are no lines, the name of row i; place(0) that of the header. Each row that was
+-- read is let go: what is left of it is its line. is_utf8: they are known to be.
+local function pack(header, rows, providers, place, is_utf8)
   local problems, more = {}, 0
   local function report(row, column, message)
     if #problems >= MOST_PROBLEMS then
@@ -159,29 +174,37 @@ function models_table.models(header, rows, providers, place)
     report(0, nil, "has no rows: the gateway would know no model at all")
     return nil, problems
   end
-  local models, seen, names = {}, {}, sorted(providers)
+  local lines, seen, names, columns = {}, {}, sorted(providers), columns_of(places)
   for i, row in ipairs(rows) do
     local model, sound = {}, true
     if #row ~= #header then
       report(i, nil, string.format("has %d values where the header has %d columns", #row, #header))
       sound = false
     else
-      for _, column in ipairs(COLUMNS) do
-        local at = places[column]
-        local text = at and trimmed(row[at]) or ""
-        local value, expected
-        if csv.malformed(text) then
-          expected, text = "expected UTF-8", string.gsub(text, "[\128-\255]", "?")
-        elseif at then
-          value, expected = readers[column](text, providers, names)
+      for _, column in ipairs(columns) do
+        local raw = row[column.at]
+        local found = column.known and column.known[raw]
+        if found then
+          model[column.field] = found[1]
+        else
+          local text = trimmed(raw)
+          local value, expected
+          if not is_utf8 and csv.malformed(text) then
+            expected, text = "expected UTF-8", string.gsub(text, "[\128-\255]", "?")
+          else
+            value, expected = readers[column.name](text, providers, names)
+          end
+          if expected then
+            report(i, column.name, expected .. ", and " .. shown(text))
+            sound = false
+          elseif column.known then
+            column.known[raw] = { value }
+          end
+          model[column.field] = value
         end
-        if expected then
-          report(i, column, expected .. ", and " .. shown(text))
-          sound = false
-        end
-        model[FIELDS[column] or column] = value
       end
     end
+    rows[i] = row.line or 0
     if sound then
       local id = model.provider .. "/" .. model.id
       if seen[id] then
@@ -190,10 +213,10 @@ function models_table.models(header, rows, providers, place)
           name or "line " .. line))
       end
       seen[id] = seen[id] or i
-      models[#models + 1] = model
+      lines[#lines + 1] = table_rows.line(model)
     end
   end
-  if #problems == 0 then return models end
+  if #problems == 0 then return table.concat(lines, "\n") .. "\n", nil, nil, #lines end
   if more > 0 then
     local last = problems[#problems]
     last.message = last.message .. string.format(" (and %d more)", more)
@@ -210,56 +233,36 @@ local function read_csv(path, providers, files)
   if not header then
     return nil, { { file = path, message = "is empty: its first line names the columns " .. listed(REQUIRED) } }
   end
-  return models_table.models(header, records, providers, function(row)
-    return path, (records[row] or header).line
-  end)
+  return pack(header, records, providers, function(row)
+    local record = records[row] or header
+    return path, type(record) == "number" and record or record.line
+  end, true)
 end
 
 local function read_sqlite(path, name, providers, files)
   local header, rows = files.sheet(path, name, { rows = MOST_ROWS, bytes = MOST_BYTES, seconds = MOST_SECONDS })
   if not header then return nil, nil, rows end
-  return models_table.models(header, rows, providers, function(row)
+  return pack(header, rows, providers, function(row)
     return path, nil, row == 0 and name or string.format("%s, row %d", name, row)
   end)
 end
 
--- What the configuration itself says of a model, by its own name or by the provider's.
-local function configured_models(config)
-  local by_id, by_upstream = {}, {}
-  for _, model in ipairs(config.models) do
-    local here = model.provider .. "/"
-    by_id[here .. model.id] = by_id[here .. model.id] or model
-    if model.upstream_id then
-      by_upstream[here .. model.upstream_id] = by_upstream[here .. model.upstream_id] or model
-    end
-  end
-  return function(id) return by_id[id] or by_upstream[id] end
-end
-
--- Puts the table's models in the place of the configuration's: its columns win, and what the configuration says of the
--- same model beyond them still holds. files = { read(path, most bytes), sheet(path, table, limits) }. Answers nil, or
--- what is wrong: problems with a place in the table, or one sentence on why it cannot be read at all.
+-- Reads the table into the configuration: models_table.packed, see table_rows, and rows, their number. files = {
+-- read(path, most bytes), sheet(path, table, limits) }. Answers nil, or what is wrong: problems with a place in the
+-- table, or one sentence on why it cannot be read at all.
 ---@param config table filled
 ---@param files table
 ---@return problem[]|string|nil
 function models_table.apply(config, files)
   local chosen = config.models_table
-  local models, problems, reason
+  local packed, problems, reason, count
   if chosen.csv then
-    models, problems, reason = read_csv(chosen.csv, config.providers, files)
+    packed, problems, reason, count = read_csv(chosen.csv, config.providers, files)
   else
-    models, problems, reason = read_sqlite(chosen.sqlite, chosen.table, config.providers, files)
+    packed, problems, reason, count = read_sqlite(chosen.sqlite, chosen.table, config.providers, files)
   end
-  if not models then return problems or (chosen.csv or chosen.sqlite) .. ": " .. reason end
-  local configured = configured_models(config)
-  for i, row in ipairs(models) do
-    local model = {}
-    for field, value in pairs(configured(row.provider .. "/" .. row.id) or {}) do model[field] = value end
-    for field, value in pairs(row) do model[field] = value end
-    model.tabled = true
-    models[i] = model
-  end
-  config.models, chosen.rows = models, #models
+  if not packed then return problems or (chosen.csv or chosen.sqlite) .. ": " .. reason end
+  chosen.packed, chosen.rows = packed, count
   return nil
 end
 

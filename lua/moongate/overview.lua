@@ -1,11 +1,12 @@
--- How a provider stands, as /v1/limits and the gauges of /metrics tell it: what it told of its limits where it did,
--- else what the configuration says and the counters have.
+-- How a provider stands, as /v1/limits and the gauges of /metrics tell it: of each limit the word that is trusted most
+-- (see moongate.trust), be it the provider's own or what the configuration says and the counters have.
 local clock = require "moongate.core.clock"
 local json = require "moongate.core.json"
 local live = require "moongate.live"
 local reading = require "moongate.reading"
 local readings = require "moongate.readings"
 local store = require "moongate.core.store"
+local trust = require "moongate.trust"
 
 local overview = {}
 
@@ -16,6 +17,7 @@ local function entry_of_learnt(told)
   local entry = {
     metric = told.metric, window = told.window, limit = told.limit, remaining = remaining, reset_s = told.reset_s,
     source = told.source, model = told.model ~= "" and told.model or nil, age_s = told.age_s,
+    stands = live.stands(told) and not from_checker,
   }
   if from_checker then entry.stale = true end -- of the gateway's last run, or of a checker that is no more
   if told.metric == readings.MONEY then
@@ -35,6 +37,7 @@ local function entry_of_meter(meter, checked_at, stale, age)
     remaining = over and meter.limit or not over and meter.remaining or nil,
     reset_s = meter.resets_at and math.max(0, meter.resets_at - clock.now()),
     status = over and "ok" or meter.status, source = "checker", stale = stale, checked_at = checked_at, age_s = age,
+    stands = not (over or stale),
   }
 end
 
@@ -44,11 +47,17 @@ local function entry_of_limit(target, limit, own)
   }
   return {
     metric = limit.metric, window = limit.window, limit = limit.max, remaining = math.max(0, limit.max - used),
-    reset_s = reset_s, source = "config", model = own and target.model or nil,
+    reset_s = reset_s, source = limit.documented and "documentation" or "config", stands = true,
+    model = own and target.upstream_id or nil, count = math.min(used, limit.max), named = own and target.model or nil,
   }
 end
 
-local function entries(state, name)
+local function key_of(entry)
+  return (entry.model or "") .. "\n" .. entry.metric .. "\n" .. entry.window
+end
+
+-- Every word there is on the provider's limits; that on a model's by its name there.
+local function words(state, name)
   local list, shared = {}, false
   local found = readings.of(name)
   local asked = found and found.checked_at
@@ -70,19 +79,39 @@ local function entries(state, name)
   return list
 end
 
--- { max, current } of a metric's minute: the provider's own word first, then its configured limit; current is what is
--- used.
+-- One entry a limit, and all the words there are. Where a source does not say what remains, our own count does.
+local function entries(state, name)
+  local all, counts = words(state, name), {}
+  for _, entry in ipairs(all) do counts[key_of(entry)] = entry.count end
+  local list = trust.best(all, function(entry) return entry.stands end)
+  for _, entry in ipairs(list) do
+    local count = counts[key_of(entry)]
+    if count and entry.stands and entry.limit and not entry.remaining then
+      entry.remaining = math.max(0, entry.limit - count)
+    end
+    entry.told_by, entry.source = entry.source, trust.shown(entry.source)
+    entry.model, entry.named, entry.count = entry.named or entry.model, nil, nil
+  end
+  return list, all
+end
+
+-- The entry of a metric's minute that is trusted most, that of the whole provider before one of a model's.
 local function per_minute(list, metric)
-  local best
+  local best, least
   for _, entry in ipairs(list) do
     if entry.metric == metric and entry.window == "minute" and entry.limit then
-      local rank = (entry.source == "config" and 0 or 2) + (entry.model and 0 or 1)
-      if not best or rank > best.rank then best = { rank = rank, entry = entry } end
+      local worth = 2 * trust.rank(entry.told_by) + (entry.model and 1 or 0) + (entry.stands and 0 or 100)
+      if not least or worth < least then best, least = entry, worth end
     end
   end
-  if not best then return { max = json.null, current = json.null } end
-  local entry = best.entry
-  return { max = entry.limit, current = entry.remaining and entry.limit - entry.remaining or json.null }
+  return best
+end
+
+-- { max, current }: current is what is used.
+local function shown(entry)
+  if not entry then return { max = json.null, current = json.null } end
+  local used = entry.remaining and math.max(0, entry.limit - entry.remaining)
+  return { max = entry.limit, current = used or json.null }
 end
 
 -- The longest wait of the provider; of its models only if none of them can serve.
@@ -100,13 +129,12 @@ local function exhaustion(state, name)
   return seconds, reason
 end
 
--- The smallest share that is left; a provider's word counts until its window is over.
+-- The smallest share that is left, whoever says so; a provider's word counts until its window is over.
 local function tightest(list)
   local share
   for _, entry in ipairs(list) do
     -- What a checker found has a status of its own.
-    local stands = entry.source == "config" or entry.source ~= "checker" and live.stands(entry)
-    if stands and entry.limit and entry.limit > 0 and entry.remaining then
+    if entry.stands and entry.source ~= "checker" and entry.limit and entry.limit > 0 and entry.remaining then
       share = math.min(share or 1, entry.remaining / entry.limit)
     end
   end
@@ -139,23 +167,25 @@ end
 ---@param view moongate.view
 ---@return table
 function overview.provider(state, name, view)
-  local list = entries(state, name)
+  local list, all = entries(state, name)
   local wait, reason = exhaustion(state, name)
-  local share, checker = tightest(list), checker_of(name)
+  local status, checker = status_of(wait, tightest(all), all), checker_of(name)
+  local rpm, tpm = per_minute(list, "requests"), per_minute(list, "tokens")
+  local first = rpm or tpm or list[1]
+  for _, entry in ipairs(list) do entry.stands = nil end
   return {
-    provider = name, rpm = per_minute(list, "requests"), tpm = per_minute(list, "tokens"),
-    credits = view.balance(name) or json.null, status = status_of(wait, share, list), exhausted_for_s = math.ceil(wait),
-    reason = wait > 0 and reason or nil, limits = json.array(list), source = list[1] and list[1].source or json.null,
+    provider = name, rpm = shown(rpm), tpm = shown(tpm),
+    credits = view.balance(name) or json.null, status = status, exhausted_for_s = math.ceil(wait),
+    reason = wait > 0 and reason or nil, limits = json.array(list), source = first and first.source or json.null,
     checker = checker, checked_at = checker and checker.checked_at, stale = checker and checker.stale,
   }
 end
 
 -- The gauges that are read, not counted.
 ---@param state moongate.state
----@param view moongate.view
 ---@param store_up boolean
 ---@return string
-function overview.gauges(state, view, store_up)
+function overview.gauges(state, store_up)
   local lines = {
     "# HELP moongate_store_up 1 when the store keeps what it is given, else 0.", "# TYPE moongate_store_up gauge",
     "moongate_store_up " .. (store_up and 1 or 0),
@@ -167,7 +197,8 @@ function overview.gauges(state, view, store_up)
   table.sort(names)
   for _, name in ipairs(names) do
     local least = {}
-    for _, entry in ipairs(overview.provider(state, name, view).limits) do
+    local _, all = entries(state, name)
+    for _, entry in ipairs(all) do
       local metric = entry.metric .. "_" .. entry.window
       if entry.remaining then least[metric] = math.min(least[metric] or entry.remaining, entry.remaining) end
     end

@@ -40,23 +40,13 @@ local function publish()
   readings.forget()
 end
 
--- What is said in headers is fresher: it is not overwritten by what was asked for.
-local function heard(provider, metric, window, interval)
-  for _, told in ipairs(store.learnt(provider)) do
-    if told.metric == metric and told.window == window and told.model == "" then
-      return told.source ~= "checker" and told.age_s < interval
-    end
-  end
-  return false
-end
-
 local function teach(provider, job, result, now)
   for _, meter in ipairs(result.meters) do
     local metric, factor, window = meter.metric, 1, meter.window
     if metric == "dollars" then metric, factor = readings.MONEY, readings.MICRO end
     if window == "subscription" then window = readings.NO_WINDOW end
     local counts = factor > 1 or COUNTED[metric]
-    if counts and meter.remaining and not heard(provider, metric, window, job.entry.interval) then
+    if counts and meter.remaining then
       store.learn {
         provider = provider, model = "", metric = metric, window = window, source = "checker",
         limit = meter.limit and math.floor(meter.limit * factor),

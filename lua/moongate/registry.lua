@@ -5,6 +5,7 @@ local defaults = require "moongate.defaults"
 local near = require "moongate.near"
 local patterns = require "moongate.patterns"
 local providers = require "moongate.providers"
+local table_rows = require "moongate.table_rows"
 
 ---@class registry
 ---@field targets table[] in the order of the config
@@ -101,7 +102,7 @@ local function new_target(model, provider, known, builtin)
     json_schema = stated(model.json_schema, known.json_schema),
     embeddings = stated(model.embeddings, known.embeddings, is_embedding(id, strengths)),
     priority = model.priority or known.priority or MIDDLE,
-    limits = model.limits or defaults.limits(known.limits), provider_limits = provider.limits,
+    limits = model.limits or defaults.limits(known.limits, true), provider_limits = provider.limits,
     pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0 or provider.protocol == "mock",
   }
 end
@@ -126,8 +127,49 @@ end
 
 local nothing = {}
 
-local function add(self, model, provider, known, builtin)
-  local target = new_target(model, provider, known, builtin)
+-- A row of a model table, and nothing else said of it, has little of its own: the rest it has from its kind, one for
+-- each of a provider's answers to whether a row is free, and costs nothing.
+local OWN = { id = true, model = true, upstream_id = true, cost = true, context_length = true, priority = true }
+
+local function kind_of(self, model, provider, builtin)
+  local name = string.format("%s\n%s\n%s", provider.name, tostring(model.free),
+    tostring(is_safe(provider, model.free, model.cost or nil, true)))
+  local kind = self.kinds[name]
+  if not kind then
+    local facts = new_target(model, provider, nothing, builtin)
+    for field in pairs(OWN) do facts[field] = nil end
+    kind = { __index = facts, costs = {} }
+    self.kinds[name] = kind
+  end
+  return kind
+end
+
+local function new_row(self, model, provider, builtin)
+  local kind, cost = kind_of(self, model, provider, builtin), nil
+  if model.cost then
+    cost = kind.costs[model.cost] or whole_cost(model.cost, builtin)
+    kind.costs[model.cost] = cost
+  end
+  return setmetatable({
+    id = provider.name .. "/" .. model.id, model = model.id, upstream_id = model.id, cost = cost,
+    context_length = model.context_length or TABLE_CONTEXT, priority = model.priority or MIDDLE,
+    index = #self.targets + 1,
+  }, kind)
+end
+
+-- All that is known of a target, in one table: what it has from its kind, too.
+---@param target table
+---@return table
+function registry.whole(target)
+  local kind = getmetatable(target)
+  if not kind then return target end
+  local facts = {}
+  for field, value in pairs(kind.__index) do facts[field] = value end
+  for field, value in pairs(target) do facts[field] = value end
+  return facts
+end
+
+local function add(self, target)
   if self.by_id[target.id] then return end
   target.index = #self.targets + 1
   self.targets[target.index] = target
@@ -157,13 +199,16 @@ local function new_alias(self, alias)
   return result
 end
 
--- Builds it. builtin(name) gives a built-in provider table or nil.
+-- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets the rows of a model
+-- table of which nothing else is said, and what such targets share; the registry is then without them.
 ---@param config table
 ---@param builtin fun(name: string): table|nil
+---@param on_row nil|fun(facts: table, model: string)
 ---@return registry
-function registry.new(config, builtin)
+function registry.new(config, builtin, on_row)
   local self = setmetatable({
-    targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false,
+    targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false, kinds = {},
+    table_digest = config.models_table and config.models_table.digest,
     policy = config.policy, on_fault = config.on_fault, zero_spend = config.zero_spend,
   }, registry)
   local configured, tables, shipped, known = {}, {}, {}, {}
@@ -173,17 +218,35 @@ function registry.new(config, builtin)
     shipped[name], known[name] = known_models(provider, tables[name])
     if mock then shipped[name] = { { id = "mock" } } end
   end
-  for _, model in ipairs(config.models) do
+  local function known_of(model)
+    local own = known[model.provider]
+    return own[model.upstream_id or model.id] or own[model.id]
+  end
+  local function add_model(model)
     local name = model.provider
-    local entry = known[name][model.upstream_id or model.id] or known[name][model.id] or nothing
-    add(self, model, config.providers[name], entry, tables[name])
+    add(self, new_target(model, config.providers[name], known_of(model) or nothing, tables[name]))
     configured[name] = true
   end
-  for _, name in ipairs(sorted(config.providers)) do
-    if not (configured[name] or config.models_table) then
-      for _, model in ipairs(shipped[name]) do add(self, nothing, config.providers[name], model, tables[name]) end
+  if config.models_table then
+    for model, is_plain in table_rows.each(config) do
+      local provider, shared = config.providers[model.provider], tables[model.provider]
+      if not is_plain or known_of(model) or is_embedding(model.id, nothing) then
+        add_model(model)
+      elseif on_row then
+        on_row(kind_of(self, model, provider, shared).__index, model.id)
+      else
+        add(self, new_row(self, model, provider, shared))
+      end
+    end
+  else
+    for _, model in ipairs(config.models) do add_model(model) end
+    for _, name in ipairs(sorted(config.providers)) do
+      for _, model in ipairs(configured[name] and nothing or shipped[name]) do
+        add(self, new_target(nothing, config.providers[name], model, tables[name]))
+      end
     end
   end
+  for _, kind in pairs(self.kinds) do kind.costs = nil end
   for name, alias in pairs(config.aliases) do self.aliases[name] = new_alias(self, alias) end
   return self
 end

@@ -74,6 +74,8 @@ local around = {
   { "/v1/requests/", "", { GET = inspect.request } },
   { "/agents/", "/run", { POST = agents.run } },
   { "/admin/keys/", "", { DELETE = admin.revoke_key } },
+  { "/admin/probe/", "", { POST = admin.probe } },
+  { "/admin/marks/", "", { DELETE = admin.pardon } },
 }
 
 local function methods(entry)

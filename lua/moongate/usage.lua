@@ -45,6 +45,23 @@ function usage.charged(figures)
   return math.max(cost or 0, ticks and ticks / TICKS or 0) + (passed_on or 0)
 end
 
+-- A usage of no tokens that tells of a charge; nil where there is none.
+---@param cost_usd number|nil
+---@return moongate.usage|nil
+function usage.nothing_but(cost_usd)
+  if not cost_usd then return nil end
+  return { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0, cost_usd = cost_usd }
+end
+
+-- Two words of one answer: the later one holds, but what it is silent of stands as it was.
+local function over(before, found)
+  if not (before and found) then return found or before end
+  local whole = {}
+  for name, value in pairs(found.total > 0 and found or before) do whole[name] = value end
+  whole.cost_usd = found.cost_usd or before.cost_usd
+  return whole
+end
+
 local function largest(...)
   local found
   for index = 1, select("#", ...) do
@@ -72,7 +89,7 @@ function usage.read(figures)
   local prompt = count(figures.prompt_tokens) or count(figures.input_tokens) or (hit and miss and hit + miss)
   local completion = count(figures.completion_tokens) or count(figures.output_tokens)
   local told = count(figures.total_tokens)
-  if not prompt and not completion and not told then return nil end
+  if not prompt and not completion and not told then return usage.nothing_but(usage.charged(figures)) end
   if not prompt then prompt = math.max(0, (told or 0) - (completion or 0)) end
   completion = completion or 0
 
@@ -109,13 +126,15 @@ function usage.read(figures)
   }
 end
 
--- The usage of a decoded reply or stream chunk: in `usage`, or in Groq's `x_groq.usage`.
+-- The usage of a decoded reply or stream chunk: in `usage`, or in Groq's `x_groq.usage`; some proxies tell the cost
+-- beside it. before is what the stream has told already: where there is nothing new, that is not told again.
 ---@param document table
+---@param before moongate.usage|nil
 ---@return moongate.usage|nil
-function usage.of(document)
-  local found = usage.read(document.usage)
-  if found then return found end
-  return usage.read(object(document.x_groq).usage)
+function usage.of(document, before)
+  local found = usage.read(document.usage) or usage.read(object(document.x_groq).usage)
+  found = over(usage.nothing_but(usage.charged(document)), found)
+  return found and over(before, found)
 end
 
 -- What a call has used if nobody tells: about four bytes a token.
@@ -141,6 +160,7 @@ end
 function usage.final(told, is_whole, prompt_bytes, output_bytes)
   if told and is_whole and told.total > 0 then return told end
   local own = usage.estimate(prompt_bytes, output_bytes)
+  own.cost_usd = told and told.cost_usd
   if not told or told.total == 0 then return own end
   local prompt = told.input + told.cached + told.cache_write
   if prompt > 0 then own.input, own.cached, own.cache_write = told.input, told.cached, told.cache_write end

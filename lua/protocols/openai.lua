@@ -130,8 +130,9 @@ end
 -- Reads one stream event. `usage` may come with any kind, `finish` (the reason) and `text_length` with content that
 -- ends the answer; `body` is there with errors, for moongate.limits.
 ---@param event { name: string|nil, data: string }
+---@param before moongate.usage|nil
 ---@return table
-function openai.read_event(event)
+function openai.read_event(event, before)
   local data = event.data
   if data == "[DONE]" or (#data < 16 and string.find(data, "^%s*%[DONE%]%s*$")) then return { kind = "end" } end
   local document, reading = http.event(event)
@@ -141,8 +142,8 @@ function openai.read_event(event)
     event.document = document
   end
   local error = http.error_in(document, event.name == "error")
-  if error then return { kind = "error", error = error, usage = usage.of(document), body = document } end
-  local figures = usage.of(document)
+  if error then return { kind = "error", error = error, usage = usage.of(document, before), body = document } end
+  local figures = usage.of(document, before)
   local choices = object(document.choices)
   if not choices then return { kind = figures and "usage" or "other", usage = figures } end
   local says, sum, finish = read_choices(choices)

@@ -15,7 +15,7 @@ ffi.cdef [[
     int64_t retention_days; char *policies, *policies_label;
     struct settings_spec_limits client; double drain_s; bool zero_spend; void *spending; bool keyless;
     int log_level; bool log_json, log_text;
-    struct settings_spec_target *targets; size_t target_count; int references;
+    struct settings_spec_target *targets; size_t target_count; char *texts; int references;
   };
   struct settings_spec *settings_spec_parse(const char *json) __asm__("settings_parse");
   const struct settings_spec_target *settings_spec_target(const struct settings_spec *, const char *id)
@@ -92,6 +92,29 @@ describe("the settings", function()
     for _, id in ipairs { "", "p", "p/", "p/201", "P/1", "p/1 " } do
       assert.is_true(library.settings_spec_target(settings, id) == nil, id)
     end
+  end)
+
+  it("read the rows of a model table: what a kind of them shares, and the model", function()
+    local kinds = [[{ "id": "groq", "base_url": "http://g", "costs_nothing": true },
+      { "id": "a-long-name", "base_url": "http://a", "is_named_by_path": true }, { "id": "m", "is_local": true }]]
+    local lines = { "0 x/y", "1 x/y", "2 z", "3 no-such-kind", "-1 none", "0", "junk", "" }
+    for i = 1, 300 do lines[#lines + 1] = i % 3 .. " model-" .. i end
+    local settings = parse(('{ "targets": [{ "id": "own/x", "upstream_id": "x-v2" }], "rows": { "kinds": [%s], '
+      .. '"lines": "%s\\n" } }'):format(kinds, table.concat(lines, "\\n")))
+    assert.equal(304, tonumber(settings.target_count))
+    local function of(id)
+      local target = library.settings_spec_target(settings, id)
+      return { ffi.string(target.upstream_id), target.base_url ~= nil and ffi.string(target.base_url),
+        target.is_named_by_path, target.is_local, target.costs_nothing }
+    end
+    assert.same({ "x/y", "http://g", false, false, true }, of "groq/x/y")
+    assert.same({ "x/y", "http://a", true, false, false }, of "a-long-name/x/y")
+    assert.same({ "z", false, false, true, false }, of "m/z")
+    assert.same({ "x-v2", false, false, false, false }, of "own/x")
+    for i = 1, 300 do
+      assert.equal("model-" .. i, of((({ [0] = "groq", "a-long-name", "m" })[i % 3]) .. "/model-" .. i)[1])
+    end
+    assert.is_true(library.settings_spec_target(settings, "groq") == nil)
   end)
 
   it("are not misled by wrong types and other cases", function()

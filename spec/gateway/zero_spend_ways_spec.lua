@@ -359,6 +359,41 @@ describe("an answer that reports a cost", function()
     end)
   end
 
+  for how, behaviour in pairs {
+    ["in its usage, without any tokens"] = { usage = { cost = 0.002 } },
+    ["in a header"] = { headers = { ["x-litellm-response-cost"] = "0.002" } },
+    ["in a header of a failure"] = { kind = "error", status = 500,
+      headers = { ["x-litellm-response-cost"] = "0.002" } },
+    ["in a header and its usage"] = { usage = CHARGED, headers = { ["x-litellm-response-cost"] = "0.002" } },
+  } do
+    for kind, stream in pairs { whole = false, streamed = true } do
+      it(kind .. ", told " .. how .. ", is heard once", function()
+        start()
+        free:next(behaviour)
+        moongate:request { path = CHAT, body = openai("routed", '"stream":' .. tostring(stream)) }
+        assert.is_true(is_told())
+        assert.matches('moongate_spend_alarms_total{target="router/routed"} 1',
+          moongate:request({ path = "/metrics" }).body, 1, true)
+      end)
+    end
+  end
+
+  it("beside its choices is heard too", function()
+    start()
+    free:next { kind = "text", type = "application/json",
+      body = '{"cost":0.002,"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"}}]}' }
+    assert.equal(200, moongate:request({ path = CHAT, body = openai "routed" }).status)
+    assert.is_true(is_told())
+  end)
+
+  it("in a header that counts something else is no cost", function()
+    start()
+    free:usually { headers = { ["x-ratelimit-tokens-query-cost"] = "31", ["x-litellm-key-spend"] = "7",
+      ["x-litellm-response-cost"] = "0.0" } }
+    for _ = 1, 2 do assert.equal(200, moongate:request({ path = CHAT, body = openai "routed" }).status) end
+    assert.equal("ready", moongate:request({ path = "/ready" }):json().status)
+  end)
+
   it("of nothing, or without zero_spend, changes nothing", function()
     start()
     free:usually { usage = { prompt_tokens = 9, completion_tokens = 2, total_tokens = 11, cost = 0 } }

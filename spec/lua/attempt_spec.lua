@@ -147,7 +147,7 @@ describe("an attempt", function()
         body = fakes.answer "x",
       }, { providers = { one = { like = "openai" } } })
       local learnt = core.of("store.learn")[1][1]
-      assert.same({ "one", "requests", 100, 99, 6, "discovered" },
+      assert.same({ "one", "requests", 100, 99, 6, "header" },
         { learnt.provider, learnt.metric, learnt.limit, learnt.remaining, learnt.reset_s, learnt.source })
       assert.equal("up-small", learnt.model)
     end)

@@ -59,6 +59,17 @@ describe("claims", function()
     assert.equal("pool:account:requests minute", keys(of { target = pooled })[1])
   end)
 
+  it("only count a documented limit of which the provider itself tells what remains", function()
+    local limits = { { name = "rpm", metric = "requests", window = "minute", max = 30, documented = true } }
+    local word = { model = "", metric = "requests", window = "minute", remaining = 190, reset_s = 9, source = "header" }
+    assert.equal(30, of({ target = fakes.target("one/small", { provider_limits = limits }) })[1].max)
+    core.set("store.learnt", function() return { word } end)
+    local list = of { target = fakes.target("one/small", { provider_limits = limits }) }
+    assert.same({ nil, 1, "requests" }, { list[1].max, list[1].amount, list[1].kind })
+    word.reset_s = 0
+    assert.equal(30, of({ target = fakes.target("one/small", { provider_limits = limits }) })[1].max)
+  end)
+
   it("are none where nothing is limited", function()
     local list, tokens = of { target = fakes.target "one/free" }
     assert.same({}, list)

@@ -85,8 +85,11 @@ describe("the control thread", function()
     local settings = load(MOCK
       .. ', models_table = { csv = "models.csv" }, models = { { id = "x", provider = "one" } }')
     local found = {}
-    for _, target in ipairs(settings.targets) do found[target.id] = target.costs_nothing end
-    assert.same({ ["one/m"] = true, ["one/n"] = false }, found)
+    for _, kind in ipairs(settings.rows.kinds) do found[#found + 1] = { kind.id, kind.costs_nothing } end
+    assert.same({ { { "one", true }, { "one", false } }, "0 m\n1 n\n", {}, "m\tone\t1\t0\t\t\t\n" },
+      { found, settings.rows.lines, settings.targets, string.match(settings.models_table.packed, "^[^\n]*\n") })
+    assert.same({ nil, nil, 2 }, { control.current().targets, control.current().rows,
+      control.current().models_table.rows })
     local problem
     settings, problem = load(MOCK .. ', models_table = { csv = "models.txt" }')
     assert.is_nil(settings)

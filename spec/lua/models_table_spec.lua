@@ -1,6 +1,14 @@
 local config = require "moongate.config"
 local models_table = require "moongate.models_table"
 local registry = require "moongate.registry"
+local table_rows = require "moongate.table_rows"
+
+-- What the registry is given.
+local function models_of(filled)
+  local models = {}
+  for model in table_rows.each(filled) do models[#models + 1] = model end
+  return models
+end
 
 local HEADER = "model_id,provider_id,is_free_tier,cost,name,context_length,priority\n"
 
@@ -18,7 +26,7 @@ local function read(text, models)
     if not text then return nil, "No such file or directory" end
     return text
   end })
-  if not problems then return filled.models end
+  if not problems then return models_of(filled) end
   if type(problems) == "string" then return nil, problems end
   local lines = {}
   for i, problem in ipairs(problems) do lines[i] = message(problem) end
@@ -148,10 +156,11 @@ describe("a model table", function()
       local filled = {
         models_table = { sqlite = "my.db", table = "free" }, models = {}, providers = { groq = {} },
       }
-      return models_table.apply(filled, { sheet = function(path, name, most)
+      local problems = models_table.apply(filled, { sheet = function(path, name, most)
         assert.same({ "my.db", "free", 100000 }, { path, name, most.rows })
         return header, rows
-      end }), filled.models
+      end })
+      return problems, not problems and models_of(filled) or nil
     end
     local COLUMNS = { "model_id", "provider_id", "is_free_tier", "cost" }
 

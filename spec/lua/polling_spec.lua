@@ -152,17 +152,6 @@ describe("the poll of quota checkers", function()
     assert.equal(-1.5, readings.balance "p")
   end)
 
-  it("does not overwrite what headers have told since", function()
-    own.mine = { check = function() return { unit = "requests", window = "daily", limit = 9, used = 1 } end }
-    learnt = { { metric = "requests", window = "day", model = "", source = "discovered", age_s = 5 } }
-    configure { p = { name = "mine" } }
-    due()
-    assert.equal(0, #core.of "store.learn")
-    learnt[1].age_s = 61
-    due()
-    assert.equal(1, #core.of "store.learn")
-  end)
-
   it("knows the balance of the last run until it has asked", function()
     learnt = { { metric = "microusd", window = "none", model = "", source = "checker", remaining = 2500000 } }
     configure { p = { name = "naga" } }

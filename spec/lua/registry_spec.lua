@@ -1,3 +1,4 @@
+require "spec.support.core"
 local defaults = require "moongate.defaults"
 local registry = require "moongate.registry"
 
@@ -23,6 +24,81 @@ local function ids(targets)
   for i, target in ipairs(targets or {}) do list[i] = target.id end
   return list
 end
+
+describe("a registry of a model table", function()
+  local table_rows = require "moongate.table_rows"
+
+  local ROWS = {
+    { id = "x/one", provider = "groq", free = true, cost = { input = 0, output = 0 }, context_length = 8,
+      priority = 9 },
+    { id = "two", provider = "groq", free = false, cost = { input = 2, output = 2 } },
+    { id = "three", provider = "groq", free = true, cost = false, name = "Three\t3" },
+    { id = "text-embed", provider = "groq", free = true, cost = { input = 0, output = 0 } },
+    { id = "llama", provider = "groq", free = true, cost = { input = 0, output = 0 } },
+    { id = "said", provider = "groq", free = false, cost = { input = 2, output = 2 } },
+  }
+
+  local function of_table(rows, digest)
+    local lines = {}
+    for i, row in ipairs(rows) do lines[i] = table_rows.line(row) .. "\n" end
+    local function provider(name) return tables[name] end
+    local config = defaults.fill({ providers = { groq = { limits = { rpm = 5 } } },
+      models = { { id = "said", provider = "groq", tools = true } } }, "moongate.lua", function() return nil end,
+      { provider = provider })
+    config.models_table = { packed = table.concat(lines), rows = #rows, digest = digest }
+    return registry.new(config, provider), config, provider
+  end
+
+  it("has the table's targets in its order, and every fact of each as if it stood alone", function()
+    local all, config, provider = of_table(ROWS)
+    assert.same({ "groq/x/one", "groq/two", "groq/three", "groq/text-embed", "groq/llama", "groq/said" },
+      ids(all.targets))
+    -- The same models, none of which is a plain row.
+    local twins = { providers = config.providers, models = {}, aliases = {} }
+    for i, row in ipairs(ROWS) do
+      local twin = { tabled = true, tools = row.id == "said" or nil }
+      for name, value in pairs(row) do twin[name] = value end
+      twins.models[i] = twin
+    end
+    local alone = registry.new(twins, provider)
+    for i, target in ipairs(all.targets) do
+      assert.same(alone.targets[i], registry.whole(target))
+      assert.equal(target, all.by_id[target.id])
+      assert.same({ target }, all:resolve(target.model))
+    end
+    assert.is_true(all.varied)
+    assert.is_nil(getmetatable(all.targets[6]))
+    assert.equal(getmetatable(all.targets[1]).__index.limits, all.targets[1].limits)
+  end)
+
+  it("hands over rows of which nothing else is said, where it is asked to", function()
+    local _, config, provider = of_table(ROWS)
+    local rows = {}
+    local rest = registry.new(config, provider, function(facts, model)
+      rows[#rows + 1] = { model, facts.provider, facts.costs_nothing }
+    end)
+    assert.same({ { "x/one", "groq", true }, { "two", "groq", false }, { "three", "groq", false } }, rows)
+    assert.same({ "groq/text-embed", "groq/llama", "groq/said" }, ids(rest.targets))
+  end)
+
+  it("is written out for replays where it is small, and told by its digest where it is large", function()
+    local decision = require "moongate.decision"
+    local all = of_table(ROWS, "abc")
+    local again = decision.registry(decision.kept_world(all))
+    assert.same(ids(all.targets), ids(again.targets))
+    assert.same({ 2, 5, 4096 }, { again.targets[2].cost.input, again.targets[2].provider_limits[1].max,
+      again.targets[2].context_length })
+    local many = {}
+    for i = 1, 1200 do many[i] = { id = "m" .. i, provider = "groq", free = true, cost = false } end
+    many[1201] = ROWS[5]
+    local one, same, other = of_table(many, "abc"), of_table(many, "abc"), of_table(many, "abd")
+    assert.is_nil(decision.kept_world(one))
+    assert.equal(decision.world(one), decision.world(same))
+    assert.are_not.equal(decision.world(one), decision.world(other))
+    assert.matches('"groq/llama"', decision.world(one), 1, true)
+    assert.is_true(#decision.world(one) < 5000)
+  end)
+end)
 
 describe("a registry", function()
   it("takes the models of the built-in table for a provider without models of its own", function()

@@ -97,6 +97,33 @@ describe("usage.of", function()
   end)
 end)
 
+describe("a cost", function()
+  local noughts = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0, cost_usd = 0.5 }
+
+  it("is seen where no tokens are told, in the usage or beside it", function()
+    assert.same(noughts, usage.of { usage = { cost = 0.5 } })
+    assert.same(noughts, usage.of { cost = "0.5" })
+    assert.same({ 3, 0.5 }, { usage.of({ usage = { total_tokens = 3 }, cost = 0.5 }).total,
+      usage.of({ usage = { total_tokens = 3 }, cost = 0.5 }).cost_usd })
+    assert.equal(0.2, usage.of({ usage = { total_tokens = 3, cost = 0.2 }, cost = 0.5 }).cost_usd)
+    assert.same({}, { usage.of {}, usage.of { usage = { prompt_tokens = "x" } } })
+  end)
+
+  it("that comes later leaves the tokens as they were, and tokens leave the cost", function()
+    local before = usage.of { usage = { prompt_tokens = 9, completion_tokens = 2 } }
+    local after = usage.of({ cost = 0.5 }, before)
+    assert.same({ 11, 0.5, nil }, { after.total, after.cost_usd, before.cost_usd })
+    assert.same({ 4, 0.5 }, { usage.of({ usage = { total_tokens = 4 } }, after).total,
+      usage.of({ usage = { total_tokens = 4 } }, after).cost_usd })
+    assert.is_nil(usage.of({}, before))
+  end)
+
+  it("stays with what is estimated", function()
+    local final = usage.final(noughts, true, 40, 8)
+    assert.same({ true, 12, 0.5 }, { final.estimated, final.total, final.cost_usd })
+  end)
+end)
+
 describe("usage.charged", function()
   for _, case in ipairs {
     { "OpenRouter's cost", { cost = 0.002 }, 0.002 }, { "a cost as text", { cost = "2e-3" }, 0.002 },
