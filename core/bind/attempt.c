@@ -228,7 +228,7 @@ static void set_buf(lua_State *L, const char *name, const struct buf *buf)
 }
 
 /* { ended = "terminal" | "finished" | "error" | "spent" | "cut", finished, failure, message, usage, error,
- * terminal_raw, text_bytes, events, held, held_bytes } */
+ * terminal_raw, text_bytes, events, held, held_bytes, kept } */
 static int push_seen(lua_State *L, const struct attempt *attempt)
 {
     const struct attempt_piped *seen = attempt_piped(attempt);
@@ -257,6 +257,8 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
     lua_pushnumber(L, (lua_Number)seen->events);
     lua_setfield(L, -2, "events");
     set_buf(L, "held", &seen->held);
+    if (seen->spent)
+        set_buf(L, "kept", &seen->kept);
     lua_pushnumber(L, (lua_Number)seen->held_bytes);
     lua_setfield(L, -2, "held_bytes");
     return 1;
@@ -401,6 +403,7 @@ static int attempt_lua_pipe(lua_State *L)
     read_mark_list(L, "terminal", marks.ends);
     read_mark_list(L, "failed", marks.failed);
     marks.hide_usage = bind_flag(L, 3, "hide_usage");
+    marks.keep = bind_flag(L, 3, "keep");
     handle->task = task_here(L);
     handle->piping = true;
     attempt_pipe(handle->attempt, exchange, &marks, bounded ? &bound : NULL);

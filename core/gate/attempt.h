@@ -38,6 +38,7 @@ struct attempt_marks {
     char failed[4][32]; /* types of events that are errors */
     char counts[4][32]; /* members whose figures add up to what the answer has used so far */
     bool hide_usage;    /* the caller did not ask for the event of usage alone */
+    bool keep;          /* what went out is kept, for whoever has to end the stream */
 };
 
 /* How much of an answer may go out. */
@@ -57,6 +58,7 @@ struct attempt_piped {
     bool spent;         /* an event waits: it is beyond the bound, and nothing behind it is read */
     struct buf held;    /* its data */
     int64_t held_bytes; /* its text, not counted above */
+    struct buf kept;    /* lines: the data of events without text, and each run of text between them as a JSON string */
 };
 
 struct attempt;

@@ -19,6 +19,7 @@ struct pipe {
     struct attempt_marks marks;
     struct attempt_bound bound;
     bool bounded;
+    bool in_run; /* the last line kept is a run of text that may go on */
     struct attempt_piped seen;
     struct {
         struct buf name, raw; /* of the event that waits; its data is in seen */
@@ -47,6 +48,7 @@ void pipe_free(struct pipe *pipe)
     buf_free(&pipe->seen.error);
     buf_free(&pipe->seen.terminal_raw);
     buf_free(&pipe->seen.held);
+    buf_free(&pipe->seen.kept);
     buf_free(&pipe->held.name);
     buf_free(&pipe->held.raw);
     buf_free(&pipe->out);
@@ -199,6 +201,33 @@ static bool is_hollow(const struct pipe *pipe, const char *data, const char *end
     return value < end && *value == ']';
 }
 
+static void end_run(struct pipe *pipe)
+{
+    if (pipe->in_run)
+        buf_add(&pipe->seen.kept, "\"\n", 2);
+    pipe->in_run = false;
+}
+
+/* Keeps an event's data, or only its text if it has one: that is most of a stream. */
+static void keep(struct pipe *pipe, const struct sse_event *event, bool has_text)
+{
+    const char *data = event->data, *end = data + event->data_length;
+    struct buf *kept = &pipe->seen.kept;
+
+    if (!has_text) {
+        end_run(pipe);
+        buf_add(kept, data, event->data_length);
+        buf_add_char(kept, '\n');
+        return;
+    }
+    if (!pipe->in_run)
+        buf_add_char(kept, '"');
+    pipe->in_run = true;
+    for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++)
+        for (const char *value = data; has_value(value, end, pipe->marks.text[i], '"', &value);)
+            buf_add(kept, value + 1, (size_t)string_bytes(value, end));
+}
+
 /* Picks out of an event what settling needs. False: it is not for the caller. */
 static bool note(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
 {
@@ -213,6 +242,8 @@ static bool note(struct pipe *pipe, const struct sse_event *event, int64_t bytes
             return false;
     }
     pipe->seen.text_bytes += bytes;
+    if (pipe->marks.keep)
+        keep(pipe, event, bytes > 0);
     return true;
 }
 
@@ -268,6 +299,7 @@ static bool is_beyond(struct pipe *pipe, const struct sse_event *event, int64_t 
 
 static void hold(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
 {
+    end_run(pipe);
     pipe->seen.spent = true;
     pipe->seen.held_bytes = bytes;
     buf_add(&pipe->held.name, event->name, event->name_length);

@@ -331,7 +331,8 @@ describe("the pipe", function()
 
       it("does not hold the figures of its end against the answer", function()
         local stream = event(chunk("a", 6, 4)) .. event(chunk("b", 60, 40, '"stop"')) .. event(chunk("", 99, 99))
-        assert.same({ stream, false }, (function(of) return { of.out, of.spent } end)(bounded(stream, { { 1000, 10 } })))
+        local seen = bounded(stream, { { 1000, 10 } })
+        assert.same({ stream, false }, { seen.out, seen.spent })
       end)
 
       it("takes no other values for figures", function()
@@ -344,12 +345,22 @@ describe("the pipe", function()
       end)
     end)
 
+    it("keeps what went out, texts joined, where that is asked for", function()
+      local bare = '{"choices":[{"delta":{"role":"assistant"}}]}'
+      local stream = event(bare) .. event(delta "ab") .. event(delta [[c\"]]) .. event(bare) .. event(delta "d") .. done
+      local seen = pipe({ stream }, { keep = true, bounds = { 4 } })
+      assert.same({ bare .. '\n"abc\\""\n' .. bare .. "\n", delta "d" }, { seen.kept, seen.held })
+      seen = pipe({ stream .. event(delta "e") }, { keep = true, bounds = { 4, 5 }, terminal = "" })
+      assert.equal(bare .. '\n"abc\\""\n' .. bare .. '\n"d"\n[DONE]\n', seen.kept)
+      assert.equal("", pipe({ stream }, { bounds = { 4 } }).kept)
+    end)
+
     it("sees the same however the network cuts the stream", function()
       local stream = ": hello\n\n" .. said .. event '{"usage":{"total_tokens":1}}' .. done .. event "behind"
       for _, bounds in ipairs { { 0 }, { 3 }, { 3, 7 }, { 0, 3, 7, 8 }, { 100 } } do
-        local whole, bytes = pipe({ stream }, { bounds = bounds }), {}
+        local whole, bytes = pipe({ stream }, { bounds = bounds, keep = true }), {}
         for i = 1, #stream do bytes[i] = stream:sub(i, i) end
-        assert.same(whole, pipe(bytes, { bounds = bounds }))
+        assert.same(whole, pipe(bytes, { bounds = bounds, keep = true }))
       end
     end)
   end)

@@ -33,12 +33,12 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     };
     struct stage_marks {
       char terminal[32], usage[32], error[32], finish[32], hollow[32], last[32], text[4][32], ends[4][32],
-        failed[4][32], counts[4][32]; bool hide_usage;
+        failed[4][32], counts[4][32]; bool hide_usage, keep;
     };
     struct stage_bound { int64_t bytes, tokens; };
     struct stage_seen {
       bool terminal, finished, failed; struct stage_buf usage, error, terminal_raw; int64_t text_bytes, events;
-      bool spent; struct stage_buf held; int64_t held_bytes;
+      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept;
     };
 
     void *stage_mem_zero(size_t size) __asm__("mem_zero");
@@ -147,6 +147,7 @@ function stage.seen(seen)
     error = stage.text(seen.error), terminal_raw = stage.text(seen.terminal_raw),
     text_bytes = tonumber(seen.text_bytes), events = tonumber(seen.events), spent = seen.spent,
     held = stage.text(seen.held), held_bytes = tonumber(seen.held_bytes),
+    kept = stage.text(seen.kept),
   }
 end
 
@@ -374,14 +375,14 @@ function attempt:events()
 end
 
 --- What a stream may still say.
-function stage.bound(bytes, tokens) return bytes and ffi.new("struct stage_bound", bytes, tokens or 1e9) or nil end
+function stage.bound(text, tokens) return text and ffi.new("struct stage_bound", text, tokens or 1e9) or nil end
 
-function attempt:pipe(one, options, bytes, tokens)
-  library.stage_pipe(self.handle, one.exchange, stage.marks(options or stage.openai), stage.bound(bytes, tokens))
+function attempt:pipe(one, options, text, tokens)
+  library.stage_pipe(self.handle, one.exchange, stage.marks(options or stage.openai), stage.bound(text, tokens))
 end
 
-function attempt:pipe_on(one, bytes, tokens)
-  library.stage_pipe_on(self.handle, one.exchange, stage.bound(bytes, tokens))
+function attempt:pipe_on(one, text, tokens)
+  library.stage_pipe_on(self.handle, one.exchange, stage.bound(text, tokens))
 end
 
 --- Waits for the pipe's end, and lets the exchange go.
