@@ -239,8 +239,8 @@ local function reserve(call, target)
 end
 
 -- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, expected, reservation,
--- status, headers, and what read found }; or nil and an obstacle (moongate.standing: nobody was called), { cancelled } or
--- a verdict of moongate.failures.
+-- status, headers, and what read found }; or nil and an obstacle (moongate.standing: nobody was called), { cancelled }
+-- or a verdict of moongate.failures.
 ---@param call table see moongate.exchange
 ---@param target table
 ---@return table|nil

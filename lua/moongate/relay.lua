@@ -247,6 +247,7 @@ local function end_spent(call, answer, own)
   attempt.finished(call, answer, kind, own.bound:told())
   local usage = usage_so_far(call, own.seen.usage, own.seen.text_bytes)
   record.settle(call, answer, kind, usage, own.seen.text_bytes)
+  if not own.begun then call.handle:begin(200, answers.stream_headers(call, answer)) end
   if kind == "ok" then call.handle:write(own.editor:terminal({ cut = true }, usage)) end
   call.handle:finish()
 end

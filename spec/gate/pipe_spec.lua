@@ -348,9 +348,9 @@ describe("the pipe", function()
     it("keeps what went out, texts joined, where that is asked for", function()
       local bare = '{"choices":[{"delta":{"role":"assistant"}}]}'
       local stream = event(bare) .. event(delta "ab") .. event(delta [[c\"]]) .. event(bare) .. event(delta "d") .. done
-      local seen = pipe({ stream }, { keep = true, bounds = { 4 } })
+      local seen = pipe({ stream }, { keep = true, bounds = { 5 } })
       assert.same({ bare .. '\n"abc\\""\n' .. bare .. "\n", delta "d" }, { seen.kept, seen.held })
-      seen = pipe({ stream .. event(delta "e") }, { keep = true, bounds = { 4, 5 }, terminal = "" })
+      seen = pipe({ stream .. event(delta "e") }, { keep = true, bounds = { 5, 6 }, terminal = "" })
       assert.equal(bare .. '\n"abc\\""\n' .. bare .. '\n"d"\n[DONE]\n', seen.kept)
       assert.equal("", pipe({ stream }, { bounds = { 4 } }).kept)
     end)
