@@ -70,6 +70,13 @@ function own:told()
   return "ended: nothing is left of " .. (self.blocked or "what its caller may use")
 end
 
+function own:took(reservation, list)
+  local answer = self.answer
+  for i, claim in ipairs(list) do self.reserved[i] = self.reserved[i] + claim.amount end
+  answer.further = answer.further or {}
+  table.insert(answer.further, { reservation = reservation, claims = list })
+end
+
 -- Reserves more, so that the usage is covered and a while of what comes after it. False: there is no room.
 ---@param usage moongate.usage
 ---@return boolean
@@ -80,9 +87,7 @@ function own:extend(usage)
     local reservation, blocked, wait
     if list then reservation, blocked, wait = store.reserve { claims = list, tokens = 0 } end
     if reservation or not list then
-      for i, claim in ipairs(list or {}) do self.reserved[i] = self.reserved[i] + claim.amount end
-      self.answer.further = self.answer.further or {}
-      if reservation then table.insert(self.answer.further, { reservation = reservation, claims = list }) end
+      if reservation then self:took(reservation, list) end
       self.tokens = usage.output + usage.reasoning + length
       return true
     end

@@ -6,7 +6,8 @@ local provider = require "spec.support.provider"
 local surfaces = require "spec.support.surfaces"
 local wait = require "spec.support.wait"
 
--- By the rule of thumb, and with what a message takes, a hundred tokens; the provider counts ninety, and writes fewer than it may.
+-- By the rule of thumb, and with what a message takes, a hundred tokens; the provider counts ninety, and writes fewer
+-- than it may.
 local PROMPT = ("Say something. "):rep(25) .. "Please no"
 local USAGE = { prompt_tokens = 90, completion_tokens = 5, total_tokens = 95 }
 local POLICIES = {
