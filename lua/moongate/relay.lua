@@ -62,7 +62,7 @@ end
 -- What a stream has used with so many bytes of text, while it goes on.
 local function usage_so_far(call, told, bytes) return usage_of.final(told, false, call.request.text_length, bytes) end
 
-local LAST = { ["end"] = true, finish = true }
+local LAST = { ["end"] = true, finish = true, error = true }
 
 -- Whether what comes next may still go out: it is paid for, or more could be reserved. Figures that come with an
 -- answer's end are not held against it: it has been made by then. The second result is why nobody waits any more.

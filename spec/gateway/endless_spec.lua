@@ -100,7 +100,7 @@ for title, hooks in pairs(HOOKS) do
       number = number + 1
       local answer = moongate:request { method = "POST", path = "/admin/keys", key = gateway.admin_token,
         json = { name = "key" .. number, budget = budget } }
-      return assert(answer:json().key, answer.body)
+      return (assert(answer:json().key, answer.body))
     end
 
     local function ask(name, protocol, key, more)
@@ -166,6 +166,32 @@ for title, hooks in pairs(HOOKS) do
       end
     end)
 
+    it("is held to what its provider counts on the way, thoughts that nobody sees included", function()
+      local function frame(text, thoughts, finish)
+        return ('data: {"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"%s"}]}%s}],'
+          .. '"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1,"thoughtsTokenCount":%d}}\r\n\r\n')
+          :format(text, finish and ',"finishReason":"STOP"' or "", thoughts)
+      end
+      local function play(...)
+        upstream:usually { kind = "text", type = "text/event-stream", body = table.concat { ... } }
+      end
+      for _, name in ipairs(surfaces.names) do
+        play(frame("a", 10), frame("b", 650), frame("c", 5000), frame("d", 5000, true))
+        local read, answer = ask(name, "gemini", new_key { billed_tokens = BUDGET, window = "day" })
+        assert.same({ "ab", true }, { read.text, read.complete }, name .. answer.body)
+        local reason, _, wanted = endings[name](read.events)
+        assert.equal(wanted, reason, name)
+        local row = row_of(answer)
+        assert.same({ "ok", true, 650 }, { row.outcome, row.estimated, row.reasoning_tokens }, name)
+        assert.is_true(row.billed_tokens <= BUDGET, name)
+        -- What has come to its end is not ended, whatever it took: it is charged.
+        play(frame("a", 10), frame("b", 5000, true))
+        read, answer = ask(name, "gemini", new_key { billed_tokens = BUDGET, window = "day" })
+        assert.equal("ab", read.text, name)
+        assert.same({ 5010, false }, { row_of(answer).billed_tokens, row_of(answer).estimated }, name)
+      end
+    end)
+
     it("is ended properly in its thoughts", function()
       local thoughts = {}
       for i = 1, 600 do thoughts[i] = PIECE end
@@ -176,6 +202,22 @@ for title, hooks in pairs(HOOKS) do
         gemini = { generationConfig = { thinkingConfig = { includeThoughts = true } } }, ollama = { think = true },
       }
       for name, more in pairs(asked) do ends_properly(name, name, more, 1500, "") end
+    end)
+
+    it("goes on as long as there is room, and gives back what it took for that", function()
+      upstream:usually { pieces = PIECES }
+      for _, name in ipairs(surfaces.names) do
+        for _, protocol in ipairs(surfaces.protocols) do
+          local key = new_key { billed_tokens = 1300, window = "day" }
+          -- Either would not fit beside the thousand tokens of the other.
+          for _ = 1, 2 do
+            local read, answer = ask(name, protocol, key)
+            assert.same({ PIECE:rep(#PIECES), true }, { read.text, read.complete }, protocol .. " to " .. name)
+            local row = row_of(answer)
+            assert.same({ "ok", false, 21 }, { row.outcome, row.estimated, row.billed_tokens })
+          end
+        end
+      end
     end)
 
     it("takes no more than its budget of money", function()
