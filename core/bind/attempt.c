@@ -227,17 +227,18 @@ static void set_buf(lua_State *L, const char *name, const struct buf *buf)
     lua_setfield(L, -2, name);
 }
 
-/* { ended = "terminal" | "finished" | "error" | "cut", finished, failure, message, usage, error, terminal_raw,
- * text_bytes, events } */
+/* { ended = "terminal" | "finished" | "error" | "spent" | "cut", finished, failure, message, usage, error,
+ * terminal_raw, text_bytes, events, held, held_bytes, kept } */
 static int push_seen(lua_State *L, const struct attempt *attempt)
 {
     const struct attempt_piped *seen = attempt_piped(attempt);
     const char *ended = seen->failed                                                              ? "error"
                         : seen->terminal                                                          ? "terminal"
+                        : seen->spent                                                             ? "spent"
                         : seen->finished && !attempt_failure(attempt) && attempt_is_over(attempt) ? "finished"
                                                                                                   : "cut";
 
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 11);
     lua_pushstring(L, ended);
     lua_setfield(L, -2, "ended");
     lua_pushboolean(L, seen->finished);
@@ -255,6 +256,11 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
     lua_setfield(L, -2, "text_bytes");
     lua_pushnumber(L, (lua_Number)seen->events);
     lua_setfield(L, -2, "events");
+    set_buf(L, "held", &seen->held);
+    if (seen->spent)
+        set_buf(L, "kept", &seen->kept);
+    lua_pushnumber(L, (lua_Number)seen->held_bytes);
+    lua_setfield(L, -2, "held_bytes");
     return 1;
 }
 
@@ -356,15 +362,35 @@ static void read_mark_list(lua_State *L, const char *name, char (*marks)[32])
     lua_pop(L, 1);
 }
 
-/* pipe(exchange, marks): the rest of the stream goes to the caller; waits to its end; see push_seen, or nil and the
- * reason. Marks as in attempt.h; terminal may be a list of types, too */
+/* What a stream may still say: at index and behind it. */
+static struct attempt_bound read_bound(lua_State *L, int index)
+{
+    return (struct attempt_bound){ (int64_t)luaL_checknumber(L, index), (int64_t)luaL_checknumber(L, index + 1) };
+}
+
+static int await_pipe(lua_State *L, struct handle *handle)
+{
+    if (attempt_await_pipe(handle->attempt, on_pipe_ready, handle))
+        return push_piped(L, handle);
+    return task_wait(L, on_cancel, handle);
+}
+
+/* pipe(exchange, marks, bytes, tokens): the rest of the stream goes to the caller; waits to its end, or until more than
+ * that has come (nil: no bound); see push_seen, or nil and the reason. Marks as in attempt.h; terminal may be a list of
+ * types, too */
 static int attempt_lua_pipe(lua_State *L)
 {
     struct handle *handle = handle_of(L);
     struct exchange *exchange = bind_exchange(L, 2);
     struct attempt_marks marks = { 0 };
+    struct attempt_bound bound;
+    bool bounded;
 
     luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 5);
+    bounded = !lua_isnil(L, 4);
+    if (bounded)
+        bound = read_bound(L, 4);
     luaL_argcheck(L, !handle->piping, 1, "it is piped already");
     read_mark(L, "terminal", marks.terminal);
     read_mark(L, "usage", marks.usage);
@@ -373,15 +399,29 @@ static int attempt_lua_pipe(lua_State *L)
     read_mark(L, "hollow", marks.hollow);
     read_mark(L, "last", marks.last);
     read_mark_list(L, "text", marks.text);
+    read_mark_list(L, "counts", marks.counts);
     read_mark_list(L, "terminal", marks.ends);
     read_mark_list(L, "failed", marks.failed);
     marks.hide_usage = bind_flag(L, 3, "hide_usage");
+    marks.keep = bind_flag(L, 3, "keep");
     handle->task = task_here(L);
     handle->piping = true;
-    attempt_pipe(handle->attempt, exchange, &marks);
-    if (attempt_await_pipe(handle->attempt, on_pipe_ready, handle))
-        return push_piped(L, handle);
-    return task_wait(L, on_cancel, handle);
+    attempt_pipe(handle->attempt, exchange, &marks, bounded ? &bound : NULL);
+    return await_pipe(L, handle);
+}
+
+/* pipe_on(exchange, bytes, tokens): after "spent", on to a wider bound: counted, as before, from the pipe's beginning
+ */
+static int attempt_lua_pipe_on(lua_State *L)
+{
+    struct handle *handle = handle_of(L);
+    struct exchange *exchange = bind_exchange(L, 2);
+    struct attempt_bound bound = read_bound(L, 3);
+
+    luaL_argcheck(L, handle->piping, 1, "it is not piped");
+    handle->task = task_here(L);
+    attempt_pipe_on(handle->attempt, exchange, &bound);
+    return await_pipe(L, handle);
 }
 
 /* piped(): what the pipe has seen so far, also after the caller left; nil if it was never begun */
@@ -410,10 +450,9 @@ static int attempt_collected(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "body", attempt_lua_body },       { "close", attempt_lua_close },
-    { "content", attempt_lua_content }, { "event", attempt_lua_event },
-    { "head", attempt_lua_head },       { "pipe", attempt_lua_pipe },
-    { "piped", attempt_lua_piped },     { NULL, NULL },
+    { "body", attempt_lua_body },       { "close", attempt_lua_close }, { "content", attempt_lua_content },
+    { "event", attempt_lua_event },     { "head", attempt_lua_head },   { "pipe", attempt_lua_pipe },
+    { "pipe_on", attempt_lua_pipe_on }, { "piped", attempt_lua_piped }, { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

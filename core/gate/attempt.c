@@ -93,9 +93,15 @@ static bool is_ready(struct attempt *attempt)
     case MODE_EVENTS:
         return attempt->event.there;
     case MODE_PIPE:
-        return pipe_is_over(attempt->pipe);
+        return pipe_is_over(attempt->pipe) || pipe_is_spent(attempt->pipe);
     }
     return true;
+}
+
+/* Whether an event waits to be taken; nothing behind it is read. */
+static bool has_event(const struct attempt *attempt)
+{
+    return attempt->event.there || (attempt->pipe && pipe_is_spent(attempt->pipe));
 }
 
 static void on_posted(void *arg)
@@ -221,7 +227,7 @@ static void read_stream(struct attempt *attempt, const char *data, size_t length
     bool (*reader)(void *, const struct sse_event *) = attempt->mode == MODE_PIPE ? on_piped_event : on_event;
     bool readable = sse_push(attempt->sse, data, length, reader, attempt);
 
-    if (readable && last && !attempt->event.there)
+    if (readable && last && !has_event(attempt))
         sse_finish(attempt->sse, reader, attempt);
     if (attempt->mode == MODE_PIPE && !pipe_flush(attempt->pipe, on_caller_drained, attempt) && !attempt->paused &&
         attempt->transfer) {
@@ -263,7 +269,7 @@ static void on_data(void *arg, const char *data, size_t length)
         buf_add(&attempt->body, data, length);
         if (attempt->body.length > ATTEMPT_BODY_MAX)
             finish(attempt, "malformed", "the reply is larger than the gateway accepts");
-    } else if (attempt->mode == MODE_PIPE || (attempt->mode == MODE_EVENTS && !attempt->event.there)) {
+    } else if ((attempt->mode == MODE_PIPE || attempt->mode == MODE_EVENTS) && !has_event(attempt)) {
         read_stream(attempt, data, length, false);
     } else {
         keep(attempt, data, length);
@@ -282,7 +288,7 @@ static void on_end(void *arg, enum transfer_end end, const char *message)
         return;
     }
     /* What is still unread ends the stream; behind an event not taken yet it is read when it is asked for. */
-    if (end == TRANSFER_DONE && attempt->sse && !attempt->event.there)
+    if (end == TRANSFER_DONE && attempt->sse && !has_event(attempt))
         read_stream(attempt, "", 0, true);
     finish(attempt, end == TRANSFER_DONE ? NULL : transfer_end_name(end), message);
 }
@@ -422,7 +428,7 @@ static void read_on(struct attempt *attempt)
     struct buf pending;
 
     read_stream(attempt, "", 0, false);
-    if (attempt->event.there)
+    if (has_event(attempt))
         return;
     pending = attempt->pending;
     attempt->pending = (struct buf){ 0 };
@@ -470,13 +476,20 @@ void attempt_content(struct attempt *attempt)
     attempt->content = NULL;
 }
 
-void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks)
+void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks,
+                  const struct attempt_bound *bound)
 {
     attempt_content(attempt);
     open_reader(attempt);
     attempt->mode = MODE_PIPE;
     attempt->event.there = false;
-    attempt->pipe = pipe_new(exchange, marks);
+    attempt->pipe = pipe_new(exchange, marks, bound);
+    read_on(attempt);
+}
+
+void attempt_pipe_on(struct attempt *attempt, struct exchange *exchange, const struct attempt_bound *bound)
+{
+    pipe_go_on(attempt->pipe, exchange, bound);
     read_on(attempt);
 }
 

@@ -36,7 +36,15 @@ struct attempt_marks {
     char text[4][32];   /* members whose strings are what the model wrote */
     char ends[4][32];   /* types of events that end the stream: their name, or their member "type" at the top */
     char failed[4][32]; /* types of events that are errors */
+    char counts[4][32]; /* members whose figures add up to what the answer has used so far */
     bool hide_usage;    /* the caller did not ask for the event of usage alone */
+    bool keep;          /* what went out is kept, for whoever has to end the stream */
+};
+
+/* How much of an answer may go out. */
+struct attempt_bound {
+    int64_t bytes;  /* of text, from the pipe's beginning */
+    int64_t tokens; /* by the provider's own figures, where it tells them on the way */
 };
 
 /* What the pipe has seen; kept when the caller leaves or the provider breaks off. */
@@ -47,6 +55,10 @@ struct attempt_piped {
     struct buf terminal_raw; /* the terminal event, held back until the ledger has its row */
     int64_t text_bytes;
     int64_t events;
+    bool spent;         /* an event waits: it is beyond the bound, and nothing behind it is read */
+    struct buf held;    /* its data */
+    int64_t held_bytes; /* its text, not counted above */
+    struct buf kept;    /* lines: the data of events without text, and each run of text between them as a JSON string */
 };
 
 struct attempt;
@@ -75,8 +87,11 @@ void attempt_forget(struct attempt *attempt);
 
 /* The first content has come: the content deadline no longer counts. */
 void attempt_content(struct attempt *attempt);
-/* Everything from here on goes to the exchange's caller, but for what the marks say. */
-void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks);
+/* Everything from here on goes to the exchange's caller, but for what the marks say, up to the bound (NULL: none). */
+void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks,
+                  const struct attempt_bound *bound);
+/* After it was spent: goes on up to the new bound. */
+void attempt_pipe_on(struct attempt *attempt, struct exchange *exchange, const struct attempt_bound *bound);
 
 /* The pipe's exchange may end from here on; what it has seen stays. */
 void attempt_unpipe(struct attempt *attempt);

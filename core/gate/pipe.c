@@ -11,21 +11,32 @@
 #include "net/sse.h"
 
 enum { EVENT_DEPTH = 100 };
+/* Past any count of tokens. */
+static const int64_t COUNT_MAX = INT64_C(1000000000000);
 
 struct pipe {
     struct exchange *exchange;
     struct attempt_marks marks;
+    struct attempt_bound bound;
+    bool bounded;
+    bool in_run; /* the last line kept is a run of text that may go on */
     struct attempt_piped seen;
+    struct {
+        struct buf name, raw; /* of the event that waits; its data is in seen */
+    } held;
     struct buf out;
     struct json_index index;
 };
 
-struct pipe *pipe_new(struct exchange *exchange, const struct attempt_marks *marks)
+struct pipe *pipe_new(struct exchange *exchange, const struct attempt_marks *marks, const struct attempt_bound *bound)
 {
     struct pipe *pipe = mem_zero(sizeof *pipe);
 
     pipe->exchange = exchange;
     pipe->marks = *marks;
+    pipe->bounded = bound != NULL;
+    if (bound)
+        pipe->bound = *bound;
     return pipe;
 }
 
@@ -36,6 +47,10 @@ void pipe_free(struct pipe *pipe)
     buf_free(&pipe->seen.usage);
     buf_free(&pipe->seen.error);
     buf_free(&pipe->seen.terminal_raw);
+    buf_free(&pipe->seen.held);
+    buf_free(&pipe->seen.kept);
+    buf_free(&pipe->held.name);
+    buf_free(&pipe->held.raw);
     buf_free(&pipe->out);
     json_index_free(&pipe->index);
     mem_free(pipe);
@@ -88,11 +103,18 @@ static int64_t string_bytes(const char *at, const char *end)
     return at - start;
 }
 
-static void measure_text(struct pipe *pipe, const char *data, const char *end)
+/* Bytes of what the model wrote in it. */
+static int64_t text_bytes(const struct pipe *pipe, const struct sse_event *event)
 {
+    const char *data = event->data, *end = data + event->data_length;
+    int64_t sum = 0;
+
+    if (!data)
+        return 0;
     for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++)
         for (const char *value = data; has_value(value, end, pipe->marks.text[i], '"', &value);)
-            pipe->seen.text_bytes += string_bytes(value, end);
+            sum += string_bytes(value, end);
+    return sum;
 }
 
 /* Usage is an object, or figures beside it (then the mark may be one of them, or what is true where they are). */
@@ -179,8 +201,35 @@ static bool is_hollow(const struct pipe *pipe, const char *data, const char *end
     return value < end && *value == ']';
 }
 
+static void end_run(struct pipe *pipe)
+{
+    if (pipe->in_run)
+        buf_add(&pipe->seen.kept, "\"\n", 2);
+    pipe->in_run = false;
+}
+
+/* Keeps an event's data, or only its text if it has one: that is most of a stream. */
+static void keep(struct pipe *pipe, const struct sse_event *event, bool has_text)
+{
+    const char *data = event->data, *end = data + event->data_length;
+    struct buf *kept = &pipe->seen.kept;
+
+    if (!has_text) {
+        end_run(pipe);
+        buf_add(kept, data, event->data_length);
+        buf_add_char(kept, '\n');
+        return;
+    }
+    if (!pipe->in_run)
+        buf_add_char(kept, '"');
+    pipe->in_run = true;
+    for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++)
+        for (const char *value = data; has_value(value, end, pipe->marks.text[i], '"', &value);)
+            buf_add(kept, value + 1, (size_t)string_bytes(value, end));
+}
+
 /* Picks out of an event what settling needs. False: it is not for the caller. */
-static bool note(struct pipe *pipe, const struct sse_event *event)
+static bool note(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
 {
     const char *data = event->data, *end = data + event->data_length, *value;
 
@@ -192,7 +241,9 @@ static bool note(struct pipe *pipe, const struct sse_event *event)
         if (pipe->marks.hide_usage && is_hollow(pipe, data, end))
             return false;
     }
-    measure_text(pipe, data, end);
+    pipe->seen.text_bytes += bytes;
+    if (pipe->marks.keep)
+        keep(pipe, event, bytes > 0);
     return true;
 }
 
@@ -211,10 +262,53 @@ static void add_raw(struct buf *out, const struct sse_event *event)
     buf_add(out, event->lacks, strlen(event->lacks));
 }
 
-bool pipe_event(struct pipe *pipe, const struct sse_event *event)
+/* What the provider says the answer has used so far; 0: it does not say. */
+static int64_t count_in(const struct pipe *pipe, const char *data, const char *end)
 {
-    if (pipe_is_over(pipe))
+    int64_t sum = 0;
+
+    for (int i = 0; i < 4 && pipe->marks.counts[i][0]; i++) {
+        const char *value = value_of(data, end, pipe->marks.counts[i]);
+        int64_t count = 0;
+
+        for (; value && value < end && *value >= '0' && *value <= '9' && count < COUNT_MAX; value++)
+            count = count * 10 + (*value - '0');
+        sum += count;
+    }
+    return sum;
+}
+
+/* Figures that come with an answer's end are not held against it: it has been made by then. */
+static bool tells_too_much(struct pipe *pipe, const struct sse_event *event)
+{
+    const char *data = event->data, *end = data + event->data_length, *value;
+
+    return !pipe->seen.finished && count_in(pipe, data, end) > pipe->bound.tokens &&
+           !has_value(data, end, pipe->marks.finish, '"', &value) && !is_last(pipe, event);
+}
+
+/* Whether an event with so many bytes of text is more than the bound allows. */
+static bool is_beyond(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
+{
+    if (!pipe->bounded || !event->data)
         return false;
+    if ((!bytes || pipe->seen.text_bytes + bytes <= pipe->bound.bytes) && !tells_too_much(pipe, event))
+        return false;
+    return !is_error(pipe, event);
+}
+
+static void hold(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
+{
+    end_run(pipe);
+    pipe->seen.spent = true;
+    pipe->seen.held_bytes = bytes;
+    buf_add(&pipe->held.name, event->name, event->name_length);
+    add_raw(&pipe->held.raw, event);
+    buf_add(&pipe->seen.held, event->data, event->data_length);
+}
+
+static bool take(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
+{
     if (!is_terminal(pipe, event)) {
         if (event->data)
             pipe->seen.events++;
@@ -224,7 +318,7 @@ bool pipe_event(struct pipe *pipe, const struct sse_event *event)
                 buf_add(&pipe->seen.error, event->data, event->data_length);
             return false;
         }
-        if (event->data && !note(pipe, event))
+        if (event->data && !note(pipe, event, bytes))
             return true;
         if (!is_last(pipe, event)) {
             add_raw(&pipe->out, event);
@@ -233,6 +327,19 @@ bool pipe_event(struct pipe *pipe, const struct sse_event *event)
     }
     pipe->seen.terminal = true;
     add_raw(&pipe->seen.terminal_raw, event);
+    return false;
+}
+
+bool pipe_event(struct pipe *pipe, const struct sse_event *event)
+{
+    int64_t bytes;
+
+    if (pipe_is_over(pipe) || pipe->seen.spent)
+        return false;
+    bytes = text_bytes(pipe, event);
+    if (!is_beyond(pipe, event, bytes))
+        return take(pipe, event, bytes);
+    hold(pipe, event, bytes);
     return false;
 }
 
@@ -251,9 +358,36 @@ void pipe_detach(struct pipe *pipe)
     pipe->exchange = NULL;
 }
 
+void pipe_go_on(struct pipe *pipe, struct exchange *exchange, const struct attempt_bound *bound)
+{
+    struct sse_event event = { .raw = pipe->held.raw.data,
+                               .raw_length = pipe->held.raw.length,
+                               .name = pipe->held.name.length ? pipe->held.name.data : "",
+                               .name_length = pipe->held.name.length,
+                               .data = pipe->seen.held.data,
+                               .data_length = pipe->seen.held.length,
+                               .lacks = "" };
+
+    pipe->exchange = exchange;
+    pipe->bound = *bound;
+    if (!pipe->seen.spent)
+        return;
+    pipe->seen.spent = false;
+    take(pipe, &event, pipe->seen.held_bytes);
+    pipe->seen.held_bytes = 0;
+    buf_clear(&pipe->held.name);
+    buf_clear(&pipe->held.raw);
+    buf_clear(&pipe->seen.held);
+}
+
 bool pipe_is_over(const struct pipe *pipe)
 {
     return pipe->seen.terminal || pipe->seen.failed;
+}
+
+bool pipe_is_spent(const struct pipe *pipe)
+{
+    return pipe->seen.spent;
 }
 
 const struct attempt_piped *pipe_seen(const struct pipe *pipe)

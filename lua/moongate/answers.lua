@@ -79,13 +79,15 @@ end
 -- What the pipe looks for in this protocol's stream events.
 ---@param call moongate.call
 ---@param protocol table
+---@param bound moongate.allowance|nil
 ---@return table
-function answers.marks(call, protocol)
+function answers.marks(call, protocol, bound)
   local scan = protocol.scan
   return {
     terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
     hollow = scan.hollow_mark, text = scan.text_marks, failed = scan.failed, last = scan.last_mark,
-    hide_usage = not call.request.include_usage,
+    hide_usage = not call.request.include_usage, counts = scan.count_marks,
+    keep = bound and scan.keep or nil,
   }
 end
 

@@ -241,9 +241,23 @@ local function ask(call, target, provider, protocol)
   return { wire = wire, answer = answer, failure = failure, began = began, seconds = clock.monotonic() - began }
 end
 
--- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, reservation, status, headers,
--- and what read found }; or nil and { skipped = "why", wait } (never called), { refusal, max, wait } (the caller's own
--- limit), { cancelled } or a verdict of moongate.failures.
+-- Takes what the attempt is expected to draw on: what was asked for, and the reservation or what is in the way.
+local function reserve(call, target)
+  local wanted, obstacle
+  for _, length in ipairs(claims.lengths(call.request)) do
+    wanted = claims.call(target, call.caller, call.request, call.state, length)
+    local reservation, blocked, wait = store.reserve(wanted)
+    if reservation then return wanted, reservation end
+    if attempt.is_cancelled(blocked) then return wanted, nil, { cancelled = blocked } end
+    obstacle = standing.blocked(wanted.claims, blocked, wait)
+    if not standing.may_shrink(wanted.claims, blocked) then break end
+  end
+  return wanted, nil, obstacle
+end
+
+-- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, expected, reservation,
+-- status, headers, and what read found }; or nil and an obstacle (moongate.standing: nobody was called), { cancelled }
+-- or a verdict of moongate.failures.
 ---@param call table see moongate.exchange
 ---@param target table
 ---@return table|nil
@@ -258,13 +272,12 @@ function attempt.try(call, target)
     local _, _, _, open_s = health.state(target.id)
     return nil, standing.left_alone(open_s)
   end
-  local wanted = claims.call(target, call.caller, call.request, call.state.config)
-  local drawn = wanted.claims
-  local reservation, blocked, wait = store.reserve(wanted)
+  local wanted, reservation, obstacle = reserve(call, target)
   if not reservation then
     health.released(target.id)
-    return nil, standing.blocked(drawn, blocked, wait)
+    return nil, obstacle
   end
+  local drawn = wanted.claims
   local fine, asked = pcall(ask, call, target, provider, protocol)
   if not fine or not asked.wire then
     health.released(target.id)
@@ -277,6 +290,7 @@ function attempt.try(call, target)
   if answer then
     answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
     answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
+    answer.expected = wanted.expected
     learn(call, target, provider, answer.status, answer.headers, answer.body)
     look_for_costs(call, target, answer.headers)
     health.succeeded(target.id, seconds * 1000)

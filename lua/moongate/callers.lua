@@ -17,7 +17,9 @@ callers.__index = callers
 ---@field models string[] patterns
 ---@field rpm number|nil
 ---@field tpm number|nil
----@field budget { usd: number|nil, billed_tokens: number|nil, window: string }|nil
+---@field by_tier table<string, boolean> which of these are the tier's
+---@field budget { usd: number|nil, billed_tokens: number|nil, window: string }|nil the key's own
+---@field tier_budget table|nil what its tier gives each key
 
 local MOST_CACHED = 10000
 local LONGEST_LABEL = 64
@@ -26,18 +28,27 @@ local function from_hex(text)
   return (string.gsub(text, "%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
--- A key's own settings over those of its tier.
+-- Both a key's own limit and its tier's hold: the lower one. The second result: it is the tier's.
+local function lower(own, tiers)
+  if tiers and (not own or tiers < own) then return tiers, true end
+  return own
+end
+
+-- A key's own settings over those of its tier, but its tier's limits hold too.
 local function new_caller(settings, id, config)
   local tier = config.tiers and settings.tier and config.tiers[settings.tier] or {}
   local function either(name)
     if settings[name] ~= nil then return settings[name] end
     return tier[name]
   end
+  local rpm, is_tiers_rpm = lower(settings.rpm, tier.rpm)
+  local tpm, is_tiers_tpm = lower(settings.tpm, tier.tpm)
   return {
     name = settings.name, key_id = id, org = settings.org or "", tier = settings.tier or "",
     label = settings.label or "", policy = either "policy", privacy = either "privacy" == true,
     models = settings.models or { "*" }, tier_models = tier.models,
-    rpm = either "rpm", tpm = either "tpm", budget = either "budget",
+    rpm = rpm, tpm = tpm, by_tier = { rpm = is_tiers_rpm, tpm = is_tiers_tpm },
+    budget = settings.budget, tier_budget = tier.budget,
   }
 end
 

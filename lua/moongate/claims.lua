@@ -1,4 +1,5 @@
 -- What one attempt draws on: the claims to reserve before it, and the amounts to settle after it.
+local billing = require "moongate.billing"
 local live = require "moongate.live"
 local money = require "moongate.money"
 
@@ -16,9 +17,10 @@ local function amount_of(kind, figures)
   return 0 -- a unit of the provider's own, known only from its answer
 end
 
-local function add(list, kind, key, limit)
+local function add(list, kind, key, limit, by_tier)
   list[#list + 1] = {
     kind = kind, key = key, window = limit.window, zone = limit.zone, max = limit.max, sliding = limit.sliding,
+    by_tier = by_tier,
   }
 end
 
@@ -29,61 +31,123 @@ local function add_target(list, target)
   end
 end
 
-local function add_budget(list, owner, budget)
+-- A limit of a key that its tier has too is one counter: the lower figure holds.
+local function add_lower(list, kind, key, limit, by_tier)
+  for _, claim in ipairs(list) do
+    if claim.key == key and claim.window == limit.window then
+      if limit.max < claim.max then claim.max, claim.by_tier = limit.max, by_tier end
+      return
+    end
+  end
+  add(list, kind, key, limit, by_tier)
+end
+
+local function add_budget(list, owner, budget, by_tier)
   if not budget then return end
   if budget.billed_tokens then
-    add(list, "billed_tokens", owner .. ":billed_tokens", { window = budget.window, max = budget.billed_tokens })
+    add_lower(list, "billed_tokens", owner .. ":billed_tokens",
+      { window = budget.window, max = budget.billed_tokens }, by_tier)
   end
   if budget.usd then
     local max = math.floor(budget.usd * MICRO + 0.5)
-    add(list, "microusd", owner .. ":microusd", { window = budget.window, max = max })
+    add_lower(list, "microusd", owner .. ":microusd", { window = budget.window, max = max }, by_tier)
   end
 end
 
 local function add_caller(list, caller, config)
-  local owner = "key:" .. caller.key_id
+  local owner, by_tier = "key:" .. caller.key_id, caller.by_tier or {}
   if caller.rpm then
-    add(list, "caller_requests", owner .. ":requests", { window = "minute", sliding = true, max = caller.rpm })
+    add(list, "caller_requests", owner .. ":requests", { window = "minute", sliding = true, max = caller.rpm },
+      by_tier.rpm)
   end
   if caller.tpm then
-    add(list, "tokens", owner .. ":tokens", { window = "minute", sliding = true, max = caller.tpm })
+    add(list, "tokens", owner .. ":tokens", { window = "minute", sliding = true, max = caller.tpm }, by_tier.tpm)
   end
   add_budget(list, owner, caller.budget)
+  add_budget(list, owner, caller.tier_budget, true)
   local org = config.orgs and config.orgs[caller.org]
   add_budget(list, "org:" .. caller.org, org and org.budget)
+end
+
+local NO_TOKENS = { embeddings = true, count = true }
+
+-- The usage that a request is expected to have at most. output: of how many tokens, where the caller set no bound.
+---@param target table
+---@param request table
+---@param output integer|nil
+---@return moongate.usage
+function claims.expected(target, request, output)
+  local input = request.estimated_tokens or 0
+  output = request.max_tokens or output or money.assumed_output
+  if request.surface == "embeddings" then output = 0 end
+  if request.operation == "count" then input, output = 0, 0 end -- it takes a request, and nothing else
+  if target.max_output then output = math.min(output, target.max_output) end
+  return { input = input, cached = 0, cache_write = 0, output = output, reasoning = 0, total = input + output }
+end
+
+local function has(list, kind)
+  for _, claim in ipairs(list) do
+    if claim.kind == kind then return true end
+  end
+  return false
+end
+
+-- What a usage takes of each kind. The billing policy is asked only where it matters.
+---@param list table[]
+---@param target table
+---@param request table whose caller is billed
+---@param policies table|nil
+---@param usage moongate.usage
+---@return table figures
+function claims.figures(list, target, request, policies, usage)
+  local billed = usage.total
+  if has(list, "billed_tokens") then billed = billing.tokens(policies, request.caller, target, usage) end
+  return {
+    requests = 1, served = 1, tokens = usage.total, billed_tokens = billed,
+    cost_microusd = money.cost(usage, target.cost) or 0,
+  }
 end
 
 -- The claims of an attempt at target, with the estimate as their amounts.
 ---@param target table
 ---@param caller moongate.caller
 ---@param request table
----@param config table
+---@param state { config: table, policies: table|nil }
+---@param output integer|nil see claims.expected
 ---@return table[] claims
----@return integer tokens estimated
-function claims.of(target, caller, request, config)
+---@return moongate.usage expected
+function claims.of(target, caller, request, state, output)
   local list = {}
-  add_caller(list, caller, config)
+  add_caller(list, caller, state.config)
   add_target(list, target)
-  local input, output = request.estimated_tokens or 0, request.max_tokens or money.assumed_output
-  if request.surface == "embeddings" then output = 0 end
-  if request.operation == "count" then input, output = 0, 0 end -- it takes a request, and nothing else
-  if target.max_output then output = math.min(output, target.max_output) end
-  local tokens = input + output
-  local cost = money.cost({ input = input, output = output }, target.cost) or 0
-  local estimate = { requests = 1, served = 1, tokens = tokens, billed_tokens = tokens, cost_microusd = cost }
-  for _, claim in ipairs(list) do claim.amount = amount_of(claim.kind, estimate) end
-  return list, tokens
+  local expected = claims.expected(target, request, output)
+  local figures = claims.figures(list, target, request, state.policies, expected)
+  for _, claim in ipairs(list) do claim.amount = amount_of(claim.kind, figures) end
+  return list, expected
 end
 
 -- What the store is asked for: the claims of an attempt, and whose own word counts too.
 ---@param target table
 ---@param caller moongate.caller
 ---@param request table
----@param config table
----@return { claims: table[], provider: string, model: string, tokens: integer }
-function claims.call(target, caller, request, config)
-  local list, tokens = claims.of(target, caller, request, config)
-  return { claims = list, provider = target.provider, model = target.upstream_id, tokens = tokens }
+---@param state { config: table, policies: table|nil }
+---@param output integer|nil see claims.expected
+---@return { claims: table[], provider: string, model: string, tokens: integer, expected: moongate.usage }
+function claims.call(target, caller, request, state, output)
+  local list, expected = claims.of(target, caller, request, state, output)
+  return {
+    claims = list, provider = target.provider, model = target.upstream_id, tokens = expected.total,
+    expected = expected,
+  }
+end
+
+-- How long an answer is expected to be, the longest first. What says nothing of it, and can be ended when its
+-- reservation is used up, may begin with less.
+---@param request table
+---@return (integer|nil)[]
+function claims.lengths(request)
+  local is_open = request.stream and not request.max_tokens and not NO_TOKENS[request.operation]
+  return is_open and money.lengths or { money.assumed_output }
 end
 
 -- The real amounts, in the order of the claims.
@@ -103,13 +167,22 @@ function claims.is_callers(blocked)
   return string.find(blocked, "^key:") ~= nil or string.find(blocked, "^org:") ~= nil
 end
 
--- The figure of the claim that blocked; nil if it is none of these.
+local GROWING = { tokens = true, billed_tokens = true, microusd = true }
+
+-- Whether a claim is the caller's own, and grows with the answer.
+---@param claim table
+---@return boolean
+function claims.grows(claim)
+  return GROWING[claim.kind] == true and claims.is_callers(claim.key)
+end
+
+-- The claim that blocked; nil if it is none of these.
 ---@param list table[]
 ---@param blocked string
----@return number|nil
-function claims.figure(list, blocked)
+---@return table|nil
+function claims.blocking(list, blocked)
   for _, claim in ipairs(list) do
-    if claim.key .. " " .. claim.window == blocked then return claim.max end
+    if claim.key .. " " .. claim.window == blocked then return claim end
   end
   return nil
 end

@@ -1,5 +1,6 @@
 -- What a hook says in a stream of OpenAI's shape that no provider said: as events of it.
 local json = require "moongate.core.json"
+local openai_answer = require "moongate.surfaces.openai_answer"
 
 local completion = {}
 
@@ -25,6 +26,14 @@ function completion.chunk(call, text, finish, index, like)
   return "data: " .. json.encode(event) .. "\n\n"
 end
 
+-- The event of usage alone.
+local function usage_event(call, figures, like)
+  local event = frame(call, "chat.completion.chunk")
+  for _, name in ipairs { "id", "created", "model" } do event[name] = like and like[name] or event[name] end
+  event.choices, event.usage = json.array {}, figures
+  return "data: " .. json.encode(event) .. "\n\n"
+end
+
 -- The events that say a text and end the answer, but for the terminal one.
 ---@param call moongate.call
 ---@param text string
@@ -33,11 +42,19 @@ end
 function completion.events(call, text, like)
   local events = completion.chunk(call, text, nil, 0, like) .. completion.chunk(call, nil, "stop", 0, like)
   if not call.request.include_usage then return events end
-  local last = frame(call, "chat.completion.chunk")
-  last.choices, last.usage = json.array {}, { prompt_tokens = 0, completion_tokens = 0, total_tokens = 0 }
-  return events .. "data: " .. json.encode(last) .. "\n\n"
+  return events .. usage_event(call, { prompt_tokens = 0, completion_tokens = 0, total_tokens = 0 })
 end
 
 completion.terminal = "data: [DONE]\n\n"
+
+-- What ends a stream of which all choices have their finish.
+---@param call moongate.call
+---@param usage moongate.usage|nil
+---@param like table|nil
+---@return string
+function completion.ending(call, usage, like)
+  if not (call.request.include_usage and usage) then return completion.terminal end
+  return usage_event(call, openai_answer.usage(usage), like) .. completion.terminal
+end
 
 return completion

@@ -36,7 +36,7 @@ function debug.explain(handle, state)
   plan, refusal = exchange.plan(call)
   -- An unknown model or policy leaves nothing to explain.
   if not plan and not refusal.plan then return exchange.refuse(handle, refusal, nil, router) end
-  if plan then standing.note(plan, call.caller, state.config) end
+  if plan then standing.note(plan, call.caller, state) end
   handle:reply(200, JSON, json.encode(debug.told(plan, refusal)))
 end
 

@@ -35,19 +35,29 @@ function hook_events.hold(stream, bytes)
   return { refusal = { status = 502, message = "the answer is too long to be looked at as a whole" } }
 end
 
+-- The choices that were begun and whose end has not been shown, in their order.
+---@param stream { open: table<integer, boolean>, ended: table<integer, boolean> }
+---@return integer[]
+function hook_events.unfinished(stream)
+  local list = {}
+  for index in pairs(stream.open) do
+    if not stream.ended[index] then list[#list + 1] = index end
+  end
+  table.sort(list)
+  return list
+end
+
 -- What hooks still say to choices whose end the provider did not mark.
 ---@param stream { run: moongate.hooks, open: table<integer, boolean>, ended: table<integer, boolean> }
 ---@return { index: integer, text: string }[]|nil
 ---@return moongate.act|nil
 function hook_events.last_words(stream)
   local words = {}
-  for index in pairs(stream.open) do
-    if not stream.ended[index] then
-      local facts = { kind = "end", text = "", index = index, last = true }
-      local act = hook_events.ask(stream.run, facts)
-      if act then return nil, act end
-      if facts.text ~= "" then words[#words + 1] = { index = index, text = facts.text } end
-    end
+  for _, index in ipairs(hook_events.unfinished(stream)) do
+    local facts = { kind = "end", text = "", index = index, last = true }
+    local act = hook_events.ask(stream.run, facts)
+    if act then return nil, act end
+    if facts.text ~= "" then words[#words + 1] = { index = index, text = facts.text } end
   end
   return words
 end

@@ -188,6 +188,22 @@ function stream:finish()
   return self:whole()
 end
 
+-- The answer ends here, as if it had reached its longest: what is left to go out, or nil and an act.
+---@return string|nil
+---@return moongate.act|nil
+function stream:cut()
+  local words, act = self:last_words()
+  if not words then return nil, act end
+  local parts = { words }
+  for _, index in ipairs(hook_events.unfinished(self)) do
+    local raw = completion.chunk(self.run.call, nil, "length", index, self.like)
+    parts[#parts + 1], act = self:give({ name = "" }, string.match(raw, "^data: (.*)\n\n$"), raw)
+    if act then return nil, act end
+  end
+  if self.held then return self:whole() end
+  return table.concat(parts)
+end
+
 -- A text that is said instead of the rest.
 ---@param text string
 ---@return string
@@ -197,8 +213,10 @@ end
 
 -- The last bytes: the provider's own, or, where the stream was ended before them, those that must be there.
 ---@param seen table
+---@param usage moongate.usage|nil
 ---@return string
-function stream:terminal(seen)
+function stream:terminal(seen, usage)
+  if seen.cut then return completion.ending(self.run.call, usage, self.like) end
   return seen.terminal_raw or seen.replaced and completion.terminal or ""
 end
 

@@ -54,7 +54,11 @@ end
 
 function stream:write(events)
   local parts = {}
-  for i, event in ipairs(events) do parts[i] = self.writer:event(event) end
+  for i, event in ipairs(events) do
+    self.open[event.index or 0] = true
+    if event.kind == "finish" then self.ended[event.index or 0] = true end
+    parts[i] = self.writer:event(event)
+  end
   return table.concat(parts)
 end
 
@@ -143,6 +147,22 @@ function stream:finish()
   local words, act = hook_events.last_words(self)
   if not words then return nil, act end
   for _, word in ipairs(words) do word.kind = "text" end
+  if not self.held then return self:write(words) end
+  for _, event in ipairs(words) do self.held[#self.held + 1] = event end
+  return self:whole()
+end
+
+-- The answer ends here, as if it had reached its longest: what is left to go out, or nil and an act.
+---@return string|nil
+---@return moongate.act|nil
+function stream:cut()
+  local words, act = {}, nil
+  if self.run then words, act = hook_events.last_words(self) end
+  if not words then return nil, act end
+  for _, word in ipairs(words) do word.kind = "text" end
+  for _, index in ipairs(hook_events.unfinished(self)) do
+    words[#words + 1] = { kind = "finish", finish = "length", index = index }
+  end
   if not self.held then return self:write(words) end
   for _, event in ipairs(words) do self.held[#self.held + 1] = event end
   return self:whole()

@@ -7,6 +7,8 @@ local PARTS = 1000000 -- a price is kept in millionths of a micro-dollar per tok
 
 -- An answer's length where the caller set no bound, for estimates before the call.
 money.assumed_output = 500
+-- Where there is no room for that: what a stream may begin with, or go on with, until more is reserved.
+money.lengths = { money.assumed_output, 125, 31 }
 
 -- Every class of tokens, and the price it has where the table is silent: cached input like fresh input, so that an
 -- estimate errs upwards; reasoning is output.

@@ -36,17 +36,23 @@ local function figure(metric, max)
   return (max and string.format("%.16g ", max) or "") .. spaced(metric)
 end
 
--- The caller's own limit blocks: its scope, figure and reset, and the seconds until then.
+-- The caller's own limit blocks: its scope, figure and reset, and the seconds until then; nil if no wait will help,
+-- because the request alone is larger.
 ---@param caller moongate.caller
----@param outcome { refusal: string, max: number|nil, wait: number|nil }
+---@param outcome moongate.obstacle
 ---@return string
----@return integer
+---@return integer|nil
 function passing.own_limit(caller, outcome)
   local scope, metric, window = string.match(outcome.refusal, "^(%a+):.*:([%w_]+) (%w+)")
   local owner = scope == "org" and "org " .. caller.org or "key " .. caller.name
+  local limit = figure(metric or "limit", outcome.max) .. " per " .. (window or "window")
+  if outcome.by_tier then limit = limit .. " (of tier " .. caller.tier .. ")" end
+  if outcome.max and outcome.amount and outcome.amount > outcome.max then
+    return string.format("this request may take %s, and %s has %s in all: it can never fit; ask for less",
+      figure(metric, outcome.amount), owner, limit)
+  end
   local wait = math.max(1, math.ceil(outcome.wait or 1))
-  return string.format("%s has used up its %s per %s; try again in %d s", owner, figure(metric or "limit", outcome.max),
-    window or "window", wait), wait
+  return string.format("%s has used up its %s; try again in %d s", owner, limit, wait), wait
 end
 
 return passing

@@ -1,11 +1,11 @@
 -- What is written down of a request: its ledger row, its counters, its log line. A request that ends in any way is
 -- settled here exactly once.
+local allowance = require "moongate.allowance"
+local billing = require "moongate.billing"
 local candidates = require "moongate.candidates"
-local claims = require "moongate.claims"
 local clock = require "moongate.core.clock"
 local conversation = require "moongate.conversation"
 local decision = require "moongate.decision"
-local facts = require "moongate.facts"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 local ledger = require "moongate.core.ledger"
@@ -15,7 +15,6 @@ local money = require "moongate.money"
 local router = require "moongate.router"
 local spend_alarm = require "moongate.spend_alarm"
 local standing = require "moongate.standing"
-local store = require "moongate.core.store"
 local usage_of = require "moongate.usage"
 
 local record = {}
@@ -58,7 +57,7 @@ local function witness(call)
   if not plan then return end
   local view = view_of(plan)
   if view and view.complete and #plan.offered <= decision.most_whole then view.complete(plan.offered) end
-  standing.note(plan, call.caller, call.state.config, MOST_EXPLAINED)
+  standing.note(plan, call.caller, call.state, MOST_EXPLAINED)
 end
 
 -- Notes the request before its first call: what dies under way is found as lost at the next start.
@@ -167,15 +166,10 @@ local function close(call, row, status, refusal)
   return kept
 end
 
-local function multiplier(call, target, usage)
-  local otherwise = target.is_local and 0 or 1
-  local billing = call.state.policies:billing()
-  if not billing then return otherwise end
-  local fine, value = call.state.policies:call(billing.run, facts.shown("caller", call.request.caller),
-    facts.model(target), facts.shown("usage", usage))
-  if fine and money.is_multiplier(value) then return value end
-  if fine then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", "result") end
-  return 1
+local function billed(call, target, usage)
+  local tokens, fault = billing.tokens(call.state.policies, call.request.caller, target, usage)
+  if fault then meter.add("moongate_policy_faults_total", 1, "policy", "billing", "kind", fault) end
+  return tokens
 end
 
 local function fill(row, call, target, usage)
@@ -183,7 +177,7 @@ local function fill(row, call, target, usage)
   row.input_tokens, row.cached_tokens, row.cache_write_tokens = usage.input, usage.cached, usage.cache_write
   row.output_tokens, row.reasoning_tokens = usage.output, usage.reasoning
   row.estimated = usage.estimated or false
-  row.billed_tokens = money.billed(usage.total, multiplier(call, target, usage))
+  row.billed_tokens = billed(call, target, usage)
   row.cost_microusd = money.cost(usage, target.cost) or 0
   local baseline = call.state.registry:cost(call.state.config.premium_baseline)
   row.savings_microusd = money.savings(usage, baseline, row.cost_microusd) or 0
@@ -191,10 +185,10 @@ end
 
 local function give_amounts(answer, row, usage)
   answer.settled = true
-  store.settle(answer.reservation, claims.amounts(answer.claims, {
+  allowance.settle(answer, {
     requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens,
     cost_microusd = row.cost_microusd,
-  }))
+  })
 end
 
 local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
@@ -242,9 +236,7 @@ function record.break_off(call)
   local answer, row = call.answer, call.row
   if answer and answer.reservation and not answer.settled then
     answer.settled = true
-    store.settle(answer.reservation, claims.amounts(answer.claims, {
-      requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0,
-    }))
+    allowance.settle(answer, { requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 })
   end
   if not row or row.detail then return end
   row.outcome = "error"

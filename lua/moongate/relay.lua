@@ -1,10 +1,12 @@
 -- The last part of a request's way: the provider's answer to the caller. Whole; piped in C where both speak the same;
 -- or event by event, where hooks look at it or it must be translated. Its end waits for the ledger's row. What is
 -- refused here comes back to the exchange.
+local allowance = require "moongate.allowance"
 local answers = require "moongate.answers"
 local attempt = require "moongate.attempt"
 local hook_stream = require "moongate.hook_stream"
 local hooks = require "moongate.hooks"
+local cut_off = require "moongate.cut_off"
 local interpreter = require "moongate.interpreter"
 local record = require "moongate.record"
 local store = require "moongate.core.store"
@@ -58,26 +60,77 @@ local function held_bytes(call, answer)
   return table.concat(parts)
 end
 
+-- What a stream has used with so many bytes of text, while it goes on.
+local function usage_so_far(call, told, bytes) return usage_of.final(told, false, call.request.text_length, bytes) end
+
+local LAST = { ["end"] = true, finish = true, error = true }
+
+-- Whether what comes next may still go out: it is paid for, or more could be reserved. Figures that come with an
+-- answer's end are not held against it: it has been made by then. The second result is why nobody waits any more.
+local function has_room(call, bound, read, told, bytes, is_finished)
+  if not bound then return true end
+  local usage = usage_so_far(call, not (is_finished or LAST[read.kind]) and (read.usage or told) or nil, bytes)
+  if bound:covers(usage) then return true end
+  return bound:extend(usage)
+end
+
+-- Pipes a stream to its end, or as far as it is paid for. Answers what was seen, nil and a reason, or what was seen and
+-- "spent".
+local function pipe_on(call, answer, bound, first_bytes)
+  local wire, protocol, handle = answer.wire, answer.protocol, call.handle
+  local marks = answers.marks(call, protocol, bound)
+  local seen, reason = wire:pipe(handle, marks, bound and bound:bytes() - first_bytes, bound and bound.tokens)
+  while seen and seen.ended == "spent" do
+    local event = { data = seen.held, name = "" }
+    local told = seen.usage and protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
+    local bytes = first_bytes + seen.text_bytes + seen.held_bytes
+    local room, cancelled = has_room(call, bound, protocol.read_event(event, told), told, bytes, seen.finished)
+    if cancelled then return nil, cancelled end
+    if not room then return seen, "spent" end
+    seen, reason = wire:pipe_on(handle, bound:bytes() - first_bytes, bound.tokens)
+  end
+  return seen, reason
+end
+
+-- Ends a piped stream for which nothing more can be paid: as if the model had reached its longest answer.
+local function cut_short(call, answer, bound, seen, bytes)
+  answer.wire:close(false)
+  attempt.finished(call, answer, "ok", bound:told())
+  local told = seen.usage and answer.protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
+  local usage = usage_so_far(call, told, bytes)
+  record.settle(call, answer, "ok", usage, bytes)
+  call.handle:write(cut_off.ending(call, answer, seen, usage))
+  call.handle:finish()
+end
+
 -- The answer as a stream. What came before the first content goes out with it; the terminal event waits for the ledger.
 local function pipe(call, answer)
   local handle, first, protocol = call.handle, answer.read, answer.protocol
+  local bound, first_bytes = allowance.of(call, answer), first.text_length or 0
+  local room, reason = has_room(call, bound, first, answer.usage, first_bytes, false)
   handle:begin(200, answers.stream_headers(call, answer))
-  local seen, reason
-  if first.last then
+  local seen
+  if reason then
+    seen = nil
+  elseif not room then
+    handle:write(held_bytes(call, answer))
+    return cut_short(call, answer, bound, { held = answer.event.data, is_first = true }, 0)
+  elseif first.last then
     handle:write(held_bytes(call, answer))
     seen = { ended = "terminal", terminal_raw = answer.event.raw, text_bytes = 0 }
   else
     handle:write(held_bytes(call, answer) .. answer.event.raw)
-    seen, reason = answer.wire:pipe(handle, answers.marks(call, protocol))
+    seen, reason = pipe_on(call, answer, bound, first_bytes)
+    if reason == "spent" then return cut_short(call, answer, bound, seen, first_bytes + seen.text_bytes) end
   end
   local outcome = answers.outcome(seen, reason, first.kind == "finish" and not protocol.scan.needs_terminal)
   if outcome.kind == "cancelled" then handle:calm() end
-  seen = seen or answer.wire:piped()
+  seen = seen or answer.wire:piped() or { text_bytes = 0 }
   answer.wire:close(outcome.kind == "ok")
   attempt.finished(call, answer, outcome.kind, outcome.message)
   local usage = seen.usage and protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
   local is_whole = outcome.kind == "ok" or seen.finished or first.kind == "finish"
-  local bytes = (first.text_length or 0) + seen.text_bytes
+  local bytes = first_bytes + seen.text_bytes
   usage = usage_of.final(usage, is_whole, call.request.text_length, bytes)
   local _, unkept = record.settle(call, answer, outcome.kind, usage, bytes)
   if outcome.kind == "ok" and unkept then
@@ -97,6 +150,7 @@ end
 ---@field seen table what the pipe would have seen; usage and error are read already
 ---@field cancelled string|nil why the caller gets nothing more
 ---@field editor table makes of events what goes out: moongate.hook_stream or moongate.interpreter
+---@field bound moongate.allowance|nil
 
 local function send(call, answer, own, text)
   if text == "" then return true end
@@ -142,6 +196,12 @@ local function run_through(call, answer, own)
   local text, act = own.editor:begin(answer.held, answer.usage)
   own.prelude = text
   while event and not act do
+    local room, cancelled = has_room(call, own.bound, read, own.seen.usage,
+      own.seen.text_bytes + (read.text_length or 0), own.seen.finished)
+    if not room then
+      own.cancelled = cancelled
+      return { spent = true }
+    end
     note(own.seen, event, read)
     if own.seen.ended == "error" then return nil end
     text, act = own.editor:event(event, read, own.seen.usage)
@@ -182,6 +242,23 @@ local function end_by(call, answer, own, act)
   handle:finish()
 end
 
+-- Ends a stream for which nothing more can be paid: as if the model had reached its longest answer. Hooks have their
+-- last word.
+local function end_spent(call, answer, own)
+  answer.wire:close(false)
+  local text, act = own.editor:cut()
+  if act then return end_by(call, answer, own, act) end
+  send(call, answer, own, (own.prelude or "") .. text)
+  local kind = own.cancelled and "cancelled" or "ok"
+  if own.cancelled then call.handle:calm() end
+  attempt.finished(call, answer, kind, own.bound:told())
+  local usage = usage_so_far(call, own.seen.usage, own.seen.text_bytes)
+  record.settle(call, answer, kind, usage, own.seen.text_bytes)
+  if not own.begun then call.handle:begin(200, answers.stream_headers(call, answer)) end
+  if kind == "ok" then call.handle:write(own.editor:terminal({ cut = true }, usage)) end
+  call.handle:finish()
+end
+
 local function failed(call, own, outcome)
   local error = own.seen.error or {}
   return fail(call, own, {
@@ -192,9 +269,16 @@ end
 -- The answer as a stream, one event at a time: no more is read than the caller takes.
 local function step_by_step(call, answer, editor)
   local handle = call.handle
-  local own = { begun = false, seen = { text_bytes = 0, usage = answer.usage }, editor = editor }
+  local own = {
+    begun = false, seen = { text_bytes = 0, usage = answer.usage }, editor = editor,
+    bound = allowance.of(call, answer),
+  }
   answer.wire:content()
   local act = run_through(call, answer, own)
+  if act and act.spent then
+    if not own.cancelled then return end_spent(call, answer, own) end
+    act = nil
+  end
   if act and act.broken then
     own.seen.ended, own.seen.error, act = "error", act.broken, nil
   end

@@ -86,8 +86,8 @@ local budget_fields = record({
 
 local function budget(value, path, report)
   budget_fields(value, path, report)
-  if type(value) == "table" and (value.usd == nil) == (value.billed_tokens == nil) then
-    report(path, "needs either usd or billed_tokens")
+  if type(value) == "table" and value.usd == nil and value.billed_tokens == nil then
+    report(path, "needs usd or billed_tokens, or both")
   end
 end
 

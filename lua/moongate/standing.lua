@@ -11,6 +11,8 @@ local standing = {}
 ---@field skipped string|nil the target is passed over, in words
 ---@field refusal string|nil the caller's own limit, as the store names it: no other rung is tried
 ---@field max number|nil of that limit
+---@field amount number|nil what the request takes of it
+---@field by_tier boolean|nil it is the tier's
 ---@field wait number|nil seconds
 
 -- Exhausted, itself or its provider.
@@ -37,35 +39,51 @@ end
 ---@return moongate.obstacle
 function standing.blocked(drawn, blocked, wait)
   if claims.is_callers(blocked) then
-    return { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked) }
+    local claim = claims.blocking(drawn, blocked) or {}
+    return { refusal = blocked, wait = wait, max = claim.max, amount = claim.amount, by_tier = claim.by_tier }
   end
   return { skipped = passing.no_quota(blocked), wait = wait }
 end
 
+-- Whether less may be asked for where this limit blocks.
+---@param drawn table[]
+---@param blocked string
+---@return boolean
+function standing.may_shrink(drawn, blocked)
+  local claim = claims.blocking(drawn, blocked)
+  return claim ~= nil and claims.grows(claim)
+end
+
 -- What a call of target would meet now; nil: nothing is in its way. In the order in which the climb looks.
-local function obstacle_of(target, caller, request, config)
+local function obstacle_of(target, caller, request, state)
   local exhausted = standing.exhausted(target)
   if exhausted then return exhausted end
   local open, _, _, wait = health.state(target.id)
   if open then return standing.left_alone(wait) end
-  local call = claims.call(target, caller, request, config)
-  local fits, blocked
-  fits, blocked, wait = store.fits(call)
-  return not fits and standing.blocked(call.claims, blocked, wait) or nil
+  local obstacle
+  for _, length in ipairs(claims.lengths(request)) do
+    local wanted = claims.call(target, caller, request, state, length)
+    local fits, blocked
+    fits, blocked, wait = store.fits(wanted)
+    if fits then return nil end
+    obstacle = standing.blocked(wanted.claims, blocked, wait)
+    if not standing.may_shrink(wanted.claims, blocked) then break end
+  end
+  return obstacle
 end
 
 -- Notes in the plan how its rungs stand, the first `most` and as many more as it takes to find one that can be called:
 -- { [target] = words, first = the rung to be called first, refusal = what the caller is told instead }.
 ---@param plan plan
 ---@param caller moongate.caller
----@param config table
+---@param state { config: table, policies: table|nil }
 ---@param most integer|nil
-function standing.note(plan, caller, config, most)
+function standing.note(plan, caller, state, most)
   local noted = {}
   for rung, target in ipairs(plan.ladder) do
     local is_decided = noted.first or noted.refusal
     if is_decided and rung > (most or math.huge) then break end
-    local obstacle = obstacle_of(target, caller, plan.request, config)
+    local obstacle = obstacle_of(target, caller, plan.request, state)
     if obstacle and obstacle.refusal then
       local words = passing.own_limit(caller, obstacle)
       noted[target] = "refused: " .. words

@@ -17,6 +17,7 @@ local usage = {}
 local LARGEST = 2 ^ 53 - 1
 -- The rule of thumb of OpenAI's own help page on tokens: one token is about four characters of English text.
 local BYTES_PER_TOKEN = 4
+usage.bytes_per_token = BYTES_PER_TOKEN
 
 -- A count as providers write it, or nil. Fractions do occur (billing units) and are cut.
 local function count(value)

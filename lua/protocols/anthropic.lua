@@ -22,6 +22,7 @@ anthropic.scan = {
   terminal = { "message_stop" }, failed = { "error" }, needs_terminal = true,
   usage_mark = '"usage"', error_mark = '"error"', finish_mark = '"stop_reason"',
   text_marks = { '"text"', '"thinking"', '"partial_json"' },
+  count_marks = { '"output_tokens"' },
 }
 
 local PATHS = { chat = "/v1/messages", count = "/v1/messages/count_tokens" }

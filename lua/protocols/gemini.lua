@@ -21,6 +21,7 @@ local gemini = {
 -- told its finish may end.
 gemini.scan = {
   usage_mark = '"usageMetadata"', error_mark = '"error"', finish_mark = '"finishReason"', text_marks = { '"text"' },
+  count_marks = { '"candidatesTokenCount"', '"thoughtsTokenCount"' },
 }
 
 local DEFAULTS = { auth = { header = "x-goog-api-key", prefix = "" } }

@@ -16,6 +16,7 @@ openai.scan = {
   terminal = "[DONE]", usage_mark = '"usage"', error_mark = '"error"', finish_mark = '"finish_reason"',
   hollow_mark = '"choices"', -- an empty array in the event that holds usage alone
   text_marks = { '"content"', '"reasoning_content"', '"reasoning"', '"arguments"' },
+  count_marks = { '"completion_tokens"' },
 }
 
 local PATHS = { chat = "/chat/completions", embeddings = "/embeddings" }

@@ -14,6 +14,7 @@ local responses = {
 responses.scan = {
   terminal = { "response.completed", "response.incomplete" }, failed = { "error", "response.failed" },
   needs_terminal = true, usage_mark = '"usage"', text_marks = { '"delta"' },
+  keep = true, -- its last event repeats all that was said
 }
 
 local object, word = http.object, http.word

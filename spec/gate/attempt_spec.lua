@@ -297,6 +297,63 @@ describe("a piped attempt", function()
     one:close(true)
   end)
 
+  it("stops at its bound, with its exchange let go, and goes on from there", function()
+    local one = on:play { pieces = { content "abc", content "de" .. content "f", finish .. usage, done } }
+    one:pipe(caller, nil, 4)
+    local seen = one:piped()
+    assert.same({ true, false, 3, 2 }, { seen.spent, seen.terminal, seen.text_bytes, seen.held_bytes })
+    assert.equal(content "abc", received())
+    one:pipe_on(caller, 5)
+    assert.same({ true, 5 }, (function(of) return { of.spent, of.text_bytes } end)(one:piped()))
+    one:pipe_on(caller, 6)
+    seen = one:piped()
+    assert.same({ false, true, true, 6, done }, { seen.spent, seen.finished, seen.terminal, seen.text_bytes,
+      seen.terminal_raw })
+    assert.equal(content "abc" .. content "de" .. content "f" .. finish, received())
+    one:close(true)
+  end)
+
+  it("keeps what is behind its bound although the provider has ended, or the time is up, and reads it when asked",
+    function()
+      local last = (finish:gsub("\n\n$", ""))
+      local ended = on:play { pieces = { content "abc" .. content "d", content "e" .. last } }
+      ended:pipe(caller, nil, 3)
+      assert.is_true(ended:piped().spent)
+      on:run_until(function() return ended:is_over() end, "the end of the reply")
+      ended:pipe_on(caller, 100)
+      local seen = ended:piped()
+      assert.same({ false, true, 5 }, { seen.spent, seen.finished, seen.text_bytes })
+      assert.is_nil(ended:failure())
+      ended:close()
+      local late = on:play { pieces = { content "abc" .. content "d", { 60, done } }, deadline_s = 0.05 }
+      late:pipe(caller, nil, 3)
+      assert.is_true(late:piped().spent)
+      on:run_until(function() return late:is_over() end, "the deadline")
+      late:pipe_on(caller, 100)
+      assert.same({ 4, "total_timeout" }, { late:piped().text_bytes, late:failure() })
+      late:close()
+    end)
+
+  it("asks the provider to wait while it is stopped at its bound", function()
+    local pieces = { content "abc" }
+    for i = 2, 400 do pieces[i] = content(("x"):rep(10000)) end
+    pieces[401] = done
+    local one = on:play { pieces = pieces }
+    one:pipe(caller, nil, 3)
+    assert.is_true(one:piped().spent)
+    for _ = 1, 20 do on:turn() end
+    assert.is_false(one:is_over())
+    one:pipe_on(caller, 1e9)
+    assert.is_false(one:ask "pipe")
+    on:run_until(function()
+      caller:read()
+      return one.calls > 1
+    end, "the end of the stream")
+    assert.same({ 3 + 399 * 10000, true }, { one:seen().text_bytes, one:seen().terminal })
+    one:unpipe()
+    one:close(true)
+  end)
+
   it("lets its exchange go while it waits for it, and may be closed before the caller leaves or after", function()
     for _, ending in ipairs { "soon", "at once", "behind the caller" } do
       local slow = on:call()

@@ -15,7 +15,9 @@ if not pcall(ffi.typeof, "struct pipe_spec_event") then
     bool pipe_spec_sse_push(void *sse, const char *data, size_t length, pipe_spec_hook on_event, void *arg)
       __asm__("sse_push");
     bool pipe_spec_sse_finish(void *sse, pipe_spec_hook on_event, void *arg) __asm__("sse_finish");
-    void *pipe_new(struct stage_exchange *exchange, const struct stage_marks *marks);
+    void *pipe_new(struct stage_exchange *exchange, const struct stage_marks *marks, const struct stage_bound *bound);
+    void pipe_go_on(void *pipe, struct stage_exchange *exchange, const struct stage_bound *bound);
+    bool pipe_is_spent(const void *pipe);
     void pipe_free(void *pipe);
     bool pipe_event(void *pipe, const struct pipe_spec_event *event);
     bool pipe_flush(void *pipe, void (*on_drained)(void *), void *arg);
@@ -33,22 +35,37 @@ local pipe_event = library.pipe_event
 local function event(data) return "data: " .. data .. "\n\n" end
 local done = event "[DONE]"
 
--- Pipes a stream that comes in these pieces: what is seen, what the caller gets, and whether it is over.
+-- Pipes a stream that comes in these pieces: what is seen, what the caller gets, and whether it is over. bounds: how
+-- much text may go out, and again each time it is spent; or { bytes, tokens }.
 local function pipe(pieces, options)
   local marks = {}
   for name, value in pairs(stage.openai) do marks[name] = value end
-  for name, value in pairs(options or {}) do marks[name] = name ~= "lines" and value or nil end
+  for name, value in pairs(options or {}) do marks[name] = name ~= "lines" and name ~= "bounds" and value or nil end
   local seen, over
   local caller = on:call(function(exchange)
     stage.begin(exchange)
-    local one = library.pipe_new(exchange, stage.marks(marks))
+    local bounds = {}
+    for i, bound in ipairs((options or {}).bounds or {}) do
+      bounds[i] = type(bound) == "table" and stage.bound(bound[1], bound[2]) or stage.bound(bound)
+    end
+    local one, times = library.pipe_new(exchange, stage.marks(marks), bounds[1]), 1
     local sse = library.pipe_spec_sse_new(1e6)
     if (options or {}).lines then library.pipe_spec_sse_lines(sse) end
+    -- The reader keeps what is behind the event that waits.
+    local function go_on()
+      while library.pipe_is_spent(one) and bounds[times + 1] do
+        times = times + 1
+        library.pipe_go_on(one, exchange, bounds[times])
+        library.pipe_spec_sse_push(sse, "", 0, pipe_event, one)
+      end
+    end
     for _, piece in ipairs(pieces) do
       library.pipe_spec_sse_push(sse, piece, #piece, pipe_event, one)
+      go_on()
       library.pipe_flush(one, nil, nil)
     end
     library.pipe_spec_sse_finish(sse, pipe_event, one)
+    go_on()
     library.pipe_flush(one, nil, nil)
     seen, over = stage.seen(library.pipe_seen(one)), library.pipe_is_over(one)
     library.pipe_detach(one)
@@ -243,6 +260,107 @@ describe("the pipe", function()
         local whole, bytes = pipe({ stream }, lines), {}
         for i = 1, #stream do bytes[i] = stream:sub(i, i) end
         assert.same(whole, pipe(bytes, lines))
+      end
+    end)
+  end)
+
+  describe("with a bound", function()
+    local said = event(delta "abc") .. event(delta "defg") .. event(delta "h")
+
+    it("hands on what is within it, and lets the first event beyond wait, and all behind that", function()
+      for bytes, out in pairs { [0] = "", [2] = "", [3] = event(delta "abc"), [6] = event(delta "abc"),
+        [7] = event(delta "abc") .. event(delta "defg") } do
+        local seen = pipe({ said .. done }, { bounds = { bytes } })
+        assert.same({ out, true, false, false }, { seen.out, seen.spent, seen.over, seen.terminal })
+        assert.equal(({ [0] = 0, [2] = 0, [3] = 3, [6] = 3, [7] = 7 })[bytes], seen.text_bytes)
+      end
+      local seen = pipe({ said .. done }, { bounds = { 3 } })
+      assert.same({ delta "defg", 4 }, { seen.held, seen.held_bytes })
+    end)
+
+    it("never stops at what the bound covers", function()
+      local seen = pipe({ said .. done }, { bounds = { 8 } })
+      assert.same({ said, false, true, 8, "" }, { seen.out, seen.spent, seen.over, seen.text_bytes, seen.held })
+    end)
+
+    it("goes on where it waited, byte for byte, once the bound is wider", function()
+      for _, bounds in ipairs { { 0, 3, 7, 8 }, { 3, 9 }, { 0, 0, 0, 0, 0 }, { 7, 100 } } do
+        local seen = pipe({ ": note\n\n" .. said .. done }, { bounds = bounds })
+        assert.same({ ": note\n\n" .. said, true, false, 8, 0 },
+          { seen.out, seen.over, seen.spent, seen.text_bytes, seen.held_bytes })
+      end
+    end)
+
+    it("lets events without text through at any time", function()
+      local bare = event '{"choices":[{"delta":{},"finish_reason":"stop"}]}' .. ": ping\n\n"
+      local seen = pipe({ event(delta "abc") .. bare .. done }, { bounds = { 3 } })
+      assert.same({ event(delta "abc") .. bare, true, true }, { seen.out, seen.finished, seen.terminal })
+    end)
+
+    it("holds a last event back that says too much", function()
+      local last = '{"content":"' .. ("x"):rep(50) .. '","done":true}'
+      local options = { lines = true, terminal = "", last = '"done"', finish = "", hollow = "", bounds = { 49 } }
+      local seen = pipe({ last .. "\n" }, options)
+      assert.same({ "", true, false, last, 50 }, { seen.out, seen.spent, seen.terminal, seen.held, seen.held_bytes })
+      options.bounds = { 49, 50 }
+      assert.same({ true, last .. "\n" }, (function(of) return { of.terminal, of.terminal_raw } end)(pipe(
+        { last .. "\n" }, options)))
+    end)
+
+    it("takes an error for one, however much it says", function()
+      local failure = '{"error":{"content":"abcdef"}}'
+      assert.same({ true, false, failure }, (function(of) return { of.failed, of.spent, of.error } end)(pipe(
+        { event(failure) }, { bounds = { 1 } })))
+    end)
+
+    describe("in tokens, of a provider that counts on the way", function()
+      local counts = { '"candidatesTokenCount"', '"thoughtsTokenCount"' }
+      local function chunk(text, told, thoughts, finish)
+        return ('{"content":"%s","finish_reason":%s,"usage":{"candidatesTokenCount" : %d,"thoughtsTokenCount":%d}}')
+          :format(text, finish or "null", told, thoughts)
+      end
+      local function bounded(stream, bounds) return pipe({ stream }, { counts = counts, bounds = bounds }) end
+
+      it("waits at the event whose figures are beyond it, whatever it says", function()
+        local stream = event(chunk("a", 6, 4)) .. event(chunk("", 6, 5)) .. event(chunk("b", 7, 5))
+        local seen = bounded(stream, { { 1000, 10 } })
+        assert.same({ event(chunk("a", 6, 4)), true, chunk("", 6, 5), 0 },
+          { seen.out, seen.spent, seen.held, seen.held_bytes })
+        assert.equal(stream, bounded(stream, { { 1000, 10 }, { 1000, 12 } }).out)
+      end)
+
+      it("does not hold the figures of its end against the answer", function()
+        local stream = event(chunk("a", 6, 4)) .. event(chunk("b", 60, 40, '"stop"')) .. event(chunk("", 99, 99))
+        local seen = bounded(stream, { { 1000, 10 } })
+        assert.same({ stream, false }, { seen.out, seen.spent })
+      end)
+
+      it("takes no other values for figures", function()
+        for _, value in ipairs { "null", '"99"', "-5", "[99]", "1e9" } do
+          local stream = event('{"content":"a","candidatesTokenCount":' .. value .. "}")
+          assert.is_false(bounded(stream, { { 1000, 10 } }).spent, value)
+        end
+        local huge = event('{"candidatesTokenCount":' .. ("9"):rep(400) .. "}")
+        assert.is_true(bounded(huge, { { 1000, 10 } }).spent)
+      end)
+    end)
+
+    it("keeps what went out, texts joined, where that is asked for", function()
+      local bare = '{"choices":[{"delta":{"role":"assistant"}}]}'
+      local stream = event(bare) .. event(delta "ab") .. event(delta [[c\"]]) .. event(bare) .. event(delta "d") .. done
+      local seen = pipe({ stream }, { keep = true, bounds = { 5 } })
+      assert.same({ bare .. '\n"abc\\""\n' .. bare .. "\n", delta "d" }, { seen.kept, seen.held })
+      seen = pipe({ stream .. event(delta "e") }, { keep = true, bounds = { 5, 6 }, terminal = "" })
+      assert.equal(bare .. '\n"abc\\""\n' .. bare .. '\n"d"\n[DONE]\n', seen.kept)
+      assert.equal("", pipe({ stream }, { bounds = { 4 } }).kept)
+    end)
+
+    it("sees the same however the network cuts the stream", function()
+      local stream = ": hello\n\n" .. said .. event '{"usage":{"total_tokens":1}}' .. done .. event "behind"
+      for _, bounds in ipairs { { 0 }, { 3 }, { 3, 7 }, { 0, 3, 7, 8 }, { 100 } } do
+        local whole, bytes = pipe({ stream }, { bounds = bounds, keep = true }), {}
+        for i = 1, #stream do bytes[i] = stream:sub(i, i) end
+        assert.same(whole, pipe(bytes, { bounds = bounds, keep = true }))
       end
     end)
   end)

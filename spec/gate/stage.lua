@@ -33,10 +33,12 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     };
     struct stage_marks {
       char terminal[32], usage[32], error[32], finish[32], hollow[32], last[32], text[4][32], ends[4][32],
-        failed[4][32]; bool hide_usage;
+        failed[4][32], counts[4][32]; bool hide_usage, keep;
     };
+    struct stage_bound { int64_t bytes, tokens; };
     struct stage_seen {
       bool terminal, finished, failed; struct stage_buf usage, error, terminal_raw; int64_t text_bytes, events;
+      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept;
     };
 
     void *stage_mem_zero(size_t size) __asm__("mem_zero");
@@ -83,7 +85,9 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     bool stage_await_pipe(void *attempt, void (*on_ready)(void *), void *) __asm__("attempt_await_pipe");
     void stage_forget(void *attempt) __asm__("attempt_forget");
     void stage_content(void *attempt) __asm__("attempt_content");
-    void stage_pipe(void *attempt, struct stage_exchange *, const struct stage_marks *) __asm__("attempt_pipe");
+    void stage_pipe(void *attempt, struct stage_exchange *, const struct stage_marks *, const struct stage_bound *)
+      __asm__("attempt_pipe");
+    void stage_pipe_on(void *attempt, struct stage_exchange *, const struct stage_bound *) __asm__("attempt_pipe_on");
     void stage_unpipe(void *attempt) __asm__("attempt_unpipe");
     const char *stage_failure(const void *attempt) __asm__("attempt_failure");
     const char *stage_message(const void *attempt) __asm__("attempt_message");
@@ -141,7 +145,9 @@ function stage.seen(seen)
   return {
     terminal = seen.terminal, finished = seen.finished, failed = seen.failed, usage = stage.text(seen.usage),
     error = stage.text(seen.error), terminal_raw = stage.text(seen.terminal_raw),
-    text_bytes = tonumber(seen.text_bytes), events = tonumber(seen.events),
+    text_bytes = tonumber(seen.text_bytes), events = tonumber(seen.events), spent = seen.spent,
+    held = stage.text(seen.held), held_bytes = tonumber(seen.held_bytes),
+    kept = stage.text(seen.kept),
   }
 end
 
@@ -368,8 +374,15 @@ function attempt:events()
   end
 end
 
-function attempt:pipe(one, options)
-  library.stage_pipe(self.handle, one.exchange, stage.marks(options or stage.openai))
+--- What a stream may still say.
+function stage.bound(text, tokens) return text and ffi.new("struct stage_bound", text, tokens or 1e9) or nil end
+
+function attempt:pipe(one, options, text, tokens)
+  library.stage_pipe(self.handle, one.exchange, stage.marks(options or stage.openai), stage.bound(text, tokens))
+end
+
+function attempt:pipe_on(one, text, tokens)
+  library.stage_pipe_on(self.handle, one.exchange, stage.bound(text, tokens))
 end
 
 --- Waits for the pipe's end, and lets the exchange go.

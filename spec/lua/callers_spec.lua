@@ -67,10 +67,21 @@ describe("a caller", function()
 
   it("has its own settings before those of its tier", function()
     local caller = of { ["x-api-key"] = "the-key" }
-    assert.same({ "dev", "config:dev", "acme", "pro", "", "mine", 60 },
-      { caller.name, caller.key_id, caller.org, caller.tier, caller.label, caller.policy, caller.rpm })
-    assert.same({ 900, { usd = 5, window = "month" }, true }, { caller.tpm, caller.budget, caller.privacy })
+    assert.same({ "dev", "config:dev", "acme", "pro", "", "mine", true },
+      { caller.name, caller.key_id, caller.org, caller.tier, caller.label, caller.policy, caller.privacy })
     assert.same({ { "a*" }, { "*:free" } }, { caller.models, caller.tier_models })
+  end)
+
+  it("is held by its own limits and by those of its tier, whichever are lower", function()
+    local caller = of { ["x-api-key"] = "the-key" }
+    assert.same({ 10, 900, { rpm = true, tpm = true } }, { caller.rpm, caller.tpm, caller.by_tier })
+    assert.is_nil(caller.budget)
+    assert.same({ usd = 5, window = "month" }, caller.tier_budget)
+    local own = { usd = 1, window = "day" }
+    local keys = { { name = "low", key = "low-key", tier = "pro", rpm = 5, tpm = 800, budget = own } }
+    caller = of({ ["x-api-key"] = "low-key" }, nil, { keys = keys })
+    assert.same({ 5, 800, {}, own, { usd = 5, window = "month" } },
+      { caller.rpm, caller.tpm, caller.by_tier, caller.budget, caller.tier_budget })
   end)
 
   it("may be less private than its tier, if its key says so", function()
@@ -99,7 +110,7 @@ describe("a caller", function()
     it("is the same caller with that label", function()
       local known = callers.new(config())
       local caller = known:of(fakes.handle { headers = { authorization = "Bearer the-key:team.a_1-x" } })
-      assert.same({ "dev", "team.a_1-x", 60 }, { caller.name, caller.label, caller.rpm })
+      assert.same({ "dev", "team.a_1-x", 10 }, { caller.name, caller.label, caller.rpm })
       assert.equal("", known:of(fakes.handle { headers = { authorization = "Bearer the-key" } }).label)
     end)
 

@@ -28,7 +28,9 @@ describe("claims", function()
     for name, value in pairs(with.caller or {}) do caller[name] = value end
     local request = { surface = "chat", estimated_tokens = 100, max_tokens = 50 }
     for name, value in pairs(with.request or {}) do request[name] = value or nil end
-    return claims.of(with.target or target, caller, request, with.config or {})
+    local list, expected = claims.of(with.target or target, caller, request,
+      { config = with.config or {}, policies = with.policies }, with.output)
+    return list, expected.total
   end
 
   local function keys(list)
@@ -140,12 +142,68 @@ describe("claims", function()
     assert.same({}, claims.amounts({}, figures))
   end)
 
-  it("tell the figure of the one that blocked", function()
+  it("tell the one that blocked", function()
     local list = of { caller = { rpm = 60, tpm = 900, budget = { usd = 2, window = "day" } } }
-    assert.equal(900, claims.figure(list, "key:config:dev:tokens minute"))
-    assert.equal(2000000, claims.figure(list, "key:config:dev:microusd day"))
-    assert.is_nil(claims.figure(list, "key:config:dev:tokens day"))
-    assert.is_nil(claims.figure({}, "key:config:dev:tokens minute"))
+    assert.equal(900, claims.blocking(list, "key:config:dev:tokens minute").max)
+    assert.equal(2000000, claims.blocking(list, "key:config:dev:microusd day").max)
+    assert.is_nil(claims.blocking(list, "key:config:dev:tokens day"))
+    assert.is_nil(claims.blocking({}, "key:config:dev:tokens minute"))
+  end)
+
+  it("hold a key's limits and its tier's, the lower one where both are of the same window", function()
+    local list = of {
+      target = fakes.target("one/x", { cost = target.cost }),
+      caller = {
+        rpm = 5, by_tier = { rpm = true }, budget = { usd = 2, billed_tokens = 900, window = "day" },
+        tier_budget = { usd = 1, billed_tokens = 1000, window = "day" },
+      },
+    }
+    assert.same({ "key:config:dev:requests minute", "key:config:dev:billed_tokens day", "key:config:dev:microusd day" },
+      keys(list))
+    assert.same({ 5, 900, 1000000 }, { list[1].max, list[2].max, list[3].max })
+    assert.same({ true, false, true }, { list[1].by_tier, list[2].by_tier or false, list[3].by_tier })
+    list = of {
+      target = fakes.target "one/x",
+      caller = { budget = { usd = 2, window = "day" }, tier_budget = { usd = 1, window = "month" } },
+    }
+    assert.same({ "key:config:dev:microusd day", "key:config:dev:microusd month" }, keys(list))
+  end)
+
+  it("take billed tokens as the billing policy bills them, which is asked only where it matters", function()
+    local asked = {}
+    local run = {}
+    local policies = {
+      billing = function() return { run = run } end,
+      call = function(_, fn, caller, model, usage)
+        asked[#asked + 1] = { fn, caller.name, model.id, usage.total, usage.output }
+        return true, 15
+      end,
+    }
+    local caller = { tpm = 9000, budget = { billed_tokens = 1e6, window = "day" } }
+    local list = of { caller = caller, policies = policies, request = { caller = { name = "dev" } } }
+    assert.same({ 150, 150 * 15 }, { list[1].amount, list[2].amount })
+    assert.same({ { run, "dev", "small", 150, 50 } }, asked)
+    of { caller = { tpm = 9000 }, policies = policies }
+    assert.equal(1, #asked)
+  end)
+
+  it("begin with less of what has no bound, if it can be ended on the way", function()
+    local money = require "moongate.money"
+    assert.equal(money.lengths, claims.lengths { stream = true })
+    for _, request in ipairs {
+      {}, { stream = true, max_tokens = 10 }, { stream = true, operation = "embeddings" }, { operation = "count" },
+    } do
+      assert.same({ money.assumed_output }, claims.lengths(request))
+    end
+    local _, tokens = of { request = { max_tokens = false }, output = 31 }
+    assert.equal(131, tokens)
+  end)
+
+  it("grow with the answer where they are the caller's own, of tokens or money", function()
+    local list = of { caller = { rpm = 1, tpm = 1, budget = { usd = 1, billed_tokens = 1, window = "day" } } }
+    local found = {}
+    for i, claim in ipairs(list) do found[i] = claims.grows(claim) end
+    assert.same({ false, true, true, true, false, false, false, false }, found)
   end)
 
   it("tell the caller's own limits from the target's", function()

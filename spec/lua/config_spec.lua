@@ -177,7 +177,7 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
       'models_table = { csv = "a", sqlite = "b", table = "t" }',
       'aliases = { auto = { { model = "m" } } }', 'aliases = { a = {} }', 'aliases = { a = { { weight = 1 } } }',
       'keys = { { name = "k" } }', 'keys = { { name = "k", key = "abc", key_hash = "abc" } }',
-      'keys = { { name = "k", key = "abc", budget = { usd = 1, billed_tokens = 1 } } }',
+      'keys = { { name = "k", key = "abc", budget = { window = "day" } } }',
       'keys = { { name = "k", key = "abc" }, { name = "k", key = "abd" } }',
       'tiers = { t = { budget = { usd = 1, window = "year" } } }', 'agents = { a = { modle = "x" } }',
     } do

@@ -22,5 +22,16 @@ describe("passing", function()
       { passing.own_limit(caller, { refusal = "key:config:dev:requests minute", max = 60, wait = 30.2 }) })
     assert.same({ "org acme has used up its 19.99 USD per day; try again in 1 s", 1 },
       { passing.own_limit(caller, { refusal = "org:acme:microusd day", max = 19990000 }) })
+    caller.tier = "pro"
+    assert.same({ "key dev has used up its 10 requests per minute (of tier pro); try again in 3 s", 3 },
+      { passing.own_limit(caller,
+        { refusal = "key:x:requests minute", max = 10, amount = 1, wait = 3, by_tier = true }) })
+  end)
+
+  it("promises no wait to a request that is larger than the limit itself", function()
+    local caller = { name = "dev", org = "acme", tier = "pro" }
+    assert.same({ "this request may take 1200 billed tokens, and key dev has 1000 billed tokens per day in all: "
+      .. "it can never fit; ask for less" }, { passing.own_limit(caller, { refusal = "key:config:dev:billed_tokens day",
+      max = 1000, amount = 1200, wait = 3600 }) })
   end)
 end)

@@ -31,8 +31,7 @@ describe("the record of a request", function()
 
   local function answer_of(call)
     local claims = require "moongate.claims"
-    return { target = target, reservation = "r1", claims = claims.of(target, call.caller, call.request,
-      call.state.config) }
+    return { target = target, reservation = "r1", claims = (claims.of(target, call.caller, call.request, call.state)) }
   end
 
   local function line(number)

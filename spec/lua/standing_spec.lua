@@ -16,7 +16,7 @@ describe("the standing of a target", function()
   local function noted(ids, most)
     local plan = { ladder = {}, request = { surface = "chat", estimated_tokens = 10 } }
     for i, id in ipairs(ids) do plan.ladder[i] = fakes.target(id) end
-    standing.note(plan, caller, {}, most)
+    standing.note(plan, caller, { config = {} }, most)
     local words = {}
     for i, target in ipairs(plan.ladder) do words[i] = plan.standing[target] or "" end
     return words, plan.standing.first and plan.standing.first.id, plan.standing.refusal

@@ -172,10 +172,15 @@ function fakes.wire(given)
     if type(event) == "string" then event = { data = event } end
     return { name = event.name or "", data = event.data, raw = event.raw or "data: " .. event.data .. "\n\n" }
   end
-  function wire.pipe(_, _, marks)
-    wire.marks = marks
+  function wire.pipe(_, _, marks, bytes, tokens)
+    wire.marks, wire.bounds = marks, { { bytes, tokens } }
     if given.gone then return nil, given.gone end
     return given.piped
+  end
+  -- given.piped_on: what it has seen each time it went on.
+  function wire.pipe_on(_, _, bytes, tokens)
+    table.insert(wire.bounds, { bytes, tokens })
+    return table.remove(given.piped_on, 1)
   end
   function wire.piped() return given.piped end
   function wire.close(_, nearly_over) wire.closed[#wire.closed + 1] = nearly_over or false end

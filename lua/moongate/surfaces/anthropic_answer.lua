@@ -129,6 +129,21 @@ local function framed(name, value)
   return "event: " .. name .. "\ndata: " .. json.encode(value) .. "\n\n"
 end
 
+local JOINED = {
+  text_delta = "text", thinking_delta = "thinking", signature_delta = "thinking", input_json_delta = "tool",
+}
+
+-- Goes on with a stream that the provider has begun: a block is open if the next event was to go on with it.
+---@param begun moongate.begun
+function writer:join(begun)
+  local held = begun.held
+  local delta = type(held.delta) == "table" and held.delta or {}
+  self.begun, self.index = true, held.index or 0
+  if held.type ~= "content_block_delta" then return end
+  self.open = { kind = JOINED[delta.type] or "other", parts = {} }
+  if self.open.kind == "tool" then self.calls = 1 end
+end
+
 -- What is said of the input before anybody has counted it is an estimate; the last event has the figure.
 function writer:start(out, event)
   if self.begun then return end

@@ -122,6 +122,10 @@ function gemini_answer.writer(call)
   }, writer)
 end
 
+-- Goes on with a stream that the provider has begun.
+---@param begun moongate.begun
+function writer:join(begun) self.begun, self.id = true, begun.held.responseId end
+
 function writer:piece(value)
   local text = json.encode(value)
   if not self.is_array then return "data: " .. text .. "\r\n\r\n" end

@@ -130,6 +130,9 @@ function answer.writer(call)
   return setmetatable({ call = call, calls = {}, by_number = {}, told = 0 }, writer)
 end
 
+-- Goes on with a stream that the provider has begun: each of its lines stands alone.
+function writer.join() end
+
 function writer:line(said, logprobs)
   self.first = self.first or elapsed(self.call)
   local body = put(self.call, frame(self.call, false), said)

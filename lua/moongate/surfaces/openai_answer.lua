@@ -34,10 +34,11 @@ function answer.model(call)
   return target and target.model or call.request.model or "auto"
 end
 
-local function frame(call, object, id)
+local function frame(call, object, id, like)
   return {
-    id = id or "chatcmpl-" .. call.id, object = object, created = math.floor(call.request.now or 0),
-    model = answer.model(call),
+    id = id or "chatcmpl-" .. call.id, object = object,
+    created = like and like.created or math.floor(call.request.now or 0),
+    model = like and like.model or answer.model(call),
   }
 end
 
@@ -86,6 +87,7 @@ end
 ---@field begun table<integer, boolean> choices whose role is told
 ---@field done table<integer, boolean> choices whose finish is told
 ---@field thoughts table<integer, string[]> what a signature would belong to
+---@field like table|nil an event of the provider's stream that it joined
 local writer = {}
 writer.__index = writer
 
@@ -95,8 +97,15 @@ function answer.writer(call)
   return setmetatable({ call = call, begun = {}, done = {}, thoughts = {} }, writer)
 end
 
+-- Goes on with a stream that the provider has begun.
+---@param begun moongate.begun
+function writer:join(begun)
+  self.id, self.like = begun.held.id, begun.held
+  for index = 0, begun.choices - 1 do self.begun[index] = true end
+end
+
 function writer:chunk(index, delta, finish, logprobs)
-  local body = frame(self.call, "chat.completion.chunk", self.id)
+  local body = frame(self.call, "chat.completion.chunk", self.id, self.like)
   local choice = { index = index, delta = delta, finish_reason = finish or json.null, logprobs = logprobs }
   body.choices = json.array { choice }
   if self.call.request.include_usage then body.usage = json.null end
@@ -201,7 +210,7 @@ function writer:finish(usage)
   end
   usage = usage or self.usage
   if self.call.request.include_usage and usage then
-    local body = frame(self.call, "chat.completion.chunk", self.id)
+    local body = frame(self.call, "chat.completion.chunk", self.id, self.like)
     body.choices, body.usage = json.array {}, answer.usage(usage)
     parts[#parts + 1] = "data: " .. json.encode(body) .. "\n\n"
   end

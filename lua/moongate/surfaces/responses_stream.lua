@@ -2,6 +2,7 @@
 -- and done once, and at the end the response as a whole. Calls stay open to the end, for their arguments may come in
 -- any order; of all else one item is open at a time.
 local answer = require "moongate.surfaces.responses_answer"
+local joined = require "moongate.surfaces.responses_joined"
 local json = require "moongate.core.json"
 
 ---@class moongate.responses_writer
@@ -12,6 +13,7 @@ local json = require "moongate.core.json"
 ---@field open table|nil { item, place, part, kind, text } what takes text now
 ---@field calls table<integer, table> { item, place, text } by number
 ---@field out string[] what is to go out
+---@field response table|nil the response as the provider began it, where its stream was joined
 local writer = {}
 writer.__index = writer
 
@@ -20,6 +22,9 @@ writer.__index = writer
 function writer.new(call)
   return setmetatable({ call = call, number = 0, output = {}, calls = {}, out = {} }, writer)
 end
+
+-- Goes on with a stream that the provider has begun.
+writer.join = joined.read
 
 function writer:emit(kind, fields)
   fields.type, fields.sequence_number = kind, self.number
@@ -229,7 +234,8 @@ function writer:finish(usage)
   local status, details = answer.ending(self.ended)
   self:close(status)
   self:close_calls(status)
-  local response = answer.frame(self.call, status)
+  local response = self.response or answer.frame(self.call, status)
+  response.status = status
   response.output, response.incomplete_details = json.array(self.output), details
   response.usage = answer.usage(usage or self.usage)
   self:emit("response." .. status, { response = response })
