@@ -21,6 +21,8 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
 void redis_keeper_stop(struct redis_keeper *keeper);
 /* There is something to tell, to deliver or to reconnect. Any thread. */
 void redis_keeper_wake(struct redis_keeper *keeper);
+/* Redis is away; see redis_go_away. Any thread; NULL is fine, as it is for wake. */
+void redis_keeper_note_away(struct redis_keeper *keeper, const char *why);
 /* True: text says that Redis is away, since when, and what that means. */
 bool redis_keeper_problem(struct redis_keeper *keeper, char *text, size_t size);
 
