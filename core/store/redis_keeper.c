@@ -61,10 +61,12 @@ struct redis_keeper {
 
 /* ---- what went wrong ---- */
 
-static void note_away(struct redis_keeper *keeper, const char *why)
+void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
 {
     bool is_news;
 
+    if (!keeper)
+        return;
     pthread_mutex_lock(&keeper->lock);
     is_news = !keeper->is_away;
     if (is_news)
@@ -75,14 +77,6 @@ static void note_away(struct redis_keeper *keeper, const char *why)
     if (is_news)
         log_line(LOG_WARN, "Redis is away: limits are kept by this gateway's own share until it is back", "reason",
                  why, NULL);
-}
-
-void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
-{
-    if (!keeper)
-        return;
-    note_away(keeper, why);
-    redis_keeper_wake(keeper);
 }
 
 static void note_back(struct redis_keeper *keeper)
@@ -398,7 +392,7 @@ static void try_to_come_back(struct redis_keeper *keeper)
     hang_up(keeper);
     if (is_stopping(keeper))
         return;
-    note_away(keeper, why);
+    redis_keeper_note_away(keeper, why);
     keeper->retry_at = clock_monotonic_us() + keeper->retry_us / 2 + arc4random_uniform((uint32_t)keeper->retry_us / 2);
     keeper->retry_us = keeper->retry_us * 2 < RETRY_MOST_US ? keeper->retry_us * 2 : RETRY_MOST_US;
 }
@@ -616,7 +610,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
             free_keeper(keeper);
             return NULL;
         }
-        note_away(keeper, why);
+        redis_keeper_note_away(keeper, why);
     }
     fault = pthread_create(&keeper->thread, NULL, keep, keeper);
     if (!fault)

@@ -215,7 +215,7 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
     if (!fault && !read_told(ask, reply))
         fault = "an answer of another length";
     if (fault) {
-        redis_go_away(redis, ask->epoch, fault);
+        redis_go_away(redis, ask->epoch, ask->desk->link ? fault : NULL);
         decide(ask);
     } else if (redis_integer(redis_item(reply, 0)) == REDIS_GRANTED) {
         if (redis_shares_grant(redis->shares, &ask->call, ask->holds, ask->told, ask->epoch, ask->now, &verdict))
@@ -233,10 +233,12 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
 
 static void on_added(void *arg, const struct redis_reply *reply)
 {
+    struct redis_desk *desk = arg;
     const char *fault = fault_of(reply);
 
+    /* What a thread that leaves had still to tell, the figures will. */
     if (fault)
-        redis_go_away(((struct redis_desk *)arg)->redis, 0, fault);
+        redis_go_away(desk->redis, 0, desk->link ? fault : NULL);
 }
 
 static void run(struct redis_desk *desk, struct redis_script *script, struct redis_words *words,
