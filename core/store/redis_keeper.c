@@ -40,8 +40,8 @@ static const int64_t RETRY_LEAST_US = 20 * MILLISECOND_US;
 static const int64_t RETRY_MOST_US = SECOND_US;
 /* Gateways that were away with us tell their figures within this, or are left out. */
 static const int64_t OTHERS_US = 2500 * MILLISECOND_US;
-/* Who has been away itself takes nobody else for dead. */
-static const int64_t SURE_US = INT64_C(30) * SECOND_US;
+/* Who has just come back takes nobody else for dead: others may need longer for that. */
+static const int64_t SURE_US = INT64_C(5) * SECOND_US;
 
 struct redis_keeper {
     struct redis *redis;

@@ -34,6 +34,12 @@ void inbox_reserve(struct store *store, struct loop *loop, const struct store_ca
 void inbox_turn(struct loop *loop, double seconds);
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
                const int64_t *actual);
+struct storm;
+struct storm *storm_begin(struct store **stores, int count, const struct store_limit *limit, int64_t amount_most,
+                          bool keeps, int64_t now, uint64_t seed);
+void storm_look(const struct storm *storm, int64_t figures[6]);
+void storm_end(struct storm *storm);
+void storm_free(struct storm *storm);
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -72,8 +78,9 @@ end
 
 -- The C half, built once a process.
 local built = os.tmpname()
+local own = os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so"
 assert(os.execute("cc -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Icore -o " .. built ..
-  " spec/store/inbox.c " .. (os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so") .. " -lpthread") == 0)
+  " spec/store/inbox.c spec/store/crowd.c " .. own .. " -lpthread") == 0)
 bench.inbox = ffi.load(built)
 os.remove(built)
 
@@ -81,14 +88,24 @@ os.remove(built)
 local loop = bench.library.loop_new()
 bench.loop = loop
 
+-- A store that this thread has not joined.
 ---@return ffi.cdata*? store, string? error
-function bench.open(address)
+function bench.open_apart(address)
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
-  bench.library.store_join(store, loop)
   return store
 end
+
+---@return ffi.cdata*? store, string? error
+function bench.open(address)
+  local store, message = bench.open_apart(address)
+  if store then bench.library.store_join(store, loop) end
+  return store, message
+end
+
+-- Lets the loop run for so long.
+function bench.turn(seconds) bench.inbox.inbox_turn(loop, seconds) end
 
 function bench.close(store)
   bench.library.store_leave(store)
