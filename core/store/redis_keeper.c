@@ -75,8 +75,8 @@ void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
     snprintf(keeper->why, sizeof keeper->why, "%s", why);
     pthread_mutex_unlock(&keeper->lock);
     if (is_news)
-        log_line(LOG_WARN, "Redis is away: limits are kept by this gateway's own share until it is back", "reason",
-                 why, NULL);
+        log_line(LOG_WARN, "Redis is away: limits are kept by this gateway's own share until it is back", "reason", why,
+                 NULL);
 }
 
 static void note_back(struct redis_keeper *keeper)
@@ -93,14 +93,20 @@ static void note_back(struct redis_keeper *keeper)
         log_line(LOG_INFO, "Redis is back, and has this gateway's figures", "seconds", seconds, NULL);
 }
 
-static void note_broken(struct redis_keeper *keeper, const char *key, size_t length)
+void redis_keeper_note_broken(struct redis_keeper *keeper, const char *key, size_t length)
 {
+    int64_t now_us = clock_monotonic_us();
+    bool is_news;
+
     pthread_mutex_lock(&keeper->lock);
+    /* Whoever stumbles over it hears of it as well. */
+    is_news = strncmp(keeper->broken, key, length) != 0 || now_us - keeper->broken_at > SECOND_US;
     snprintf(keeper->broken, sizeof keeper->broken, "%.*s", (int)length, key);
-    keeper->broken_at = clock_monotonic_us();
+    keeper->broken_at = now_us;
     pthread_mutex_unlock(&keeper->lock);
-    log_line(LOG_ERROR, "a key in Redis was no counter: it is renamed, and all gateways tell their figures anew", "key",
-             keeper->broken, NULL);
+    if (is_news)
+        log_line(LOG_ERROR, "a key in Redis was no counter: it is renamed, and all gateways tell their figures anew",
+                 "key", keeper->broken, NULL);
 }
 
 bool redis_keeper_problem(struct redis_keeper *keeper, char *text, size_t size)
@@ -109,10 +115,11 @@ bool redis_keeper_problem(struct redis_keeper *keeper, char *text, size_t size)
 
     pthread_mutex_lock(&keeper->lock);
     if (keeper->is_away)
-        snprintf(text, size,
-                 "Redis is away for %.0f s (%s): limits are kept by this gateway's own share, budgets beyond what it had "
-                 "lent itself are refused, and ledger rows are kept here until it is back",
-                 (double)(clock_monotonic_us() - keeper->away_since) / 1e6, keeper->why);
+        snprintf(
+            text, size,
+            "Redis is away for %.0f s (%s): limits are kept by this gateway's own share, budgets beyond what it had "
+            "lent itself are refused, and ledger rows are kept here until it is back",
+            (double)(clock_monotonic_us() - keeper->away_since) / 1e6, keeper->why);
     else if (keeper->broken_at && clock_monotonic_us() - keeper->broken_at < INT64_C(60) * SECOND_US)
         snprintf(text, size, "the key %s in Redis was no counter: it is renamed to end in :broken; who writes to it?",
                  keeper->broken);
@@ -168,8 +175,8 @@ static void key_of(struct redis_words *words, const char *prefix, const char *na
 }
 
 /* The status of a script that answers one first; -1: none, and why says so. */
-static int64_t status_of(struct redis_keeper *keeper, struct redis_script *script, struct redis_words *words,
-                         char *why, size_t size)
+static int64_t status_of(struct redis_keeper *keeper, struct redis_script *script, struct redis_words *words, char *why,
+                         size_t size)
 {
     struct redis_reply *reply = run(keeper, script, words);
     int64_t status = -1;
@@ -483,7 +490,7 @@ static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
     if (space && length > 7 && strncmp(text, "recall ", 7) == 0 && space > text + 7)
         return give_lease_back(keeper, text + 7, (size_t)(space - text - 7), strtoll(space + 1, NULL, 10));
     if (length > 7 && strncmp(text, "broken ", 7) == 0) {
-        note_broken(keeper, text + 7, length - 7);
+        redis_keeper_note_broken(keeper, text + 7, length - 7);
         lose(keeper, "a counter was no counter");
         return false;
     }
@@ -538,9 +545,8 @@ static bool turn(struct redis_keeper *keeper)
 {
     int64_t now_us = clock_monotonic_us();
 
-    if (redis_standing_of(keeper->redis->shares, NULL) != REDIS_ONLINE)
-        return false;
-    return listen(keeper) && (now_us < keeper->due_at || tell(keeper)) && (now_us < keeper->beat_at || beat(keeper));
+    return listen(keeper) && redis_standing_of(keeper->redis->shares, NULL) == REDIS_ONLINE &&
+           (now_us < keeper->due_at || tell(keeper)) && (now_us < keeper->beat_at || beat(keeper));
 }
 
 /* Sleeps until something is due, is heard, or wakes it. */

@@ -13,6 +13,7 @@
 #include "store/redis.h"
 #include "store/redis_keeper.h"
 #include "store/redis_scripts.h"
+#include "store/redis_share.h"
 #include "store/redis_shares.h"
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
@@ -205,6 +206,15 @@ static const char *fault_of(const struct redis_reply *reply)
     }
 }
 
+static void tell_broken(struct ask *ask, const struct redis_reply *reply)
+{
+    size_t which = (size_t)redis_integer(redis_item(reply, 1)) - 1;
+
+    if (redis_integer(redis_item(reply, 0)) == REDIS_BROKEN && which < ask->call.claim_count)
+        redis_keeper_note_broken(ask->desk->redis->keeper, ask->holds[which].share->key,
+                                 ask->holds[which].share->key_length);
+}
+
 static void on_reserved(void *arg, const struct redis_reply *reply)
 {
     struct ask *ask = arg;
@@ -215,6 +225,7 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
     if (!fault && !read_told(ask, reply))
         fault = "an answer of another length";
     if (fault) {
+        tell_broken(ask, reply);
         redis_go_away(redis, ask->epoch, ask->desk->link ? fault : NULL);
         decide(ask);
     } else if (redis_integer(redis_item(reply, 0)) == REDIS_GRANTED) {

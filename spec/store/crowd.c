@@ -134,7 +134,8 @@ static void raise_to(int64_t *most, int64_t value)
 static void settle_one(struct gust *gust, int at)
 {
     struct storm *storm = gust->storm;
-    int64_t actual = storm->keeps ? gust->holds[at].amount : draw(gust, gust->holds[at].amount + 1);
+    /* Most of it comes back, or there would soon be nothing to fight for. */
+    int64_t actual = draw(gust, 64) == 0 ? draw(gust, gust->holds[at].amount + 1) : 0;
 
     __atomic_sub_fetch(&storm->used, gust->holds[at].amount - actual, __ATOMIC_RELAXED);
     store_settle(gust->store, gust->holds[at].reservation, &actual, 1, storm->now);
@@ -186,7 +187,7 @@ static void on_gust(void *arg)
 
     while (!stops && gust->asking < ASKS_AT_ONCE)
         ask(gust, 1 + draw(gust, gust->storm->amount_most));
-    for (int i = 0; i < 3 && gust->kept > 0; i++)
+    for (int i = 0; i < 3 && gust->kept > (stops ? 0 : HOLDS_KEPT / 2); i++)
         settle_one(gust, (int)draw(gust, gust->kept));
     if (stops && gust->asking == 0 && gust->kept == 0 && gust->is_leaving) {
         loop_stop(gust->loop);
