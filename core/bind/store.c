@@ -329,11 +329,16 @@ static int store_lua_learnt(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted },
-    { "fits", store_lua_fits },       { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },   { "pardon", store_lua_pardon },
-    { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
-    { "settle", store_lua_settle },   { "used", store_lua_used },
+    { "exhaust", store_lua_exhaust },
+    { "exhausted", store_lua_exhausted },
+    { "fits", store_lua_fits },
+    { "learn", store_lua_learn },
+    { "learnt", store_lua_learnt },
+    { "pardon", store_lua_pardon },
+    { "recovered", store_lua_recovered },
+    { "reserve", store_lua_reserve },
+    { "settle", store_lua_settle },
+    { "used", store_lua_used },
     { NULL, NULL },
 };
 
