@@ -19,11 +19,12 @@ describe("Redis", function()
   local function start(options)
     if server then server:free() end
     server = redis.start(options)
+    server.keeps_data = options and options.appendonly
   end
 
   before_each(function()
     stores = {}
-    if not server or server.options.appendonly or server.process:has_ended() then start() end
+    if not server or server.keeps_data or server.process:has_ended() then start() end
     server:command("FLUSHALL")
   end)
   after_each(function()
