@@ -18,7 +18,7 @@
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
 
-static const double DEADLINE_S = 0.02;
+static const double DEADLINE_S = 0.03;
 /* A link that has just been made is waited for, this long at most. */
 static const int64_t PATIENCE_US = 500000;
 static const double LINK_TICK_S = 0.002;
@@ -264,8 +264,8 @@ static bool send(struct ask *ask)
 {
     struct redis_desk *desk = ask->desk;
     struct redis_words reserve = { 0 }, add = { 0 };
-    bool is_online = redis_shares_ask(desk->redis->shares, &ask->call, ask->holds, ask->now, &reserve, &add,
-                                      &ask->epoch);
+    bool is_online =
+        redis_shares_ask(desk->redis->shares, &ask->call, ask->holds, ask->now, &reserve, &add, &ask->epoch);
 
     if (is_online && add.key_count > 2)
         run(desk, &redis_script_add, &add, on_added, desk);
