@@ -57,9 +57,9 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $(@D)
 	$(QUIET)$(COMPILE) -w -c -o $@ $<
 
-$(OUT)/embedded.c: core/embed.lua $(LUA)
+$(OUT)/embedded.c: core/embed.lua $(LUA) $(PAGES)
 	@mkdir -p $(@D)
-	$(QUIET)luajit core/embed.lua $@ $(LUA)
+	$(QUIET)luajit core/embed.lua $@ $(LUA) $(PAGES)
 $(OUT)/embedded.o: $(OUT)/embedded.c
 	$(QUIET)$(COMPILE) -c -o $@ $<
 

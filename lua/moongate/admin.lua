@@ -3,6 +3,7 @@ local exchange = require "moongate.exchange"
 local json = require "moongate.core.json"
 local key_maker = require "moongate.key_maker"
 local keys = require "moongate.core.keys"
+local operator = require "moongate.operator"
 
 local admin = {}
 
@@ -12,14 +13,7 @@ local function reply(handle, status, value)
   handle:reply(status, JSON, json.encode(value))
 end
 
--- True for the admin; else the request is refused.
-local function is_admin(handle, state)
-  if state.callers:is_admin(handle) then return true end
-  local message = state.config.admin_token and "this needs the admin token: send it as Authorization: Bearer TOKEN"
-    or "there is no admin token: set admin_token in the configuration"
-  exchange.refuse(handle, { status = 401, message = message, code = "admin_token_required" })
-  return false
-end
+local is_admin = operator.is_admin
 
 function admin.list_keys(handle, state)
   if not is_admin(handle, state) then return end
