@@ -48,7 +48,10 @@ void bind_push_row(lua_State *L, const struct ledger_row *row);
  */
 struct store_usage_query;
 struct store_usage_query bind_read_usage_query(lua_State *L, int index);
-/* Leaves { totals, groups } or { totals, rows, next }; is_over if there is more. Sums are digits: exact. */
+/*
+ * Leaves { totals, is_over, next, each }: each() is the next group, or by request the next row, and nil at the end.
+ * Sums are texts of digits, to be exact. is_over: there are more of them, by request behind next.
+ */
 struct usage;
 void bind_push_usage(lua_State *L, const struct usage *usage);
 /* Leaves an array of { path, text, version }. */

@@ -85,47 +85,69 @@ static void push_sums(lua_State *L, const struct usage_sums *given)
         set_digits(L, sums[i].name, *(const int64_t *)(const void *)((const char *)given + sums[i].offset));
 }
 
-static void push_groups(lua_State *L, const struct usage *usage)
-{
-    const char *by = usage_by_name(usage_query(usage)->by), *name;
+/* What is left of an answer to be told. */
+struct telling {
+    struct usage *usage;
+    size_t at;
+};
 
-    lua_createtable(L, (int)usage_count(usage), 0);
-    for (size_t i = 0; i < usage_count(usage); i++) {
-        push_sums(L, usage_group(usage, i, &name));
-        lua_pushstring(L, name);
-        lua_setfield(L, -2, by);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_setfield(L, -2, "groups");
+static int telling_gc(lua_State *L)
+{
+    struct telling *telling = lua_touserdata(L, 1);
+
+    usage_free(telling->usage);
+    telling->usage = NULL;
+    return 0;
 }
 
-static void push_rows(lua_State *L, const struct usage *usage)
+/* Upvalue: the telling. One at a time: a long answer all at once would hold its worker up. */
+static int tell_next(lua_State *L)
 {
-    struct store_place place = usage_place(usage);
-    char next[48];
+    struct telling *telling = lua_touserdata(L, lua_upvalueindex(1));
+    const struct usage *usage = telling->usage;
+    const char *name;
 
-    lua_createtable(L, (int)usage_count(usage), 0);
-    for (size_t i = 0; i < usage_count(usage); i++) {
-        bind_push_row(L, usage_row(usage, i));
-        lua_rawseti(L, -2, (int)i + 1);
+    if (telling->at == usage_count(usage))
+        return 0;
+    if (usage_query(usage)->by == STORE_BY_REQUEST) {
+        bind_push_row(L, usage_row(usage, telling->at++));
+        return 1;
     }
-    lua_setfield(L, -2, "rows");
-    snprintf(next, sizeof next, "%" PRId64 "-%" PRId64, place.time, place.number);
-    lua_pushstring(L, next);
-    lua_setfield(L, -2, "next");
+    push_sums(L, usage_group(usage, telling->at++, &name));
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, usage_by_name(usage_query(usage)->by));
+    return 1;
+}
+
+static void push_each(lua_State *L, const struct usage *usage)
+{
+    struct telling *telling = lua_newuserdata(L, sizeof *telling);
+
+    *telling = (struct telling){ NULL, 0 };
+    if (luaL_newmetatable(L, "moongate.telling")) {
+        lua_pushcfunction(L, telling_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    telling->usage = usage_take(usage); /* nothing raises between this and who frees it */
+    lua_pushcclosure(L, tell_next, 1);
 }
 
 void bind_push_usage(lua_State *L, const struct usage *usage)
 {
+    struct store_place place = usage_place(usage);
+    char next[48];
+
     lua_createtable(L, 0, 4);
     push_sums(L, usage_totals(usage));
     lua_setfield(L, -2, "totals");
     lua_pushboolean(L, usage_is_over(usage));
     lua_setfield(L, -2, "is_over");
-    if (usage_query(usage)->by == STORE_BY_REQUEST)
-        push_rows(L, usage);
-    else
-        push_groups(L, usage);
+    snprintf(next, sizeof next, "%" PRId64 "-%" PRId64, place.time, place.number);
+    lua_pushstring(L, next);
+    lua_setfield(L, -2, "next");
+    push_each(L, usage);
+    lua_setfield(L, -2, "each");
 }
 
 /* A wait for the answer. It may outlive its task: then the answer is thrown away. */

@@ -253,11 +253,12 @@ struct sqlite3_stmt *statements_plain_page(struct sqlite3 *connection, const cha
 
     /* What few rows fit is found in the index that usage has: no other row is touched. */
     if (org || key)
-        page = prepare_select(connection, "NULL, rowid",
-                              "rowid IN (SELECT rowid FROM ledger WHERE (time, rowid) > (?1, ?2) AND time < ?3 AND"
-                              " coalesce(org, '') = coalesce(?5, org, '') AND"
-                              " coalesce(\"key\", '') = coalesce(?6, \"key\", '') ORDER BY time, rowid LIMIT ?4)"
-                              " ORDER BY time, rowid");
+        page =
+            prepare_select(connection, "NULL, rowid",
+                           "rowid IN (SELECT rowid FROM ledger INDEXED BY ledger_usage WHERE (time, rowid) > (?1, ?2)"
+                           " AND time < ?3 AND coalesce(org, '') = coalesce(?5, org, '') AND"
+                           " coalesce(\"key\", '') = coalesce(?6, \"key\", '') ORDER BY time, rowid LIMIT ?4)"
+                           " ORDER BY time, rowid");
     else
         page = prepare_select(connection, "NULL, rowid",
                               "(time, rowid) > (?1, ?2) AND time < ?3 ORDER BY time, rowid LIMIT ?4");

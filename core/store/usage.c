@@ -30,6 +30,7 @@ struct usage {
     bool is_over;
     struct store_place place;
     atomic_bool is_cancelled;
+    atomic_int takers;
     int64_t day; /* whose name is in day_name */
     char day_name[DAY_NAME];
 };
@@ -58,6 +59,7 @@ struct usage *usage_new(const struct store_usage_query *query)
 {
     struct usage *usage = mem_zero(sizeof *usage);
 
+    atomic_init(&usage->takers, 1);
     usage->query = *query;
     usage->query.org = mem_text(query->org);
     usage->query.key = mem_text(query->key);
@@ -68,9 +70,17 @@ struct usage *usage_new(const struct store_usage_query *query)
     return usage;
 }
 
+struct usage *usage_take(const struct usage *usage)
+{
+    struct usage *taken = (struct usage *)usage;
+
+    atomic_fetch_add(&taken->takers, 1);
+    return taken;
+}
+
 void usage_free(struct usage *usage)
 {
-    if (!usage)
+    if (!usage || atomic_fetch_sub(&usage->takers, 1) > 1)
         return;
     for (size_t i = 0; usage->groups && i < usage->count; i++)
         mem_free(usage->groups[i]);

@@ -19,7 +19,9 @@ struct usage_sums {
 const char *usage_by_name(int by);
 
 struct usage *usage_new(const struct store_usage_query *query);
-void usage_free(struct usage *usage); /* NULL is fine */
+/* Any thread: keeps what came out for longer; to be freed once more. */
+struct usage *usage_take(const struct usage *usage);
+void usage_free(struct usage *usage); /* NULL is fine; the last one frees it */
 const struct store_usage_query *usage_query(const struct usage *usage);
 
 /* ---- for those who read ---- */

@@ -1,6 +1,8 @@
 /* usage_sql.c - see usage_sql.h. */
 #include "store/usage_sql.h"
 
+#include <time.h>
+
 #include <sqlite3.h>
 
 #include "base/mem.h"
@@ -8,7 +10,8 @@
 #include "store/statements.h"
 #include "store/usage.h"
 
-enum { SLICE_ROWS = 10000, PAGE_ROWS = 500 };
+/* While nobody reads, the writer can empty the write-ahead log: there has to be such a moment, now and then. */
+enum { SLICE_ROWS = 10000, PAGE_ROWS = 500, PAUSE_NS = 1000 * 1000 };
 
 const char usage_sql_index[] =
     "CREATE INDEX IF NOT EXISTS ledger_usage ON ledger (time, org, \"key\", label, tier, task, provider, model,"
@@ -73,6 +76,7 @@ static bool read_sums(sqlite3 *connection, struct usage *usage)
     char *sql = mem_format("SELECT time, %s, input_tokens, output_tokens, billed_tokens, cost_microusd,"
                            " savings_microusd, org, \"key\" FROM ledger WHERE time >= ?1 AND time < ?2 ORDER BY time",
                            slices[query->by]);
+    const struct timespec pause = { .tv_nsec = PAUSE_NS };
     sqlite3_stmt *slice = NULL;
     int64_t from = query->from;
     bool is_good = sqlite3_prepare_v2(connection, sql, -1, &slice, NULL) == SQLITE_OK, has_more = is_good;
@@ -81,6 +85,7 @@ static bool read_sums(sqlite3 *connection, struct usage *usage)
     while (has_more && !usage_is_cancelled(usage)) {
         has_more = read_slice(slice, usage, &from);
         is_good = sqlite3_reset(slice) == SQLITE_OK;
+        nanosleep(&pause, NULL);
     }
     sqlite3_finalize(slice);
     return is_good && !usage_is_cancelled(usage);

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "store/usage.h"
@@ -81,6 +82,7 @@ static void *answer_questions(void *arg)
     struct question *question;
     bool is_read;
 
+    (void)!nice(10); /* of this thread alone, as Linux has it: requests go before reports */
     while ((question = next_question(thread))) {
         is_read = !usage_is_cancelled(question->usage) && usage_read(question->usage, thread->store);
         pthread_mutex_lock(&thread->lock);
