@@ -47,6 +47,9 @@ async function ask(path, options) {
 
 export const get = async (path) => (await ask(path, {})).json();
 
+// Whether the configuration names an admin token: told to everybody.
+export const is_token_set = async () => (await get("dashboard/door")).admin_token_is_set;
+
 export const post = async (path, text) =>
   (await ask(path, { method: "POST", body: text, headers: { "content-type": "application/json" } })).json();
 

@@ -1,6 +1,6 @@
 // The dashboard's beginning: asks for the admin token, follows the gateway's events, and hands what they tell to each
 // part of the page.
-import { follow, get, has_token, keep_token } from "./api.js";
+import { follow, get, has_token, is_token_set, keep_token } from "./api.js";
 import * as clock from "./clock.js";
 import { at, h, keyed, mark, put, show } from "./dom.js";
 import { count, duration, microdollars } from "./format.js";
@@ -122,6 +122,15 @@ async function connect() {
 // Whether the token is good is known at once, and before anything of the board is shown.
 async function enter() {
   try {
+    if (!(await is_token_set())) {
+      view("unset");
+      return;
+    }
+    if (!has_token()) {
+      view("entry");
+      at("token").focus();
+      return;
+    }
     const overview = await get("admin/overview");
     begin();
     on_overview(overview);

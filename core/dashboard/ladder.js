@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { now, timed } from "./clock.js";
 import { at, choices, h } from "./dom.js";
 import { dollars, left } from "./format.js";
+import { facts } from "./models.js";
 
 let latest = null; // overview
 let asked = 0, timer = null, shown = "";
@@ -29,7 +30,7 @@ function rung(candidate, place) {
     h("span", { class: "place" }, place === null ? "–" : String(place)),
     h("span", { class: "target" }, candidate.id),
     h("span", { class: "cost" }, typeof candidate.estimated_cost === "number" ? dollars(candidate.estimated_cost) : ""),
-    h("span", { class: "why" }, words || (place === 1 ? "is called first" : "if those above cannot serve")));
+    h("span", { class: "why" }, [words || (place === 1 ? "called first" : ""), facts(candidate.id)].filter(Boolean).join(" · ")));
   if (typeof candidate.score === "number") node.lastChild.append(` · score ${candidate.score.toFixed(2)}`);
   if (is_out && back > now()) {
     const text = h("span", { class: "back" });

@@ -34,6 +34,16 @@ function make_change(change) {
     + `${price(change.new)} `, when);
 }
 
+// What policies often sort by, of one target: "free · quality 95 · 0.2ms".
+export function facts(id) {
+  const model = told.models.find((one) => one.id === id);
+  if (!model) return "";
+  const parts = [model.is_local ? "local" : model.free ? "free" : "", model.quality ? `quality ${model.quality}` : "",
+    typeof model.latency_ms === "number" ? milliseconds(model.latency_ms) : "",
+    model.error_rate >= 0.005 ? `${Math.round(100 * model.error_rate)} % errors` : ""];
+  return parts.filter(Boolean).join(" · ");
+}
+
 function draw() {
   const wanted = at("models-filter").value.trim().toLowerCase();
   const fits = told.models.filter((model) => `${model.id} ${abilities(model)}`.toLowerCase().includes(wanted));

@@ -5,17 +5,18 @@ import { at, h, keyed, mark, put, show } from "./dom.js";
 import { ago, count, dollars, exact, left, milliseconds, percent } from "./format.js";
 
 const WORDS = { green: "capacity", amber: "low", red: "throttled" };
-const WINDOWS = ["minute", "hour", "five_hour", "day", "daily", "week", "weekly", "month", "monthly", "subscription"];
+const WINDOWS = ["minute", "hour", "5h", "day", "week", "month", "subscription"];
 const SHORT = {
-  requests: { minute: "RPM", hour: "RPH", day: "RPD", daily: "RPD" },
-  tokens: { minute: "TPM", hour: "TPH", day: "TPD", daily: "TPD" },
+  requests: { minute: "RPM", hour: "RPH", day: "RPD" }, tokens: { minute: "TPM", hour: "TPH", day: "TPD" },
 };
-const SPAN = { five_hour: "5 h", daily: "day", weekly: "week", monthly: "month", unknown: "now" };
-const BARS = 3;
+const SPAN = { "5h": "5 h", unknown: "a window" };
+const BARS = 4;
 
 const spaced = (name) => String(name).replaceAll("_", " ");
 const span = (window) => SPAN[window] || spaced(window);
-const name_of = (limit) => (SHORT[limit.metric] || {})[limit.window] || `${spaced(limit.metric)} / ${span(limit.window)}`;
+const is_percent = (limit) => limit.metric === "percent";
+const name_of = (limit) => (SHORT[limit.metric] || {})[limit.window]
+  || (is_percent(limit) ? span(limit.window) : `${spaced(limit.metric)} / ${span(limit.window)}`);
 const place = (limit) => (WINDOWS.indexOf(limit.window) + 1 || 99);
 const is_money = (limit) => limit.metric === "dollars" || limit.metric === "microusd";
 
@@ -57,8 +58,8 @@ function limit_line(limit) {
   if (used !== null && typeof limit.limit === "number") parts.push(`${show_amount(used)} of ${show_amount(limit.limit)} used`);
   else if (typeof limit.remaining === "number") parts.push(`${show_amount(limit.remaining)} left`);
   else if (typeof limit.limit === "number") parts.push(`at most ${show_amount(limit.limit)}`);
-  if (limit.reset_at > now()) parts.push(`reset in ${left(limit.reset_at - now())}`);
-  return `${parts.join(" ").replace(" reset", ", reset")}${source(limit)}`;
+  if (limit.reset_at > now()) parts.push(`resets in ${left(limit.reset_at - now())}`);
+  return `${parts.join(" ").replace(" resets", ", resets")}${source(limit)}`;
 }
 
 const TIP_LIMITS = 12;
@@ -99,7 +100,7 @@ function update_bar(node, { limit }) {
   mark(meter, "aria-valuenow", Math.round(share * 100));
   mark(meter, "data-level", share >= 0.9 ? "red" : share >= 0.75 ? "amber" : "plain");
   meter.firstChild.style.inlineSize = `${share * 100}%`;
-  put(amount, limit.metric === "percent" || limit.metric === "percentage" ? percent(share)
+  put(amount, is_percent(limit) ? percent(share)
     : `${count(used_of(limit))} / ${count(limit.limit)}`);
   timed(reset, () => (limit.reset_at > now() ? left(limit.reset_at - now()) : ""));
 }
@@ -115,8 +116,9 @@ function make_card(provider) {
     h("div", { class: "top" },
       h("span", { class: "pulse", "aria-hidden": "true" }),
       h("h3", { id: `${id}-name` }, provider.provider),
-      h("span", { class: "word", id: `${id}-word` }), h("span", { class: "back" })),
-    h("ul", { class: "windows" }),
+      h("span", { class: "word", id: `${id}-word` })),
+    h("p", { class: "state" }, h("span", { class: "back" }), h("span", { class: "cause" })),
+    h("ul", { class: "windows" }), h("p", { class: "none" }, "No limit known yet"),
     h("p", { class: "foot" }, h("span", { class: "about" }), h("span", { class: "money" })),
     h("div", { class: "tip", id: `${id}-tip`, role: "tooltip" }, h("ul")));
   card.addEventListener("click", () => card.classList.toggle("is-open"));
@@ -141,13 +143,15 @@ function about(provider) {
 }
 
 function update_card(item, provider) {
-  const card = item.firstChild, [top, windows, foot, tip] = card.children, [, , word, back] = top.children;
+  const card = item.firstChild, [top, state, windows, none, foot, tip] = card.children, bars = bars_of(provider);
   mark(card, "data-pulse", provider.pulse);
-  put(word, WORDS[provider.pulse]);
-  timed(back, () => (provider.back_at > now() ? `back in ${left(provider.back_at - now())}` : ""));
-  keyed(windows, bars_of(provider), (bar) => bar.name, make_bar, update_bar);
-  put(foot.children[0], provider.pulse === "green" || !provider.reason ? about(provider)
-    : `${provider.reason} · ${about(provider)}`);
+  put(top.lastChild, WORDS[provider.pulse]);
+  put(state.lastChild, provider.pulse === "green" ? "" : provider.reason || "");
+  timed(state.firstChild, () => (provider.back_at > now() ? `back in ${left(provider.back_at - now())}` : ""));
+  show(windows, bars.length > 0);
+  show(none, bars.length === 0);
+  keyed(windows, bars, (bar) => bar.name, make_bar, update_bar);
+  put(foot.children[0], about(provider));
   put(foot.children[1], typeof provider.credits === "number" ? dollars(provider.credits) : "");
   // Figures that grow older are written anew each second.
   keyed(tip.firstChild, lines_of(provider).map((line, index) => ({ line, index })), (line) => line.index,
@@ -164,11 +168,11 @@ function wallet_text(provider) {
 
 function make_wallet(provider) {
   return h("li", { class: "wallet" }, h("span", { class: "purse", "aria-hidden": "true" }),
-    h("span", { class: "whose" }, provider.provider), " ", h("span", { class: "sum" }), h("span", { class: "age" }));
+    h("span", {}, h("span", { class: "whose" }, provider.provider), " ", h("span", { class: "sum" }), h("span", { class: "age" })));
 }
 
 function update_wallet(node, provider) {
-  const [, , sum, age] = node.children;
+  const [, sum, age] = node.lastChild.children;
   mark(node, "data-kind", typeof provider.credits === "number" ? "balance" : "quota");
   mark(node, "data-level", { critical: "red", exhausted: "red", warning: "amber" }[provider.checker && provider.checker.status]);
   put(sum, wallet_text(provider));

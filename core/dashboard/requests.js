@@ -4,8 +4,8 @@ import { at, h, keyed, put, show } from "./dom.js";
 import { count, microdollars, milliseconds, moment } from "./format.js";
 import { explain } from "./ladder.js";
 
-const MOST = 50;
-let rows = [], is_held = false, timer = null, body = null, is_started = false;
+const MOST = 100, STEP = 15;
+let shown = STEP, rows = [], is_held = false, timer = null, body = null, is_started = false;
 const open = new Map(); // request id -> nodes of its details
 
 const served = (row) => (row.provider ? `${row.provider}/${row.model}` : row.model || "");
@@ -23,7 +23,7 @@ function facts(row) {
     ["key", [row.org, row.key, row.label].filter(Boolean).join(" / ")],
     ["tokens", `${count(row.input_tokens)} in, ${count(row.cached_tokens)} cached, ${count(row.output_tokens)} out`
       + `, ${count(row.billed_tokens)} billed${row.estimated ? " (estimated)" : ""}`],
-    ["saved", microdollars(row.savings_microusd || 0)]];
+    ["saved", microdollars(row.savings_microusd || 0)], ["took", milliseconds(row.latency_ms)]];
   return h("dl", { class: "facts" }, list.filter(([, value]) => value).map(([name, value]) =>
     h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));
 }
@@ -65,13 +65,14 @@ function make(item) {
     h("td", { class: "number some" }, String(row.attempts)),
     h("td", { class: "number some" }, `${count(row.input_tokens)} / ${count(row.output_tokens)}`),
     h("td", { class: "number" }, microdollars(row.cost_microusd)),
-    h("td", { class: "number" }, milliseconds(row.latency_ms)));
+    h("td", { class: "number few" }, milliseconds(row.latency_ms)));
 }
 
 function draw() {
   show(at("requests-empty"), rows.length === 0);
   show(at("requests-table"), rows.length > 0);
-  const items = rows.flatMap((row) => [{ row, key: row.request_id + row.time },
+  show(at("requests-more"), rows.length > shown);
+  const items = rows.slice(0, shown).flatMap((row) => [{ row, key: row.request_id + row.time },
     ...(open.has(row.request_id) ? [{ node: open.get(row.request_id), key: `${row.request_id} open` }] : [])]);
   keyed(body, items, (item) => item.key, make, () => {});
 }
@@ -104,14 +105,19 @@ export function start() {
   if (is_started) return;
   is_started = true;
   const heads = [["Time"], ["Model"], ["Outcome"], ["Policy", "some"], ["Calls", "number some"], ["Tokens", "number some"],
-    ["Cost", "number"], ["Took", "number"]];
+    ["Cost", "number"], ["Took", "number few"]];
   body = h("tbody");
   at("requests-body").replaceChildren(
     h("p", { class: "fault", id: "requests-fault" }),
     h("p", { class: "empty", id: "requests-empty", hidden: true }, "No request yet. Send one to ",
       h("code", {}, "/v1/chat/completions"), ", and it shows up here."),
     h("table", { id: "requests-table", hidden: true, "aria-labelledby": "requests-title" },
-      h("thead", {}, h("tr", {}, heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), body));
+      h("thead", {}, h("tr", {}, heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), body),
+    h("button", { type: "button", class: "quiet", id: "requests-more", hidden: true }, "Show older"));
+  at("requests-more").addEventListener("click", () => {
+    shown += STEP;
+    draw();
+  });
   const hold = at("requests-hold");
   hold.addEventListener("click", () => {
     is_held = !is_held;

@@ -22,6 +22,10 @@ local function in_future(seconds, now)
   return seconds and seconds > 0 and math.floor(now + seconds + 0.5) or nil
 end
 
+local function in_words(reason)
+  return reason ~= "" and (string.gsub(reason, "_", " ")) or "no quota"
+end
+
 -- An entry of moongate.overview with moments in the place of ages and waits.
 local function limit_of(entry, now)
   local limit = {}
@@ -53,6 +57,12 @@ local function used_up(limits)
   return until_when
 end
 
+-- A target is out; the first of a provider's that is back is the provider's own return, if all of them are out.
+local function bar(out, own, target, until_when, why)
+  out[#out + 1] = { target = target.id, ["until"] = until_when, reason = why }
+  if not own.back_at or until_when and until_when < own.back_at then own.back_at, own.why = until_when, why end
+end
+
 -- The targets of each provider, and which of all are out: { target, until, reason }.
 local function targets_of(state, now)
   local by_provider, out = {}, {}
@@ -60,7 +70,7 @@ local function targets_of(state, now)
     by_provider[name] = { count = 0, barred = 0, slowest = nil, errors = 0 }
     local wait, reason = store.exhausted(name)
     if wait > 0 then
-      out[#out + 1] = { target = name, ["until"] = in_future(wait, now), reason = passing.exhausted(reason) }
+      out[#out + 1] = { target = name, ["until"] = in_future(wait, now), reason = in_words(reason) }
     end
   end
   for _, target in ipairs(state.registry.targets) do
@@ -69,12 +79,8 @@ local function targets_of(state, now)
     local open, latency, errors, open_s = health.state(target.id)
     own.count = own.count + 1
     if wait > 0 or open then own.barred = own.barred + 1 end
-    if wait > 0 then
-      out[#out + 1] = { target = target.id, ["until"] = in_future(wait, now), reason = passing.exhausted(reason) }
-    end
-    if open then
-      out[#out + 1] = { target = target.id, ["until"] = in_future(open_s, now), reason = passing.left_alone }
-    end
+    if wait > 0 then bar(out, own, target, in_future(wait, now), in_words(reason)) end
+    if open then bar(out, own, target, in_future(open_s, now), passing.left_alone) end
     if latency then own.latency = math.min(own.latency or latency, latency) end
     own.errors = math.max(own.errors, errors or 0)
   end
@@ -97,15 +103,16 @@ local function provider_of(state, name, own, view, now)
   local told, limits = overview.provider(state, name, view), {}
   for i, entry in ipairs(told.limits) do limits[i] = limit_of(entry, now) end
   local spent, checker = used_up(limits), told.checker
-  local back_at = in_future(told.exhausted_for_s, now) or spent and spent > 0 and spent or nil
+  local all_out = own.count > 0 and own.barred == own.count
+  local back_at = in_future(told.exhausted_for_s, now) or spent and spent > 0 and spent or all_out and own.back_at or nil
   if checker then checker.age_s = nil end
   local provider = state.config.providers[name]
   return {
     provider = name, pulse = pulse_of(told, own, spent), status = told.status, back_at = back_at,
-    reason = told.reason and passing.exhausted(told.reason) or spent and "a limit is used up" or nil,
+    reason = told.reason and in_words(told.reason) or spent and "a limit is used up" or all_out and own.why or nil,
     rpm = per_minute(told.rpm, limits, "requests"), tpm = per_minute(told.tpm, limits, "tokens"),
     credits = told.credits, limits = json.array(limits), checker = checker, models = own.count, barred = own.barred,
-    latency_ms = rounded(own.latency, 1), error_rate = rounded(own.errors, 1000),
+    latency_ms = rounded(own.latency, 10), error_rate = rounded(own.errors, 1000),
     protocol = provider.protocol, is_local = provider.is_local, free = provider.free,
   }
 end

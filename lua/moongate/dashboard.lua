@@ -1,6 +1,7 @@
 -- /dashboard: the page that shows the gateway at work, from the binary itself. It holds no data and needs no token;
 -- what it shows it asks of /admin/ and /v1/, with the token that is typed in there.
 local exchange = require "moongate.exchange"
+local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 local pages = require "moongate.core.pages"
 
@@ -50,6 +51,12 @@ function dashboard.page(handle) send(handle, "index.html") end
 
 -- A part of the page, by its name.
 function dashboard.part(handle, _, name) send(handle, name) end
+
+-- Whether there is anything to type in.
+function dashboard.door(handle, state)
+  handle:reply(200, { ["content-type"] = "application/json", ["cache-control"] = "no-store" },
+    json.encode { admin_token_is_set = state.config.admin_token ~= nil })
+end
 
 -- The page's own links are relative to /dashboard.
 function dashboard.away(handle) handle:reply(302, { location = "../dashboard" }, "") end

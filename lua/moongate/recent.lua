@@ -53,7 +53,7 @@ local function newest(from, wanted)
   for _ = 1, MOST_PAGES do
     local page = usage.ask { by = "request", from = from, most = PAGE, after = place }
     if not page then return nil end
-    for _, row in ipairs(page.rows) do rows[#rows + 1] = notice.brief(row) end
+    for row in page.each do rows[#rows + 1] = notice.brief(row) end
     place = page.next
     if not page.is_over then break end
   end

@@ -71,6 +71,7 @@ local exact = {
   ["/ready"] = { GET = inspect.ready },
   ["/metrics"] = { GET = inspect.metrics },
   ["/dashboard"] = { GET = dashboard.page },
+  ["/dashboard/door"] = { GET = dashboard.door },
   ["/dashboard/"] = { GET = dashboard.away },
   ["/admin/overview"] = { GET = operator.only(board.overview) },
   ["/admin/events"] = { GET = operator.only(events.stream) },
