@@ -53,6 +53,10 @@ export function keyed(parent, items, key_of, make, update) {
   pieces.set(parent, after);
 }
 
+// How many columns of a table the width of the screen leaves.
+export const columns = (table) =>
+  [...table.tHead.rows[0].cells].filter((cell) => getComputedStyle(cell).display !== "none").length;
+
 // Options of a select; what was chosen stays chosen where it is still there.
 export function choices(select, entries) {
   const text = JSON.stringify(entries);

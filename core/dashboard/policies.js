@@ -1,14 +1,14 @@
 // The policies: which version is in force, how it does, and what was last wrong with it.
 import { get } from "./api.js";
 import { now, timed } from "./clock.js";
-import { at, h, keyed, mark, put, show } from "./dom.js";
+import { at, columns, h, keyed, mark, put, show } from "./dom.js";
 import { ago, count, milliseconds } from "./format.js";
 
 const PAUSE = 3000;
-let body = null, timer = null, seen = "";
+let body = null, timer = null, seen = "", list = [];
 
 function make(item) {
-  if (item.kind === "error") return h("tr", { class: "trouble" }, h("td", { colspan: 6 }));
+  if (item.kind === "error") return h("tr", { class: "trouble" }, h("td"));
   return h("tr", {},
     h("th", { scope: "row", class: "text" }, h("span", {}, item.policy.file), " ", h("span", { class: "tag" })),
     h("td", { class: "some mono" }), h("td", { class: "number" }), h("td", { class: "number" }),
@@ -20,7 +20,9 @@ function say_error(node, policy) {
   const lead = policy.is_broken ? (policy.version ? "The saved file does not load; the version before it is in force."
     : "Does not load.") : error.mended_at ? "Mended since:" : "Failed in a call:";
   mark(node, "data-state", policy.is_broken ? "broken" : error.mended_at ? "mended" : "failed");
-  const cell = node.firstChild, words = `${lead} ${place ? `${place}: ` : ""}${error.message}`;
+  const cell = node.firstChild;
+  cell.colSpan = columns(at("policies-table"));
+  const words = `${lead} ${place ? `${place}: ` : ""}${error.message}`;
   if (cell.dataset.words === words) return;
   cell.dataset.words = words;
   const when = h("span", { class: "hint" });
@@ -47,7 +49,6 @@ function update_row(node, item) {
 
 async function load() {
   timer = null;
-  let list = [];
   try {
     list = (await get("admin/policies")).policies;
     put(at("policies-fault"), "");
@@ -55,6 +56,10 @@ async function load() {
     put(at("policies-fault"), fault.message);
     return;
   }
+  draw();
+}
+
+function draw() {
   const items = list.flatMap((policy) => [{ kind: "policy", policy, key: policy.file },
     ...(policy.last_error ? [{ kind: "error", policy, key: `${policy.file} error` }] : [])]);
   show(at("policies-table"), list.length > 0);
@@ -73,6 +78,7 @@ export function start() {
       h("code", {}, "policies/routing/"), "; it is in force once it is saved."),
     h("table", { id: "policies-table", hidden: true, "aria-labelledby": "policies-title" },
       h("thead", {}, h("tr", {}, heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), body));
+  addEventListener("resize", draw);
 }
 
 // Anew at once where files have changed, and now and then where only calls were counted.

@@ -85,7 +85,7 @@ function bars_of(provider) {
     const name = name_of(limit), last = by_name.get(name);
     if (!last || (Boolean(last.model) === Boolean(limit.model) && share_of(limit) > share_of(last))) by_name.set(name, limit);
   }
-  return [...by_name].map(([name, limit]) => ({ name, limit })).sort((a, b) => place(a.limit) - place(b.limit)).slice(0, BARS);
+  return [...by_name].map(([name, limit]) => ({ name, limit })).sort((a, b) => place(a.limit) - place(b.limit) || (a.limit.metric < b.limit.metric ? -1 : 1)).slice(0, BARS);
 }
 
 function make_bar({ name }) {

@@ -1,6 +1,6 @@
 // Recent requests, the newest first; each opens to show its attempts and why its ladder was what it was.
 import { get } from "./api.js";
-import { at, h, keyed, put, show } from "./dom.js";
+import { at, columns, h, keyed, put, show } from "./dom.js";
 import { count, microdollars, milliseconds, moment } from "./format.js";
 import { explain } from "./ladder.js";
 
@@ -44,7 +44,7 @@ function toggle(row, button) {
   button.setAttribute("aria-expanded", String(!is_open));
   if (is_open) open.delete(row.request_id);
   else {
-    const cell = h("td", { colspan: 8, class: "details" }, h("p", { class: "hint" }, "Loading…"));
+    const cell = h("td", { class: "details" }, h("p", { class: "hint" }, "Loading…"));
     open.set(row.request_id, h("tr", { class: "opened" }, cell));
     fill(row, cell);
   }
@@ -75,6 +75,7 @@ function draw() {
   const items = rows.slice(0, shown).flatMap((row) => [{ row, key: row.request_id + row.time },
     ...(open.has(row.request_id) ? [{ node: open.get(row.request_id), key: `${row.request_id} open` }] : [])]);
   keyed(body, items, (item) => item.key, make, () => {});
+  for (const node of open.values()) node.firstChild.colSpan = columns(at("requests-table"));
 }
 
 export async function load() {
@@ -118,6 +119,7 @@ export function start() {
     shown += STEP;
     draw();
   });
+  addEventListener("resize", draw);
   const hold = at("requests-hold");
   hold.addEventListener("click", () => {
     is_held = !is_held;
