@@ -150,7 +150,7 @@ at("entry-form").addEventListener("submit", (event) => {
   if (text === "") return;
   keep_token(text);
   at("token").value = "";
-  enter();
+  enter().then(() => at("board").hidden || at("main").focus({ preventScroll: true }));
 });
 at("unset-retry").addEventListener("click", enter);
 at("leave").addEventListener("click", () => {
