@@ -104,7 +104,8 @@ local function provider_of(state, name, own, view, now)
   for i, entry in ipairs(told.limits) do limits[i] = limit_of(entry, now) end
   local spent, checker = used_up(limits), told.checker
   local all_out = own.count > 0 and own.barred == own.count
-  local back_at = in_future(told.exhausted_for_s, now) or spent and spent > 0 and spent or all_out and own.back_at or nil
+  local back_at = in_future(told.exhausted_for_s, now) or spent and spent > 0 and spent
+  back_at = back_at or all_out and own.back_at or nil
   if checker then checker.age_s = nil end
   local provider = state.config.providers[name]
   return {

@@ -59,6 +59,6 @@ function dashboard.door(handle, state)
 end
 
 -- The page's own links are relative to /dashboard.
-function dashboard.away(handle) handle:reply(302, { location = "../dashboard" }, "") end
+function dashboard.away(handle) handle:reply(302, { location = "../dashboard" }, "see /dashboard\n") end
 
 return dashboard
