@@ -183,9 +183,11 @@ describe("usage in sqlite", function()
     bench.clean()
   end)
 
-  local function close(store, count, day)
+  -- So many rows, each a millisecond after the one before unless several are of one moment, and one after them.
+  local function close(store, count, day, of_one_moment)
     for i = 1, count do
-      local row = { request_id = "r" .. i, time = (day or NOON) + i, model = "small", cost_microusd = 1 }
+      local time = (day or NOON) + math.ceil(i / (of_one_moment or 1))
+      local row = { request_id = "r" .. i, time = time, model = "small", cost_microusd = 1 }
       bench.library.store_row_close(store, bench.row(row), nil, nil, nil)
     end
     assert.is_true(desk:close_row(store, { request_id = "last", time = (day or NOON) + count + 1, model = "small" }))
@@ -193,9 +195,9 @@ describe("usage in sqlite", function()
 
   it("is added up slice by slice without a row lost or counted twice", function()
     local store = assert(bench.open("sqlite:" .. path))
-    for part = 0, 24 do close(store, 999, NOON + part * 700) end -- they overlap: many are of one moment
+    for part = 0, 24 do close(store, 899, NOON + part * 1000, 37) end -- a slice would end amid a moment
     local found = bench.usage_now(store, { by = "model" })
-    assert.same({ 25000, 25 * 999 }, { found.totals.requests, found.totals.cost_microusd })
+    assert.same({ 25 * 900, 25 * 899 }, { found.totals.requests, found.totals.cost_microusd })
     library.store_close(store)
   end)
 
