@@ -21,16 +21,16 @@ function back_at(candidate) {
   return until;
 }
 
-function rung(candidate, place) {
+function rung(candidate, place, is_past) {
   // The countdown beside it tells the same, and goes on.
   const reason = String(candidate.reason || "").replace(/^rung \d+(, )?/, "");
-  const back = back_at(candidate), is_out = !candidate.kept || /passed over|refused/.test(reason);
+  const back = is_past ? 0 : back_at(candidate), is_out = !candidate.kept || /passed over|refused/.test(reason);
   const words = back ? reason.replace(/ \(\d+ s left\)/, "") : reason;
   const node = h("li", { class: "rung", "data-state": candidate.kept ? (is_out ? "passed" : "kept") : "dropped" },
     h("span", { class: "place" }, place === null ? "–" : String(place)),
     h("span", { class: "target" }, candidate.id),
     h("span", { class: "cost" }, typeof candidate.estimated_cost === "number" ? dollars(candidate.estimated_cost) : ""),
-    h("span", { class: "why" }, [words || (place === 1 ? "called first" : ""), facts(candidate.id)].filter(Boolean).join(" · ")));
+    h("span", { class: "why" }, [words || (place === 1 ? "called first" : ""), is_past ? "" : facts(candidate.id)].filter(Boolean).join(" · ")));
   if (typeof candidate.score === "number") node.lastChild.append(` · score ${candidate.score.toFixed(2)}`);
   if (is_out && back > now()) {
     const text = h("span", { class: "back" });
@@ -40,16 +40,16 @@ function rung(candidate, place) {
   return node;
 }
 
-// What /v1/router/debug answered, as nodes.
-export function explain(told) {
+// What /v1/router/debug answered, as nodes; or what was explained in the past, and says nothing of now.
+export function explain(told, is_past = false) {
   const kept = told.candidates.filter((candidate) => candidate.kept);
   const dropped = told.candidates.filter((candidate) => !candidate.kept);
   const nodes = [h("p", { class: "sentence" }, told.reason || "")];
-  if (kept.length > 0) nodes.push(h("ol", { class: "rungs" }, kept.slice(0, MOST_SHOWN).map((one, index) => rung(one, index + 1))));
+  if (kept.length > 0) nodes.push(h("ol", { class: "rungs" }, kept.slice(0, MOST_SHOWN).map((one, index) => rung(one, index + 1, is_past))));
   else nodes.push(h("p", { class: "empty" }, "Nothing is on the ladder: a request would be refused."));
   if (dropped.length > 0) {
     nodes.push(h("h3", {}, `Left out (${dropped.length})`),
-      h("ul", { class: "rungs" }, dropped.slice(0, MOST_SHOWN).map((one) => rung(one, null))));
+      h("ul", { class: "rungs" }, dropped.slice(0, MOST_SHOWN).map((one) => rung(one, null, is_past))));
   }
   if (Math.max(kept.length, dropped.length) > MOST_SHOWN) {
     nodes.push(h("p", { class: "hint" }, `Of each the first ${MOST_SHOWN} are shown.`));

@@ -32,7 +32,7 @@ async function fill(row, cell) {
   try {
     const told = await get(`v1/requests/${encodeURIComponent(row.request_id)}`);
     const nodes = [facts(row), h("h3", {}, "Attempts"), attempts(told)];
-    if (told.explanation) nodes.push(h("h3", {}, "Why this ladder"), ...explain(told.explanation));
+    if (told.explanation) nodes.push(h("h3", {}, "Why this ladder"), ...explain(told.explanation, true));
     cell.replaceChildren(...nodes);
   } catch (fault) {
     cell.replaceChildren(facts(row), h("p", { class: "fault" }, fault.message));
