@@ -67,6 +67,11 @@ static void linger(struct ledger *ledger)
     pthread_cond_signal(&ledger->wake);
 }
 
+static bool is_urgent(const struct change *change)
+{
+    return change->kind == CHANGE_CLOSE || change->kind == CHANGE_KEY;
+}
+
 static void enqueue(struct ledger *ledger, struct change *change)
 {
     change->size = sizeof *change + (change->row ? row_size(change->row) : 0);
@@ -74,7 +79,7 @@ static void enqueue(struct ledger *ledger, struct change *change)
     ledger->last = &change->next;
     ledger->bytes += change->size;
     ledger->unanswered += change->answer.on_done != NULL;
-    if (change->kind == CHANGE_OPEN) {
+    if (!is_urgent(change)) {
         linger(ledger);
     } else {
         ledger->urgent++;
@@ -144,6 +149,29 @@ void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, st
         return;
     change_free(change);
     answer_give(&answer, false);
+}
+
+void ledger_forget_row(struct ledger *ledger, const char *row_id)
+{
+    struct change *change = mem_zero(sizeof *change);
+    struct entry *entry;
+
+    change->kind = CHANGE_FORGET;
+    snprintf(change->row_id, sizeof change->row_id, "%s", row_id);
+    pthread_mutex_lock(&ledger->lock);
+    entry = rows_get(&ledger->under_way, row_id);
+    if (entry && entry->open_change) {
+        entry->open_change->is_void = true; /* it never came to the disk */
+        rows_remove(&ledger->under_way, entry);
+    } else {
+        change->was_open = entry && !entry->is_closed;
+        if (change->was_open)
+            rows_remove(&ledger->under_way, entry);
+        enqueue(ledger, change);
+        change = NULL;
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    change_free(change);
 }
 
 void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer)
@@ -222,7 +250,7 @@ static struct change *take_changes(struct ledger *ledger)
     struct change *taken = ledger->first, *change = taken, *last = NULL;
 
     for (int i = 0; change && i < BATCH_CHANGES; i++, last = change, change = change->next) {
-        ledger->urgent -= change->kind != CHANGE_OPEN;
+        ledger->urgent -= is_urgent(change);
         ledger->unanswered -= change->answer.on_done != NULL;
         if (change->kind == CHANGE_OPEN && !change->is_void) {
             struct entry *entry = entry_of(ledger, change);

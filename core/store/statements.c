@@ -13,6 +13,7 @@ enum {
     OPEN_ROW,
     CLOSE_ROW,
     DELETE_OPEN,
+    DELETE_ROW,
     ADD_KEY,
     REVOKE_KEY,
     KEEP_COUNTER,
@@ -30,6 +31,7 @@ static const char *const texts[STATEMENTS] = {
     [OPEN_ROW] = "INSERT OR IGNORE INTO open_rows ",
     [CLOSE_ROW] = "INSERT OR IGNORE INTO ledger ",
     [DELETE_OPEN] = "DELETE FROM open_rows WHERE row_id = ?",
+    [DELETE_ROW] = "DELETE FROM ledger WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
     [KEEP_COUNTER] = "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
@@ -131,6 +133,14 @@ bool statements_close_row(struct statements *statements, const struct ledger_row
             return false;
     }
     return insert_row(statements->list[CLOSE_ROW], row);
+}
+
+bool statements_forget_row(struct statements *statements, const char *row_id, bool was_open)
+{
+    sqlite3_stmt *statement = statements->list[was_open ? DELETE_OPEN : DELETE_ROW];
+
+    bind_text(statement, 1, row_id);
+    return run(statement);
 }
 
 bool statements_keep_key(struct statements *statements, const struct store_key *key)

@@ -207,6 +207,11 @@ void store_row_close(struct store *store, const struct ledger_row *row, const st
     store->backend->close_row(store, &named, answer_of(home, on_committed, arg));
 }
 
+void store_row_forget(struct store *store, const char *row_id)
+{
+    store->backend->forget_row(store, row_id);
+}
+
 void store_row_find(struct store *store, const char *request_id, const struct store_home *home,
                     void (*on_row)(void *arg, const struct ledger_row *row), void *arg)
 {

@@ -173,6 +173,8 @@ void store_row_open(struct store *store, const struct ledger_row *row, char row_
  */
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg);
+/* That row, open or closed, is kept elsewhere: it is given up here, without a `lost` one in its place. sqlite only. */
+void store_row_forget(struct store *store, const char *row_id);
 /*
  * The row of that request id: of several the one opened last of those under way, else the one closed last. NULL if
  * there is none. It is valid inside on_row.
