@@ -15,6 +15,7 @@
 #include "net/upstream.h"
 #include "script/policyset.h"
 #include "script/vm.h"
+#include "store/store.h"
 
 /* Cancelled requests get two seconds to settle. */
 static const double STOP_TICK = 0.02;
@@ -86,7 +87,9 @@ static void *run(void *arg)
 {
     struct worker *worker = arg;
 
+    store_join(worker->gate->store, worker->loop);
     loop_run(worker->loop);
+    store_leave(worker->gate->store);
     return NULL;
 }
 

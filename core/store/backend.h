@@ -34,6 +34,14 @@ struct backend {
     bool (*problem)(struct store *store, char *text, size_t size);
     /* Counters, marks or learnt limits changed: fetch them with the each_changed functions, soon. */
     void (*changed)(struct store *store);
+    /* As their namesakes in store.h. All NULL: the counters of this process are the only ones. */
+    void (*join)(struct store *store, struct loop *loop);
+    void (*leave)(struct store *store);
+    void (*reserve)(struct store *store, const struct store_call *call, int64_t now,
+                    void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg);
+    void (*fits)(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+    void (*settle)(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
+    int64_t (*used)(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
     /* Rows come with their row_id. */
@@ -46,6 +54,7 @@ struct backend {
 };
 
 extern const struct backend backend_memory;
+extern const struct backend backend_redis;
 extern const struct backend backend_sqlite;
 
 #endif

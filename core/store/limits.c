@@ -377,7 +377,9 @@ void limits_each_learnt(struct limits *limits, const char *provider,
 
 void limits_load_counter(struct limits *limits, const struct counter_state *state)
 {
-    struct store_limit limit = { state->key, state->window, state->sliding, state->zone, 0 };
+    struct store_limit limit = {
+        .key = state->key, .window = state->window, .sliding = state->sliding, .zone = state->zone
+    };
 
     counter_load(find(limits, &limit, true), state->at, state->ends, state->settled);
 }

@@ -16,7 +16,7 @@
 
 enum { PAGE_ROWS = 500 };
 
-static const struct backend *const backends[] = { &backend_memory, &backend_sqlite };
+static const struct backend *const backends[] = { &backend_memory, &backend_sqlite, &backend_redis };
 
 static void free_tables(struct store *store)
 {
@@ -46,7 +46,9 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
     struct store *store;
 
     if (!backend) {
-        snprintf(error, error_size, "there is no store \"%.200s\": it is \"memory:\" or \"sqlite:PATH\"", address);
+        snprintf(error, error_size,
+                 "there is no store \"%.200s\": it is \"memory:\", \"sqlite:PATH\" or \"redis://host:port/db\"",
+                 address);
         return NULL;
     }
     if (only_reads && !backend->open_reader) {
@@ -97,23 +99,51 @@ static void tell(struct store *store, bool changed)
         store->backend->changed(store);
 }
 
-void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+void store_join(struct store *store, struct loop *loop)
 {
-    tell(store, limits_reserve(store->limits, call, now, verdict));
+    if (store->backend->join)
+        store->backend->join(store, loop);
+}
+
+void store_leave(struct store *store)
+{
+    if (store->backend->leave)
+        store->backend->leave(store);
+}
+
+void store_reserve(struct store *store, const struct store_call *call, int64_t now,
+                   void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg)
+{
+    struct store_verdict verdict;
+
+    if (store->backend->reserve) {
+        store->backend->reserve(store, call, now, on_verdict, arg);
+        return;
+    }
+    tell(store, limits_reserve(store->limits, call, now, &verdict));
+    on_verdict(arg, &verdict);
 }
 
 void store_fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
 {
-    tell(store, limits_fits(store->limits, call, now, verdict));
+    if (store->backend->fits)
+        store->backend->fits(store, call, now, verdict);
+    else
+        tell(store, limits_fits(store->limits, call, now, verdict));
 }
 
 void store_settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now)
 {
-    tell(store, limits_settle(store->limits, reservation, amounts, count, now));
+    if (store->backend->settle)
+        store->backend->settle(store, reservation, amounts, count, now);
+    else
+        tell(store, limits_settle(store->limits, reservation, amounts, count, now));
 }
 
 int64_t store_used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end)
 {
+    if (store->backend->used)
+        return store->backend->used(store, limit, now, window_end);
     return limits_used(store->limits, limit, now, window_end);
 }
 

@@ -14,6 +14,11 @@ local rooms = {
   main = { base = true, net = true, store = true, script = true, gate = true, bind = true, verbs = true },
 }
 
+-- The one wall with a door: the backend on Redis reaches it through net.
+local function is_door(path, header)
+  return path:match("^core/store/redis") and (header:match("^net/redis") or header == "net/loop.h")
+end
+
 -- A library's header -> the only rooms that may know it.
 local libraries = {
   { "^lua%.h", { "script", "bind" } },
@@ -56,7 +61,7 @@ describe("core/", function()
       local room = room_of(path)
       for header in tree.read(path):gmatch('\n%s*#%s*include%s*"([^"]+)"') do
         local other = header:match("^([^/]+)/")
-        if not other or (other ~= room and not rooms[room][other]) then
+        if not other or (other ~= room and not rooms[room][other] and not is_door(path, header)) then
           wrong[#wrong + 1] = path .. " includes " .. header
         end
       end

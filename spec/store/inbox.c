@@ -1,6 +1,7 @@
 /*
  * inbox.c - what store specs need of C: a home for answers (LuaJIT must not be
- * called from another thread) and threads that reserve at the same time.
+ * called from another thread), a loop that runs until a verdict is there, and
+ * threads that reserve at the same time.
  * Built and loaded by spec/store/workbench.lua; never part of the program.
  */
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/loop.h"
 #include "store/store.h"
 
 struct letter {
@@ -92,6 +94,48 @@ void inbox_note(void *arg, bool kept)
     *(int *)arg = kept ? 1 : 0;
 }
 
+/* ---- reserving ---- */
+
+struct asked {
+    struct loop *loop;
+    struct store_verdict *verdict;
+    bool is_told, is_waiting;
+};
+
+static void on_verdict(void *arg, const struct store_verdict *verdict)
+{
+    struct asked *asked = arg;
+
+    *asked->verdict = *verdict;
+    asked->is_told = true;
+    if (asked->is_waiting)
+        loop_stop(asked->loop);
+}
+
+/* Runs the loop (of this thread, which has joined) until the verdict is there. */
+void inbox_reserve(struct store *store, struct loop *loop, const struct store_call *call, int64_t now,
+                   struct store_verdict *verdict)
+{
+    struct asked asked = { .loop = loop, .verdict = verdict };
+
+    store_reserve(store, call, now, on_verdict, &asked);
+    asked.is_waiting = true;
+    if (!asked.is_told)
+        loop_run(loop);
+}
+
+static void on_elapsed(void *arg)
+{
+    loop_stop(arg);
+}
+
+/* Runs the loop for so long. */
+void inbox_turn(struct loop *loop, double seconds)
+{
+    loop_after(loop, seconds, on_elapsed, loop);
+    loop_run(loop);
+}
+
 /* Several threads at once: each reserves `rounds` times, settles what it got, and counts what was granted. */
 struct crowd {
     struct store *store;
@@ -99,39 +143,46 @@ struct crowd {
     int rounds;
     int64_t now;
     const int64_t *actual; /* NULL: never settled */
-    void (*reserve)(struct store *, const struct store_call *, int64_t, struct store_verdict *);
-    void (*settle)(struct store *, uint64_t, const int64_t *, size_t, int64_t);
     pthread_barrier_t start;
 };
 
 static void *push(void *arg)
 {
     struct crowd *crowd = arg;
+    struct loop *loop = loop_new();
+    struct store_claim *nothing = malloc(crowd->call.claim_count * sizeof *nothing);
+    struct store_call last = { .claims = nothing, .claim_count = crowd->call.claim_count };
+    struct store_verdict verdict;
     long granted = 0;
 
+    store_join(crowd->store, loop);
     pthread_barrier_wait(&crowd->start);
     for (int i = 0; i < crowd->rounds; i++) {
-        struct store_verdict verdict;
-
-        crowd->reserve(crowd->store, &crowd->call, crowd->now, &verdict);
+        inbox_reserve(crowd->store, loop, &crowd->call, crowd->now, &verdict);
         granted += verdict.granted;
         if (verdict.granted && crowd->actual) {
-            crowd->settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
-            crowd->settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
+            store_settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
+            store_settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
         }
     }
+    /* When this is answered, all that was settled before has been heard. */
+    memcpy(nothing, crowd->call.claims, crowd->call.claim_count * sizeof *nothing);
+    for (size_t i = 0; i < last.claim_count; i++)
+        nothing[i].amount = 0;
+    inbox_reserve(crowd->store, loop, &last, crowd->now, &verdict);
+    store_leave(crowd->store);
+    loop_free(loop);
+    free(nothing);
     return (void *)granted;
 }
 
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
-               const int64_t *actual, void *reserve, void *settle)
+               const int64_t *actual)
 {
     struct crowd crowd = { .store = store, .call = *call, .rounds = rounds, .now = now, .actual = actual };
     pthread_t all[64];
     long granted = 0;
 
-    memcpy(&crowd.reserve, &reserve, sizeof reserve);
-    memcpy(&crowd.settle, &settle, sizeof settle);
     pthread_barrier_init(&crowd.start, NULL, (unsigned)threads);
     for (int i = 0; i < threads; i++)
         pthread_create(&all[i], NULL, push, &crowd);

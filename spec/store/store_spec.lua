@@ -21,7 +21,7 @@ for name, address in pairs(backends) do
     end)
 
     after_each(function()
-      library.store_close(store)
+      bench.close(store)
       desk:free()
       bench.clean()
     end)
@@ -209,8 +209,7 @@ for name, address in pairs(backends) do
       local function crowd(call, rounds, actual)
         local made, kept = bench.call(call)
         local amounts = actual and ffi.new("int64_t[?]", #actual, actual) or nil
-        local granted = bench.inbox.crowd_run(store, made, 8, rounds, NOON, amounts,
-          ffi.cast("void *", library.store_reserve), ffi.cast("void *", library.store_settle))
+        local granted = bench.inbox.crowd_run(store, made, 8, rounds, NOON, amounts)
         assert(kept)
         return tonumber(granted)
       end
@@ -581,6 +580,6 @@ describe("an address of no store", function()
   it("is refused with the ones there are", function()
     local store, message = bench.open("postgres://x")
     assert.is_nil(store)
-    assert.equal('there is no store "postgres://x": it is "memory:" or "sqlite:PATH"', message)
+    assert.equal('there is no store "postgres://x": it is "memory:", "sqlite:PATH" or "redis://host:port/db"', message)
   end)
 end)

@@ -27,8 +27,13 @@ void inbox_free(struct inbox *inbox);
 const struct store_home *inbox_home(const struct inbox *inbox);
 bool inbox_run(struct inbox *inbox, int seconds);
 void inbox_note(void *arg, bool kept);
+struct loop *loop_new(void);
+void loop_free(struct loop *loop);
+void inbox_reserve(struct store *store, struct loop *loop, const struct store_call *call, int64_t now,
+                   struct store_verdict *verdict);
+void inbox_turn(struct loop *loop, double seconds);
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
-               const int64_t *actual, void *reserve, void *settle);
+               const int64_t *actual);
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -68,16 +73,26 @@ end
 -- The C half, built once a process.
 local built = os.tmpname()
 assert(os.execute("cc -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Icore -o " .. built ..
-  " spec/store/inbox.c -lpthread") == 0)
+  " spec/store/inbox.c " .. (os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so") .. " -lpthread") == 0)
 bench.inbox = ffi.load(built)
 os.remove(built)
+
+-- The loop that this thread reserves with, whatever the store.
+local loop = bench.library.loop_new()
+bench.loop = loop
 
 ---@return ffi.cdata*? store, string? error
 function bench.open(address)
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
+  bench.library.store_join(store, loop)
   return store
+end
+
+function bench.close(store)
+  bench.library.store_leave(store)
+  bench.library.store_close(store)
 end
 
 local windows = { second = 0, ["10s"] = 1, minute = 2, hour = 3, ["5h"] = 4, day = 5, week = 6, month = 7, none = 8 }
@@ -90,6 +105,7 @@ function bench.limit(limit, into, kept)
   into.sliding = limit.sliding or false
   into.zone = limit.zone and bench.library.zone_find(limit.zone) or nil
   into.max = limit.max or 0x7fffffffffffffffLL
+  into.strict = limit.strict or false
 end
 
 -- call = { claims = { { key=, window=, max=, amount= } ... }, provider=, model=, tokens= }
@@ -105,28 +121,26 @@ function bench.call(call)
   return made, kept
 end
 
-local function ask(how, store, call, now)
+local function blocked(verdict)
+  return nil, ffi.string(verdict.blocked), tonumber(verdict.wait_ms), verdict.away
+end
+
+-- The reservation, or nil, what blocks, for how many milliseconds, and whether Redis was away.
+function bench.reserve(store, call, now)
   local made, kept = bench.call(call)
   local verdict = ffi.new("struct store_verdict")
-  bench.library[how](store, made, now, verdict)
+  bench.inbox.inbox_reserve(store, loop, made, now, verdict)
   assert(kept)
-  return verdict
-end
-
-local function blocked(verdict)
-  return nil, ffi.string(verdict.blocked), tonumber(verdict.wait_ms)
-end
-
--- The reservation, or nil, what blocks, and for how many milliseconds.
-function bench.reserve(store, call, now)
-  local verdict = ask("store_reserve", store, call, now)
   if verdict.granted then return verdict.reservation end
   return blocked(verdict)
 end
 
 -- Whether it could be reserved; or nil, what blocks, and for how many milliseconds.
 function bench.fits(store, call, now)
-  local verdict = ask("store_fits", store, call, now)
+  local made, kept = bench.call(call)
+  local verdict = ffi.new("struct store_verdict")
+  bench.library.store_fits(store, made, now, verdict)
+  assert(kept)
   if verdict.granted then return true end
   return blocked(verdict)
 end

@@ -1,0 +1,98 @@
+/*
+ * redis.c - see redis.h. The backend's table: opens its parts, and passes each
+ * call to the one that answers it.
+ */
+#include "store/redis.h"
+
+#include "base/mem.h"
+#include "store/backend.h"
+#include "store/redis_keeper.h"
+#include "store/redis_news.h"
+#include "store/redis_rows.h"
+
+static void close_all(struct redis *redis)
+{
+    redis_keeper_stop(redis->keeper);
+    redis_rows_free(redis->rows);
+    redis_news_free(redis->news);
+    pthread_mutex_destroy(&redis->lock);
+    mem_free(redis);
+}
+
+static bool open_redis(struct store *store, const char *place, char *error, size_t error_size)
+{
+    struct redis *redis = mem_zero(sizeof *redis);
+
+    redis->store = store;
+    id_make(redis->id);
+    pthread_mutex_init(&redis->lock, NULL);
+    if (!redis_parse(place, &redis->address, error, error_size))
+        goto failed;
+    redis->news = redis_news_new(redis);
+    redis->rows = redis_rows_new(redis, error, error_size);
+    if (!redis->rows)
+        goto failed;
+    redis->keeper = redis_keeper_start(redis, error, error_size);
+    if (!redis->keeper)
+        goto failed;
+    store->own = redis;
+    return true;
+failed:
+    close_all(redis);
+    return false;
+}
+
+static void close_redis(struct store *store)
+{
+    close_all(store->own);
+}
+
+static bool problem(struct store *store, char *text, size_t size)
+{
+    struct redis *redis = store->own;
+
+    return redis_keeper_problem(redis->keeper, text, size) || redis_rows_problem(redis->rows, text, size);
+}
+
+static void changed(struct store *store)
+{
+    redis_keeper_wake(((struct redis *)store->own)->keeper);
+}
+
+static void keep_key(struct store *store, const struct store_key *key, struct answer answer)
+{
+    redis_news_keep_key(((struct redis *)store->own)->news, key, answer);
+}
+
+static void open_row(struct store *store, const struct ledger_row *row)
+{
+    redis_rows_open(((struct redis *)store->own)->rows, row);
+}
+
+static void close_row(struct store *store, const struct ledger_row *row, struct answer answer)
+{
+    redis_rows_close(((struct redis *)store->own)->rows, row, answer);
+}
+
+static void find_row(struct store *store, const char *request_id, const struct row_answer *answer)
+{
+    redis_rows_find(((struct redis *)store->own)->rows, request_id, answer);
+}
+
+static int read_rows(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows)
+{
+    return redis_rows_read(((struct redis *)store->own)->rows, place, until, count, rows);
+}
+
+const struct backend backend_redis = {
+    .scheme = "redis",
+    .open = open_redis,
+    .close = close_redis,
+    .problem = problem,
+    .changed = changed,
+    .keep_key = keep_key,
+    .open_row = open_row,
+    .close_row = close_row,
+    .find_row = find_row,
+    .read_rows = read_rows,
+};
