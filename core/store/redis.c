@@ -8,6 +8,7 @@
 #include "store/backend.h"
 #include "store/redis_keeper.h"
 #include "store/redis_news.h"
+#include "store/redis_place.h"
 #include "store/redis_rows.h"
 
 static void close_all(struct redis *redis)
@@ -26,10 +27,10 @@ static bool open_redis(struct store *store, const char *place, char *error, size
     redis->store = store;
     id_make(redis->id);
     pthread_mutex_init(&redis->lock, NULL);
-    if (!redis_parse(place, &redis->address, error, error_size))
+    if (!redis_place_parse(place, &redis->address, redis->spool, sizeof redis->spool, error, error_size))
         goto failed;
     redis->news = redis_news_new(redis);
-    redis->rows = redis_rows_new(redis, error, error_size);
+    redis->rows = redis_rows_new(redis, redis->spool, error, error_size);
     if (!redis->rows)
         goto failed;
     redis->keeper = redis_keeper_start(redis, error, error_size);
@@ -56,7 +57,10 @@ static bool problem(struct store *store, char *text, size_t size)
 
 static void changed(struct store *store)
 {
-    redis_keeper_wake(((struct redis *)store->own)->keeper);
+    struct redis *redis = store->own;
+
+    if (!redis_news_changed(redis->news))
+        redis_keeper_wake(redis->keeper);
 }
 
 static void keep_key(struct store *store, const struct store_key *key, struct answer answer)

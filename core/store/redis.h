@@ -8,6 +8,7 @@
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -24,6 +25,7 @@ struct store;
 struct redis {
     struct store *store;
     struct redis_address address;
+    char spool[PATH_MAX]; /* the folder where ledger rows wait */
     char id[ID_LENGTH + 1]; /* names this process in Redis; new at each start */
     struct redis_shares *shares;
     struct redis_rows *rows;

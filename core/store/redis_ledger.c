@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "net/redis.h"
 #include "net/redis_line.h"
 #include "store/redis_scripts.h"
@@ -11,65 +12,52 @@
 
 enum { MARKS_LAST_S = 35 * 24 * 3600, PAGE_ROWS = 100, PAGE_BYTES = 1024 * 1024 };
 
-const char REDIS_LEDGER_STREAM[] = "moongate:ledger";
-static const char TIMES[] = "moongate:ledger:times";
+static const char STREAM[] = "moongate:ledger", TIMES[] = "moongate:ledger:times",
+                  MARK[] = "moongate:row:", REQUEST[] = "moongate:request:";
 
 /* ---- orders ---- */
-
-static void begin(struct redis_order *order, struct redis_script *script)
-{
-    order->script = script;
-    order->key_count = 0;
-    redis_words_clear(&order->words);
-}
 
 /* All fields, always in the same order: then Redis keeps their names only once in a while. */
 static void add_row(struct redis_words *words, const struct ledger_row *row)
 {
     struct ledger_row fields = *row;
 
-    redis_words_add_integer(words, row->time);
-    redis_words_add_integer(words, (ROW_COLUMNS + 1) * INT64_C(2));
+    redis_words_integer(words, row->time);
+    redis_words_integer(words, (ROW_COLUMNS + 1) * INT64_C(2));
     for (int i = 0; i < ROW_COLUMNS; i++) {
-        redis_words_add(words, row_columns[i].name);
+        const char *text = row_columns[i].type == ROW_TEXT ? *row_text(&fields, &row_columns[i]) : NULL;
+
+        redis_words_text(words, row_columns[i].name);
         if (row_columns[i].type == ROW_TEXT)
-            redis_words_add(words, *row_text(&fields, &row_columns[i]));
+            redis_words_text(words, text ? text : "");
         else if (row_columns[i].type == ROW_BOOL)
-            redis_words_add(words, row_integer(&fields, &row_columns[i]) ? "true" : "false");
+            redis_words_text(words, row_integer(&fields, &row_columns[i]) ? "true" : "false");
         else
-            redis_words_add_integer(words, row_integer(&fields, &row_columns[i]));
+            redis_words_integer(words, row_integer(&fields, &row_columns[i]));
     }
-    redis_words_add(words, "detail");
-    redis_words_add(words, fields.detail);
+    redis_words_text(words, "detail");
+    redis_words_text(words, fields.detail ? fields.detail : "");
 }
 
 void redis_ledger_keep(struct redis_order *order, const struct ledger_row *const *rows, size_t count)
 {
-    begin(order, &redis_script_keep_rows);
-    redis_words_add(&order->words, REDIS_LEDGER_STREAM);
-    redis_words_add(&order->words, TIMES);
+    redis_order_begin(order, &redis_script_keep_rows);
+    redis_order_key(order, STREAM, NULL);
+    redis_order_key(order, TIMES, NULL);
     for (size_t i = 0; i < count; i++) {
-        redis_words_add_format(&order->words, "moongate:row:%s", rows[i]->row_id);
-        redis_words_add_format(&order->words, "moongate:request:%s", rows[i]->request_id);
+        redis_order_key(order, MARK, rows[i]->row_id);
+        redis_order_key(order, REQUEST, rows[i]->request_id);
     }
-    order->key_count = redis_words_count(&order->words);
-    redis_words_add_integer(&order->words, MARKS_LAST_S);
+    redis_words_integer(&order->words, MARKS_LAST_S);
     for (size_t i = 0; i < count; i++)
         add_row(&order->words, rows[i]);
 }
 
 void redis_ledger_find(struct redis_order *order, const char *request_id)
 {
-    begin(order, &redis_script_find_row);
-    redis_words_add_format(&order->words, "moongate:request:%s", request_id);
-    redis_words_add(&order->words, REDIS_LEDGER_STREAM);
-    order->key_count = 2;
-}
-
-struct redis_reply *redis_ledger_run(struct redis_line *line, struct redis_order *order)
-{
-    return redis_line_run(line, order->script, order->key_count, redis_words_list(&order->words),
-                          redis_words_count(&order->words));
+    redis_order_begin(order, &redis_script_find_row);
+    redis_order_key(order, REQUEST, request_id);
+    redis_order_key(order, STREAM, NULL);
 }
 
 /* ---- replies ---- */
@@ -117,17 +105,16 @@ static int read_page(struct redis_line *line, struct store_place *place, int64_t
     struct redis_reply *reply;
     size_t found;
 
-    begin(&order, &redis_script_read_rows);
-    redis_words_add(&order.words, TIMES);
-    redis_words_add(&order.words, REDIS_LEDGER_STREAM);
-    redis_words_add_integer(&order.words, place->time);
-    redis_words_add_integer(&order.words, place->number);
-    redis_words_add_integer(&order.words, until);
-    redis_words_add_integer(&order.words, count < PAGE_ROWS ? count : PAGE_ROWS);
-    redis_words_add_integer(&order.words, PAGE_BYTES);
-    order.key_count = 2;
-    reply = redis_ledger_run(line, &order);
-    redis_words_free(&order.words);
+    redis_order_begin(&order, &redis_script_read_rows);
+    redis_order_key(&order, TIMES, NULL);
+    redis_order_key(&order, STREAM, NULL);
+    redis_words_integer(&order.words, place->time);
+    redis_words_integer(&order.words, place->number);
+    redis_words_integer(&order.words, until);
+    redis_words_integer(&order.words, count < PAGE_ROWS ? count : PAGE_ROWS);
+    redis_words_integer(&order.words, PAGE_BYTES);
+    reply = redis_order_run(&order, line);
+    redis_order_free(&order);
     found = redis_kind(reply) == REDIS_ARRAY ? redis_count(reply) : 0;
     for (size_t i = 0; i + 1 < found; i += 2) {
         int64_t time = redis_integer(redis_item(reply, i));
@@ -159,14 +146,13 @@ int redis_ledger_trim(struct redis_line *line, int64_t before, int count)
     struct redis_reply *reply;
     int trimmed;
 
-    begin(&order, &redis_script_trim_rows);
-    redis_words_add(&order.words, TIMES);
-    redis_words_add(&order.words, REDIS_LEDGER_STREAM);
-    redis_words_add_integer(&order.words, before);
-    redis_words_add_integer(&order.words, count);
-    order.key_count = 2;
-    reply = redis_ledger_run(line, &order);
-    redis_words_free(&order.words);
+    redis_order_begin(&order, &redis_script_trim_rows);
+    redis_order_key(&order, TIMES, NULL);
+    redis_order_key(&order, STREAM, NULL);
+    redis_words_integer(&order.words, before);
+    redis_words_integer(&order.words, count);
+    reply = redis_order_run(&order, line);
+    redis_order_free(&order);
     trimmed = redis_kind(reply) == REDIS_INTEGER ? (int)redis_integer(reply) : -1;
     redis_reply_free(reply);
     return trimmed;
@@ -174,22 +160,25 @@ int redis_ledger_trim(struct redis_line *line, int64_t before, int count)
 
 bool redis_ledger_mend(struct redis_line *line, const struct redis_reply *reply)
 {
-    const char *text = redis_text(reply, NULL);
-    struct redis_words words = { 0 };
+    static const char rename[] = "RENAME", broken[] = "BROKEN ";
+    const char *key = redis_text(reply, NULL);
     struct redis_reply *done;
     bool is_done;
+    char *aside;
 
-    if (redis_kind(reply) != REDIS_ERROR || strncmp(text, "BROKEN ", 7) != 0)
+    if (redis_kind(reply) != REDIS_ERROR || strncmp(key, broken, sizeof broken - 1) != 0)
         return false;
-    redis_words_add(&words, "RENAME");
-    redis_words_add(&words, text + 7);
-    redis_words_add_format(&words, "%s:broken", text + 7);
-    done = redis_line_call(line, redis_words_list(&words), redis_words_count(&words));
+    key += sizeof broken - 1;
+    aside = mem_format("%s:broken", key);
+    done = redis_line_call(
+        line, (struct redis_word[]){ { rename, sizeof rename - 1 }, { key, strlen(key) }, { aside, strlen(aside) } },
+        3);
     is_done = redis_kind(done) == REDIS_STATUS;
-    log_line(LOG_ERROR, is_done ? "a key in Redis held something else and was moved aside, to <key>:broken"
-                                : "a key in Redis holds something else: remove or rename it",
-             "key", text + 7, NULL);
+    log_line(LOG_ERROR,
+             is_done ? "a key in Redis held something else and was moved aside"
+                     : "a key in Redis holds something else: remove or rename it",
+             "key", key, "to", is_done ? aside : NULL, NULL);
     redis_reply_free(done);
-    redis_words_free(&words);
+    mem_free(aside);
     return is_done;
 }

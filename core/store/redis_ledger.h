@@ -14,22 +14,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "store/redis_words.h"
+#include "store/redis_order.h"
 #include "store/store.h"
 
 struct redis_line;
 struct redis_reply;
-struct redis_script;
 struct row;
-
-extern const char REDIS_LEDGER_STREAM[];
-
-/* A script with its words, to be run by a link or a line. */
-struct redis_order {
-    struct redis_script *script;
-    size_t key_count;
-    struct redis_words words; /* the owner frees them */
-};
 
 /* The rows go in; answered by an integer, or an error: then some of them may be in. */
 void redis_ledger_keep(struct redis_order *order, const struct ledger_row *const *rows, size_t count);
@@ -44,6 +34,5 @@ int redis_ledger_read(struct redis_line *line, struct store_place *place, int64_
 int redis_ledger_trim(struct redis_line *line, int64_t before, int count);
 /* A key that holds something else than it should is moved aside, to `<key>:broken`. reply is what keep was answered. */
 bool redis_ledger_mend(struct redis_line *line, const struct redis_reply *reply);
-struct redis_reply *redis_ledger_run(struct redis_line *line, struct redis_order *order);
 
 #endif

@@ -1,74 +1,242 @@
 /* redis_rows.c - see redis_rows.h. */
 #include "store/redis_rows.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/clock.h"
 #include "base/mem.h"
+#include "net/redis.h"
+#include "net/redis_line.h"
+#include "store/redis.h"
+#include "store/redis_keeper.h"
+#include "store/redis_ledger.h"
+#include "store/redis_spool.h"
+#include "store/row.h"
+#include "store/rows.h"
+
+static const double READ_TIMEOUT = 10;
+static const int64_t ADOPT_EVERY_US = INT64_C(30) * 1000000;
 
 struct redis_rows {
     struct redis *redis;
+    struct redis_spool *spool;
+    pthread_mutex_t lock;
+    struct rows under_way; /* open, or closed and on the way to Redis */
+    int64_t adopt_at;      /* the keeper's */
 };
 
-struct redis_rows *redis_rows_new(struct redis *redis, char *error, size_t error_size)
+static void on_spooled(void *arg)
+{
+    struct redis_rows *rows = arg;
+
+    redis_keeper_wake(rows->redis->keeper);
+}
+
+struct redis_rows *redis_rows_new(struct redis *redis, const char *folder, char *error, size_t error_size)
 {
     struct redis_rows *rows = mem_zero(sizeof *rows);
 
-    (void)error;
-    (void)error_size;
     rows->redis = redis;
-    return rows;
+    pthread_mutex_init(&rows->lock, NULL);
+    rows->spool = redis_spool_open(folder, redis->id, on_spooled, rows, error, error_size);
+    if (rows->spool)
+        return rows;
+    redis_rows_free(rows);
+    return NULL;
 }
 
 void redis_rows_free(struct redis_rows *rows)
 {
+    if (!rows)
+        return;
+    redis_spool_close(rows->spool);
+    rows_free(&rows->under_way);
+    pthread_mutex_destroy(&rows->lock);
     mem_free(rows);
-}
-
-const char *redis_rows_predecessor(const struct redis_rows *rows)
-{
-    (void)rows;
-    return NULL;
 }
 
 bool redis_rows_problem(struct redis_rows *rows, char *text, size_t size)
 {
-    (void)rows;
-    (void)text;
-    (void)size;
-    return false;
+    return redis_spool_problem(rows->spool, text, size);
 }
 
-void redis_rows_open(struct redis_rows *rows, const struct ledger_row *row)
+/* ---- a row's life ---- */
+
+void redis_rows_open(struct redis_rows *rows, const struct ledger_row *fields)
 {
-    (void)rows;
-    (void)row;
+    struct row *row = row_copy(fields);
+
+    pthread_mutex_lock(&rows->lock);
+    rows_add(&rows->under_way, row, false);
+    pthread_mutex_unlock(&rows->lock);
+    redis_spool_open_row(rows->spool, fields);
+    row_drop(row);
 }
 
-void redis_rows_close(struct redis_rows *rows, const struct ledger_row *row, struct answer answer)
+struct closing {
+    struct redis_rows *rows;
+    struct row *row;
+    bool was_open; /* then the spool knows of it */
+    struct answer answer;
+};
+
+/* True: it was open. */
+static bool begin_closing(struct redis_rows *rows, struct row *row)
 {
-    (void)rows;
-    (void)row;
-    answer_give(&answer, true);
+    struct entry *entry;
+    bool was_open;
+
+    pthread_mutex_lock(&rows->lock);
+    entry = rows_get(&rows->under_way, row_fields(row)->row_id);
+    was_open = entry && !entry->is_closed;
+    if (!entry)
+        entry = rows_add(&rows->under_way, row, true);
+    else if (was_open)
+        rows_close(&rows->under_way, entry, row);
+    entry->unwritten++;
+    pthread_mutex_unlock(&rows->lock);
+    return was_open;
+}
+
+/* Redis has it, or the spool. */
+static void end_closing(struct closing *closing)
+{
+    struct redis_rows *rows = closing->rows;
+    struct entry *entry;
+
+    pthread_mutex_lock(&rows->lock);
+    entry = rows_get(&rows->under_way, row_fields(closing->row)->row_id);
+    if (entry && --entry->unwritten == 0)
+        rows_remove(&rows->under_way, entry);
+    pthread_mutex_unlock(&rows->lock);
+    row_drop(closing->row);
+    mem_free(closing);
+}
+
+static void spool(struct closing *closing)
+{
+    redis_spool_close_row(closing->rows->spool, row_fields(closing->row), closing->answer);
+    end_closing(closing);
+}
+
+static void on_kept(void *arg, const struct redis_reply *reply)
+{
+    struct closing *closing = arg;
+
+    /* No answer: it may be there. It is delivered again, and Redis takes it once. */
+    if (redis_kind(reply) != REDIS_INTEGER) {
+        spool(closing);
+        return;
+    }
+    if (closing->was_open)
+        redis_spool_forget(closing->rows->spool, row_fields(closing->row)->row_id);
+    answer_give(&closing->answer, true);
+    end_closing(closing);
+}
+
+void redis_rows_close(struct redis_rows *rows, const struct ledger_row *fields, struct answer answer)
+{
+    struct redis_link *link = redis_is_online(rows->redis) ? redis_link_here(rows->redis) : NULL;
+    struct closing *closing = mem_alloc(sizeof *closing);
+    struct redis_order order = { 0 };
+
+    *closing = (struct closing){ rows, row_copy(fields), false, answer };
+    closing->was_open = begin_closing(rows, closing->row);
+    if (!link) {
+        spool(closing);
+        return;
+    }
+    redis_ledger_keep(&order, (const struct ledger_row *[]){ row_fields(closing->row) }, 1);
+    redis_order_send(&order, link, on_kept, closing);
+    redis_order_free(&order);
+}
+
+/* ---- looking ---- */
+
+struct question {
+    struct redis_rows *rows;
+    struct row_answer answer;
+    char request_id[];
+};
+
+static void on_found(void *arg, const struct redis_reply *reply)
+{
+    struct question *question = arg;
+
+    answer_give_row(&question->answer, redis_ledger_row(reply));
+    mem_free(question);
+}
+
+/* At home: the spool does not have it (NULL), so Redis is asked. */
+static void on_spool_searched(void *arg, const struct ledger_row *found)
+{
+    struct question *question = arg;
+    struct redis_link *link = found ? NULL : redis_link_here(question->rows->redis);
+    struct redis_order order = { 0 };
+
+    if (!link) {
+        answer_give_row(&question->answer, found ? row_copy(found) : NULL);
+        mem_free(question);
+        return;
+    }
+    redis_ledger_find(&order, question->request_id);
+    redis_order_send(&order, link, on_found, question);
+    redis_order_free(&order);
 }
 
 void redis_rows_find(struct redis_rows *rows, const char *request_id, const struct row_answer *answer)
 {
-    (void)rows;
-    (void)request_id;
-    answer_give_row(answer, NULL);
+    size_t length = strlen(request_id) + 1;
+    struct question *question;
+    struct row *row;
+
+    pthread_mutex_lock(&rows->lock);
+    row = rows_newest(&rows->under_way, request_id);
+    if (row)
+        row_take(row);
+    pthread_mutex_unlock(&rows->lock);
+    if (row) {
+        answer_give_row(answer, row);
+        return;
+    }
+    question = mem_alloc(sizeof *question + length);
+    question->rows = rows;
+    question->answer = *answer;
+    memcpy(question->request_id, request_id, length);
+    redis_spool_find(rows->spool, request_id, &(struct row_answer){ answer->home, on_spool_searched, question });
 }
 
 int redis_rows_read(struct redis_rows *rows, struct store_place *place, int64_t until, int count, struct row **read)
 {
-    (void)rows;
-    (void)place;
-    (void)until;
-    (void)count;
-    (void)read;
-    return 0;
+    char error[320];
+    struct redis_line *line = redis_line_open(&rows->redis->address, READ_TIMEOUT, error, sizeof error);
+    int got = line ? redis_ledger_read(line, place, until, count, read) : -1;
+
+    redis_line_close(line);
+    return got;
 }
+
+/* ---- on the keeper's thread ---- */
 
 bool redis_rows_deliver(struct redis_rows *rows, struct redis_line *line)
 {
-    (void)rows;
-    (void)line;
-    return false;
+    int64_t now = clock_monotonic_us();
+
+    if (now >= rows->adopt_at) {
+        rows->adopt_at = now + ADOPT_EVERY_US;
+        redis_spool_adopt(rows->spool);
+    }
+    return redis_spool_deliver(rows->spool, line);
+}
+
+const char *redis_rows_predecessor(const struct redis_rows *rows)
+{
+    return redis_spool_dead(rows->spool);
+}
+
+void redis_rows_buried(struct redis_rows *rows)
+{
+    redis_spool_buried(rows->spool);
 }

@@ -1,77 +1,67 @@
-/* redis_words.c - see redis_words.h. */
+/* redis_words.c - see redis_words.h. Texts move while the buffer grows: until the list is asked for they are offsets.
+ */
 #include "store/redis_words.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "net/redis.h"
 
-void redis_words_add_bytes(struct redis_words *words, const void *bytes, size_t length)
-{
-    struct redis_word word = { NULL, length };
+struct redis_words_span {
+    size_t offset, length;
+};
 
-    buf_add(&words->bytes, bytes, length);
-    buf_add(&words->words, &word, sizeof word);
+static void add(struct redis_words *words, struct redis_words_span **spans, size_t *count, size_t *room,
+                const char *text, size_t length)
+{
+    if (*count == *room) {
+        *room = *room ? *room * 2 : 16;
+        *spans = mem_resize(*spans, *room * sizeof **spans);
+    }
+    (*spans)[(*count)++] = (struct redis_words_span){ words->text.length, length };
+    buf_add(&words->text, text, length);
 }
 
-void redis_words_add(struct redis_words *words, const char *text)
+void redis_words_key(struct redis_words *words, const char *text, size_t length)
 {
-    redis_words_add_bytes(words, text ? text : "", text ? strlen(text) : 0);
+    add(words, &words->keys, &words->key_count, &words->key_room, text, length);
 }
 
-void redis_words_add_integer(struct redis_words *words, int64_t integer)
+void redis_words_text(struct redis_words *words, const char *text)
 {
-    char digits[24];
-
-    snprintf(digits, sizeof digits, "%" PRId64, integer);
-    redis_words_add(words, digits);
+    add(words, &words->others, &words->other_count, &words->other_room, text, strlen(text));
 }
 
-void redis_words_add_format(struct redis_words *words, const char *format, ...)
+void redis_words_integer(struct redis_words *words, int64_t number)
 {
-    va_list values;
-    char *text = NULL;
-    int length;
+    char text[24];
 
-    va_start(values, format);
-    length = vsnprintf(NULL, 0, format, values);
-    va_end(values);
-    text = mem_alloc((size_t)length + 1);
-    va_start(values, format);
-    vsnprintf(text, (size_t)length + 1, format, values);
-    va_end(values);
-    redis_words_add_bytes(words, text, (size_t)length);
-    mem_free(text);
+    snprintf(text, sizeof text, "%" PRId64, number);
+    redis_words_text(words, text);
 }
 
-size_t redis_words_count(const struct redis_words *words)
+static void fill(const struct redis_words *words, struct redis_word *list, const struct redis_words_span *spans,
+                 size_t count)
 {
-    return words->words.length / sizeof(struct redis_word);
+    for (size_t i = 0; i < count; i++)
+        list[i] = (struct redis_word){ words->text.data + spans[i].offset, spans[i].length };
 }
 
 const struct redis_word *redis_words_list(struct redis_words *words)
 {
-    struct redis_word *list = (struct redis_word *)(void *)words->words.data;
-    size_t at = 0;
-
-    for (size_t i = 0; i < redis_words_count(words); i++) {
-        list[i].text = words->bytes.data ? words->bytes.data + at : "";
-        at += list[i].length;
-    }
-    return list;
-}
-
-void redis_words_clear(struct redis_words *words)
-{
-    buf_clear(&words->bytes);
-    buf_clear(&words->words);
+    words->list = mem_resize(words->list, (words->key_count + words->other_count + 1) * sizeof *words->list);
+    fill(words, words->list, words->keys, words->key_count);
+    fill(words, words->list + words->key_count, words->others, words->other_count);
+    return words->list;
 }
 
 void redis_words_free(struct redis_words *words)
 {
-    buf_free(&words->bytes);
-    buf_free(&words->words);
+    buf_free(&words->text);
+    mem_free(words->keys);
+    mem_free(words->others);
+    mem_free(words->list);
+    *words = (struct redis_words){ 0 };
 }
