@@ -24,14 +24,14 @@
 #include "net/redis.h"
 #include "net/redis_command.h"
 #include "net/redis_pipeline.h"
-#include "net/redis_socket.h"
+#include "net/redis_reach.h"
 #include "net/resolver.h"
 
 enum { WAIT_LEAST_US = 20000, WAIT_MOST_US = 1000000, READ_BYTES = 32 * 1024, READS_A_TURN = 16 };
 
 static const double reach_seconds = 0.5;
 
-enum state { RESTING, REACHING, GREETING, UP };
+enum state { AWAY, GREETING, UP };
 
 struct redis_link {
     struct loop *loop;
@@ -43,13 +43,12 @@ struct redis_link {
     enum state state;
     bool told_up;
     struct resolver *resolver;
-    struct lookup *lookup;
-    char *addresses, *next_address; /* of the name, those not tried yet from next_address on; NULL: none */
+    struct redis_reach *reach; /* NULL: it is not being tried now */
     int descriptor;
     struct event readable, writable;
     struct event turn; /* never waits for anything: made active to run at the end of the present turn */
-    struct loop_timer *reach_timer, *rest_timer, *deadline_timer;
-    int64_t wait_us;
+    struct loop_timer *greet_timer, *rest_timer, *deadline_timer;
+    int64_t wait_us; /* before the next try */
     redisReader *reader;
     size_t greetings; /* answers to the greeting that are still to come */
     struct redis_pipeline pipeline;
@@ -64,7 +63,8 @@ struct redis_link {
 };
 
 static void reach(struct redis_link *link);
-static void on_events(evutil_socket_t descriptor, short what, void *arg);
+static void on_readable(evutil_socket_t descriptor, short what, void *arg);
+static void on_writable(evutil_socket_t descriptor, short what, void *arg);
 
 /* Everything that calls back is between these two: the link stays until the last of them. */
 static void enter(struct redis_link *link)
@@ -103,34 +103,26 @@ static void need_turn(struct redis_link *link)
 
 /* ---- an end of a connection ---- */
 
-static void close_socket(struct redis_link *link)
-{
-    if (link->descriptor < 0)
-        return;
-    event_del(&link->readable);
-    event_del(&link->writable);
-    close(link->descriptor);
-    link->descriptor = -1;
-}
-
 static void drop(struct redis_link *link)
 {
-    close_socket(link);
-    loop_forget(link->reach_timer);
+    if (link->descriptor >= 0) {
+        event_del(&link->readable);
+        event_del(&link->writable);
+        close(link->descriptor);
+        redisReaderFree(link->reader);
+    }
+    link->descriptor = -1;
+    link->reader = NULL;
+    redis_reach_stop(link->reach);
+    link->reach = NULL;
+    loop_forget(link->greet_timer);
     loop_forget(link->rest_timer);
     loop_forget(link->deadline_timer);
-    link->reach_timer = link->rest_timer = link->deadline_timer = NULL;
-    resolver_forget(link->lookup);
-    link->lookup = NULL;
-    mem_free(link->addresses);
-    link->addresses = link->next_address = NULL;
-    if (link->reader)
-        redisReaderFree(link->reader);
-    link->reader = NULL;
+    link->greet_timer = link->rest_timer = link->deadline_timer = NULL;
     redis_pipeline_move(&link->pipeline, &link->lost);
     link->loading = NULL;
     link->connection++;
-    link->state = RESTING;
+    link->state = AWAY;
     need_turn(link);
 }
 
@@ -188,8 +180,8 @@ static void on_greeting(struct redis_link *link, const struct redis_reply *reply
     link->state = UP;
     link->has_answered = false;
     link->logged[0] = '\0';
-    loop_forget(link->reach_timer);
-    link->reach_timer = NULL;
+    loop_forget(link->greet_timer);
+    link->greet_timer = NULL;
     need_turn(link);
 }
 
@@ -364,99 +356,58 @@ static void on_turn(evutil_socket_t descriptor, short what, void *arg)
 
 /* ---- a beginning of a connection ---- */
 
-static void on_late(void *arg);
-
-/* Tries the next address. The reason of the last one stands if there is none. */
-static void try_next(struct redis_link *link, const char *reason)
-{
-    char *address;
-
-    close_socket(link);
-    loop_forget(link->reach_timer);
-    link->reach_timer = NULL;
-    while ((address = strsep(&link->next_address, ","))) {
-        link->descriptor = redis_socket_connect(address, link->address.port);
-        if (link->descriptor < 0) {
-            reason = strerrordesc_np(errno);
-            continue;
-        }
-        link->state = REACHING;
-        event_assign(&link->readable, loop_base(link->loop), link->descriptor, EV_READ | EV_PERSIST, on_events, link);
-        event_assign(&link->writable, loop_base(link->loop), link->descriptor, EV_WRITE, on_events, link);
-        event_add(&link->writable, NULL);
-        link->reach_timer = loop_after(link->loop, reach_seconds, on_late, link);
-        return;
-    }
-    fail(link, "Redis at %s can't be reached: %s", link->name, reason);
-}
-
-static void on_late(void *arg)
+static void on_unanswered(void *arg)
 {
     struct redis_link *link = arg;
 
-    link->reach_timer = NULL;
-    if (link->state == GREETING)
-        fail(link, "Redis at %s takes connections but does not answer", link->name);
-    else
-        try_next(link, link->lookup ? "its name can't be looked up in time" : "it does not answer");
+    link->greet_timer = NULL;
+    fail(link, "Redis at %s takes connections but does not answer", link->name);
 }
 
-static void on_addresses(void *arg, const char *addresses, const char *reason)
+static void on_reached(void *arg, int descriptor, const char *reason)
 {
     struct redis_link *link = arg;
 
-    link->lookup = NULL;
-    link->addresses = link->next_address = mem_text(addresses);
-    try_next(link, reason);
-}
-
-static void reach(struct redis_link *link)
-{
-    link->state = REACHING;
-    link->reach_timer = loop_after(link->loop, reach_seconds, on_late, link);
-    if (link->address.port) {
-        struct lookup *lookup = resolver_find(link->resolver, link->loop, link->address.host, on_addresses, link);
-
-        /* NULL: on_addresses came already. */
-        if (lookup)
-            link->lookup = lookup;
-    } else {
-        link->addresses = link->next_address = mem_text(link->address.host);
-        try_next(link, NULL);
-    }
-}
-
-static void greet(struct redis_link *link)
-{
-    int error = redis_socket_error(link->descriptor);
-
-    if (error) {
-        try_next(link, strerrordesc_np(error));
+    link->reach = NULL;
+    if (descriptor < 0) {
+        fail(link, "Redis at %s can't be reached: %s", link->name, reason);
         return;
     }
     link->reader = redisReaderCreate();
     if (!link->reader)
         abort();
+    link->descriptor = descriptor;
+    event_assign(&link->readable, loop_base(link->loop), descriptor, EV_READ | EV_PERSIST, on_readable, link);
+    event_assign(&link->writable, loop_base(link->loop), descriptor, EV_WRITE, on_writable, link);
+    event_add(&link->readable, NULL);
     link->state = GREETING;
+    link->greet_timer = loop_after(link->loop, reach_seconds, on_unanswered, link);
     link->greetings = redis_command_greet(&link->pipeline.bytes, &link->address);
     redis_pipeline_add(&link->pipeline, (struct redis_sent){ 0 }, 0);
-    event_add(&link->readable, NULL);
     write_commands(link);
 }
 
-static void on_events(evutil_socket_t descriptor, short what, void *arg)
+static void reach(struct redis_link *link)
+{
+    link->reach = redis_reach_start(link->loop, link->resolver, &link->address, reach_seconds, on_reached, link);
+}
+
+static void on_readable(evutil_socket_t descriptor, short what, void *arg)
 {
     struct redis_link *link = arg;
 
     (void)descriptor;
+    (void)what;
     enter(link);
-    if (link->state == REACHING)
-        greet(link);
-    else if (what & EV_READ)
-        read_replies(link);
-    else
-        write_commands(link);
+    read_replies(link);
     leave(link);
+}
+
+static void on_writable(evutil_socket_t descriptor, short what, void *arg)
+{
+    (void)descriptor;
+    (void)what;
+    write_commands(arg);
 }
 
 /* ---- what others call ---- */

@@ -1,6 +1,7 @@
 -- Redis links and lines for specs, through FFI: a loop that is run until a condition holds, replies as Lua values.
 local ffi = require "ffi"
 local library = require "spec.support.library"
+local process = require "spec.support.process"
 
 jit.off() -- C calls back into Lua
 
@@ -14,8 +15,10 @@ end
 if not pcall(ffi.typeof, "struct redis_address") then
   for _, name in ipairs { "loop", "redis", "redis_link", "redis_line" } do declare("core/net/" .. name .. ".h") end
   ffi.cdef [[
-    void *redis_links_signal(int number, void *handler) __asm__("signal");
-    void redis_links_log_open(int least, bool json) __asm__("log_open");
+    enum redis_links_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NOTHING };
+    void redis_links_log_open(enum redis_links_level least, bool json) __asm__("log_open");
+    int redis_links_dup(int descriptor) __asm__("dup");
+    int redis_links_close(int descriptor) __asm__("close");
   ]]
 end
 
@@ -24,6 +27,27 @@ links.__index = links
 
 links.library = library
 links.NULL = setmetatable({}, { __tostring = function() return "no answer" end })
+
+local function be_silent() library.redis_links_log_open(ffi.C.LOG_NOTHING, true) end
+be_silent()
+
+--- What is written to standard error while act runs.
+function links.logged(act)
+  local folder = process.folder()
+  io.stderr:flush()
+  local kept, file = ffi.C.redis_links_dup(2), ffi.C.open(folder .. "/log", 1 + 64, 420)
+  ffi.C.dup2(file, 2)
+  library.redis_links_log_open(ffi.C.LOG_DEBUG, true)
+  local ok, fault = pcall(act)
+  be_silent()
+  ffi.C.dup2(kept, 2)
+  ffi.C.redis_links_close(kept)
+  ffi.C.redis_links_close(file)
+  assert(ok, fault)
+  local text = assert(io.open(folder .. "/log")):read("*a")
+  process.remove(folder)
+  return text
+end
 
 --- A reply as Lua has it: nil, number, text, a list { n=, ... }, { ok = text } or { err = text }; links.NULL for none.
 function links.value(reply)
@@ -156,15 +180,20 @@ function links:run(link, script, keys, ...)
   return number
 end
 
+--- Lets the loop run for two milliseconds.
+function links:turn()
+  library.loop_after(self.loop, 0.002, self.on_elapsed, nil)
+  library.loop_run(self.loop)
+  if self.fault then error(self.fault, 0) end
+end
+
 --- Lets the loop run until the condition holds; it is asked every few milliseconds.
 function links:run_until(condition, what)
   local rounds = 0
   while not condition() do
     rounds = rounds + 1
     assert(rounds < 7500, "waited in vain for " .. (what or "a condition"))
-    library.loop_after(self.loop, 0.002, self.on_elapsed, nil)
-    library.loop_run(self.loop)
-    if self.fault then error(self.fault, 0) end
+    self:turn()
   end
 end
 
