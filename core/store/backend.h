@@ -29,6 +29,8 @@ struct backend {
     bool (*open)(struct store *store, const char *place, char *error, size_t error_size);
     /* Sets store->own for each_row alone. NULL: there is nothing that another process could read. */
     bool (*open_reader)(struct store *store, const char *place, char *error, size_t error_size);
+    /* Sets store->own for keep_key alone, and fills the table of keys. NULL: open does it. */
+    bool (*open_keys)(struct store *store, const char *place, char *error, size_t error_size);
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);

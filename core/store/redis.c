@@ -8,6 +8,7 @@
 #include "store/backend.h"
 #include "store/redis_keeper.h"
 #include "store/redis_news.h"
+#include "store/redis_offline.h"
 #include "store/redis_place.h"
 #include "store/redis_rows.h"
 
@@ -88,9 +89,14 @@ static int read_rows(struct store *store, struct store_place *place, int64_t unt
     return redis_rows_read(((struct redis *)store->own)->rows, place, until, count, rows);
 }
 
+void temp_join(struct store *store, struct loop *loop);
+void temp_leave(struct store *store);
 const struct backend backend_redis = {
+    .join = temp_join, .leave = temp_leave,
     .scheme = "redis",
     .open = open_redis,
+    .open_reader = redis_offline_open_reader,
+    .open_keys = redis_offline_open_keys,
     .close = close_redis,
     .problem = problem,
     .changed = changed,

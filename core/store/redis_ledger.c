@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "base/log.h"
-#include "base/mem.h"
 #include "net/redis.h"
 #include "net/redis_line.h"
 #include "store/redis_scripts.h"
@@ -156,29 +154,4 @@ int redis_ledger_trim(struct redis_line *line, int64_t before, int count)
     trimmed = redis_kind(reply) == REDIS_INTEGER ? (int)redis_integer(reply) : -1;
     redis_reply_free(reply);
     return trimmed;
-}
-
-bool redis_ledger_mend(struct redis_line *line, const struct redis_reply *reply)
-{
-    static const char rename[] = "RENAME", broken[] = "BROKEN ";
-    const char *key = redis_text(reply, NULL);
-    struct redis_reply *done;
-    bool is_done;
-    char *aside;
-
-    if (redis_kind(reply) != REDIS_ERROR || strncmp(key, broken, sizeof broken - 1) != 0)
-        return false;
-    key += sizeof broken - 1;
-    aside = mem_format("%s:broken", key);
-    done = redis_line_call(
-        line, (struct redis_word[]){ { rename, sizeof rename - 1 }, { key, strlen(key) }, { aside, strlen(aside) } },
-        3);
-    is_done = redis_kind(done) == REDIS_STATUS;
-    log_line(LOG_ERROR,
-             is_done ? "a key in Redis held something else and was moved aside"
-                     : "a key in Redis holds something else: remove or rename it",
-             "key", key, "to", is_done ? aside : NULL, NULL);
-    redis_reply_free(done);
-    mem_free(aside);
-    return is_done;
 }

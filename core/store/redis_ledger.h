@@ -21,7 +21,10 @@ struct redis_line;
 struct redis_reply;
 struct row;
 
-/* The rows go in; answered by an integer, or an error: then some of them may be in. */
+/*
+ * The rows go in; answered by an integer, or an error (one that redis_mend_named may mend): then some of them may be
+ * in.
+ */
 void redis_ledger_keep(struct redis_order *order, const struct ledger_row *const *rows, size_t count);
 /* The newest row of a request; the answer is for redis_ledger_row. */
 void redis_ledger_find(struct redis_order *order, const char *request_id);
@@ -32,7 +35,5 @@ struct row *redis_ledger_row(const struct redis_reply *reply);
 int redis_ledger_read(struct redis_line *line, struct store_place *place, int64_t until, int count, struct row **rows);
 /* Forgets up to count rows of before that time. How many; -1: Redis did not. */
 int redis_ledger_trim(struct redis_line *line, int64_t before, int count);
-/* A key that holds something else than it should is moved aside, to `<key>:broken`. reply is what keep was answered. */
-bool redis_ledger_mend(struct redis_line *line, const struct redis_reply *reply);
 
 #endif

@@ -14,10 +14,11 @@
 #include "net/redis.h"
 #include "net/redis_line.h"
 #include "store/backend.h"
-#include "store/keys.h"
 #include "store/limits.h"
 #include "store/marks.h"
 #include "store/redis.h"
+#include "store/redis_keys.h"
+#include "store/redis_mend.h"
 #include "store/redis_plain.h"
 #include "store/redis_told.h"
 
@@ -231,11 +232,18 @@ static bool tell_again(struct redis_news *news, struct redis_line *line)
     return is_good;
 }
 
+static bool mend(struct redis_line *line)
+{
+    return redis_mend_key(line, REDIS_TOLD_KEYS, "hash") && redis_mend_key(line, REDIS_TOLD_PREFIXES, "hash") &&
+           redis_mend_key(line, REDIS_TOLD_MARKS, "hash") && redis_mend_key(line, REDIS_TOLD_PROVIDERS, "set");
+}
+
 void redis_news_publish(struct redis_news *news, struct redis_line *line)
 {
     if (atomic_exchange(&news->is_behind, false)) {
         forget_words(news);
-        tell_again(news, line);
+        if (!mend(line) || !tell_again(news, line))
+            atomic_store(&news->is_behind, true);
     }
     tell_all(news, NULL, line);
 }
@@ -243,148 +251,46 @@ void redis_news_publish(struct redis_news *news, struct redis_line *line)
 /* ---- keys ---- */
 
 struct key_wait {
-    struct redis_news *news;
-    unsigned char hash[STORE_HASH];
-    bool is_new;
+    struct keys *keys;
+    struct store_key key; /* its settings are only looked at for whether there are any */
     struct answer answer;
 };
 
-/* A new key that Redis does not have is none; one that is revoked is not in force here, and Redis is told later. */
-static void end_key(struct key_wait *wait, bool kept)
-{
-    if (!kept && wait->is_new)
-        keys_remove(wait->news->redis->store->keys, wait->hash);
-    answer_give(&wait->answer, kept);
-    mem_free(wait);
-}
-
 static void on_key(void *arg, const struct redis_reply *reply)
 {
-    end_key(arg, strcmp(redis_text(reply, NULL), "KEPT") == 0);
+    struct key_wait *wait = arg;
+    bool is_kept = redis_keys_is_kept(reply);
+
+    if (!is_kept)
+        redis_keys_give_up(wait->keys, &wait->key);
+    answer_give(&wait->answer, is_kept);
+    mem_free(wait);
 }
 
 void redis_news_keep_key(struct redis_news *news, const struct store_key *key, struct answer answer)
 {
     struct redis_link *link = redis_is_online(news->redis) ? redis_link_here(news->redis) : NULL;
-    struct key_wait *wait = mem_zero(sizeof *wait);
+    struct keys *keys = news->redis->store->keys;
+    struct key_wait *wait;
     struct redis_order order = { 0 };
-    struct store_key whole = *key;
 
-    wait->news = news;
-    memcpy(wait->hash, key->hash, STORE_HASH);
-    wait->is_new = key->settings != NULL;
-    wait->answer = answer;
     if (!link) {
-        end_key(wait, false);
+        redis_keys_give_up(keys, key);
+        answer_give(&answer, false);
         return;
     }
-    whole.settings = key->settings ? mem_text(key->settings) : keys_settings(news->redis->store->keys, key->hash);
-    redis_told_key(&order, &whole);
+    wait = mem_alloc(sizeof *wait);
+    *wait = (struct key_wait){ keys, *key, answer };
+    redis_keys_order(keys, key, &order);
     redis_order_send(&order, link, on_key, wait);
     redis_order_free(&order);
-    mem_free((char *)whole.settings);
-}
-
-/* A plain command; its answer, to be freed. */
-static struct redis_reply *ask(struct redis_line *line, const char *const *texts, size_t count)
-{
-    struct redis_word words[8];
-
-    for (size_t i = 0; i < count; i++)
-        words[i] = (struct redis_word){ texts[i], strlen(texts[i]) };
-    return redis_line_call(line, words, count);
-}
-
-/* Which keys Redis has, and which of them it knows to be revoked. */
-struct key_list {
-    struct hash seen; /* hash of a key -> its struct store_key */
-    struct buf missing;
-};
-
-static void on_own_key(void *arg, const struct store_key *key)
-{
-    struct key_list *list = arg;
-    const struct store_key *there = hash_get(&list->seen, key->hash, STORE_HASH);
-    struct store_key copy = *key;
-
-    if (there && (there->revoked || !key->revoked))
-        return;
-    copy.settings = mem_text(key->settings);
-    buf_add(&list->missing, &copy, sizeof copy);
-}
-
-/* What Redis has lost, or was not told while it was away. */
-static bool restore_keys(struct redis_news *news, struct key_list *list, struct redis_line *line)
-{
-    struct store_key *keys;
-    struct redis_order order = { 0 };
-    bool is_good = true;
-    size_t count;
-
-    keys_each(news->redis->store->keys, on_own_key, list);
-    keys = (void *)list->missing.data;
-    count = list->missing.length / sizeof *keys;
-    for (size_t i = 0; i < count; i++) {
-        redis_told_key(&order, &keys[i]);
-        if (is_good && !tell(news, &order, NULL, line))
-            is_good = false;
-        mem_free((char *)keys[i].settings);
-    }
-    redis_order_free(&order);
-    return is_good;
-}
-
-static void see_key(struct redis_news *news, struct key_list *list, const struct redis_reply *json)
-{
-    struct store_key key, *kept;
-    size_t length;
-    const char *text = redis_text(json, &length);
-
-    if (redis_told_read_key(text, length, &key) && !hash_get(&list->seen, key.hash, STORE_HASH)) {
-        keys_put(news->redis->store->keys, &key);
-        kept = mem_alloc(sizeof *kept);
-        *kept = key;
-        kept->settings = NULL;
-        hash_put(&list->seen, kept->hash, STORE_HASH, kept);
-    }
-    mem_free((char *)key.settings);
-}
-
-static bool load_keys(struct redis_news *news, struct redis_line *line)
-{
-    struct key_list list = { 0 };
-    struct redis_reply *reply = NULL;
-    char cursor[32] = "0";
-    struct store_key *key;
-    size_t at = 0;
-    bool is_good;
-
-    do {
-        redis_reply_free(reply);
-        reply = ask(line, (const char *[]){ "HSCAN", REDIS_TOLD_KEYS, cursor, "COUNT", "500" }, 5);
-        for (size_t i = 1; i < redis_count(redis_item(reply, 1)); i += 2)
-            see_key(news, &list, redis_item(redis_item(reply, 1), i));
-        snprintf(cursor, sizeof cursor, "%s", redis_text(redis_item(reply, 0), NULL));
-        is_good = redis_kind(reply) == REDIS_ARRAY;
-    } while (is_good && strcmp(cursor, "0") != 0);
-    redis_reply_free(reply);
-    is_good = is_good && restore_keys(news, &list, line);
-    buf_free(&list.missing);
-    while ((key = hash_next(&list.seen, &at)))
-        mem_free(key);
-    hash_free(&list.seen);
-    return is_good;
 }
 
 /* ---- what Redis and the others tell ---- */
 
 static void hear_key(struct redis_news *news, const char *json, size_t length)
 {
-    struct store_key key;
-
-    if (redis_told_read_key(json, length, &key))
-        keys_put(news->redis->store->keys, &key);
-    mem_free((char *)key.settings);
+    redis_keys_hear(news->redis->store->keys, json, length);
 }
 
 static void hear_mark(struct redis_news *news, const char *json, size_t length)
@@ -421,6 +327,14 @@ void redis_news_heard(struct redis_news *news, const char *text, size_t length)
     }
 }
 
+/* A plain command of two words; its answer, to be freed. */
+static struct redis_reply *ask(struct redis_line *line, const char *command, const char *key)
+{
+    const struct redis_word words[] = { { command, strlen(command) }, { key, strlen(key) } };
+
+    return redis_line_call(line, words, 2);
+}
+
 static void load_mark(struct redis_news *news, struct redis_line *line, const char *target,
                       const struct redis_reply *json)
 {
@@ -444,7 +358,7 @@ static void load_mark(struct redis_news *news, struct redis_line *line, const ch
 
 static bool load_marks(struct redis_news *news, struct redis_line *line)
 {
-    struct redis_reply *all = ask(line, (const char *[]){ "HGETALL", REDIS_TOLD_MARKS }, 2);
+    struct redis_reply *all = ask(line, "HGETALL", REDIS_TOLD_MARKS);
     bool is_good = redis_kind(all) == REDIS_ARRAY;
 
     for (size_t i = 0; i + 1 < redis_count(all); i += 2)
@@ -455,15 +369,17 @@ static bool load_marks(struct redis_news *news, struct redis_line *line)
 
 static bool load_learnt(struct redis_news *news, struct redis_line *line)
 {
-    struct redis_reply *providers = ask(line, (const char *[]){ "SMEMBERS", REDIS_TOLD_PROVIDERS }, 2);
+    struct redis_reply *providers = ask(line, "SMEMBERS", REDIS_TOLD_PROVIDERS);
     bool is_good = redis_kind(providers) == REDIS_ARRAY;
 
     for (size_t i = 0; is_good && i < redis_count(providers); i++) {
         char *key = mem_format("%s%s", REDIS_TOLD_LEARNT, redis_text(redis_item(providers, i), NULL));
-        struct redis_reply *words = ask(line, (const char *[]){ "HGETALL", key }, 2);
+        struct redis_reply *words;
 
+        is_good = redis_mend_key(line, key, "hash");
+        words = ask(line, "HGETALL", key);
         mem_free(key);
-        is_good = redis_kind(words) == REDIS_ARRAY;
+        is_good = is_good && redis_kind(words) == REDIS_ARRAY;
         for (size_t j = 1; j < redis_count(words); j += 2) {
             size_t length;
             const char *text = redis_text(redis_item(words, j), &length);
@@ -478,8 +394,10 @@ static bool load_learnt(struct redis_news *news, struct redis_line *line)
 
 bool redis_news_load(struct redis_news *news, struct redis_line *line)
 {
+    if (!mend(line))
+        return false;
     forget_words(news);
-    if (!load_keys(news, line) || !load_marks(news, line) || !load_learnt(news, line))
+    if (!redis_keys_load(news->redis->store->keys, line) || !load_marks(news, line) || !load_learnt(news, line))
         return false;
     atomic_store(&news->is_behind, false);
     return tell_again(news, line);

@@ -16,7 +16,7 @@
 #include "store/row.h"
 #include "store/rows.h"
 
-static const double READ_TIMEOUT = 10;
+static const double READ_TIMEOUT = 5;
 static const int64_t ADOPT_EVERY_US = INT64_C(30) * 1000000;
 
 struct redis_rows {

@@ -16,6 +16,7 @@
 #include "net/redis_line.h"
 #include "store/backend.h"
 #include "store/redis_ledger.h"
+#include "store/redis_mend.h"
 #include "store/row.h"
 
 enum { SPOOLS_MAX = 1000, CHUNK_ROWS = 64, CHUNK_BYTES = 256 * 1024, CHUNKS = 4, IDS_BYTES = 8192 };
@@ -235,7 +236,7 @@ static bool send_rows(struct store *store, struct redis_line *line, struct row *
         list[i] = row_fields(rows[i]);
     redis_ledger_keep(&order, list, count);
     reply = redis_order_run(&order, line);
-    if (redis_ledger_mend(line, reply)) {
+    if (redis_mend_named(line, reply)) {
         redis_reply_free(reply);
         reply = redis_order_run(&order, line);
     }

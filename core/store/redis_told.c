@@ -17,9 +17,10 @@ enum { DEPTH = 64, PLAIN_MIN_MS = 60 * 1000 };
 /* Beyond that a number of Lua's is no whole one. */
 static const int64_t EXACT = INT64_C(1) << 53;
 
-const char REDIS_TOLD_KEYS[] = "moongate:keys", REDIS_TOLD_MARKS[] = "moongate:marks",
-           REDIS_TOLD_PROVIDERS[] = "moongate:learnt", REDIS_TOLD_LEARNT[] = "moongate:learnt:";
-static const char PREFIXES[] = "moongate:keys:prefixes", CHANNEL[] = "moongate:news";
+const char REDIS_TOLD_KEYS[] = "moongate:keys", REDIS_TOLD_PREFIXES[] = "moongate:keys:prefixes",
+           REDIS_TOLD_MARKS[] = "moongate:marks", REDIS_TOLD_PROVIDERS[] = "moongate:learnt",
+           REDIS_TOLD_LEARNT[] = "moongate:learnt:";
+static const char CHANNEL[] = "moongate:news";
 
 /* ---- to Redis ---- */
 
@@ -55,7 +56,7 @@ void redis_told_key(struct redis_order *order, const struct store_key *key)
     write_key(&json, key, hash);
     redis_order_begin(order, &redis_script_keep_key);
     redis_order_key(order, REDIS_TOLD_KEYS, NULL);
-    redis_order_key(order, PREFIXES, NULL);
+    redis_order_key(order, REDIS_TOLD_PREFIXES, NULL);
     redis_words_text(&order->words, CHANNEL);
     redis_words_text(&order->words, hash);
     redis_words_text(&order->words, key->prefix);

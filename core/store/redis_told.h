@@ -12,7 +12,7 @@
 #include "store/redis_order.h"
 #include "store/store.h"
 
-extern const char REDIS_TOLD_KEYS[], REDIS_TOLD_MARKS[], REDIS_TOLD_PROVIDERS[];
+extern const char REDIS_TOLD_KEYS[], REDIS_TOLD_PREFIXES[], REDIS_TOLD_MARKS[], REDIS_TOLD_PROVIDERS[];
 extern const char REDIS_TOLD_LEARNT[]; /* and the provider's name: the hash of its words */
 
 /* The strings that other tools read, of one provider; -1: not known. */

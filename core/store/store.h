@@ -37,6 +37,11 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  * store_close and, when rows could not be read, store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
+/*
+ * For the keys alone: only store_key_add, store_key_revoke, store_each_key and store_close may be called of it, and those
+ * may wait. sqlite: only while no gateway runs.
+ */
+struct store *store_open_keys(const char *address, char *error, size_t error_size);
 /* Writes everything out first. Every thread that joined has left by then. */
 void store_close(struct store *store);
 /*

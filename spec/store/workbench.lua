@@ -22,7 +22,7 @@ if not pcall(ffi.typeof, "struct store_verdict") then
   declare("core/store/store.h")
   ffi.cdef [[
 struct inbox;
-struct inbox *inbox_new(void);
+struct inbox *inbox_new(struct loop *our_loop);
 void inbox_free(struct inbox *inbox);
 const struct store_home *inbox_home(const struct inbox *inbox);
 bool inbox_run(struct inbox *inbox, int seconds);
@@ -81,12 +81,25 @@ os.remove(built)
 local loop = bench.library.loop_new()
 bench.loop = loop
 
+local server
+
+-- An empty Redis server, one a process, and the address of a store on it whose spool is in that folder.
+function bench.redis(folder)
+  if not server then
+    server = require("spec.support.redis").start()
+  else
+    server:command("FLUSHALL")
+  end
+  return server, ("redis://127.0.0.1:%d/0?spool=%s"):format(server.port, folder or bench.folder())
+end
+
 ---@return ffi.cdata*? store, string? error
 function bench.open(address)
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
   bench.library.store_join(store, loop)
+  if address:match("^redis:") then bench.inbox.inbox_turn(loop, 0.1) end -- TEMPORARY
   return store
 end
 
@@ -189,7 +202,7 @@ local desk = {}
 desk.__index = desk
 
 function bench.desk()
-  return setmetatable({ inbox = bench.inbox.inbox_new() }, desk)
+  return setmetatable({ inbox = bench.inbox.inbox_new(loop) }, desk)
 end
 
 function desk:home() return bench.inbox.inbox_home(self.inbox) end
