@@ -128,6 +128,17 @@ static int ledger_open(lua_State *L)
     return 0;
 }
 
+/* refuses(): why no row can be kept now; nil while all is well */
+static int ledger_refuses_rows(lua_State *L)
+{
+    const char *why = store_refuses(store_of(L));
+
+    if (!why)
+        return 0;
+    lua_pushstring(L, why);
+    return 1;
+}
+
 /* A wait for the store. It may outlive its task: then the answer is thrown away. */
 struct waiting {
     struct task *task; /* NULL: nobody waits any more */
@@ -207,6 +218,7 @@ static const luaL_Reg functions[] = {
     { "open", ledger_open },
     { "close", ledger_close },
     { "find", ledger_find },
+    { "refuses", ledger_refuses_rows },
     { NULL, NULL },
 };
 

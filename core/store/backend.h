@@ -34,6 +34,8 @@ struct backend {
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);
+    /* As store_refuses. NULL: it takes every row. */
+    bool (*refuses)(struct store *store, char *text, size_t size);
     /* Counters, marks or learnt limits changed: fetch them with the each_changed functions, soon. */
     void (*changed)(struct store *store);
     /* As their namesakes in store.h. All NULL: the counters of this process are the only ones. */

@@ -94,10 +94,8 @@ static bool write_change(struct statements *statements, const struct change *cha
     if (change->kind == CHANGE_KEY)
         return statements_keep_key(statements, &change->key);
     if (change->kind == CHANGE_FORGET)
-        return statements_forget_row(statements, change->row_id, change->was_open);
-    if (change->kind == CHANGE_CLOSE)
-        return statements_close_row(statements, row_fields(change->row), change->was_open);
-    return change->is_void || statements_open_row(statements, row_fields(change->row));
+        return statements_forget_row(statements, change->row_id);
+    return statements_close_row(statements, row_fields(change->row));
 }
 
 static bool write_all(struct batch *batch)

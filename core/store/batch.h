@@ -13,13 +13,11 @@ struct database;
 struct row;
 struct statements;
 
-enum change_kind { CHANGE_OPEN, CHANGE_CLOSE, CHANGE_FORGET, CHANGE_KEY };
+enum change_kind { CHANGE_CLOSE, CHANGE_FORGET, CHANGE_KEY };
 
 struct change {
     struct change *next;
     enum change_kind kind;
-    bool was_open;              /* close and forget: it may be among the open rows */
-    bool is_void;               /* open: closed before it was written */
     struct row *row;            /* held */
     struct store_key key;       /* its settings are its own */
     char row_id[ID_LENGTH + 1]; /* forget */

@@ -14,26 +14,23 @@
 
 #include "base/mem.h"
 
-enum { SCHEMA = 1, APPLICATION = 0x6d6f6f6e /* "moon" */ };
-
-#define ROW_SCHEMA                                                                                                     \
-    "(row_id TEXT PRIMARY KEY NOT NULL, request_id TEXT NOT NULL, time INTEGER NOT NULL, org TEXT, \"key\" TEXT,"      \
-    " label TEXT, tier TEXT, surface TEXT, task TEXT, policy TEXT, provider TEXT, model TEXT, outcome TEXT,"           \
-    " status INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"                              \
-    " cached_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,"            \
-    " reasoning_tokens INTEGER NOT NULL, billed_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL,"              \
-    " savings_microusd INTEGER NOT NULL, estimated INTEGER NOT NULL, latency_ms INTEGER NOT NULL, detail TEXT)"
+enum { SCHEMA = 2, APPLICATION = 0x6d6f6f6e /* "moon" */ };
 
 /*
  * Row ids begin with the time, and so do the request ids that are not a caller's: new rows go to the end of every tree
  * of the ledger. It keeps its rowid, which says what was closed last: without one, rows with a long detail take twice
  * the room and twice the time.
  */
-static const char schema[] =
-    "CREATE TABLE ledger " ROW_SCHEMA ";"
+static const char tables_of_ours[] =
+    "CREATE TABLE ledger (row_id TEXT PRIMARY KEY NOT NULL, request_id TEXT NOT NULL, time INTEGER NOT NULL, org TEXT,"
+    " \"key\" TEXT, label TEXT, tier TEXT, surface TEXT, task TEXT, policy TEXT, provider TEXT, model TEXT, outcome "
+    "TEXT,"
+    " status INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"
+    " cached_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,"
+    " reasoning_tokens INTEGER NOT NULL, billed_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL,"
+    " savings_microusd INTEGER NOT NULL, estimated INTEGER NOT NULL, latency_ms INTEGER NOT NULL, detail TEXT);"
     "CREATE INDEX ledger_request_id ON ledger (request_id);"
     "CREATE INDEX ledger_time ON ledger (time);"
-    "CREATE TABLE open_rows " ROW_SCHEMA " WITHOUT ROWID;"
     "CREATE TABLE counters (\"key\" TEXT NOT NULL, window TEXT NOT NULL, sliding INTEGER NOT NULL, zone TEXT NOT NULL,"
     " slot INTEGER NOT NULL, at INTEGER NOT NULL, ends INTEGER NOT NULL, settled INTEGER NOT NULL,"
     " PRIMARY KEY (\"key\", window, sliding, zone, slot)) WITHOUT ROWID;"
@@ -45,6 +42,11 @@ static const char schema[] =
     "CREATE TABLE keys (hash BLOB PRIMARY KEY NOT NULL, prefix TEXT NOT NULL UNIQUE, settings TEXT NOT NULL,"
     " created INTEGER NOT NULL, revoked INTEGER NOT NULL) WITHOUT ROWID;";
 
+/* Schema 1 kept the rows under way in a table with the columns of the ledger: they were lost. */
+static const char from_1[] = "UPDATE open_rows SET outcome = 'lost', estimated = 1;"
+                             "INSERT OR IGNORE INTO ledger SELECT * FROM open_rows ORDER BY row_id;"
+                             "DROP TABLE open_rows;";
+
 bool database_run(struct database *database, const char *sql)
 {
     return sqlite3_exec(database->connection, sql, NULL, NULL, NULL) == SQLITE_OK;
@@ -53,6 +55,7 @@ bool database_run(struct database *database, const char *sql)
 void database_explain(const struct database *database, char *error, size_t error_size)
 {
     int code = database->connection ? sqlite3_errcode(database->connection) & 0xff : SQLITE_NOMEM;
+    int system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? sqlite3_system_errno(database->connection) : 0;
     const char *path = database->path, *reason = sqlite3_errmsg(database->connection);
 
     if (code == SQLITE_NOTADB)
@@ -61,10 +64,18 @@ void database_explain(const struct database *database, char *error, size_t error
         snprintf(error, error_size,
                  "the database %.200s is damaged (%.80s): restore it from a backup, or move it away to begin anew",
                  path, reason);
-    else if (code == SQLITE_FULL)
+    else if (code == SQLITE_FULL || system == ENOSPC || system == EDQUOT)
         snprintf(error, error_size, "the database %.200s cannot be written: the disk is full", path);
+    else if (system == EFBIG)
+        snprintf(error, error_size, "the database %.200s cannot be written: a limit of the system on its size", path);
     else if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
         snprintf(error, error_size, "the database %.200s is locked by another program: close that", path);
+    else if (code == SQLITE_READONLY)
+        snprintf(error, error_size,
+                 "the database %.200s may only be read: give the gateway the right to write it, and its folder", path);
+    else if (system)
+        snprintf(error, error_size, "the database %.200s cannot be used: %.60s (%.60s)", path, reason,
+                 strerror(system));
     else
         snprintf(error, error_size, "the database %.200s cannot be used: %.120s", path, reason);
 }
@@ -150,12 +161,12 @@ static bool ask(struct database *database, const char *sql, int *answer)
 }
 
 /* Whether it is a database of ours, or an empty one, that this program understands. */
-static bool check_owner(struct database *database, int *tables, char *error, size_t error_size)
+static bool check_owner(struct database *database, int *tables, int *schema, char *error, size_t error_size)
 {
-    int version, application;
+    int application;
 
-    if (!ask(database, "SELECT count(*) FROM sqlite_master", tables) ||
-        !ask(database, "PRAGMA user_version", &version) || !ask(database, "PRAGMA application_id", &application)) {
+    if (!ask(database, "SELECT count(*) FROM sqlite_master", tables) || !ask(database, "PRAGMA user_version", schema) ||
+        !ask(database, "PRAGMA application_id", &application)) {
         database_explain(database, error, error_size);
         return false;
     }
@@ -164,10 +175,10 @@ static bool check_owner(struct database *database, int *tables, char *error, siz
                  database->path);
         return false;
     }
-    if (version > SCHEMA) {
+    if (*schema > SCHEMA) {
         snprintf(error, error_size,
                  "the database %.200s was written by a newer moongate (schema %d, this one knows %d): run that one",
-                 database->path, version, SCHEMA);
+                 database->path, *schema, SCHEMA);
         return false;
     }
     return true;
@@ -176,14 +187,15 @@ static bool check_owner(struct database *database, int *tables, char *error, siz
 static bool check_schema(struct database *database, char *error, size_t error_size)
 {
     char mark[96];
-    int tables;
+    int tables, version;
 
-    if (!check_owner(database, &tables, error, error_size))
+    if (!check_owner(database, &tables, &version, error, error_size))
         return false;
-    if (tables > 0)
+    if (tables > 0 && version == SCHEMA)
         return true;
     snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION, SCHEMA);
-    if (database_run(database, "BEGIN IMMEDIATE") && database_run(database, schema) && database_run(database, mark))
+    if (database_run(database, "BEGIN IMMEDIATE") && database_run(database, tables > 0 ? from_1 : tables_of_ours) &&
+        database_run(database, mark))
         return true;
     database_explain(database, error, error_size);
     return false;
@@ -232,7 +244,7 @@ failed:
 struct database *database_open_beside(const char *path, char *error, size_t error_size)
 {
     struct database *database;
-    int tables = 0;
+    int tables = 0, version;
 
     if (!find_place(path, error, error_size))
         return NULL;
@@ -246,7 +258,7 @@ struct database *database_open_beside(const char *path, char *error, size_t erro
     database->connection = database_open_reader(database);
     if (!database->connection)
         snprintf(error, error_size, "the database %.200s cannot be opened for reading", path);
-    else if (check_owner(database, &tables, error, error_size) && tables == 0)
+    else if (check_owner(database, &tables, &version, error, error_size) && tables == 0)
         snprintf(error, error_size, "the database %.200s is empty: the gateway fills it when it runs", path);
     if (tables > 0 && !*error)
         return database;

@@ -15,7 +15,9 @@
 #include "store/backend.h"
 #include "store/batch.h"
 #include "store/database.h"
+#include "store/journal.h"
 #include "store/limits.h"
+#include "store/lost.h"
 #include "store/row.h"
 #include "store/rows.h"
 #include "store/statements.h"
@@ -23,6 +25,7 @@
 enum {
     LINGER_US = 5 * 1000,
     RETRY_US = 500 * 1000,
+    PATIENCE_US = 3 * 1000 * 1000,
     LAST_TRIES = 3,
     BATCH_CHANGES = 1000,
     QUEUE_BYTES = 64 * 1024 * 1024,
@@ -33,6 +36,7 @@ struct ledger {
     struct store *store;
     struct database *database;
     struct statements *statements;
+    struct journal *journal;
     pthread_t thread;
 
     pthread_mutex_t lock; /* for all below */
@@ -40,12 +44,14 @@ struct ledger {
     struct rows under_way; /* open, or closed and not yet written */
     struct change *first, **last;
     size_t bytes;         /* queued, and in the batch */
-    size_t urgent;        /* queued changes that are not to linger */
+    size_t queued;        /* changes */
     size_t unanswered;    /* queued changes that somebody waits for */
     int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
     bool is_stopping;
     uint64_t refused; /* rows for which there was no room, since the trouble began */
     char problem[320];
+    int64_t refused_since;  /* by the disk; 0: it takes what it is given */
+    atomic_bool is_refused; /* the same, for those who do not lock */
     atomic_bool is_changed; /* the tables hold something new */
 
     struct batch *batch; /* the thread's own */
@@ -67,11 +73,6 @@ static void linger(struct ledger *ledger)
     pthread_cond_signal(&ledger->wake);
 }
 
-static bool is_urgent(const struct change *change)
-{
-    return change->kind == CHANGE_CLOSE || change->kind == CHANGE_KEY;
-}
-
 static void enqueue(struct ledger *ledger, struct change *change)
 {
     change->size = sizeof *change + (change->row ? row_size(change->row) : 0);
@@ -79,48 +80,34 @@ static void enqueue(struct ledger *ledger, struct change *change)
     ledger->last = &change->next;
     ledger->bytes += change->size;
     ledger->unanswered += change->answer.on_done != NULL;
-    if (!is_urgent(change)) {
-        linger(ledger);
-    } else {
-        ledger->urgent++;
-        pthread_cond_signal(&ledger->wake);
-    }
+    ledger->queued++;
+    pthread_cond_signal(&ledger->wake);
 }
 
 void ledger_open_row(struct ledger *ledger, const struct ledger_row *fields)
 {
-    struct change *change = mem_zero(sizeof *change);
+    struct row *row = row_copy(fields);
+    uint32_t slot = journal_add(ledger->journal, fields);
 
-    change->kind = CHANGE_OPEN;
-    change->row = row_copy(fields);
     pthread_mutex_lock(&ledger->lock);
-    if (ledger->bytes < QUEUE_BYTES) {
-        rows_add(&ledger->under_way, change->row, false)->open_change = change;
-        enqueue(ledger, change);
-        change = NULL;
-    }
+    rows_add(&ledger->under_way, row, false)->slot = slot;
     pthread_mutex_unlock(&ledger->lock);
-    change_free(change);
+    row_drop(row);
 }
 
 static void land(struct ledger *ledger, struct change *change)
 {
     struct entry *entry = entry_of(ledger, change);
 
-    if (!entry) {
+    if (!entry)
         entry = rows_add(&ledger->under_way, change->row, true);
-    } else if (!entry->is_closed) {
-        change->was_open = !entry->open_change;
-        if (entry->open_change)
-            entry->open_change->is_void = true;
-        entry->open_change = NULL;
+    else if (!entry->is_closed)
         rows_close(&ledger->under_way, entry, change->row);
-    }
     entry->unwritten++;
     enqueue(ledger, change);
 }
 
-/* There is no room. It stays among the open rows of the database, if it came that far. */
+/* There is no room. It stays in the journal. */
 static void refuse(struct ledger *ledger, const struct change *change)
 {
     struct entry *entry = entry_of(ledger, change);
@@ -153,25 +140,21 @@ void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, st
 
 void ledger_forget_row(struct ledger *ledger, const char *row_id)
 {
-    struct change *change = mem_zero(sizeof *change);
+    struct change *change = NULL;
     struct entry *entry;
 
-    change->kind = CHANGE_FORGET;
-    snprintf(change->row_id, sizeof change->row_id, "%s", row_id);
     pthread_mutex_lock(&ledger->lock);
     entry = rows_get(&ledger->under_way, row_id);
-    if (entry && entry->open_change) {
-        entry->open_change->is_void = true; /* it never came to the disk */
+    if (entry && !entry->is_closed) {
+        journal_remove(ledger->journal, entry->slot);
         rows_remove(&ledger->under_way, entry);
     } else {
-        change->was_open = entry && !entry->is_closed;
-        if (change->was_open)
-            rows_remove(&ledger->under_way, entry);
+        change = mem_zero(sizeof *change);
+        change->kind = CHANGE_FORGET;
+        snprintf(change->row_id, sizeof change->row_id, "%s", row_id);
         enqueue(ledger, change);
-        change = NULL;
     }
     pthread_mutex_unlock(&ledger->lock);
-    change_free(change);
 }
 
 void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer)
@@ -213,10 +196,24 @@ bool ledger_problem(struct ledger *ledger, char *text, size_t size)
     bool is_there;
 
     pthread_mutex_lock(&ledger->lock);
-    is_there = ledger->problem[0] != '\0';
+    is_there = ledger->refused_since != 0;
     if (is_there)
         snprintf(text, size, "%s; what is to be written waits in memory (%zu KB; rows refused for want of room: %llu)",
                  ledger->problem, ledger->bytes / 1024, (unsigned long long)ledger->refused);
+    pthread_mutex_unlock(&ledger->lock);
+    return is_there || journal_problem(ledger->journal, text, size);
+}
+
+bool ledger_refuses(struct ledger *ledger, char *text, size_t size)
+{
+    bool is_there;
+
+    if (!atomic_load(&ledger->is_refused))
+        return false;
+    pthread_mutex_lock(&ledger->lock);
+    is_there = ledger->refused_since != 0;
+    if (is_there)
+        snprintf(text, size, "%s", ledger->problem);
     pthread_mutex_unlock(&ledger->lock);
     return is_there;
 }
@@ -237,7 +234,7 @@ static void wait_until(struct ledger *ledger, int64_t time)
 /* Waits for work. False: there is none, and there will be none. */
 static bool wait_for_work(struct ledger *ledger)
 {
-    while (!ledger->urgent && !ledger->is_stopping) {
+    while (!ledger->queued && !ledger->is_stopping) {
         if (ledger->linger_until && clock_monotonic_us() >= ledger->linger_until)
             return true;
         wait_until(ledger, ledger->linger_until);
@@ -250,14 +247,8 @@ static struct change *take_changes(struct ledger *ledger)
     struct change *taken = ledger->first, *change = taken, *last = NULL;
 
     for (int i = 0; change && i < BATCH_CHANGES; i++, last = change, change = change->next) {
-        ledger->urgent -= is_urgent(change);
+        ledger->queued--;
         ledger->unanswered -= change->answer.on_done != NULL;
-        if (change->kind == CHANGE_OPEN && !change->is_void) {
-            struct entry *entry = entry_of(ledger, change);
-
-            if (entry && entry->open_change == change)
-                entry->open_change = NULL;
-        }
     }
     if (last)
         last->next = NULL;
@@ -288,18 +279,25 @@ static void answer_queued(struct ledger *ledger)
     pthread_mutex_lock(&ledger->lock);
 }
 
-static void note_trouble(struct ledger *ledger)
+/* Whether it is time to stop waiting for the disk. */
+static bool note_trouble(struct ledger *ledger)
 {
     char text[sizeof ledger->problem];
-    bool is_new;
+    int64_t now = clock_monotonic_us();
+    bool is_new, is_enough;
 
     database_explain(ledger->database, text, sizeof text);
     pthread_mutex_lock(&ledger->lock);
     is_new = strcmp(text, ledger->problem) != 0;
     memcpy(ledger->problem, text, sizeof text);
+    if (!ledger->refused_since)
+        ledger->refused_since = now;
+    atomic_store(&ledger->is_refused, true);
+    is_enough = ledger->is_stopping || now - ledger->refused_since >= PATIENCE_US;
     pthread_mutex_unlock(&ledger->lock);
     if (is_new)
         log_line(LOG_ERROR, "the store cannot write", "reason", text, NULL);
+    return is_enough;
 }
 
 static void note_success(struct ledger *ledger)
@@ -307,29 +305,33 @@ static void note_success(struct ledger *ledger)
     bool was_bad;
 
     pthread_mutex_lock(&ledger->lock);
-    was_bad = ledger->problem[0] != '\0';
+    was_bad = ledger->refused_since != 0;
     ledger->problem[0] = '\0';
+    ledger->refused_since = 0;
+    atomic_store(&ledger->is_refused, false);
     ledger->refused = 0;
     for (struct change *change = batch_changes(ledger->batch); change; change = change->next) {
         struct entry *entry = change->kind == CHANGE_CLOSE ? entry_of(ledger, change) : NULL;
 
         ledger->bytes -= change->size;
-        if (entry && entry->is_closed && --entry->unwritten == 0)
-            rows_remove(&ledger->under_way, entry);
+        if (!entry || !entry->is_closed || --entry->unwritten > 0)
+            continue;
+        journal_remove(ledger->journal, entry->slot);
+        rows_remove(&ledger->under_way, entry);
     }
     pthread_mutex_unlock(&ledger->lock);
     if (was_bad)
         log_line(LOG_INFO, "the store writes again", NULL);
 }
 
-/* Half a second until the next try, or until it is stopped. */
-static void wait_to_retry(struct ledger *ledger)
+/* Half a second until the next try, or until it is stopped. is_enough: nobody is to wait for it any longer. */
+static void wait_to_retry(struct ledger *ledger, bool is_enough)
 {
     int64_t until = clock_monotonic_us() + RETRY_US;
 
     pthread_mutex_lock(&ledger->lock);
     while (!ledger->is_stopping && clock_monotonic_us() < until) {
-        if (ledger->unanswered)
+        if (is_enough && ledger->unanswered)
             answer_queued(ledger); /* which lets go of the lock: look again */
         else
             wait_until(ledger, until);
@@ -341,7 +343,7 @@ static void wait_to_retry(struct ledger *ledger)
 static bool write_batch(struct ledger *ledger)
 {
     int last_tries = 0;
-    bool is_stopping;
+    bool is_stopping, is_enough;
 
     for (;;) {
         int64_t now = clock_monotonic_us(), told = limits_now(ledger->store->limits);
@@ -352,14 +354,15 @@ static bool write_batch(struct ledger *ledger)
                 ledger->forget_at = now + FORGET_EVERY_US;
             break;
         }
-        note_trouble(ledger);
-        batch_answer(ledger->batch, false);
+        is_enough = note_trouble(ledger);
+        if (is_enough)
+            batch_answer(ledger->batch, false);
         pthread_mutex_lock(&ledger->lock);
         is_stopping = ledger->is_stopping;
         pthread_mutex_unlock(&ledger->lock);
         if (is_stopping && ++last_tries >= LAST_TRIES)
             return false;
-        wait_to_retry(ledger);
+        wait_to_retry(ledger, is_enough);
     }
     note_success(ledger);
     batch_answer(ledger->batch, true);
@@ -414,10 +417,26 @@ static void free_ledger(struct ledger *ledger)
         change_free(change);
     }
     batch_free(ledger->batch);
+    journal_close(ledger->journal);
     statements_free(ledger->statements);
     pthread_mutex_destroy(&ledger->lock);
     pthread_cond_destroy(&ledger->wake);
     mem_free(ledger);
+}
+
+static bool open_files(struct ledger *ledger, char *error, size_t error_size)
+{
+    char *path = mem_format("%s-open", ledger->database->path);
+
+    ledger->journal = journal_open(path, error, error_size);
+    mem_free(path);
+    if (!ledger->journal)
+        return false;
+    ledger->statements = statements_new(ledger->database);
+    if (ledger->statements && lost_close(ledger->journal, ledger->database, ledger->statements))
+        return true;
+    database_explain(ledger->database, error, error_size);
+    return false;
 }
 
 struct ledger *ledger_start(struct store *store, struct database *database, char *error, size_t error_size)
@@ -435,13 +454,11 @@ struct ledger *ledger_start(struct store *store, struct database *database, char
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&ledger->wake, &clock);
     pthread_condattr_destroy(&clock);
-    ledger->statements = statements_new(database);
-    ledger->batch = batch_new(database, ledger->statements);
-    if (!ledger->statements) {
-        database_explain(database, error, error_size);
+    if (!open_files(ledger, error, error_size)) {
         free_ledger(ledger);
         return NULL;
     }
+    ledger->batch = batch_new(database, ledger->statements);
     /* Signals are for the main thread. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

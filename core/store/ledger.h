@@ -2,12 +2,13 @@
  * ledger.h - the writer thread: takes all that was queued, writes it in one
  * transaction, says so to everyone who waits for it. Rows and keys are written
  * as soon as the transaction before is through; what merely changed (counters,
- * marks, learnt limits, rows opened) within 5 ms or with the next row.
+ * marks, learnt limits) within 5 ms or with the next row. A row under way is
+ * noted in the journal (DATABASE-open) until its closed row is committed.
  *
  * When the disk refuses, everything stays queued and is tried again twice a
- * second. Who waits is told false at once. The queue holds up to 64 MB; beyond
- * it a row is refused, and if it had been opened, the next start closes it as
- * lost. Called by sqlite.c.
+ * second. Who waits is told false once it has refused for three seconds. The
+ * queue holds up to 64 MB; beyond it a row is refused, and if it had been
+ * opened, the next start closes it as lost. Called by sqlite.c.
  */
 #ifndef STORE_LEDGER_H
 #define STORE_LEDGER_H
@@ -18,7 +19,7 @@ struct database;
 struct ledger;
 struct row;
 
-/* NULL with a sentence in error. */
+/* Closes as lost what the journal still holds. NULL with a sentence in error. */
 struct ledger *ledger_start(struct store *store, struct database *database, char *error, size_t error_size);
 /* Writes all, or gives up with a line in the log after three refusals. */
 void ledger_stop(struct ledger *ledger); /* NULL is fine */
@@ -31,5 +32,7 @@ void ledger_changed(struct ledger *ledger);
 /* The newest row of that request id that is open or not yet written (to be dropped), else NULL. */
 struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id);
 bool ledger_problem(struct ledger *ledger, char *text, size_t size);
+/* Whether the disk refuses rows now; text then says why. Costs next to nothing while it does not. */
+bool ledger_refuses(struct ledger *ledger, char *text, size_t size);
 
 #endif

@@ -56,6 +56,11 @@ static bool problem(struct store *store, char *text, size_t size)
     return redis_keeper_problem(redis->keeper, text, size) || redis_rows_problem(redis->rows, text, size);
 }
 
+static bool refuses(struct store *store, char *text, size_t size)
+{
+    return redis_rows_refuses(((struct redis *)store->own)->rows, text, size);
+}
+
 static void changed(struct store *store)
 {
     struct redis *redis = store->own;
@@ -99,6 +104,7 @@ const struct backend backend_redis = {
     .open_keys = redis_offline_open_keys,
     .close = close_redis,
     .problem = problem,
+    .refuses = refuses,
     .changed = changed,
     .keep_key = keep_key,
     .open_row = open_row,

@@ -62,6 +62,12 @@ bool redis_rows_problem(struct redis_rows *rows, char *text, size_t size)
     return redis_spool_problem(rows->spool, text, size);
 }
 
+/* Only where Redis does not take them either. */
+bool redis_rows_refuses(struct redis_rows *rows, char *text, size_t size)
+{
+    return !redis_is_online(rows->redis) && redis_spool_refuses(rows->spool, text, size);
+}
+
 /* ---- a row's life ---- */
 
 void redis_rows_open(struct redis_rows *rows, const struct ledger_row *fields)

@@ -25,6 +25,7 @@ void redis_rows_free(struct redis_rows *rows);
 
 /* As in backend.h. */
 bool redis_rows_problem(struct redis_rows *rows, char *text, size_t size);
+bool redis_rows_refuses(struct redis_rows *rows, char *text, size_t size);
 void redis_rows_open(struct redis_rows *rows, const struct ledger_row *row);
 void redis_rows_close(struct redis_rows *rows, const struct ledger_row *row, struct answer answer);
 void redis_rows_find(struct redis_rows *rows, const char *request_id, const struct row_answer *answer);

@@ -86,7 +86,7 @@ static void bin_read_ids(const struct bin *bin, struct buf *dead)
 /* What is gone from here, all rows delivered, is gone; the -gateway file stays: it is the lock. */
 static void bin_remove(struct bin *bin)
 {
-    static const char *const endings[] = { "", "-wal", "-shm" };
+    static const char *const endings[] = { "", "-wal", "-shm", "-open" };
 
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         char *name = mem_format("%s%s", bin->path, endings[i]);
@@ -176,6 +176,15 @@ bool redis_spool_problem(struct redis_spool *spool, char *text, size_t size)
     if (problem)
         snprintf(text, size, "%s", problem);
     return problem != NULL;
+}
+
+bool redis_spool_refuses(struct redis_spool *spool, char *text, size_t size)
+{
+    const char *why = store_refuses(spool->own.store);
+
+    if (why)
+        snprintf(text, size, "%s", why);
+    return why != NULL;
 }
 
 /* ---- rows ---- */

@@ -26,6 +26,8 @@ struct redis_spool *redis_spool_open(const char *folder, const char *id, void (*
 /* What was not delivered stays there. NULL is fine. */
 void redis_spool_close(struct redis_spool *spool);
 bool redis_spool_problem(struct redis_spool *spool, char *text, size_t size);
+/* As store_refuses. */
+bool redis_spool_refuses(struct redis_spool *spool, char *text, size_t size);
 
 /* The rows under way, whose id is made already. */
 void redis_spool_open_row(struct redis_spool *spool, const struct ledger_row *row);

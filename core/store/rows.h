@@ -7,10 +7,10 @@
 #define STORE_ROWS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/hash.h"
 
-struct change;
 struct namesakes;
 struct row;
 
@@ -22,8 +22,8 @@ struct rows {
 struct entry {
     struct row *row; /* held */
     bool is_closed;
-    struct change *open_change; /* ledger.c: while it is queued */
-    unsigned unwritten;         /* ledger.c: closes that are queued */
+    uint32_t slot;      /* ledger.c: in the journal */
+    unsigned unwritten; /* ledger.c: closes that are queued */
     struct namesakes *namesakes;
     struct entry *newer, *older; /* of the same request id, and as open or closed */
     char row_id[];

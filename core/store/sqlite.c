@@ -110,16 +110,6 @@ static bool load_all(struct store *store, struct database *database)
            load(store, database, "SELECT hash, prefix, settings, created, revoked FROM keys", load_key);
 }
 
-/* What was under way when the process before died. Both tables have the same columns in the same order. */
-static bool close_lost_rows(struct database *database)
-{
-    return database_run(database, "BEGIN IMMEDIATE;"
-                                  "UPDATE open_rows SET outcome = 'lost', estimated = 1;"
-                                  "INSERT OR IGNORE INTO ledger SELECT * FROM open_rows ORDER BY row_id;"
-                                  "DELETE FROM open_rows;"
-                                  "COMMIT");
-}
-
 /* ---- the backend ---- */
 
 static void close_all(struct sqlite *sqlite)
@@ -138,7 +128,7 @@ static bool sqlite_open(struct store *store, const char *place, char *error, siz
     sqlite->database = database_open(place, error, error_size);
     if (!sqlite->database)
         goto failed;
-    if (!load_all(store, sqlite->database) || !close_lost_rows(sqlite->database)) {
+    if (!load_all(store, sqlite->database)) {
         database_explain(sqlite->database, error, error_size);
         goto failed;
     }
@@ -188,6 +178,13 @@ static bool sqlite_problem(struct store *store, char *text, size_t size)
         return true;
     }
     return ledger_problem(sqlite->ledger, text, size);
+}
+
+static bool sqlite_refuses(struct store *store, char *text, size_t size)
+{
+    struct sqlite *sqlite = store->own;
+
+    return ledger_refuses(sqlite->ledger, text, size);
 }
 
 static void sqlite_changed(struct store *store)
@@ -261,6 +258,7 @@ const struct backend backend_sqlite = {
     .open_reader = sqlite_open_reader,
     .close = sqlite_close,
     .problem = sqlite_problem,
+    .refuses = sqlite_refuses,
     .changed = sqlite_changed,
     .keep_key = sqlite_keep_key,
     .open_row = sqlite_open_row,

@@ -9,28 +9,14 @@
 #include "base/mem.h"
 #include "store/database.h"
 
-enum {
-    OPEN_ROW,
-    CLOSE_ROW,
-    DELETE_OPEN,
-    DELETE_ROW,
-    ADD_KEY,
-    REVOKE_KEY,
-    KEEP_COUNTER,
-    KEEP_MARK,
-    KEEP_LEARNT,
-    FORGET,
-    STATEMENTS
-};
+enum { CLOSE_ROW, DELETE_ROW, ADD_KEY, REVOKE_KEY, KEEP_COUNTER, KEEP_MARK, KEEP_LEARNT, FORGET, STATEMENTS };
 
 struct statements {
     sqlite3_stmt *list[STATEMENTS];
 };
 
 static const char *const texts[STATEMENTS] = {
-    [OPEN_ROW] = "INSERT OR IGNORE INTO open_rows ",
     [CLOSE_ROW] = "INSERT OR IGNORE INTO ledger ",
-    [DELETE_OPEN] = "DELETE FROM open_rows WHERE row_id = ?",
     [DELETE_ROW] = "DELETE FROM ledger WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
@@ -55,7 +41,7 @@ static sqlite3_stmt *prepare(sqlite3 *connection, int which)
     struct buf sql = { 0 };
 
     buf_add_text(&sql, texts[which]);
-    if (which == OPEN_ROW || which == CLOSE_ROW) {
+    if (which == CLOSE_ROW) {
         buf_add_char(&sql, '(');
         add_columns(&sql);
         buf_add_text(&sql, ") VALUES (");
@@ -106,8 +92,9 @@ static bool run(sqlite3_stmt *statement)
     return sqlite3_reset(statement) == SQLITE_OK;
 }
 
-static bool insert_row(sqlite3_stmt *statement, const struct ledger_row *row)
+bool statements_close_row(struct statements *statements, const struct ledger_row *row)
 {
+    sqlite3_stmt *statement = statements->list[CLOSE_ROW];
     struct ledger_row fields = *row;
 
     for (int i = 0; i < ROW_COLUMNS; i++) {
@@ -120,27 +107,10 @@ static bool insert_row(sqlite3_stmt *statement, const struct ledger_row *row)
     return run(statement);
 }
 
-bool statements_open_row(struct statements *statements, const struct ledger_row *row)
+bool statements_forget_row(struct statements *statements, const char *row_id)
 {
-    return insert_row(statements->list[OPEN_ROW], row);
-}
-
-bool statements_close_row(struct statements *statements, const struct ledger_row *row, bool was_open)
-{
-    if (was_open) {
-        bind_text(statements->list[DELETE_OPEN], 1, row->row_id);
-        if (!run(statements->list[DELETE_OPEN]))
-            return false;
-    }
-    return insert_row(statements->list[CLOSE_ROW], row);
-}
-
-bool statements_forget_row(struct statements *statements, const char *row_id, bool was_open)
-{
-    sqlite3_stmt *statement = statements->list[was_open ? DELETE_OPEN : DELETE_ROW];
-
-    bind_text(statement, 1, row_id);
-    return run(statement);
+    bind_text(statements->list[DELETE_ROW], 1, row_id);
+    return run(statements->list[DELETE_ROW]);
 }
 
 bool statements_keep_key(struct statements *statements, const struct store_key *key)

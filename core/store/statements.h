@@ -17,10 +17,9 @@ struct statements;
 struct statements *statements_new(struct database *database); /* NULL: they do not fit the database */
 void statements_free(struct statements *statements);
 
-bool statements_open_row(struct statements *statements, const struct ledger_row *row);
 /* A row that is in the ledger already stays as it is. */
-bool statements_close_row(struct statements *statements, const struct ledger_row *row, bool was_open);
-bool statements_forget_row(struct statements *statements, const char *row_id, bool was_open);
+bool statements_close_row(struct statements *statements, const struct ledger_row *row);
+bool statements_forget_row(struct statements *statements, const char *row_id);
 /* Without settings: only that it was revoked. */
 bool statements_keep_key(struct statements *statements, const struct store_key *key);
 bool statements_keep_counter(struct statements *statements, const struct counter_state *state);

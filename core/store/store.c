@@ -112,6 +112,15 @@ const char *store_problem(struct store *store)
     return store->backend->problem(store, text, sizeof text) ? text : NULL;
 }
 
+const char *store_refuses(struct store *store)
+{
+    static _Thread_local char text[512];
+
+    if (!store->backend->refuses)
+        return NULL;
+    return store->backend->refuses(store, text, sizeof text) ? text : NULL;
+}
+
 static void tell(struct store *store, bool changed)
 {
     if (changed)

@@ -52,6 +52,11 @@ void store_join(struct store *store, struct loop *loop);
 void store_leave(struct store *store);
 /* NULL when all is well, else a sentence for /ready (disk full, ...), valid until the next call on this thread. */
 const char *store_problem(struct store *store);
+/*
+ * NULL unless rows cannot be written now, so that what is begun could not be billed for certain; else why, valid until
+ * the next call on this thread. Cheap enough to be asked before every call.
+ */
+const char *store_refuses(struct store *store);
 
 /* ---- limits: reserve before a call, settle after it ---- */
 

@@ -180,7 +180,10 @@ local function count(call)
   call.answer = answer
   if answer then
     record.open(call)
-    headers = answers.headers(call, answer, relay.counted(call, answer))
+    local row
+    row, refusal = relay.counted(call, answer)
+    if refusal then return exchange.refuse(call.handle, refusal, call) end
+    headers = answers.headers(call, answer, row)
   else
     headers = answers.estimated_headers(call)
   end
@@ -192,7 +195,8 @@ local function serve_with_hooks(call, work)
   if act and act.refusal then
     give_up(call, act)
   elseif act then
-    relay.own(call, act)
+    call.refused = relay.own(call, act)
+    if call.refused then exchange.refuse(call.handle, call.refused, call) end
   else
     work(call)
   end
@@ -215,6 +219,11 @@ local function run(handle, state, surface, operation, path)
   end
   -- Some calls ask for nothing that a model would have to say.
   if call.request.at_once then return handle:reply(200, JSON, call.request.at_once(call)) end
+  refusal = record.barred()
+  if refusal then
+    record.turn_away(handle, refusal)
+    return exchange.refuse(handle, refusal, call)
+  end
   local work = operation == "count" and count or serve
   -- What is only counted is sent all the same.
   call.hooks = hooks.begin(call)

@@ -27,6 +27,9 @@ local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning 
 -- How often what the configuration says of the targets is written down again.
 local WORLD_SECONDS = 3600
 
+-- When to ask again while the ledger cannot be written.
+local RETRY_SECONDS = 5
+
 -- As the ledger and the counters name it.
 local function surface_of(call)
   return call.surface and call.surface.name or call.operation
@@ -140,15 +143,28 @@ local function tell(call, row, refusal)
   }, 2, -2))
 end
 
--- Closes the row; returns once the ledger has it.
+-- Why nothing can be begun that the ledger would have to keep; nil while it can.
+---@param otherwise string|nil the reason where the ledger tells none
+---@return table|nil refusal
+function record.barred(otherwise)
+  local why = ledger.refuses() or otherwise
+  if not why then return nil end
+  return {
+    status = 503, code = "ledger_unavailable", retry_after = RETRY_SECONDS,
+    message = "the ledger cannot be written, so nothing can be billed: " .. why,
+  }
+end
+
+-- Closes the row; returns once the ledger has it: true, or false if it cannot have it now.
 local function close(call, row, status, refusal)
   row.status, row.attempts = status, call.calls
   row.latency_ms = math.floor(call.handle:elapsed() * 1000 + 0.5)
   row.detail = detail(call)
   if call.request.stream and call.row then meter.add("moongate_streams_open", -1) end
-  ledger.close(row)
+  local kept = ledger.close(row)
   count(call, row, status)
   tell(call, row, refusal)
+  return kept
 end
 
 local function multiplier(call, target, usage)
@@ -191,6 +207,7 @@ local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
 ---@param delivered_bytes integer
 ---@param refusal table|nil what the caller gets instead of it
 ---@return table row
+---@return table|nil unkept a refusal: the row is not on the disk, so the answer must not end as if all were well
 function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   local row = call.row
   usage = usage or usage_of.estimate(call.request.text_length, delivered_bytes)
@@ -199,8 +216,8 @@ function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   row.outcome = OUTCOMES[kind] or "error"
   if kind == "ok" then conversation.served(call.conversation, answer.target) end
   give_amounts(answer, row, usage)
-  close(call, row, refusal and refusal.status or 200, refusal)
-  return row
+  if close(call, row, refusal and refusal.status or 200, refusal) then return row end
+  return row, record.barred "the disk did not take the row"
 end
 
 -- The caller left before there was anything to hand on. A provider that was called has read the prompt.

@@ -31,8 +31,8 @@ function relay.whole(call, answer)
   local refusal = act and act.refusal
   local kind = refusal and "refused" or "ok"
   local usage = usage_of.final(answer.usage, true, call.request.text_length, answer.text_length)
-  local row = record.settle(call, answer, kind, usage, answer.text_length, refusal)
-  if refusal then return refusal end
+  local row, unkept = record.settle(call, answer, kind, usage, answer.text_length, refusal)
+  if refusal or unkept then return refusal or unkept end
   -- What a hook answered takes the answer's place; the text of the provider is paid for all the same.
   if act and act.text then answer.reply = own_reply(act.text) end
   call.handle:reply(200, answers.headers(call, answer, row), translation.body(call, answer, row))
@@ -42,6 +42,7 @@ end
 ---@param call moongate.call
 ---@param answer table
 ---@return table row
+---@return table|nil refusal
 function relay.counted(call, answer)
   answer.wire:close(true)
   attempt.finished(call, answer, "ok")
@@ -78,8 +79,10 @@ local function pipe(call, answer)
   local is_whole = outcome.kind == "ok" or seen.finished or first.kind == "finish"
   local bytes = (first.text_length or 0) + seen.text_bytes
   usage = usage_of.final(usage, is_whole, call.request.text_length, bytes)
-  record.settle(call, answer, outcome.kind, usage, bytes)
-  if outcome.kind == "ok" then
+  local _, unkept = record.settle(call, answer, outcome.kind, usage, bytes)
+  if outcome.kind == "ok" and unkept then
+    handle:write(call.surface.error_event(unkept.status, unkept.message, nil, unkept.code))
+  elseif outcome.kind == "ok" then
     if seen.terminal_raw then handle:write(seen.terminal_raw) end
   elseif outcome.kind ~= "cancelled" then
     local error = seen.error and protocol.read_event({ data = seen.error, name = "error" }).error or {}
@@ -155,6 +158,14 @@ local function used(call, seen)
   return usage_of.final(seen.usage, is_whole, call.request.text_length, seen.text_bytes)
 end
 
+-- Ends a stream with an error; what has not begun can still be refused.
+local function fail(call, own, refusal)
+  if not own.begun then return refusal end
+  call.handle:write(call.surface.error_event(refusal.status, refusal.message, refusal.type, refusal.code,
+    own.editor.writer))
+  call.handle:finish()
+end
+
 -- Ends a stream that a hook ended: by a refusal, or by an answer of its own.
 local function end_by(call, answer, own, act)
   local handle = call.handle
@@ -163,26 +174,19 @@ local function end_by(call, answer, own, act)
   local kind = own.cancelled and "cancelled" or act.refusal and "refused" or "ok"
   attempt.finished(call, answer, own.cancelled and "cancelled" or "ok")
   local refusal = not own.begun and act.refusal or nil
-  record.settle(call, answer, kind, used(call, own.seen), own.seen.text_bytes, refusal)
+  local _, unkept = record.settle(call, answer, kind, used(call, own.seen), own.seen.text_bytes, refusal)
   if refusal then return refusal end
-  if act.refusal then
-    local refused = act.refusal
-    handle:write(call.surface.error_event(refused.status, refused.message, refused.type, refused.code,
-      own.editor.writer))
-  elseif kind == "ok" then
-    handle:write(own.editor:terminal({ replaced = true }, own.seen.usage))
-  end
+  local refused = act.refusal or kind == "ok" and unkept or nil
+  if refused then return fail(call, own, refused) end
+  if kind == "ok" then handle:write(own.editor:terminal({ replaced = true }, own.seen.usage)) end
   handle:finish()
 end
 
 local function failed(call, own, outcome)
   local error = own.seen.error or {}
-  local refusal = {
+  return fail(call, own, {
     status = 502, message = error.message or outcome.message, type = error.type, code = error.code,
-  }
-  if not own.begun then return refusal end
-  call.handle:write(call.surface.error_event(502, refusal.message, refusal.type, refusal.code, own.editor.writer))
-  call.handle:finish()
+  })
 end
 
 -- The answer as a stream, one event at a time: no more is read than the caller takes.
@@ -211,7 +215,8 @@ local function step_by_step(call, answer, editor)
   if outcome.kind == "cancelled" then handle:calm() end
   answer.wire:close(outcome.kind == "ok")
   attempt.finished(call, answer, outcome.kind, outcome.message)
-  record.settle(call, answer, outcome.kind, used(call, own.seen), own.seen.text_bytes)
+  local _, unkept = record.settle(call, answer, outcome.kind, used(call, own.seen), own.seen.text_bytes)
+  if outcome.kind == "ok" and unkept then return fail(call, own, unkept) end
   if outcome.kind ~= "ok" and outcome.kind ~= "cancelled" then return failed(call, own, outcome) end
   if not own.begun then handle:begin(200, answers.stream_headers(call, answer)) end
   if outcome.kind == "ok" then handle:write(editor:terminal(own.seen, used(call, own.seen))) end
@@ -233,6 +238,7 @@ end
 -- no decision of the router's to be kept with it.
 ---@param call moongate.call
 ---@param act moongate.act
+---@return table|nil refusal
 function relay.own(call, act)
   local label = act.by.label
   local answer = {
@@ -242,10 +248,11 @@ function relay.own(call, act)
   }
   record.open(call)
   call.row.policy = hooks.name(act.by)
-  local row = record.settle(call, answer, "ok", NOTHING_USED, 0)
+  local row, unkept = record.settle(call, answer, "ok", NOTHING_USED, 0)
   call.served, call.plan = answer.target, { policy = hooks.name(act.by), task = call.request.task }
   local handle = call.handle
   call.target = answer.target
+  if unkept then return unkept end
   if call.request.stream then
     local writer = call.surface.writer(call)
     handle:begin(200, answers.stream_headers(call, answer))

@@ -5,11 +5,13 @@
  * Built and loaded by spec/store/workbench.lua; never part of the program.
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "net/loop.h"
+#include "store/journal.h"
 #include "store/store.h"
 
 struct letter {
@@ -232,4 +234,45 @@ long crowd_run(struct store *store, const struct store_call *call, int threads, 
     }
     pthread_barrier_destroy(&crowd.start);
     return granted;
+}
+
+/* Several threads at once: each notes a row, removes the one before it, and leaves its last. */
+struct scribe {
+    struct journal *journal;
+    int number, rounds;
+    uint32_t (*add)(struct journal *, const struct ledger_row *);
+    void (*remove)(struct journal *, uint32_t);
+};
+
+static void *scribble(void *arg)
+{
+    struct scribe *scribe = arg;
+    uint32_t before = 0;
+
+    for (int i = 0; i < scribe->rounds; i++) {
+        char id[ID_LENGTH + 1];
+        struct ledger_row row = { .row_id = id, .request_id = id, .time = i };
+        uint32_t slot;
+
+        snprintf(id, sizeof id, "%013d%013d", scribe->number, i);
+        slot = scribe->add(scribe->journal, &row);
+        scribe->remove(scribe->journal, before);
+        before = slot;
+    }
+    return NULL;
+}
+
+void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove)
+{
+    struct scribe scribes[64];
+    pthread_t all[64];
+
+    for (int i = 0; i < threads; i++) {
+        scribes[i] = (struct scribe){ .journal = journal, .number = i, .rounds = rounds };
+        memcpy(&scribes[i].add, &add, sizeof add);
+        memcpy(&scribes[i].remove, &remove, sizeof remove);
+        pthread_create(&all[i], NULL, scribble, &scribes[i]);
+    }
+    for (int i = 0; i < threads; i++)
+        pthread_join(all[i], NULL);
 }

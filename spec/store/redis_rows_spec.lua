@@ -163,7 +163,7 @@ describe("the ledger on Redis", function()
       seen[fields.label] = fields.outcome
     end
     for _, label in ipairs(printed()) do assert.equal("ok", seen[label], label) end
-    assert.is_true(lost > 0 and lost <= 16, lost)
+    assert.is_true(lost > 0 and lost <= 32, lost) -- under way, or on their way to Redis
     assert.same({}, spooled(folder .. "/moongate-spool-1.db"))
   end)
 

@@ -20,6 +20,7 @@ require("jit").off()
 if not pcall(ffi.typeof, "struct store_verdict") then
   if not pcall(ffi.typeof, "enum window") then declare("core/base/zone.h") end
   declare("core/store/store.h")
+  declare("core/store/journal.h")
   ffi.cdef [[
 struct inbox;
 struct inbox *inbox_new(struct loop *our_loop);
@@ -34,6 +35,7 @@ void inbox_reserve(struct store *store, struct loop *loop, const struct store_ca
 void inbox_turn(struct loop *loop, double seconds);
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
                const int64_t *actual);
+void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove);
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -253,6 +255,48 @@ function bench.sql(path, sql)
   sqlite.sqlite3_finalize(statement[0])
   sqlite.sqlite3_close(connection[0])
   return values
+end
+
+local journal = {}
+journal.__index = journal
+
+-- A journal of open rows; its methods are the functions of journal.h.
+---@return table|nil journal, string? error
+function bench.journal(path)
+  local message = ffi.new("char[512]")
+  local opened = bench.library.journal_open(path, message, 512)
+  if opened == nil then return nil, ffi.string(message) end
+  return setmetatable({ handle = opened }, journal)
+end
+
+function journal:close() bench.library.journal_close(self.handle) end
+function journal:add(fields) return bench.library.journal_add(self.handle, bench.row(fields)) end
+function journal:remove(slot) bench.library.journal_remove(self.handle, slot) end
+
+-- The rows that are left, by slot.
+function journal:left()
+  local rows = {}
+  local each = ffi.cast("bool (*)(void *, uint32_t, const struct ledger_row *)", function(_, slot, row)
+    rows[slot] = read_row(row)
+    rows[slot].row_id = ffi.string(row.row_id)
+    return true
+  end)
+  assert(bench.library.journal_each_left(self.handle, each, nil))
+  each:free()
+  return rows
+end
+
+function journal:problem()
+  local text = ffi.new("char[512]")
+  return bench.library.journal_problem(self.handle, text, 512) and ffi.string(text) or nil
+end
+
+-- How many rows the journal of a database holds that no store has open.
+function bench.open_rows(path)
+  local opened, count = assert(bench.journal(path .. "-open")), 0
+  for _ in pairs(opened:left()) do count = count + 1 end
+  opened:close()
+  return count
 end
 
 function bench.exists(path) return lfs.attributes(path) ~= nil end

@@ -63,7 +63,7 @@ local function behaviours(self)
     },
     ledger = {
       open = function(row) row.row_id = "row-1" end,
-      close = function() return true end, find = nothing,
+      close = function() return true end, find = nothing, refuses = nothing,
     },
     log = { write = nothing },
     metrics = {
