@@ -31,8 +31,8 @@ COMPILE = $(CC) $(DEFS) $(CFLAGS) $(SANITIZE) $(WARN) $(INCLUDES) -fPIC -MMD -MP
 
 SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
 LUA := $(sort $(shell find lua policies -name '*.lua' -not -path 'lua/moongate/meta/*' -not -path 'lua/moongate/testing*' 2>/dev/null))
-PAGES := $(sort $(wildcard core/dashboard/*))
 SCRIPTS := $(sort $(wildcard core/store/redis_scripts/*.lua))
+PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
@@ -61,13 +61,10 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c
 $(OUT)/embedded.c: core/embed.lua $(LUA)
 	@mkdir -p $(@D)
 	$(QUIET)luajit core/embed.lua $@ $(LUA)
-$(OUT)/embedded.o: $(OUT)/embedded.c
-	$(QUIET)$(COMPILE) -c -o $@ $<
-
-$(OUT)/redis_scripts.c: core/embed_scripts.lua $(SCRIPTS)
+$(OUT)/redis_scripts.c: core/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
-	$(QUIET)luajit core/embed_scripts.lua $@ $(SCRIPTS)
-$(OUT)/redis_scripts.o: $(OUT)/redis_scripts.c
+	$(QUIET)luajit core/embed.lua redis $@ $(SCRIPTS)
+$(OUT)/embedded.o $(OUT)/redis_scripts.o: %.o: %.c
 	$(QUIET)$(COMPILE) -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)

@@ -76,7 +76,16 @@ static struct redis_reply *await(struct redis_line *line)
     return NULL;
 }
 
-static bool greet(struct redis_line *line, const struct redis_address *address, char *error, size_t error_size)
+/* What will not change by waiting: a wrong password, something that is no Redis. */
+static bool is_refusal(const struct redis_line *line, const struct redis_reply *reply)
+{
+    if (!reply)
+        return line->context->err == REDIS_ERR_PROTOCOL;
+    return !redis_command_is_loading(reply) && strncmp(redis_text(reply, NULL), "ERR max number", 14) != 0;
+}
+
+static bool greet(struct redis_line *line, const struct redis_address *address, bool *is_refused, char *error,
+                  size_t error_size)
 {
     size_t left = redis_command_greet(&line->out, address);
     bool is_welcome = true;
@@ -88,23 +97,30 @@ static bool greet(struct redis_line *line, const struct redis_address *address, 
         if (reply) {
             is_welcome = redis_command_is_welcome(address, reply, error, error_size);
         } else {
+            bool is_other = line->context->err == REDIS_ERR_PROTOCOL;
             char name[REDIS_NAME_SIZE];
 
             redis_name(address, name);
-            snprintf(error, error_size, "Redis at %s takes connections but does not answer", name);
+            snprintf(error, error_size,
+                     is_other ? "what answers at %s is not Redis" : "Redis at %s takes connections but does not answer",
+                     name);
             is_welcome = false;
         }
+        if (!is_welcome)
+            *is_refused = is_refusal(line, reply);
         redis_reply_free(reply);
     }
     return is_welcome;
 }
 
-struct redis_line *redis_line_open(const struct redis_address *address, double timeout, char *error, size_t error_size)
+struct redis_line *redis_line_try(const struct redis_address *address, double timeout, bool *is_refused, char *error,
+                                  size_t error_size)
 {
     struct redis_line *line = mem_zero(sizeof *line);
     struct timeval limit = { (time_t)timeout, (suseconds_t)((timeout - (double)(time_t)timeout) * 1e6) };
     char name[REDIS_NAME_SIZE];
 
+    *is_refused = false;
     line->context = address->port ? redisConnectWithTimeout(address->host, address->port, limit)
                                   : redisConnectUnixWithTimeout(address->host, limit);
     if (!line->context || line->context->err || redisSetTimeout(line->context, limit) != REDIS_OK) {
@@ -114,11 +130,18 @@ struct redis_line *redis_line_open(const struct redis_address *address, double t
         goto out;
     }
     fcntl(line->context->fd, F_SETFD, FD_CLOEXEC);
-    if (greet(line, address, error, error_size))
+    if (greet(line, address, is_refused, error, error_size))
         return line;
 out:
     redis_line_close(line);
     return NULL;
+}
+
+struct redis_line *redis_line_open(const struct redis_address *address, double timeout, char *error, size_t error_size)
+{
+    bool is_refused;
+
+    return redis_line_try(address, timeout, &is_refused, error, error_size);
 }
 
 void redis_line_close(struct redis_line *line)

@@ -19,6 +19,9 @@ struct redis_word;
  * holds for connecting and for every wait for an answer's next bytes; looking a name up may take longer.
  */
 struct redis_line *redis_line_open(const struct redis_address *address, double timeout, char *error, size_t error_size);
+/* The same. is_refused: something is there that will not let us in, however long one waits. */
+struct redis_line *redis_line_try(const struct redis_address *address, double timeout, bool *is_refused, char *error,
+                                  size_t error_size);
 void redis_line_close(struct redis_line *line);           /* NULL is fine */
 bool redis_line_is_broken(const struct redis_line *line); /* a call got no answer, or the server went: close it */
 /* The answer, to be freed by redis_reply_free; NULL: none, and the line is broken. */

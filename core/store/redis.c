@@ -10,13 +10,36 @@
 #include "store/redis_news.h"
 #include "store/redis_offline.h"
 #include "store/redis_place.h"
+#include "store/redis_reserve.h"
 #include "store/redis_rows.h"
+#include "store/redis_shares.h"
+#include "store/redis_standing.h"
+
+bool redis_is_online(struct redis *redis, uint64_t *epoch)
+{
+    return redis_standing_of(redis->shares, epoch) == REDIS_ONLINE;
+}
+
+void redis_go_away(struct redis *redis, uint64_t epoch, const char *why)
+{
+    if (!redis_standing_go_away(redis->shares, epoch))
+        return;
+    redis_reserve_reset_links(redis);
+    redis_keeper_note_away(redis->keeper, why);
+}
+
+struct redis_link *redis_link_here(struct redis *redis)
+{
+    return redis_reserve_link(redis);
+}
 
 static void close_all(struct redis *redis)
 {
     redis_keeper_stop(redis->keeper);
-    redis_rows_free(redis->rows);
+    redis_rows_free(redis->rows); /* which may still wake the keeper */
+    redis_keeper_free(redis->keeper);
     redis_news_free(redis->news);
+    redis_shares_free(redis->shares);
     pthread_mutex_destroy(&redis->lock);
     mem_free(redis);
 }
@@ -30,6 +53,7 @@ static bool open_redis(struct store *store, const char *place, char *error, size
     pthread_mutex_init(&redis->lock, NULL);
     if (!redis_place_parse(place, &redis->address, redis->spool, sizeof redis->spool, error, error_size))
         goto failed;
+    redis->shares = redis_shares_new(redis->id, store->limits);
     redis->news = redis_news_new(redis);
     redis->rows = redis_rows_new(redis, redis->spool, error, error_size);
     if (!redis->rows)
@@ -69,6 +93,37 @@ static void changed(struct store *store)
         redis_keeper_wake(redis->keeper);
 }
 
+static void join(struct store *store, struct loop *loop)
+{
+    redis_reserve_join(store->own, loop);
+}
+
+static void leave(struct store *store)
+{
+    redis_reserve_leave(store->own);
+}
+
+static void reserve(struct store *store, const struct store_call *call, int64_t now,
+                    void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg)
+{
+    redis_reserve_call(store->own, call, now, on_verdict, arg);
+}
+
+static void fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+{
+    redis_shares_fits(((struct redis *)store->own)->shares, call, now, verdict);
+}
+
+static void settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now)
+{
+    redis_reserve_settle(store->own, reservation, amounts, count, now);
+}
+
+static int64_t used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end)
+{
+    return redis_shares_used(((struct redis *)store->own)->shares, limit, now, window_end);
+}
+
 static void keep_key(struct store *store, const struct store_key *key, struct answer answer)
 {
     redis_news_keep_key(((struct redis *)store->own)->news, key, answer);
@@ -94,10 +149,7 @@ static int read_rows(struct store *store, struct store_place *place, int64_t unt
     return redis_rows_read(((struct redis *)store->own)->rows, place, until, count, rows);
 }
 
-void temp_join(struct store *store, struct loop *loop);
-void temp_leave(struct store *store);
 const struct backend backend_redis = {
-    .join = temp_join, .leave = temp_leave,
     .scheme = "redis",
     .open = open_redis,
     .open_reader = redis_offline_open_reader,
@@ -106,6 +158,12 @@ const struct backend backend_redis = {
     .problem = problem,
     .refuses = refuses,
     .changed = changed,
+    .join = join,
+    .leave = leave,
+    .reserve = reserve,
+    .fits = fits,
+    .settle = settle,
+    .used = used,
     .keep_key = keep_key,
     .open_row = open_row,
     .close_row = close_row,

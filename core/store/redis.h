@@ -35,10 +35,16 @@ struct redis {
     struct redis_desk *desks; /* of the threads that have joined */
 };
 
-/* Whether Redis counts at this moment; else this process does what it may alone. Any thread. */
-bool redis_is_online(struct redis *redis);
-/* A command got no answer, or one that says that Redis knows this process no more. why is static text. Any thread. */
-void redis_go_away(struct redis *redis, const char *why);
+/*
+ * Whether Redis counts at this moment; else this process does what it may alone. epoch (may be NULL) counts how often
+ * Redis went away: what was asked in one is void in the next. Any thread.
+ */
+bool redis_is_online(struct redis *redis, uint64_t *epoch);
+/*
+ * A command of that epoch (0: the present one) got no answer, or one that says that Redis does not know this process
+ * any more. Every link is begun anew, and the keeper comes back as soon as it can. Any thread.
+ */
+void redis_go_away(struct redis *redis, uint64_t epoch, const char *why);
 /* This thread's link; NULL: it has not joined, or the link is down. */
 struct redis_link *redis_link_here(struct redis *redis);
 

@@ -204,7 +204,7 @@ static bool tell_all(struct redis_news *news, struct redis_link *link, struct re
 
 bool redis_news_changed(struct redis_news *news)
 {
-    struct redis_link *link = redis_is_online(news->redis) ? redis_link_here(news->redis) : NULL;
+    struct redis_link *link = redis_is_online(news->redis, NULL) ? redis_link_here(news->redis) : NULL;
 
     return link && tell_all(news, link, NULL);
 }
@@ -269,7 +269,7 @@ static void on_key(void *arg, const struct redis_reply *reply)
 
 void redis_news_keep_key(struct redis_news *news, const struct store_key *key, struct answer answer)
 {
-    struct redis_link *link = redis_is_online(news->redis) ? redis_link_here(news->redis) : NULL;
+    struct redis_link *link = redis_is_online(news->redis, NULL) ? redis_link_here(news->redis) : NULL;
     struct keys *keys = news->redis->store->keys;
     struct key_wait *wait;
     struct redis_order order = { 0 };

@@ -65,7 +65,7 @@ bool redis_rows_problem(struct redis_rows *rows, char *text, size_t size)
 /* Only where Redis does not take them either. */
 bool redis_rows_refuses(struct redis_rows *rows, char *text, size_t size)
 {
-    return !redis_is_online(rows->redis) && redis_spool_refuses(rows->spool, text, size);
+    return !redis_is_online(rows->redis, NULL) && redis_spool_refuses(rows->spool, text, size);
 }
 
 /* ---- a row's life ---- */
@@ -144,7 +144,7 @@ static void on_kept(void *arg, const struct redis_reply *reply)
 
 void redis_rows_close(struct redis_rows *rows, const struct ledger_row *fields, struct answer answer)
 {
-    struct redis_link *link = redis_is_online(rows->redis) ? redis_link_here(rows->redis) : NULL;
+    struct redis_link *link = redis_is_online(rows->redis, NULL) ? redis_link_here(rows->redis) : NULL;
     struct closing *closing = mem_alloc(sizeof *closing);
     struct redis_order order = { 0 };
 

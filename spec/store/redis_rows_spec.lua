@@ -180,10 +180,7 @@ describe("the ledger on Redis", function()
     first = open() -- it takes the second's over, who does not come back
     until_(function() return server:command("XLEN", "moongate:ledger") == 2 end, "both rows")
     until_(function() return not bench.exists(folder .. "/moongate-spool-2.db") end, "the other spool to go")
-    second = open()
-    assert.is_true(bench.exists(folder .. "/moongate-spool-2.db"))
-    close(first)
-    close(second)
+    assert.is_true(bench.exists(folder .. "/moongate-spool-1.db"))
     assert.equal("r1 r2", ids())
   end)
 

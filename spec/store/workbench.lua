@@ -1,6 +1,7 @@
 -- The bench that store specs work at: the C declarations, temporary folders, and short ways to call a store.
 local ffi = require "ffi"
 local lfs = require "lfs"
+local wait = require "spec.support.wait"
 
 local function read(path)
   local file = assert(io.open(path))
@@ -36,6 +37,7 @@ void inbox_turn(struct loop *loop, double seconds);
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
                const int64_t *actual);
 void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove);
+void *redis_link_here(void *redis); /* the second member of its store */
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -101,7 +103,12 @@ function bench.open(address)
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
   bench.library.store_join(store, loop)
-  if address:match("^redis:") then bench.inbox.inbox_turn(loop, 0.1) end -- TEMPORARY
+  if address:match("^redis:") and bench.library.store_problem(store) == nil then
+    wait.until_(function()
+      bench.inbox.inbox_turn(loop, 0.001)
+      return bench.library.redis_link_here(ffi.cast("void **", store)[1]) ~= nil
+    end, "the link to Redis")
+  end
   return store
 end
 
