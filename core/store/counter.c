@@ -66,10 +66,10 @@ static void fit_window(struct counter *counter, int64_t now)
     counter->ends = end == INT64_MAX ? end : end * 1000;
 }
 
+/* If it waits to be written out it still does: what it is to take the place of may lie in the future. */
 static void clear_slot(struct counter *counter, int slot)
 {
     counter->slots[slot] = (struct counter_slot){ 0 };
-    counter->dirty &= ~(UINT64_C(1) << slot);
 }
 
 /* The clock was far ahead: everything that was counted is taken to be of now. */

@@ -90,14 +90,15 @@ static size_t append(char *name, size_t length, const char *text)
 /* What tells counters apart: two zones have two days. In a block of its own if room is too small. */
 static char *name_of(const struct store_limit *limit, char *room, size_t size, size_t *length)
 {
-    bool has_zone = limit->window >= WINDOW_DAY && limit->window < WINDOW_NONE && !limit->sliding;
+    bool sliding = limit->sliding && limit->window != WINDOW_NONE; /* what has no window cannot slide */
+    bool has_zone = limit->window >= WINDOW_DAY && limit->window < WINDOW_NONE && !sliding;
     const char *zone = has_zone ? zone_name(limit->zone) : "";
     size_t needed = strlen(limit->key) + strlen(zone) + 32;
     char *name = needed > size ? mem_alloc(needed) : room;
 
     *length = append(name, 0, limit->key);
     *length = append(name, *length, window_name(limit->window));
-    *length = append(name, *length, limit->sliding ? "sliding" : zone);
+    *length = append(name, *length, sliding ? "sliding" : zone);
     return name;
 }
 

@@ -1,6 +1,6 @@
--- A gateway that is killed under load, again and again: what a caller saw completed is in the ledger once, with the right
--- figures, and what was under way is found. MOONGATE_ROUNDS says how often (50 takes under a minute), MOONGATE_SEED where
--- the dice begin.
+-- A gateway that is killed under load, again and again: what a caller saw completed is in the ledger once, with the
+-- right figures, and what was under way is found. MOONGATE_ROUNDS says how often (50 takes under a minute),
+-- MOONGATE_SEED where the dice begin.
 local bench = require "spec.store.workbench"
 local gateway = require "spec.support.gateway"
 local process = require "spec.support.process"
@@ -47,8 +47,8 @@ describe("a gateway that is killed under load", function()
 
   local function count(text) return select(2, text:gsub("\n", "")) end
 
-  -- Lets callers begin and end so many requests between them, kills the gateway, and gives the ids that were begun, done,
-  -- and seen by the provider.
+  -- Lets callers begin and end so many requests between them, kills the gateway, and gives the ids that were begun,
+  -- done, and seen by the provider.
   local function round(number, events)
     upstream:forget():usually { cases = cases() }
     moongate:open()
