@@ -177,7 +177,7 @@ describe("the ledger on Redis", function()
     assert.same({ "r1" }, spooled(folder .. "/moongate-spool-1.db"))
     assert.same({ "r2" }, spooled(folder .. "/moongate-spool-2.db"))
     server:restart()
-    first = open() -- it takes the second's over, who does not come back
+    open() -- it takes the second's over, who does not come back
     until_(function() return server:command("XLEN", "moongate:ledger") == 2 end, "both rows")
     until_(function() return not bench.exists(folder .. "/moongate-spool-2.db") end, "the other spool to go")
     assert.is_true(bench.exists(folder .. "/moongate-spool-1.db"))
