@@ -14,6 +14,7 @@ static const struct {
     { "explain", verb_explain, "tell which models a request would go to, and why, without calling any" },
     { "replay", verb_replay, "decide recorded requests again with a changed policy, and compare" },
     { "key", verb_key, "create, list and revoke callers' keys" },
+    { "usage", verb_usage, "add requests, tokens and cost up, by model, key, day, ..." },
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };
 

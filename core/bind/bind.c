@@ -41,6 +41,7 @@ static const struct {
     { "moongate.core.process", bind_process_module },
     { "moongate.core.sheet", bind_sheet_module },
     { "moongate.core.store", bind_store_module },
+    { "moongate.core.usage", bind_usage_module },
 };
 
 void bind_open(struct vm *vm)

@@ -42,6 +42,18 @@ void bind_push_keys(lua_State *L, struct store *store);
 /* Leaves a row of the ledger as a table. */
 struct ledger_row;
 void bind_push_row(lua_State *L, const struct ledger_row *row);
+/*
+ * What the table at index asks of usage: { by, from, to (unix seconds), org, key, most, after }, by and after being
+ * texts. Its strings stay on the stack.
+ */
+struct store_usage_query;
+struct store_usage_query bind_read_usage_query(lua_State *L, int index);
+/*
+ * Leaves { totals, is_over, next, each }: each() is the next group, or by request the next row, and nil at the end.
+ * Sums are texts of digits, to be exact. is_over: there are more of them, by request behind next.
+ */
+struct usage;
+void bind_push_usage(lua_State *L, const struct usage *usage);
 /* Leaves an array of { path, text, version }. */
 struct policyset;
 void bind_push_policies(lua_State *L, const struct policyset *policies);
@@ -61,5 +73,6 @@ int bind_process_module(lua_State *L);
 int bind_sheet_module(lua_State *L);
 int bind_store_module(lua_State *L);
 int bind_ledger_module(lua_State *L);
+int bind_usage_module(lua_State *L);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "bind/bind.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #include "base/clock.h"
 #include "store/store.h"
+#include "store/usage.h"
 
 static const char TYPE[] = "moongate.offline", READING[] = "moongate.reading";
 
@@ -241,9 +243,31 @@ static int reading_rows(lua_State *L)
     return 1;
 }
 
+/* usage(query): what bind_push_usage leaves; or nil and why not */
+static int reading_usage(lua_State *L)
+{
+    struct store **handle = luaL_checkudata(L, 1, READING);
+    struct store_usage_query query = bind_read_usage_query(L, 2);
+    struct usage *usage;
+
+    luaL_argcheck(L, *handle, 1, "this ledger is closed");
+    usage = store_usage_now(*handle, &query);
+    if (!usage) {
+        const char *problem = store_problem(*handle);
+
+        lua_pushnil(L);
+        lua_pushstring(L, problem ? problem : "the ledger cannot be read; is its disk in order?");
+        return 2;
+    }
+    bind_push_usage(L, usage);
+    usage_free(usage);
+    return 1;
+}
+
 static const luaL_Reg readings[] = {
     { "close", reading_close },
     { "rows", reading_rows },
+    { "usage", reading_usage },
     { NULL, NULL },
 };
 
@@ -268,11 +292,35 @@ static int offline_progress(lua_State *L)
     return 1;
 }
 
+/* columns(): how wide the terminal on standard output is; nil if it is none */
+static int offline_columns(lua_State *L)
+{
+    struct winsize size = { 0 };
+
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    lua_pushinteger(L, size.ws_col > 0 ? size.ws_col : 80);
+    return 1;
+}
+
+/* flush(): true once all that was printed is out; or nil and why it is not */
+static int offline_flush(lua_State *L)
+{
+    bool had_failed = ferror(stdout);
+
+    if (fflush(stdout) == 0 && !had_failed) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "the output could not be written: %s", strerror(errno));
+    return 2;
+}
+
 static const luaL_Reg functions[] = {
-    { "open", offline_open },
-    { "progress", offline_progress },
-    { "read", offline_read },
-    { NULL, NULL },
+    { "columns", offline_columns },   { "flush", offline_flush }, { "open", offline_open },
+    { "progress", offline_progress }, { "read", offline_read },   { NULL, NULL },
 };
 
 static void add_type(lua_State *L, const char *type, const luaL_Reg *type_methods, lua_CFunction close)

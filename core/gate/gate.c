@@ -61,6 +61,7 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     pthread_mutex_init(&gate->lock, NULL);
     gate->script = script;
     gate->store = store;
+    store_keep_rows(store, settings->retention_days);
     gate->started = clock_wall_ms();
     gate->health = health_new();
     gate->affinity = affinity_new();
@@ -103,6 +104,7 @@ bool gate_start(struct gate *gate, struct settings *settings, struct policyset *
 
 void gate_configure(struct gate *gate, struct settings *settings)
 {
+    store_keep_rows(gate->store, settings->retention_days);
     for (size_t i = 0; i < gate->worker_count; i++)
         worker_configure(gate->workers[i], settings);
 }

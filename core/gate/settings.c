@@ -84,6 +84,7 @@ struct settings *settings_parse(const char *json)
     limits = cJSON_GetObjectItemCaseSensitive(root, "limits");
     settings->workers = (int)number_of(root, "workers", 1);
     settings->store = mem_text(text_of(root, "store"));
+    settings->retention_days = (int64_t)number_of(root, "retention_days", 0);
     settings->policies = mem_text(text_of(root, "policies"));
     settings->policies_label = mem_text(text_of(root, "policies_label"));
     settings->zero_spend = is_true(root, "zero_spend");

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "net/client.h"
 
@@ -29,8 +30,9 @@ struct settings {
     size_t listen_count;
     int workers;
     char *store;
-    char *policies;       /* NULL: those inside the binary */
-    char *policies_label; /* as messages name the folder */
+    int64_t retention_days; /* how long rows stay in the ledger; 0: for ever */
+    char *policies;         /* NULL: those inside the binary */
+    char *policies_label;   /* as messages name the folder */
     struct client_limits client;
     double drain_s; /* how long requests under way may take after SIGTERM */
     bool zero_spend;

@@ -14,6 +14,8 @@ struct limits;
 struct marks;
 struct keys;
 struct row;
+struct usage;
+struct usage_thread;
 
 struct store {
     const struct backend *backend;
@@ -21,6 +23,8 @@ struct store {
     struct limits *limits;
     struct marks *marks;
     struct keys *keys;
+    struct usage_thread *usage;
+    _Atomic int64_t keep_days; /* of closed rows; 0: for ever. changed() is called when it does. */
 };
 
 struct backend {
@@ -55,6 +59,8 @@ struct backend {
     void (*find_row)(struct store *store, const char *request_id, const struct row_answer *answer);
     /* Up to count rows behind the place into rows, each held for the caller; the place moves. -1: cannot be read. */
     int (*read_rows)(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows);
+    /* Adds the rows that its query asks for. May block. False: cannot be read. NULL: usage.c goes through read_rows. */
+    bool (*usage)(struct store *store, struct usage *usage);
 };
 
 extern const struct backend backend_memory;

@@ -18,6 +18,7 @@
 #include "store/journal.h"
 #include "store/limits.h"
 #include "store/lost.h"
+#include "store/retention.h"
 #include "store/row.h"
 #include "store/rows.h"
 #include "store/statements.h"
@@ -55,6 +56,7 @@ struct ledger {
     atomic_bool is_changed; /* the tables hold something new */
 
     struct batch *batch; /* the thread's own */
+    struct retention retention;
     int64_t forget_at;
 };
 
@@ -231,13 +233,20 @@ static void wait_until(struct ledger *ledger, int64_t time)
         pthread_cond_wait(&ledger->wake, &ledger->lock);
 }
 
+static int64_t sooner(int64_t one, int64_t other)
+{
+    return one && (!other || one < other) ? one : other;
+}
+
 /* Waits for work. False: there is none, and there will be none. */
 static bool wait_for_work(struct ledger *ledger)
 {
     while (!ledger->queued && !ledger->is_stopping) {
-        if (ledger->linger_until && clock_monotonic_us() >= ledger->linger_until)
+        int64_t until = sooner(ledger->linger_until, ledger->retention.due);
+
+        if (until && clock_monotonic_us() >= until)
             return true;
-        wait_until(ledger, ledger->linger_until);
+        wait_until(ledger, until);
     }
     return ledger->first || atomic_load(&ledger->is_changed);
 }
@@ -402,6 +411,7 @@ static void *write_ledger(void *arg)
             give_up(ledger);
             return NULL;
         }
+        retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
     }
 }
 

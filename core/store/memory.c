@@ -9,6 +9,7 @@
 #include "store/backend.h"
 #include "store/row.h"
 #include "store/rows.h"
+#include "store/usage.h"
 
 enum { ROWS_KEPT = 10000 };
 
@@ -166,6 +167,32 @@ static int memory_read_rows(struct store *store, struct store_place *place, int6
     return got;
 }
 
+/* The rows are taken all at once and added up without the lock. */
+static bool memory_usage(struct store *store, struct usage *usage)
+{
+    const struct store_usage_query *query = usage_query(usage);
+    struct memory *memory = store->own;
+    struct place_of_row *found = mem_alloc(ROWS_KEPT * sizeof *found), from = { { query->from, 0 }, NULL };
+    size_t count;
+
+    if (query->by == STORE_BY_REQUEST)
+        from.place = usage_place(usage);
+    pthread_mutex_lock(&memory->lock);
+    count = rows_behind(memory, &from, query->to, found);
+    for (size_t i = 0; i < count; i++)
+        row_take(found[i].row);
+    pthread_mutex_unlock(&memory->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (query->by == STORE_BY_REQUEST)
+            usage_add_row(usage, found[i].row, found[i].place);
+        else
+            usage_add(usage, row_fields(found[i].row));
+        row_drop(found[i].row);
+    }
+    mem_free(found);
+    return true;
+}
+
 const struct backend backend_memory = {
     .scheme = "memory",
     .open = memory_open,
@@ -177,4 +204,5 @@ const struct backend backend_memory = {
     .close_row = memory_close_row,
     .find_row = memory_find_row,
     .read_rows = memory_read_rows,
+    .usage = memory_usage,
 };

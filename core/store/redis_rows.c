@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "net/redis.h"
 #include "net/redis_line.h"
+#include "store/backend.h"
 #include "store/redis.h"
 #include "store/redis_keeper.h"
 #include "store/redis_ledger.h"
@@ -17,14 +18,16 @@
 #include "store/rows.h"
 
 static const double READ_TIMEOUT = 5;
-static const int64_t ADOPT_EVERY_US = INT64_C(30) * 1000000;
+/* Redis is held up by a trim for a few milliseconds. */
+enum { TRIM_ROWS = 2000, TRIM_EVERY_US = 1000000, TRIM_REST_US = 60 * 1000000 };
+static const int64_t ADOPT_EVERY_US = INT64_C(30) * 1000000, DAY_MS = INT64_C(86400) * 1000;
 
 struct redis_rows {
     struct redis *redis;
     struct redis_spool *spool;
     pthread_mutex_t lock;
     struct rows under_way; /* open, or closed and on the way to Redis */
-    int64_t adopt_at;      /* the keeper's */
+    int64_t adopt_at, trim_at, keep_days; /* the keeper's */
 };
 
 static void on_spooled(void *arg)
@@ -226,9 +229,25 @@ int redis_rows_read(struct redis_rows *rows, struct store_place *place, int64_t 
 
 /* ---- on the keeper's thread ---- */
 
+/* Rows that are older than they are to be kept. */
+static void trim(struct redis_rows *rows, struct redis_line *line, int64_t now)
+{
+    int64_t keep_days = rows->redis->store->keep_days;
+    int trimmed = 0;
+
+    if (keep_days == rows->keep_days && now < rows->trim_at)
+        return;
+    rows->keep_days = keep_days;
+    if (keep_days > 0)
+        trimmed = redis_ledger_trim(line, clock_wall_ms() - keep_days * DAY_MS, TRIM_ROWS);
+    rows->trim_at = now + (trimmed == TRIM_ROWS ? TRIM_EVERY_US : TRIM_REST_US);
+}
+
 bool redis_rows_deliver(struct redis_rows *rows, struct redis_line *line)
 {
     int64_t now = clock_monotonic_us();
+
+    trim(rows, line, now);
 
     if (now >= rows->adopt_at) {
         rows->adopt_at = now + ADOPT_EVERY_US;

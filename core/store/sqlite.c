@@ -17,6 +17,7 @@
 #include "store/reader.h"
 #include "store/row.h"
 #include "store/statements.h"
+#include "store/usage_sql.h"
 
 struct sqlite {
     struct database *database;
@@ -252,6 +253,21 @@ static int sqlite_read_rows(struct store *store, struct store_place *place, int6
     return got;
 }
 
+/* A store that writes has no connection for this either. */
+static bool sqlite_usage(struct store *store, struct usage *usage)
+{
+    struct sqlite *sqlite = store->own;
+    sqlite3 *connection;
+    bool is_read;
+
+    if (sqlite->page)
+        return usage_sql_read(sqlite->database->connection, usage);
+    connection = database_open_reader(sqlite->database);
+    is_read = connection && usage_sql_read(connection, usage);
+    database_close_reader(connection);
+    return is_read;
+}
+
 const struct backend backend_sqlite = {
     .scheme = "sqlite",
     .open = sqlite_open,
@@ -266,4 +282,5 @@ const struct backend backend_sqlite = {
     .forget_row = sqlite_forget_row,
     .find_row = sqlite_find_row,
     .read_rows = sqlite_read_rows,
+    .usage = sqlite_usage,
 };

@@ -28,11 +28,11 @@ static const char *const texts[STATEMENTS] = {
     [FORGET] = "DELETE FROM counters WHERE ends < ?",
 };
 
-static void add_columns(struct buf *sql)
+static void add_columns(struct buf *sql, const char *detail)
 {
     for (int i = 0; i < ROW_COLUMNS; i++)
         buf_add_format(sql, "\"%s\", ", row_columns[i].name);
-    buf_add_text(sql, "detail");
+    buf_add_text(sql, detail);
 }
 
 static sqlite3_stmt *prepare(sqlite3 *connection, int which)
@@ -43,7 +43,7 @@ static sqlite3_stmt *prepare(sqlite3 *connection, int which)
     buf_add_text(&sql, texts[which]);
     if (which == CLOSE_ROW) {
         buf_add_char(&sql, '(');
-        add_columns(&sql);
+        add_columns(&sql, "detail");
         buf_add_text(&sql, ") VALUES (");
         for (int i = 0; i < ROW_COLUMNS; i++)
             buf_add_text(&sql, "?, ");
@@ -177,14 +177,14 @@ bool statements_forget_counters(struct statements *statements, int64_t before)
     return run(statements->list[FORGET]);
 }
 
-static sqlite3_stmt *prepare_select(sqlite3 *connection, const char *more, const char *rest)
+/* last: the columns behind those of every row, the first of them its detail. */
+static sqlite3_stmt *prepare_select(sqlite3 *connection, const char *last, const char *rest)
 {
     sqlite3_stmt *statement = NULL;
     struct buf sql = { 0 };
 
     buf_add_text(&sql, "SELECT ");
-    add_columns(&sql);
-    buf_add_text(&sql, more);
+    add_columns(&sql, last);
     buf_add_text(&sql, " FROM ledger WHERE ");
     buf_add_text(&sql, rest);
     sqlite3_prepare_v3(connection, buf_text_of(&sql), -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
@@ -194,7 +194,7 @@ static sqlite3_stmt *prepare_select(sqlite3 *connection, const char *more, const
 
 struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection)
 {
-    return prepare_select(connection, "", "request_id = ? ORDER BY rowid DESC LIMIT 1");
+    return prepare_select(connection, "detail", "request_id = ? ORDER BY rowid DESC LIMIT 1");
 }
 
 static struct row *row_here(sqlite3_stmt *statement)
@@ -223,8 +223,30 @@ struct row *statements_read_row(struct sqlite3_stmt *find_row, const char *reque
 
 struct sqlite3_stmt *statements_page(struct sqlite3 *connection)
 {
-    return prepare_select(connection, ", rowid",
+    return prepare_select(connection, "detail, rowid",
                           "(time, rowid) > (?1, ?2) AND time < ?3 ORDER BY time, rowid LIMIT ?4");
+}
+
+struct sqlite3_stmt *statements_plain_page(struct sqlite3 *connection, const char *org, const char *key)
+{
+    sqlite3_stmt *page;
+
+    /* What few rows fit is found in the index that usage has: no other row is touched. */
+    if (org || key)
+        page =
+            prepare_select(connection, "NULL, rowid",
+                           "rowid IN (SELECT rowid FROM ledger INDEXED BY ledger_usage WHERE (time, rowid) > (?1, ?2)"
+                           " AND time < ?3 AND coalesce(org, '') = coalesce(?5, org, '') AND"
+                           " coalesce(\"key\", '') = coalesce(?6, \"key\", '') ORDER BY time, rowid LIMIT ?4)"
+                           " ORDER BY time, rowid");
+    else
+        page = prepare_select(connection, "NULL, rowid",
+                              "(time, rowid) > (?1, ?2) AND time < ?3 ORDER BY time, rowid LIMIT ?4");
+    if (page && (org || key)) {
+        bind_text(page, 5, org);
+        bind_text(page, 6, key);
+    }
+    return page;
 }
 
 int statements_read_page(struct sqlite3_stmt *page, struct store_place *place, int64_t until, int count,

@@ -1,6 +1,7 @@
 /*
- * statements.h - every SQL statement that reads or writes a table, prepared.
- * For one thread at a time; all return false when SQLite refuses.
+ * statements.h - every SQL statement that reads or writes a table, prepared (but
+ * for the sums of usage_sql.c and the sweep of retention.c). For one thread at a
+ * time; all return false when SQLite refuses.
  */
 #ifndef STORE_STATEMENTS_H
 #define STORE_STATEMENTS_H
@@ -32,6 +33,8 @@ bool statements_forget_counters(struct statements *statements, int64_t before);
 struct sqlite3_stmt *statements_find_row(struct sqlite3 *connection);
 /* SELECT of the next ledger rows behind a place. */
 struct sqlite3_stmt *statements_page(struct sqlite3 *connection);
+/* The same without their detail, and of those of an org and a key alone, which stay the caller's (NULL: of all). */
+struct sqlite3_stmt *statements_plain_page(struct sqlite3 *connection, const char *org, const char *key);
 /* As read_rows of the backend: one transaction, over before it returns. */
 int statements_read_page(struct sqlite3_stmt *page, struct store_place *place, int64_t until, int count,
                          struct row **rows);

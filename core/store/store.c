@@ -13,6 +13,8 @@
 #include "store/limits.h"
 #include "store/marks.h"
 #include "store/row.h"
+#include "store/usage.h"
+#include "store/usage_thread.h"
 
 enum { PAGE_ROWS = 500 };
 
@@ -20,6 +22,7 @@ static const struct backend *const backends[] = { &backend_memory, &backend_sqli
 
 static void free_tables(struct store *store)
 {
+    usage_thread_stop(store->usage);
     limits_free(store->limits);
     marks_free(store->marks);
     keys_free(store->keys);
@@ -76,6 +79,7 @@ static struct store *open_store(const char *address, enum purpose purpose, char 
     store->limits = limits_new();
     store->marks = marks_new();
     store->keys = keys_new();
+    store->usage = usage_thread_new(store);
     if (open_for(purpose, store, place, error, error_size))
         return store;
     free_tables(store);
@@ -101,6 +105,8 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
+    usage_thread_stop(store->usage); /* it reads through the backend */
+    store->usage = NULL;
     store->backend->close(store);
     free_tables(store);
 }
@@ -291,4 +297,26 @@ int store_each_row(struct store *store, struct store_place *place, int64_t until
         row_drop(rows[i]);
     }
     return got;
+}
+
+void store_keep_rows(struct store *store, int64_t days)
+{
+    store->keep_days = days;
+    store->backend->changed(store);
+}
+
+struct usage *store_usage_now(struct store *store, const struct store_usage_query *query)
+{
+    struct usage *usage = usage_new(query);
+
+    if (usage_read(usage, store))
+        return usage;
+    usage_free(usage);
+    return NULL;
+}
+
+void store_usage(struct store *store, const struct store_usage_query *query, const struct store_home *home,
+                 void (*on_usage)(void *arg, const struct usage *usage), void *arg)
+{
+    usage_thread_ask(store->usage, usage_new(query), home, on_usage, arg);
 }

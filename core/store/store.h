@@ -34,7 +34,7 @@ struct store_home {
 struct store *store_open(const char *address, char *error, size_t error_size);
 /*
  * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row,
- * store_close and, when rows could not be read, store_problem may be called of it.
+ * store_usage_now, store_close and, when rows could not be read, store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
@@ -219,5 +219,38 @@ struct store_place {
  */
 int store_each_row(struct store *store, struct store_place *place, int64_t until, int count,
                    void (*each)(void *arg, const struct ledger_row *row), void *arg);
+/* Closed rows older than so many days go, a few at a time (sqlite and redis; memory keeps its newest rows). 0: none goes. */
+void store_keep_rows(struct store *store, int64_t days);
+
+/* ---- usage: what closed rows add up to ---- */
+
+enum store_by {
+    STORE_BY_MODEL,
+    STORE_BY_PROVIDER,
+    STORE_BY_TASK,
+    STORE_BY_KEY,
+    STORE_BY_LABEL,
+    STORE_BY_ORG,
+    STORE_BY_TIER,
+    STORE_BY_DAY,    /* in UTC, by when a request came */
+    STORE_BY_REQUEST /* no groups: the rows themselves, without their detail, in the order of time */
+};
+
+struct store_usage_query {
+    enum store_by by;
+    int64_t from, to;         /* rows of from <= time < to */
+    const char *org, *key;    /* rows of these alone; NULL: of all */
+    int64_t most;             /* groups or rows; at least 1 */
+    struct store_place after; /* by request: the rows behind it */
+};
+
+/* Read with the functions of usage.h. */
+struct usage;
+
+/* on_usage gets NULL if the ledger cannot be read; else what it gets is valid inside it. */
+void store_usage(struct store *store, const struct store_usage_query *query, const struct store_home *home,
+                 void (*on_usage)(void *arg, const struct usage *usage), void *arg);
+/* The same at once, also of a store that is only read: to be freed with usage_free. Blocks: not for a loop's thread. */
+struct usage *store_usage_now(struct store *store, const struct store_usage_query *query);
 
 #endif

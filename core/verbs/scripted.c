@@ -1,6 +1,6 @@
 /*
  * scripted.c - the commands whose work is done in Lua, each in
- * lua/moongate/commands/ under its own name: explain, key, replay.
+ * lua/moongate/commands/ under its own name: explain, key, replay, usage.
  */
 #include "verbs/verbs.h"
 
@@ -37,4 +37,9 @@ int verb_key(int count, char **words)
 int verb_replay(int count, char **words)
 {
     return run("replay", count, words);
+}
+
+int verb_usage(int count, char **words)
+{
+    return run("usage", count, words);
 }

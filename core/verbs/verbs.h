@@ -7,5 +7,6 @@ int verb_check(int count, char **words);
 int verb_key(int count, char **words);
 int verb_explain(int count, char **words);
 int verb_replay(int count, char **words);
+int verb_usage(int count, char **words);
 
 #endif

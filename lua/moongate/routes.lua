@@ -11,6 +11,7 @@ local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
 local responses = require "moongate.surfaces.responses"
 local router = require "moongate.surfaces.router"
+local usage_page = require "moongate.usage_page"
 
 local routes = {}
 
@@ -58,6 +59,7 @@ local exact = {
   ["/v1/router/debug"] = { POST = debug.explain },
   ["/v1/models"] = { GET = inspect.models },
   ["/v1/limits"] = { GET = inspect.limits },
+  ["/v1/usage"] = { GET = usage_page.get },
   ["/health"] = { GET = inspect.health },
   ["/ready"] = { GET = inspect.ready },
   ["/metrics"] = { GET = inspect.metrics },

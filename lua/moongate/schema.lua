@@ -195,7 +195,8 @@ local whole_file = record {
     listener(value, path, report)
   end,
   workers = whole(1, 256),
-  store = store_address, policies = text(), policy = text(), on_fault = choice { "default", "refuse" },
+  store = store_address, retention_days = whole(0, 36500),
+  policies = text(), policy = text(), on_fault = choice { "default", "refuse" },
   zero_spend = boolean, auth = choice { "keys", "none" }, admin_token = key_text, premium_baseline = text(),
   limits = record {
     body_bytes = whole(1024, 2 ^ 30), policy_ms = number(1, 10000), policy_mb = number(1, 4096),

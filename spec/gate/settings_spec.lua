@@ -11,7 +11,8 @@ ffi.cdef [[
     char *id, *base_url, *upstream_id; bool is_named_by_path, is_local, costs_nothing;
   };
   struct settings_spec {
-    char *json, **listen; size_t listen_count; int workers; char *store, *policies, *policies_label;
+    char *json, **listen; size_t listen_count; int workers; char *store;
+    int64_t retention_days; char *policies, *policies_label;
     struct settings_spec_limits client; double drain_s; bool zero_spend; void *spending; bool keyless;
     int log_level; bool log_json, log_text;
     struct settings_spec_target *targets; size_t target_count; int references;
@@ -40,7 +41,7 @@ describe("the settings", function()
 
   it("hold what the configuration says", function()
     local json = [[{ "listen": [{ "addr": "127.0.0.1:80" }, { "addr": "[::1]:0" }, {}], "workers": 3,
-      "store": "memory:", "policies": "/p",
+      "store": "memory:", "retention_days": 400, "policies": "/p",
       "policies_label": "p", "zero_spend": true, "keyless": true, "log_level": 2, "log_json": true,
       "limits": { "body_bytes": 1000, "header_s": 1, "body_s": 2, "idle_s": 3.5, "drain_s": 4 } }]]
     local settings = parse(json)
@@ -49,6 +50,7 @@ describe("the settings", function()
     assert.same({ "127.0.0.1:80", "[::1]:0" }, { ffi.string(settings.listen[0]), ffi.string(settings.listen[1]) })
     assert.same({ 3, "memory:", "/p", "p" }, { settings.workers, ffi.string(settings.store),
       ffi.string(settings.policies), ffi.string(settings.policies_label) })
+    assert.equal(400, tonumber(settings.retention_days))
     assert.same({ true, true, 2, true, false },
       { settings.zero_spend, settings.keyless, settings.log_level, settings.log_json, settings.log_text })
     local client = settings.client

@@ -15,7 +15,8 @@ describe("a path", function()
   it("leads to its handler", function()
     for path, handler in pairs {
       ["/v1/models"] = inspect.models, ["/v1/limits"] = inspect.limits, ["/health"] = inspect.health,
-      ["/ready"] = inspect.ready, ["/metrics"] = inspect.metrics, ["/admin/keys"] = admin.list_keys,
+      ["/v1/usage"] = require("moongate.usage_page").get, ["/ready"] = inspect.ready,
+      ["/metrics"] = inspect.metrics, ["/admin/keys"] = admin.list_keys,
     } do
       assert.equal(handler, (routes.find("GET", path)), path)
       assert.is_nil((select(2, routes.find("GET", path))))

@@ -22,7 +22,8 @@ describe("schema.check", function()
   it("finds a wrong type under every key", function()
     for _, key in ipairs {
       "listen", "workers", "store", "policies", "policy", "on_fault", "zero_spend", "auth", "admin_token", "limits",
-      "premium_baseline", "log", "providers", "models", "models_table", "aliases", "keys", "tiers", "orgs", "agents",
+      "retention_days", "premium_baseline", "log", "providers", "models", "models_table", "aliases", "keys", "tiers",
+      "orgs", "agents",
     } do
       local found = 0
       schema.check({ [key] = print }, "", function(path)

@@ -1,7 +1,8 @@
 /*
  * inbox.c - what store specs need of C: a home for answers (LuaJIT must not be
- * called from another thread), a loop that runs until a verdict is there, and
- * threads that reserve at the same time.
+ * called from another thread), a loop that runs until a verdict is there,
+ * threads that reserve at the same time, and a backend that has no way of its
+ * own to add rows up.
  * Built and loaded by spec/store/workbench.lua; never part of the program.
  */
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 
 #include "net/loop.h"
+#include "store/backend.h"
 #include "store/journal.h"
 #include "store/store.h"
 
@@ -275,4 +277,20 @@ void crowd_journal(struct journal *journal, int threads, int rounds, void *add, 
     }
     for (int i = 0; i < threads; i++)
         pthread_join(all[i], NULL);
+}
+
+/* read is usage_read: through the backend's pages of rows, whatever else it can. */
+bool paged_read(struct usage *usage, struct store *store, void *read)
+{
+    const struct backend *own = store->backend;
+    struct backend plain = *own;
+    bool (*usage_read)(struct usage *, struct store *);
+    bool is_read;
+
+    memcpy(&usage_read, &read, sizeof read);
+    plain.usage = NULL;
+    store->backend = &plain;
+    is_read = usage_read(usage, store);
+    store->backend = own;
+    return is_read;
 }

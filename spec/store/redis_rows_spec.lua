@@ -223,6 +223,16 @@ describe("the ledger on Redis", function()
     until_(function() return ids() == "r1" end, "the row")
   end)
 
+  it("loses rows that are older than they are to be kept", function()
+    local store = open()
+    local now = os.time() * 1000
+    for days = 0, 5 do assert.is_true(desk:close_row(store, row("r" .. days, { time = now - days * 86400000 - 60000 }))) end
+    library.store_keep_rows(store, 3)
+    until_(function() return server:command("XLEN", "moongate:ledger") == 3 end, "old rows to go")
+    assert.equal("r0 r1 r2", ids())
+    assert.equal(3, server:command("ZCARD", "moongate:ledger:times"))
+  end)
+
   it("is found by its request in any gateway, the newest of those that share one", function()
     local first, second = open(), open()
     for status = 201, 203 do assert.is_true(desk:close_row(first, row("r1", { status = status }))) end

@@ -22,6 +22,7 @@ if not pcall(ffi.typeof, "struct store_verdict") then
   if not pcall(ffi.typeof, "enum window") then declare("core/base/zone.h") end
   declare("core/store/store.h")
   declare("core/store/journal.h")
+  declare("core/store/usage.h")
   ffi.cdef [[
 struct inbox;
 struct inbox *inbox_new(struct loop *our_loop);
@@ -38,6 +39,7 @@ long crowd_run(struct store *store, const struct store_call *call, int threads, 
                const int64_t *actual);
 void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove);
 void *redis_link_here(void *redis); /* the second member of its store */
+bool paged_read(struct usage *usage, struct store *store, void *read);
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -242,6 +244,71 @@ function desk:find_row(store, request_id)
   bench.library.store_row_find(store, request_id, self:home(), on_row, nil)
   self:wait(function() return is_done end)
   on_row:free()
+  return found
+end
+
+local dimensions = { model = 0, provider = 1, task = 2, key = 3, label = 4, org = 5, tier = 6, day = 7, request = 8 }
+local sums = { "requests", "input_tokens", "output_tokens", "billed_tokens", "cost_microusd", "savings_microusd" }
+
+local function read_sums(given, name)
+  local fields = { name = name }
+  for _, sum in ipairs(sums) do fields[sum] = tonumber(given[sum]) end
+  return fields
+end
+
+-- { by=, from=, to=, org=, key=, most=, after= }, from and to being milliseconds.
+function bench.usage_query(asked)
+  local query = ffi.new("struct store_usage_query")
+  query.by = dimensions[asked.by]
+  query.from, query.to, query.most = asked.from or 0, asked.to or 0x7fffffffffffffffLL, asked.most or 1000
+  query.org, query.key = asked.org, asked.key
+  if asked.after then query.after = asked.after end
+  return query
+end
+
+-- What C answered: { totals, groups = { { name =, the sums } ... }, rows, is_over, place }; nil: it cannot be read.
+function bench.read_usage(usage)
+  if usage == nil then return nil end
+  local library, found = bench.library, { groups = {}, rows = {} }
+  found.totals, found.is_over = read_sums(library.usage_totals(usage)), library.usage_is_over(usage)
+  found.place = library.usage_place(usage)
+  local is_rows = library.usage_query(usage).by == 8
+  for i = 1, tonumber(library.usage_count(usage)) do
+    if is_rows then
+      found.rows[i] = read_row(library.usage_row(usage, i - 1))
+    else
+      local name = ffi.new("const char *[1]")
+      local group = library.usage_group(usage, i - 1, name)
+      found.groups[i] = read_sums(group, ffi.string(name[0]))
+    end
+  end
+  return found
+end
+
+function bench.usage_now(store, asked)
+  local usage = bench.library.store_usage_now(store, bench.usage_query(asked))
+  local found = bench.read_usage(usage)
+  bench.library.usage_free(usage)
+  return found
+end
+
+-- The same by the way that every backend has: row by row.
+function bench.usage_by_pages(store, asked)
+  local usage = bench.library.usage_new(bench.usage_query(asked))
+  local way = ffi.cast("void *", bench.library.usage_read)
+  local found = bench.inbox.paged_read(usage, store, way) and bench.read_usage(usage) or nil
+  bench.library.usage_free(usage)
+  return found
+end
+
+function desk:usage(store, asked)
+  local found, is_done
+  local on_usage = ffi.cast("void (*)(void *, const struct usage *)", function(_, usage)
+    found, is_done = bench.read_usage(usage), true
+  end)
+  bench.library.store_usage(store, bench.usage_query(asked), self:home(), on_usage, nil)
+  self:wait(function() return is_done end)
+  on_usage:free()
   return found
 end
 

@@ -90,6 +90,7 @@ local function behaviours(self)
       exhausted = function() return 0, "" end, fits = function() return true end, learn = nothing,
       learnt = function() return {} end, recovered = nothing,
     },
+    usage = { ask = nothing },
   }
 end
 
