@@ -73,8 +73,8 @@ static void note_away(struct redis_keeper *keeper, const char *why)
     snprintf(keeper->why, sizeof keeper->why, "%s", why);
     pthread_mutex_unlock(&keeper->lock);
     if (is_news)
-        log_line(LOG_WARN, "Redis is away: limits are kept by this gateway's own share until it is back", "reason",
-                 why, NULL);
+        log_line(LOG_WARN, "Redis is away: limits are kept by this gateway's own share until it is back", "reason", why,
+                 NULL);
 }
 
 void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
@@ -115,10 +115,11 @@ bool redis_keeper_problem(struct redis_keeper *keeper, char *text, size_t size)
 
     pthread_mutex_lock(&keeper->lock);
     if (keeper->is_away)
-        snprintf(text, size,
-                 "Redis is away for %.0f s (%s): limits are kept by this gateway's own share, budgets beyond what it had "
-                 "lent itself are refused, and ledger rows are kept here until it is back",
-                 (double)(clock_monotonic_us() - keeper->away_since) / 1e6, keeper->why);
+        snprintf(
+            text, size,
+            "Redis is away for %.0f s (%s): limits are kept by this gateway's own share, budgets beyond what it had "
+            "lent itself are refused, and ledger rows are kept here until it is back",
+            (double)(clock_monotonic_us() - keeper->away_since) / 1e6, keeper->why);
     else if (keeper->broken_at && clock_monotonic_us() - keeper->broken_at < INT64_C(60) * SECOND_US)
         snprintf(text, size, "the key %s in Redis was no counter: it is renamed to end in :broken; who writes to it?",
                  keeper->broken);
@@ -174,8 +175,8 @@ static void key_of(struct redis_words *words, const char *prefix, const char *na
 }
 
 /* The status of a script that answers one first; -1: none, and why says so. */
-static int64_t status_of(struct redis_keeper *keeper, struct redis_script *script, struct redis_words *words,
-                         char *why, size_t size)
+static int64_t status_of(struct redis_keeper *keeper, struct redis_script *script, struct redis_words *words, char *why,
+                         size_t size)
 {
     struct redis_reply *reply = run(keeper, script, words);
     int64_t status = -1;
@@ -387,6 +388,7 @@ static bool come_back(struct redis_keeper *keeper, double timeout, bool *is_refu
     keeper->online_since = clock_monotonic_us();
     keeper->beat_at = keeper->online_since + BEAT_US;
     keeper->due_at = 0;
+    redis_rows_come_back(keeper->redis->rows);
     keeper->retry_us = RETRY_LEAST_US;
     note_back(keeper);
     return true;

@@ -3,12 +3,14 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "net/redis.h"
 #include "net/redis_line.h"
+#include "store/redis_mend.h"
 #include "store/redis_scripts.h"
 #include "store/row.h"
 
-enum { MARKS_LAST_S = 35 * 24 * 3600, PAGE_ROWS = 100, PAGE_BYTES = 1024 * 1024 };
+enum { MARKS_LAST_S = 35 * 24 * 3600, PAGE_ROWS = 100, PAGE_BYTES = 1024 * 1024, PIECE_BYTES = 256 * 1024 };
 
 static const char STREAM[] = "moongate:ledger", TIMES[] = "moongate:ledger:times",
                   MARK[] = "moongate:row:", REQUEST[] = "moongate:request:";
@@ -93,6 +95,46 @@ struct row *redis_ledger_row(const struct redis_reply *reply)
     if (!row.row_id)
         row.row_id = "";
     return row_copy(&row);
+}
+
+/* ---- waiting ---- */
+
+static bool send_piece(struct redis_line *line, struct redis_order *order, struct row *const *rows, size_t count)
+{
+    const struct ledger_row *list[REDIS_LEDGER_ROWS];
+    struct redis_reply *reply;
+    bool is_kept;
+
+    for (size_t i = 0; i < count; i++)
+        list[i] = row_fields(rows[i]);
+    redis_ledger_keep(order, list, count);
+    reply = redis_order_run(order, line);
+    if (redis_mend_named(line, reply)) {
+        redis_reply_free(reply);
+        reply = redis_order_run(order, line);
+    }
+    is_kept = redis_kind(reply) == REDIS_INTEGER;
+    if (!is_kept)
+        log_line(LOG_WARN, "ledger rows wait on: Redis does not take them", "reason",
+                 reply ? redis_text(reply, NULL) : "no answer", NULL);
+    redis_reply_free(reply);
+    return is_kept;
+}
+
+bool redis_ledger_send(struct redis_line *line, struct row *const *rows, size_t count)
+{
+    struct redis_order order = { 0 };
+    bool is_good = true;
+
+    for (size_t first = 0, i = 0; is_good && i < count; first = i) {
+        size_t bytes = 0;
+
+        while (i < count && bytes < PIECE_BYTES)
+            bytes += row_size(rows[i++]);
+        is_good = send_piece(line, &order, rows + first, i - first);
+    }
+    redis_order_free(&order);
+    return is_good;
 }
 
 /* How many entries were passed; the rows of those that are still there go into rows. got -1: it cannot be read. */

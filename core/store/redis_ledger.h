@@ -31,7 +31,12 @@ void redis_ledger_find(struct redis_order *order, const char *request_id);
 /* A new row, or NULL if the reply holds none. */
 struct row *redis_ledger_row(const struct redis_reply *reply);
 
-/* The rest waits for the answer. As read_rows of the backend. */
+/* The rest waits for the answer. */
+
+enum { REDIS_LEDGER_ROWS = 64 };
+/* Up to so many rows, in pieces that do not hold Redis up. False: it does not take them (the log says why). */
+bool redis_ledger_send(struct redis_line *line, struct row *const *rows, size_t count);
+/* As read_rows of the backend. */
 int redis_ledger_read(struct redis_line *line, struct store_place *place, int64_t until, int count, struct row **rows);
 /* Forgets up to count rows of before that time. How many; -1: Redis did not. */
 int redis_ledger_trim(struct redis_line *line, int64_t before, int count);

@@ -251,8 +251,8 @@ static bool send(struct ask *ask)
 {
     struct redis_desk *desk = ask->desk;
     struct redis_words reserve = { 0 }, add = { 0 };
-    bool is_online = redis_shares_ask(desk->redis->shares, &ask->call, ask->holds, ask->now, &reserve, &add,
-                                      &ask->epoch);
+    bool is_online =
+        redis_shares_ask(desk->redis->shares, &ask->call, ask->holds, ask->now, &reserve, &add, &ask->epoch);
 
     if (is_online && add.key_count > 2)
         run(desk, &redis_script_add, &add, on_added, desk);

@@ -13,6 +13,7 @@
 #include "store/redis.h"
 #include "store/redis_keeper.h"
 #include "store/redis_ledger.h"
+#include "store/redis_recent.h"
 #include "store/redis_spool.h"
 #include "store/row.h"
 #include "store/rows.h"
@@ -25,8 +26,9 @@ static const int64_t ADOPT_EVERY_US = INT64_C(30) * 1000000, DAY_MS = INT64_C(86
 struct redis_rows {
     struct redis *redis;
     struct redis_spool *spool;
+    struct redis_recent *recent;
     pthread_mutex_t lock;
-    struct rows under_way; /* open, or closed and on the way to Redis */
+    struct rows under_way;                /* open, or closed and on the way to Redis */
     int64_t adopt_at, trim_at, keep_days; /* the keeper's */
 };
 
@@ -42,6 +44,7 @@ struct redis_rows *redis_rows_new(struct redis *redis, const char *folder, char 
     struct redis_rows *rows = mem_zero(sizeof *rows);
 
     rows->redis = redis;
+    rows->recent = redis_recent_new();
     pthread_mutex_init(&rows->lock, NULL);
     rows->spool = redis_spool_open(folder, redis->id, on_spooled, rows, error, error_size);
     if (rows->spool)
@@ -55,6 +58,7 @@ void redis_rows_free(struct redis_rows *rows)
     if (!rows)
         return;
     redis_spool_close(rows->spool);
+    redis_recent_free(rows->recent);
     rows_free(&rows->under_way);
     pthread_mutex_destroy(&rows->lock);
     mem_free(rows);
@@ -141,6 +145,7 @@ static void on_kept(void *arg, const struct redis_reply *reply)
     }
     if (closing->was_open)
         redis_spool_forget(closing->rows->spool, row_fields(closing->row)->row_id);
+    redis_recent_add(closing->rows->recent, closing->row);
     answer_give(&closing->answer, true);
     end_closing(closing);
 }
@@ -243,6 +248,25 @@ static void trim(struct redis_rows *rows, struct redis_line *line, int64_t now)
     rows->trim_at = now + (trimmed == TRIM_ROWS ? TRIM_EVERY_US : TRIM_REST_US);
 }
 
+void redis_rows_come_back(struct redis_rows *rows)
+{
+    redis_recent_rewind(rows->recent);
+}
+
+/* True: there may be more. */
+static bool send_recent(struct redis_rows *rows, struct redis_line *line)
+{
+    struct row *list[REDIS_LEDGER_ROWS];
+    size_t count = redis_recent_next(rows->recent, list, REDIS_LEDGER_ROWS);
+    bool is_good = count > 0 && redis_ledger_send(line, list, count);
+
+    for (size_t i = 0; i < count; i++)
+        row_drop(list[i]);
+    if (count > 0 && !is_good)
+        redis_recent_rewind(rows->recent);
+    return is_good;
+}
+
 bool redis_rows_deliver(struct redis_rows *rows, struct redis_line *line)
 {
     int64_t now = clock_monotonic_us();
@@ -253,7 +277,7 @@ bool redis_rows_deliver(struct redis_rows *rows, struct redis_line *line)
         rows->adopt_at = now + ADOPT_EVERY_US;
         redis_spool_adopt(rows->spool);
     }
-    return redis_spool_deliver(rows->spool, line);
+    return send_recent(rows, line) || redis_spool_deliver(rows->spool, line);
 }
 
 const char *redis_rows_predecessor(const struct redis_rows *rows)

@@ -16,10 +16,9 @@
 #include "net/redis_line.h"
 #include "store/backend.h"
 #include "store/redis_ledger.h"
-#include "store/redis_mend.h"
 #include "store/row.h"
 
-enum { SPOOLS_MAX = 1000, CHUNK_ROWS = 64, CHUNK_BYTES = 256 * 1024, CHUNKS = 4, IDS_BYTES = 8192 };
+enum { SPOOLS_MAX = 1000, CHUNKS = 4, IDS_BYTES = 8192 };
 
 /* One spool file. Whoever holds its -gateway file locked has it; in that are the ids of those who had, one a line. */
 struct bin {
@@ -233,49 +232,18 @@ void redis_spool_find(struct redis_spool *spool, const char *request_id, const s
 
 enum outcome { ALL, SOME, REFUSED };
 
-/* Sends the rows in one script; then the spool gives them up. */
-static bool send_rows(struct store *store, struct redis_line *line, struct row **rows, size_t count)
-{
-    const struct ledger_row *list[CHUNK_ROWS];
-    struct redis_order order = { 0 };
-    struct redis_reply *reply;
-    bool is_kept;
-
-    for (size_t i = 0; i < count; i++)
-        list[i] = row_fields(rows[i]);
-    redis_ledger_keep(&order, list, count);
-    reply = redis_order_run(&order, line);
-    if (redis_mend_named(line, reply)) {
-        redis_reply_free(reply);
-        reply = redis_order_run(&order, line);
-    }
-    is_kept = redis_kind(reply) == REDIS_INTEGER;
-    if (!is_kept)
-        log_line(LOG_WARN, "ledger rows wait on: Redis does not take them", "reason",
-                 reply ? redis_text(reply, NULL) : "no answer", NULL);
-    for (size_t i = 0; is_kept && i < count; i++)
-        store_row_forget(store, list[i]->row_id);
-    redis_reply_free(reply);
-    redis_order_free(&order);
-    return is_kept;
-}
-
-/* The next rows of a bin, in pieces that do not keep Redis long. */
+/* The next rows of a bin: Redis takes them all, and the bin gives them up. */
 static enum outcome deliver_chunk(struct bin *bin, struct redis_line *line)
 {
-    struct row *rows[CHUNK_ROWS];
-    int got = bin->store->backend->read_rows(bin->store, &bin->place, INT64_MAX, CHUNK_ROWS, rows);
-    bool is_good = got >= 0;
+    struct row *rows[REDIS_LEDGER_ROWS];
+    int got = bin->store->backend->read_rows(bin->store, &bin->place, INT64_MAX, REDIS_LEDGER_ROWS, rows);
+    bool is_good = got >= 0 && redis_ledger_send(line, rows, (size_t)got);
 
-    for (int first = 0, i = 0; is_good && i < got; first = i) {
-        size_t bytes = 0;
-
-        while (i < got && bytes < CHUNK_BYTES)
-            bytes += row_size(rows[i++]);
-        is_good = send_rows(bin->store, line, rows + first, (size_t)(i - first));
-    }
-    for (int i = 0; i < got; i++)
+    for (int i = 0; i < got; i++) {
+        if (is_good)
+            store_row_forget(bin->store, row_fields(rows[i])->row_id);
         row_drop(rows[i]);
+    }
     if (is_good && got > 0)
         return SOME;
     bin->place = (struct store_place){ 0, 0 };
