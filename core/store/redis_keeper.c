@@ -388,7 +388,7 @@ static bool come_back(struct redis_keeper *keeper, double timeout, bool *is_refu
     keeper->online_since = clock_monotonic_us();
     keeper->beat_at = keeper->online_since + BEAT_US;
     keeper->due_at = 0;
-    redis_rows_come_back(keeper->redis->rows);
+    redis_rows_come_back(keeper->redis->rows, keeper->line);
     keeper->retry_us = RETRY_LEAST_US;
     note_back(keeper);
     return true;

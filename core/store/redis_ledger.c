@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "net/redis.h"
 #include "net/redis_line.h"
 #include "store/redis_mend.h"
@@ -135,6 +136,18 @@ bool redis_ledger_send(struct redis_line *line, struct row *const *rows, size_t 
     }
     redis_order_free(&order);
     return is_good;
+}
+
+bool redis_ledger_has(struct redis_line *line, const char *row_id)
+{
+    char *mark = mem_format("%s%s", MARK, row_id);
+    const struct redis_word words[] = { { "EXISTS", 6 }, { mark, strlen(mark) } };
+    struct redis_reply *reply = redis_line_call(line, words, 2);
+    bool is_missing = redis_kind(reply) == REDIS_INTEGER && redis_integer(reply) == 0;
+
+    redis_reply_free(reply);
+    mem_free(mark);
+    return !is_missing;
 }
 
 /* How many entries were passed; the rows of those that are still there go into rows. got -1: it cannot be read. */

@@ -36,6 +36,8 @@ struct row *redis_ledger_row(const struct redis_reply *reply);
 enum { REDIS_LEDGER_ROWS = 64 };
 /* Up to so many rows, in pieces that do not hold Redis up. False: it does not take them (the log says why). */
 bool redis_ledger_send(struct redis_line *line, struct row *const *rows, size_t count);
+/* Whether that row is there; true, too, if Redis does not say. */
+bool redis_ledger_has(struct redis_line *line, const char *row_id);
 /* As read_rows of the backend. */
 int redis_ledger_read(struct redis_line *line, struct store_place *place, int64_t until, int count, struct row **rows);
 /* Forgets up to count rows of before that time. How many; -1: Redis did not. */

@@ -69,11 +69,23 @@ void redis_recent_add(struct redis_recent *recent, struct row *row)
     pthread_mutex_unlock(&recent->lock);
 }
 
-void redis_recent_rewind(struct redis_recent *recent)
+struct row *redis_recent_rewind(struct redis_recent *recent)
 {
+    struct row *newest = NULL;
+
     pthread_mutex_lock(&recent->lock);
     recent->again = recent->first;
     recent->behind = recent->next;
+    if (recent->first < recent->next)
+        newest = row_take(at(recent, recent->next - 1)->row);
+    pthread_mutex_unlock(&recent->lock);
+    return newest;
+}
+
+void redis_recent_skip(struct redis_recent *recent)
+{
+    pthread_mutex_lock(&recent->lock);
+    recent->again = recent->behind;
     pthread_mutex_unlock(&recent->lock);
 }
 

@@ -16,8 +16,10 @@ struct redis_recent *redis_recent_new(void);
 void redis_recent_free(struct redis_recent *recent); /* NULL is fine */
 /* Redis has taken the row: it is held for 10 s, if there are not too many. */
 void redis_recent_add(struct redis_recent *recent, struct row *row);
-/* All that are held are to be sent again. */
-void redis_recent_rewind(struct redis_recent *recent);
+/* All that are held are to be sent again. The newest of them, held for the caller; NULL: there is none. */
+struct row *redis_recent_rewind(struct redis_recent *recent);
+/* None is: Redis has lost nothing. */
+void redis_recent_skip(struct redis_recent *recent);
 /* The next ones of those, each held for the caller; how many. */
 size_t redis_recent_next(struct redis_recent *recent, struct row **rows, size_t count);
 

@@ -248,9 +248,14 @@ static void trim(struct redis_rows *rows, struct redis_line *line, int64_t now)
     rows->trim_at = now + (trimmed == TRIM_ROWS ? TRIM_EVERY_US : TRIM_REST_US);
 }
 
-void redis_rows_come_back(struct redis_rows *rows)
+/* What a server loses is what it took last: if it has the newest, it has all. */
+void redis_rows_come_back(struct redis_rows *rows, struct redis_line *line)
 {
-    redis_recent_rewind(rows->recent);
+    struct row *newest = redis_recent_rewind(rows->recent);
+
+    if (newest && redis_ledger_has(line, row_fields(newest)->row_id))
+        redis_recent_skip(rows->recent);
+    row_drop(newest);
 }
 
 /* True: there may be more. */
@@ -263,7 +268,7 @@ static bool send_recent(struct redis_rows *rows, struct redis_line *line)
     for (size_t i = 0; i < count; i++)
         row_drop(list[i]);
     if (count > 0 && !is_good)
-        redis_recent_rewind(rows->recent);
+        row_drop(redis_recent_rewind(rows->recent));
     return is_good;
 }
 

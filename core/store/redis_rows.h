@@ -33,8 +33,8 @@ int redis_rows_read(struct redis_rows *rows, struct store_place *place, int64_t 
 
 /* ---- on the keeper's thread ---- */
 
-/* Redis was away, or is another one now: it may have lost what it took last. */
-void redis_rows_come_back(struct redis_rows *rows);
+/* Redis was away, or is another one now: if it has lost what it took last, that is delivered again. */
+void redis_rows_come_back(struct redis_rows *rows, struct redis_line *line);
 /*
  * Whenever Redis is there, and at least once a second: some milliseconds' work of what waits. True: there is more, call
  * again. A broken line ends it.
