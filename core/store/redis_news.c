@@ -17,6 +17,7 @@
 #include "store/limits.h"
 #include "store/marks.h"
 #include "store/redis.h"
+#include "store/redis_keeper.h"
 #include "store/redis_keys.h"
 #include "store/redis_mend.h"
 #include "store/redis_plain.h"
@@ -24,6 +25,8 @@
 
 /* A mark that has been over for longer than the longest wait does not even make the next wait longer. */
 static const int64_t MARK_OUTLIVES_MS = 2 * 3600 * 1000;
+/* How long whoever changes a key waits for Redis to be back. */
+static const int64_t KEY_WAIT_US = INT64_C(1) * 1000000;
 
 /* When the last word about a limit that Redis has, or was sent, was heard: what was drawn since is no word. */
 struct sent {
@@ -37,6 +40,7 @@ struct redis_news {
     atomic_bool is_behind; /* something that was sent did not arrive: all is told again */
     pthread_mutex_t lock;
     struct hash sent;
+    struct key_wait *waiting; /* for the keeper */
 };
 
 struct redis_news *redis_news_new(struct redis *redis)
@@ -46,20 +50,6 @@ struct redis_news *redis_news_new(struct redis *redis)
     news->redis = redis;
     pthread_mutex_init(&news->lock, NULL);
     return news;
-}
-
-void redis_news_free(struct redis_news *news)
-{
-    struct sent *sent;
-    size_t at = 0;
-
-    if (!news)
-        return;
-    while ((sent = hash_next(&news->sent, &at)))
-        mem_free(sent);
-    hash_free(&news->sent);
-    pthread_mutex_destroy(&news->lock);
-    mem_free(news);
 }
 
 /* Notes the word as one that Redis has; false: it had it already. */
@@ -250,39 +240,94 @@ void redis_news_publish(struct redis_news *news, struct redis_line *line)
 
 /* ---- keys ---- */
 
+/* Its answer is awaited. A short interruption only delays it: the keeper asks again. */
 struct key_wait {
-    struct keys *keys;
-    struct store_key key; /* its settings are only looked at for whether there are any */
+    struct key_wait *next;
+    struct redis_news *news;
+    struct store_key key; /* its settings are its own */
+    int64_t until_us;
     struct answer answer;
 };
+
+static void end_key(struct key_wait *wait, bool is_kept)
+{
+    if (!is_kept)
+        redis_keys_give_up(wait->news->redis->store->keys, &wait->key);
+    answer_give(&wait->answer, is_kept);
+    mem_free((char *)wait->key.settings);
+    mem_free(wait);
+}
+
+static void let_wait(struct key_wait *wait)
+{
+    struct redis_news *news = wait->news;
+
+    pthread_mutex_lock(&news->lock);
+    wait->next = news->waiting;
+    news->waiting = wait;
+    pthread_mutex_unlock(&news->lock);
+}
 
 static void on_key(void *arg, const struct redis_reply *reply)
 {
     struct key_wait *wait = arg;
-    bool is_kept = redis_keys_is_kept(reply);
 
-    if (!is_kept)
-        redis_keys_give_up(wait->keys, &wait->key);
-    answer_give(&wait->answer, is_kept);
-    mem_free(wait);
+    if (redis_is_unavailable(reply)) {
+        let_wait(wait);
+        redis_keeper_wake(wait->news->redis->keeper);
+    } else {
+        end_key(wait, redis_keys_is_kept(reply));
+    }
 }
 
 void redis_news_keep_key(struct redis_news *news, const struct store_key *key, struct answer answer)
 {
     struct redis_link *link = redis_is_online(news->redis, NULL) ? redis_link_here(news->redis) : NULL;
-    struct keys *keys = news->redis->store->keys;
-    struct key_wait *wait;
+    struct key_wait *wait = mem_alloc(sizeof *wait);
     struct redis_order order = { 0 };
 
+    *wait = (struct key_wait){ NULL, news, *key, clock_monotonic_us() + KEY_WAIT_US, answer };
+    wait->key.settings = mem_text(key->settings);
     if (!link) {
-        redis_keys_give_up(keys, key);
-        answer_give(&answer, false);
+        let_wait(wait);
+        redis_keeper_wake(news->redis->keeper);
         return;
     }
-    wait = mem_alloc(sizeof *wait);
-    *wait = (struct key_wait){ keys, *key, answer };
-    redis_keys_order(keys, key, &order);
+    redis_keys_order(news->redis->store->keys, key, &order);
     redis_order_send(&order, link, on_key, wait);
+    redis_order_free(&order);
+}
+
+static struct key_wait *take_waiting(struct redis_news *news)
+{
+    struct key_wait *waiting;
+
+    pthread_mutex_lock(&news->lock);
+    waiting = news->waiting;
+    news->waiting = NULL;
+    pthread_mutex_unlock(&news->lock);
+    return waiting;
+}
+
+void redis_news_keep_keys(struct redis_news *news, struct redis_line *line)
+{
+    struct key_wait *wait, *next;
+    struct redis_order order = { 0 };
+
+    for (wait = take_waiting(news); wait; wait = next) {
+        struct redis_reply *reply = NULL;
+
+        next = wait->next;
+        if (line && !redis_line_is_broken(line)) {
+            redis_keys_order(news->redis->store->keys, &wait->key, &order);
+            reply = redis_order_run(&order, line);
+        }
+        if (redis_is_unavailable(reply) && clock_monotonic_us() < wait->until_us)
+            let_wait(wait);
+        else
+            end_key(wait, redis_keys_is_kept(reply));
+        redis_reply_free(reply);
+    }
     redis_order_free(&order);
 }
 
@@ -401,4 +446,23 @@ bool redis_news_load(struct redis_news *news, struct redis_line *line)
         return false;
     atomic_store(&news->is_behind, false);
     return tell_again(news, line);
+}
+
+void redis_news_free(struct redis_news *news)
+{
+    struct key_wait *wait;
+    struct sent *sent;
+    size_t at = 0;
+
+    if (!news)
+        return;
+    while ((wait = news->waiting)) {
+        news->waiting = wait->next;
+        end_key(wait, false);
+    }
+    while ((sent = hash_next(&news->sent, &at)))
+        mem_free(sent);
+    hash_free(&news->sent);
+    pthread_mutex_destroy(&news->lock);
+    mem_free(news);
 }
