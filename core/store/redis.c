@@ -25,7 +25,9 @@ void redis_go_away(struct redis *redis, uint64_t epoch, const char *why)
     if (!redis_standing_go_away(redis->shares, epoch))
         return;
     redis_reserve_reset_links(redis);
-    redis_keeper_note_away(redis->keeper, why);
+    if (why)
+        redis_keeper_note_away(redis->keeper, why);
+    redis_keeper_wake(redis->keeper);
 }
 
 struct redis_link *redis_link_here(struct redis *redis)

@@ -40,8 +40,8 @@ static const int64_t RETRY_LEAST_US = 20 * MILLISECOND_US;
 static const int64_t RETRY_MOST_US = SECOND_US;
 /* Gateways that were away with us tell their figures within this, or are left out. */
 static const int64_t OTHERS_US = 2500 * MILLISECOND_US;
-/* Who has been away itself takes nobody else for dead. */
-static const int64_t SURE_US = INT64_C(30) * SECOND_US;
+/* Who has just come back takes nobody else for dead: others may need longer for that. */
+static const int64_t SURE_US = INT64_C(5) * SECOND_US;
 
 struct redis_keeper {
     struct redis *redis;
@@ -61,10 +61,12 @@ struct redis_keeper {
 
 /* ---- what went wrong ---- */
 
-static void note_away(struct redis_keeper *keeper, const char *why)
+void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
 {
     bool is_news;
 
+    if (!keeper)
+        return;
     pthread_mutex_lock(&keeper->lock);
     is_news = !keeper->is_away;
     if (is_news)
@@ -75,14 +77,6 @@ static void note_away(struct redis_keeper *keeper, const char *why)
     if (is_news)
         log_line(LOG_WARN, "Redis is away: limits are kept by this gateway's own share until it is back", "reason", why,
                  NULL);
-}
-
-void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
-{
-    if (!keeper)
-        return;
-    note_away(keeper, why);
-    redis_keeper_wake(keeper);
 }
 
 static void note_back(struct redis_keeper *keeper)
@@ -99,14 +93,20 @@ static void note_back(struct redis_keeper *keeper)
         log_line(LOG_INFO, "Redis is back, and has this gateway's figures", "seconds", seconds, NULL);
 }
 
-static void note_broken(struct redis_keeper *keeper, const char *key, size_t length)
+void redis_keeper_note_broken(struct redis_keeper *keeper, const char *key, size_t length)
 {
+    int64_t now_us = clock_monotonic_us();
+    bool is_news;
+
     pthread_mutex_lock(&keeper->lock);
+    /* Whoever stumbles over it hears of it as well. */
+    is_news = strncmp(keeper->broken, key, length) != 0 || now_us - keeper->broken_at > SECOND_US;
     snprintf(keeper->broken, sizeof keeper->broken, "%.*s", (int)length, key);
-    keeper->broken_at = clock_monotonic_us();
+    keeper->broken_at = now_us;
     pthread_mutex_unlock(&keeper->lock);
-    log_line(LOG_ERROR, "a key in Redis was no counter: it is renamed, and all gateways tell their figures anew", "key",
-             keeper->broken, NULL);
+    if (is_news)
+        log_line(LOG_ERROR, "a key in Redis was no counter: it is renamed, and all gateways tell their figures anew",
+                 "key", keeper->broken, NULL);
 }
 
 bool redis_keeper_problem(struct redis_keeper *keeper, char *text, size_t size)
@@ -407,7 +407,7 @@ static void try_to_come_back(struct redis_keeper *keeper)
     hang_up(keeper);
     if (is_stopping(keeper))
         return;
-    note_away(keeper, why);
+    redis_keeper_note_away(keeper, why);
     keeper->retry_at = clock_monotonic_us() + keeper->retry_us / 2 + arc4random_uniform((uint32_t)keeper->retry_us / 2);
     keeper->retry_us = keeper->retry_us * 2 < RETRY_MOST_US ? keeper->retry_us * 2 : RETRY_MOST_US;
 }
@@ -498,7 +498,7 @@ static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
     if (space && length > 7 && strncmp(text, "recall ", 7) == 0 && space > text + 7)
         return give_lease_back(keeper, text + 7, (size_t)(space - text - 7), strtoll(space + 1, NULL, 10));
     if (length > 7 && strncmp(text, "broken ", 7) == 0) {
-        note_broken(keeper, text + 7, length - 7);
+        redis_keeper_note_broken(keeper, text + 7, length - 7);
         lose(keeper, "a counter was no counter");
         return false;
     }
@@ -534,6 +534,7 @@ static bool tell(struct redis_keeper *keeper)
 
     if (!send_unsent(keeper))
         return false;
+    redis_news_keep_keys(keeper->redis->news, keeper->line);
     redis_news_publish(keeper->redis->news, keeper->line);
     bury_predecessors(keeper);
     is_more = !redis_line_is_broken(keeper->line) && redis_rows_deliver(keeper->redis->rows, keeper->line);
@@ -554,9 +555,8 @@ static bool turn(struct redis_keeper *keeper)
 {
     int64_t now_us = clock_monotonic_us();
 
-    if (redis_standing_of(keeper->redis->shares, NULL) != REDIS_ONLINE)
-        return false;
-    return listen(keeper) && (now_us < keeper->due_at || tell(keeper)) && (now_us < keeper->beat_at || beat(keeper));
+    return listen(keeper) && redis_standing_of(keeper->redis->shares, NULL) == REDIS_ONLINE &&
+           (now_us < keeper->due_at || tell(keeper)) && (now_us < keeper->beat_at || beat(keeper));
 }
 
 /* Sleeps until something is due, is heard, or wakes it. */
@@ -586,6 +586,8 @@ static void *keep(void *arg)
     while (!is_stopping(keeper)) {
         if (!keeper->line && clock_monotonic_us() >= keeper->retry_at)
             try_to_come_back(keeper);
+        if (!keeper->line)
+            redis_news_keep_keys(keeper->redis->news, NULL);
         if (keeper->line && !turn(keeper)) {
             hang_up(keeper);
             keeper->retry_at = 0;
@@ -628,7 +630,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
             redis_keeper_free(keeper);
             return NULL;
         }
-        note_away(keeper, why);
+        redis_keeper_note_away(keeper, why);
     }
     fault = pthread_create(&keeper->thread, NULL, keep, keeper);
     if (!fault)

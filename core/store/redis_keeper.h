@@ -24,6 +24,8 @@ void redis_keeper_free(struct redis_keeper *keeper); /* NULL is fine */
 void redis_keeper_wake(struct redis_keeper *keeper);
 /* Redis is away; see redis_go_away. Any thread; NULL is fine, as it is for wake. */
 void redis_keeper_note_away(struct redis_keeper *keeper, const char *why);
+/* The key was no counter, and has been set aside. Any thread. */
+void redis_keeper_note_broken(struct redis_keeper *keeper, const char *key, size_t length);
 /* True: text says that Redis is away, since when, and what that means. */
 bool redis_keeper_problem(struct redis_keeper *keeper, char *text, size_t size);
 

@@ -13,6 +13,7 @@
 #include "store/redis.h"
 #include "store/redis_keeper.h"
 #include "store/redis_scripts.h"
+#include "store/redis_share.h"
 #include "store/redis_shares.h"
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
@@ -205,6 +206,15 @@ static const char *fault_of(const struct redis_reply *reply)
     }
 }
 
+static void tell_broken(struct ask *ask, const struct redis_reply *reply)
+{
+    size_t which = (size_t)redis_integer(redis_item(reply, 1)) - 1;
+
+    if (redis_integer(redis_item(reply, 0)) == REDIS_BROKEN && which < ask->call.claim_count)
+        redis_keeper_note_broken(ask->desk->redis->keeper, ask->holds[which].share->key,
+                                 ask->holds[which].share->key_length);
+}
+
 static void on_reserved(void *arg, const struct redis_reply *reply)
 {
     struct ask *ask = arg;
@@ -215,7 +225,8 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
     if (!fault && !read_told(ask, reply))
         fault = "an answer of another length";
     if (fault) {
-        redis_go_away(redis, ask->epoch, fault);
+        tell_broken(ask, reply);
+        redis_go_away(redis, ask->epoch, ask->desk->link ? fault : NULL);
         decide(ask);
     } else if (redis_integer(redis_item(reply, 0)) == REDIS_GRANTED) {
         if (redis_shares_grant(redis->shares, &ask->call, ask->holds, ask->told, ask->epoch, ask->now, &verdict))
@@ -233,10 +244,12 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
 
 static void on_added(void *arg, const struct redis_reply *reply)
 {
+    struct redis_desk *desk = arg;
     const char *fault = fault_of(reply);
 
+    /* What a thread that leaves had still to tell, the figures will. */
     if (fault)
-        redis_go_away(((struct redis_desk *)arg)->redis, 0, fault);
+        redis_go_away(desk->redis, 0, desk->link ? fault : NULL);
 }
 
 static void run(struct redis_desk *desk, struct redis_script *script, struct redis_words *words,

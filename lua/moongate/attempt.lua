@@ -243,10 +243,11 @@ function attempt.try(call, target)
   end
   local wanted = claims.call(target, call.caller, call.request, call.state.config)
   local drawn = wanted.claims
-  local reservation, blocked, wait = store.reserve(wanted)
+  local reservation, blocked, wait, away = store.reserve(wanted)
   if not reservation then
     health.released(target.id)
-    return nil, standing.blocked(drawn, blocked, wait)
+    if attempt.is_cancelled(blocked) then return nil, { cancelled = blocked } end
+    return nil, standing.blocked(drawn, blocked, wait, away)
   end
   local fine, asked = pcall(ask, call, target, provider, protocol)
   if not fine or not asked.wire then

@@ -5,6 +5,8 @@ local passing = {}
 
 passing.left_alone = "it failed repeatedly and is left alone for a while"
 
+local AWAY = " (counted alone, for Redis is away)"
+
 local function spaced(name)
   return (string.gsub(name, "_", " "))
 end
@@ -18,9 +20,10 @@ end
 
 -- A limit of the target has no room.
 ---@param blocked string which, as the store names it
+---@param away boolean|nil
 ---@return string
-function passing.no_quota(blocked)
-  return "no quota left: " .. blocked
+function passing.no_quota(blocked, away)
+  return "no quota left: " .. blocked .. (away and AWAY or "")
 end
 
 ---@param words string
@@ -38,15 +41,15 @@ end
 
 -- The caller's own limit blocks: its scope, figure and reset, and the seconds until then.
 ---@param caller moongate.caller
----@param outcome { refusal: string, max: number|nil, wait: number|nil }
+---@param outcome { refusal: string, max: number|nil, wait: number|nil, away: boolean|nil }
 ---@return string
 ---@return integer
 function passing.own_limit(caller, outcome)
   local scope, metric, window = string.match(outcome.refusal, "^(%a+):.*:([%w_]+) (%w+)")
   local owner = scope == "org" and "org " .. caller.org or "key " .. caller.name
   local wait = math.max(1, math.ceil(outcome.wait or 1))
-  return string.format("%s has used up its %s per %s; try again in %d s", owner, figure(metric or "limit", outcome.max),
-    window or "window", wait), wait
+  return string.format("%s has used up its %s per %s%s; try again in %d s", owner,
+    figure(metric or "limit", outcome.max), window or "window", outcome.away and AWAY or "", wait), wait
 end
 
 return passing

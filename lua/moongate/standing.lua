@@ -12,6 +12,7 @@ local standing = {}
 ---@field refusal string|nil the caller's own limit, as the store names it: no other rung is tried
 ---@field max number|nil of that limit
 ---@field wait number|nil seconds
+---@field away boolean|nil it was counted without the other gateways
 
 -- Exhausted, itself or its provider.
 ---@param target table
@@ -34,12 +35,14 @@ end
 ---@param drawn table[] its claims
 ---@param blocked string
 ---@param wait number
+---@param away boolean|nil Redis is away
 ---@return moongate.obstacle
-function standing.blocked(drawn, blocked, wait)
+function standing.blocked(drawn, blocked, wait, away)
+  away = away or nil
   if claims.is_callers(blocked) then
-    return { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked) }
+    return { refusal = blocked, wait = wait, max = claims.figure(drawn, blocked), away = away }
   end
-  return { skipped = passing.no_quota(blocked), wait = wait }
+  return { skipped = passing.no_quota(blocked, away), wait = wait }
 end
 
 -- What a call of target would meet now; nil: nothing is in its way. In the order in which the climb looks.
@@ -49,9 +52,9 @@ local function obstacle_of(target, caller, request, config)
   local open, _, _, wait = health.state(target.id)
   if open then return standing.left_alone(wait) end
   local call = claims.call(target, caller, request, config)
-  local fits, blocked
-  fits, blocked, wait = store.fits(call)
-  return not fits and standing.blocked(call.claims, blocked, wait) or nil
+  local fits, blocked, away
+  fits, blocked, wait, away = store.fits(call)
+  return not fits and standing.blocked(call.claims, blocked, wait, away) or nil
 end
 
 -- Notes in the plan how its rungs stand, the first `most` and as many more as it takes to find one that can be called:

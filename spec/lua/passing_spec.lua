@@ -23,4 +23,11 @@ describe("passing", function()
     assert.same({ "org acme has used up its 19.99 USD per day; try again in 1 s", 1 },
       { passing.own_limit(caller, { refusal = "org:acme:microusd day", max = 19990000 }) })
   end)
+
+  it("says so when Redis is away", function()
+    assert.equal("no quota left: provider:one:requests day (counted alone, for Redis is away)",
+      passing.no_quota("provider:one:requests day", true))
+    assert.equal("key dev has used up its 60 requests per minute (counted alone, for Redis is away); try again in 9 s",
+      (passing.own_limit({ name = "dev" }, { refusal = "key:k:requests minute", max = 60, wait = 9, away = true })))
+  end)
 end)

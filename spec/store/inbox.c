@@ -1,8 +1,8 @@
 /*
  * inbox.c - what store specs need of C: a home for answers (LuaJIT must not be
- * called from another thread), a loop that runs until a verdict is there,
- * threads that reserve at the same time, and a backend that has no way of its
- * own to add rows up.
+ * called from another thread), a loop that runs until a verdict is there, a
+ * crowd at a journal, and a backend that has no way of its own to add rows up;
+ * threads that reserve at the same time are in crowd.c.
  * Built and loaded by spec/store/workbench.lua; never part of the program.
  */
 #include <pthread.h>
@@ -176,66 +176,6 @@ void inbox_turn(struct loop *loop, double seconds)
     loop_after(loop, seconds, on_elapsed, &turn);
     while (!turn.is_over)
         loop_run(loop);
-}
-
-/* Several threads at once: each reserves `rounds` times, settles what it got, and counts what was granted. */
-struct crowd {
-    struct store *store;
-    struct store_call call;
-    int rounds;
-    int64_t now;
-    const int64_t *actual; /* NULL: never settled */
-    pthread_barrier_t start;
-};
-
-static void *push(void *arg)
-{
-    struct crowd *crowd = arg;
-    struct loop *loop = loop_new();
-    struct store_claim *nothing = malloc(crowd->call.claim_count * sizeof *nothing);
-    struct store_call last = { .claims = nothing, .claim_count = crowd->call.claim_count };
-    struct store_verdict verdict;
-    long granted = 0;
-
-    store_join(crowd->store, loop);
-    pthread_barrier_wait(&crowd->start);
-    for (int i = 0; i < crowd->rounds; i++) {
-        inbox_reserve(crowd->store, loop, &crowd->call, crowd->now, &verdict);
-        granted += verdict.granted;
-        if (verdict.granted && crowd->actual) {
-            store_settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
-            store_settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
-        }
-    }
-    /* When this is answered, all that was settled before has been heard. */
-    memcpy(nothing, crowd->call.claims, crowd->call.claim_count * sizeof *nothing);
-    for (size_t i = 0; i < last.claim_count; i++)
-        nothing[i].amount = 0;
-    inbox_reserve(crowd->store, loop, &last, crowd->now, &verdict);
-    store_leave(crowd->store);
-    loop_free(loop);
-    free(nothing);
-    return (void *)granted;
-}
-
-long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
-               const int64_t *actual)
-{
-    struct crowd crowd = { .store = store, .call = *call, .rounds = rounds, .now = now, .actual = actual };
-    pthread_t all[64];
-    long granted = 0;
-
-    pthread_barrier_init(&crowd.start, NULL, (unsigned)threads);
-    for (int i = 0; i < threads; i++)
-        pthread_create(&all[i], NULL, push, &crowd);
-    for (int i = 0; i < threads; i++) {
-        void *got;
-
-        pthread_join(all[i], &got);
-        granted += (long)got;
-    }
-    pthread_barrier_destroy(&crowd.start);
-    return granted;
 }
 
 /* Several threads at once: each notes a row, removes the one before it, and leaves its last. */

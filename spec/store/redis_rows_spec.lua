@@ -141,7 +141,8 @@ describe("the ledger on Redis", function()
 
   it("counts a row as lost that was under way in a process that was killed, and none that was closed", function()
     local writer = process.start({ "luajit", "-joff", "spec/store/writer.lua", address, tostring(NOON) },
-      { stdout = folder .. "/out", stderr = folder .. "/err" })
+      { env = { LD_PRELOAD = os.getenv("MOONGATE_PRELOAD") or false }, stdout = folder .. "/out",
+        stderr = folder .. "/err" })
     local function printed()
       local labels = {}
       for label in (writer:output() .. "\n"):gmatch("(row%d+)\n") do labels[#labels + 1] = label end

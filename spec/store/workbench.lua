@@ -40,6 +40,12 @@ long crowd_run(struct store *store, const struct store_call *call, int threads, 
 void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove);
 void *redis_link_here(void *redis); /* the second member of its store */
 bool paged_read(struct usage *usage, struct store *store, void *read);
+struct storm;
+struct storm *storm_begin(struct store **stores, int count, const struct store_limit *limit, int64_t amount_most,
+                          bool keeps, int64_t now, uint64_t seed);
+void storm_look(const struct storm *storm, int64_t figures[6]);
+void storm_end(struct storm *storm);
+void storm_free(struct storm *storm);
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -78,8 +84,9 @@ end
 
 -- The C half, built once a process.
 local built = os.tmpname()
+local own = os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so"
 assert(os.execute("cc -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Icore -o " .. built ..
-  " spec/store/inbox.c " .. (os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so") .. " -lpthread") == 0)
+  " spec/store/inbox.c spec/store/crowd.c " .. own .. " -lpthread") == 0)
 bench.inbox = ffi.load(built)
 os.remove(built)
 
@@ -99,20 +106,35 @@ function bench.redis(folder)
   return server, ("redis://127.0.0.1:%d/0?spool=%s"):format(server.port, folder or bench.folder())
 end
 
+-- A store that this thread has not joined.
 ---@return ffi.cdata*? store, string? error
-function bench.open(address)
+function bench.open_apart(address)
+  -- Ledger rows of a store on Redis do not wait in the folder of the sources.
+  if address:match "^redis:" and not address:find("spool=", 1, true) then
+    address = address .. "?spool=" .. bench.folder()
+  end
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
+  return store
+end
+
+---@return ffi.cdata*? store, string? error
+function bench.open(address)
+  local store, message = bench.open_apart(address)
+  if not store then return nil, message end
   bench.library.store_join(store, loop)
-  if address:match("^redis:") and bench.library.store_problem(store) == nil then
+  if address:match "^redis:" and bench.library.store_problem(store) == nil then
     wait.until_(function()
-      bench.inbox.inbox_turn(loop, 0.001)
+      bench.turn(0.001)
       return bench.library.redis_link_here(ffi.cast("void **", store)[1]) ~= nil
     end, "the link to Redis")
   end
   return store
 end
+
+-- Lets the loop run for so long.
+function bench.turn(seconds) bench.inbox.inbox_turn(loop, seconds) end
 
 function bench.close(store)
   bench.library.store_leave(store)

@@ -13,7 +13,7 @@ local function parts_of(key)
   return list
 end
 
-local function whole(number) return string.format("%.0f", number) end
+local function whole(number) return number == 0 and "0" or string.format("%.0f", number) end
 
 -- Keeps the parts that count at part `at`; of a clock that was far ahead everything is taken to be of now.
 local function rewrite(key, at, ttl, is_ahead)

@@ -3,8 +3,9 @@
 local OK, AGAIN = 0, 3
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then return { AGAIN } end
 local lease = redis.pcall("HGET", KEYS[3], "l:" .. ARGV[2])
-if type(lease) == "string" and tonumber(lease) then
-  redis.call("HINCRBY", KEYS[3], "L", string.format("%.0f", -tonumber(lease)))
+lease = type(lease) == "string" and tonumber(lease)
+if lease then
+  if lease ~= 0 then redis.call("HINCRBY", KEYS[3], "L", string.format("%.0f", -lease)) end
   redis.call("HSET", KEYS[3], "l:" .. ARGV[2], 0)
   redis.call("HINCRBY", KEYS[3], "n", 1)
 end
