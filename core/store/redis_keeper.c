@@ -15,31 +15,28 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/redis_line.h"
 #include "store/redis.h"
 #include "store/redis_news.h"
-#include "store/redis_reserve.h"
 #include "store/redis_rows.h"
 #include "store/redis_scripts.h"
+#include "store/redis_session.h"
 #include "store/redis_shares.h"
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
 
-enum { SECOND_US = 1000000, MILLISECOND_US = 1000, COUNTERS_A_BEAT = 1000, COUNTERS_A_BURIAL = 200 };
+enum { SECOND_US = 1000000, MILLISECOND_US = 1000, COUNTERS_A_BEAT = 1000 };
 
 static const double TIMEOUT_S = 0.2;
-static const double START_TIMEOUT_S = 0.5;
+static const double START_S = 0.5;
 static const int64_t BEAT_US = SECOND_US;
 /* What changed is told together with what changes a moment later. */
 static const int64_t GATHER_US = 3 * MILLISECOND_US;
 static const int64_t RETRY_LEAST_US = 20 * MILLISECOND_US;
 static const int64_t RETRY_MOST_US = SECOND_US;
-/* Gateways that were away with us tell their figures within this, or are left out. */
-static const int64_t OTHERS_US = 2500 * MILLISECOND_US;
 /* Who has just come back takes nobody else for dead: others may need longer for that. */
 static const int64_t SURE_US = INT64_C(5) * SECOND_US;
 
@@ -47,10 +44,9 @@ struct redis_keeper {
     struct redis *redis;
     pthread_t thread;
     int wake; /* eventfd */
-    bool is_woken, is_stopping;
-    struct redis_line *line, *news;
+    bool is_woken;
+    struct redis_session session;
     int64_t beat_at, due_at, retry_at, retry_us, online_since;
-    bool had_session;
     pthread_mutex_t lock; /* guards what follows */
     bool is_away;
     char why[400];
@@ -138,257 +134,22 @@ void redis_keeper_wake(struct redis_keeper *keeper)
             ;
 }
 
-/* ---- calls ---- */
-
-static struct redis_reply *run(struct redis_keeper *keeper, struct redis_script *script, struct redis_words *words)
+static bool is_ending(struct redis_keeper *keeper)
 {
-    return redis_line_run(keeper->line, script, words->key_count, redis_words_list(words),
-                          words->key_count + words->other_count);
-}
-
-static struct redis_reply *call(struct redis_line *line, const char *first, const char *second, const char *third)
-{
-    struct redis_word words[] = { { first, strlen(first) },
-                                  { second, strlen(second) },
-                                  { third ? third : "", third ? strlen(third) : 0 } };
-
-    return redis_line_call(line, words, third ? 3 : 2);
-}
-
-/* False: there is no answer, or it is an error, and why says so. */
-static bool is_answer(const struct redis_reply *reply, char *why, size_t size)
-{
-    if (reply && redis_kind(reply) != REDIS_ERROR)
-        return true;
-    snprintf(why, size, "%s", reply ? redis_text(reply, NULL) : "no answer in time");
-    return false;
-}
-
-static void key_of(struct redis_words *words, const char *prefix, const char *name)
-{
-    struct buf key = { 0 };
-
-    buf_add_text(&key, prefix);
-    buf_add_text(&key, name);
-    redis_words_key(words, key.data, key.length);
-    buf_free(&key);
-}
-
-/* The status of a script that answers one first; -1: none, and why says so. */
-static int64_t status_of(struct redis_keeper *keeper, struct redis_script *script, struct redis_words *words, char *why,
-                         size_t size)
-{
-    struct redis_reply *reply = run(keeper, script, words);
-    int64_t status = -1;
-
-    if (is_answer(reply, why, size))
-        status = redis_integer(redis_item(reply, 0));
-    if (status == REDIS_AGAIN)
-        snprintf(why, size, "it does not know this gateway any more");
-    if (status == REDIS_BROKEN)
-        snprintf(why, size, "a counter was no counter");
-    redis_reply_free(reply);
-    return status;
+    return __atomic_load_n(&keeper->session.is_ending, __ATOMIC_ACQUIRE);
 }
 
 /* ---- coming back ---- */
 
-static bool bury(struct redis_keeper *keeper, const char *name)
+static bool come_back(struct redis_keeper *keeper, double timeout, double patience, bool *is_refused, char *why,
+                      size_t size)
 {
-    int64_t left = 1;
-
-    while (left > 0) {
-        struct redis_words words = { 0 };
-        struct redis_reply *reply;
-
-        redis_words_key(&words, "moongate:gateways", strlen("moongate:gateways"));
-        key_of(&words, "moongate:touched:", name);
-        key_of(&words, "moongate:gateway:", name);
-        redis_words_text(&words, name);
-        redis_words_integer(&words, COUNTERS_A_BURIAL);
-        reply = run(keeper, &redis_script_bury, &words);
-        left = redis_kind(reply) == REDIS_INTEGER ? redis_integer(reply) : -1;
-        redis_reply_free(reply);
-        redis_words_free(&words);
-    }
-    return left == 0;
-}
-
-/* Those whose ledger rows are ours now. */
-static void bury_predecessors(struct redis_keeper *keeper)
-{
-    const char *name;
-
-    while ((name = redis_rows_predecessor(keeper->redis->rows)) && bury(keeper, name))
-        redis_rows_buried(keeper->redis->rows);
-}
-
-/* The server's own name for this run of it. */
-static bool read_run(struct redis_keeper *keeper, char run_id[static 64], char *why, size_t size)
-{
-    struct redis_reply *reply = call(keeper->line, "INFO", "server", NULL);
-    const char *at = strstr(redis_text(reply, NULL), "run_id:");
-    bool is_fine = is_answer(reply, why, size);
-
-    snprintf(run_id, 64, "%.*s", at ? (int)strcspn(at + 7, "\r\n") : 0, at ? at + 7 : "");
-    redis_reply_free(reply);
-    return is_fine;
-}
-
-static bool greet(struct redis_keeper *keeper, const char *session, char *why, size_t size)
-{
-    struct redis_words words = { 0 };
-    struct redis_reply *reply;
-    char run_id[64];
-    bool is_fine;
-
-    if (!read_run(keeper, run_id, why, size))
-        return false;
-    key_of(&words, "moongate:gateway:", keeper->redis->id);
-    redis_words_key(&words, "moongate:gateways", strlen("moongate:gateways"));
-    redis_words_key(&words, "moongate:run", strlen("moongate:run"));
-    redis_words_key(&words, "moongate:lost", strlen("moongate:lost"));
-    redis_words_text(&words, session);
-    redis_words_text(&words, keeper->redis->id);
-    redis_words_text(&words, run_id);
-    redis_words_text(&words, keeper->had_session ? "1" : "0");
-    reply = run(keeper, &redis_script_hello, &words);
-    is_fine = is_answer(reply, why, size);
-    keeper->had_session |= is_fine;
-    redis_reply_free(reply);
-    redis_words_free(&words);
-    return is_fine;
-}
-
-static bool send_figures(struct redis_keeper *keeper, const char *session, char *why, size_t size)
-{
-    size_t count;
-    struct redis_words *pieces = redis_standing_sync(keeper->redis->shares, session, &count);
-    bool is_fine = true;
-
-    for (size_t i = 0; i < count; i++) {
-        is_fine = is_fine && status_of(keeper, &redis_script_sync, &pieces[i], why, size) == REDIS_GRANTED;
-        redis_words_free(&pieces[i]);
-    }
-    mem_free(pieces);
-    return is_fine;
-}
-
-/* Scripts that workers run are there before they are asked for: none of their commands overtakes another. */
-static bool load_scripts(struct redis_keeper *keeper, char *why, size_t size)
-{
-    struct redis_script *const scripts[] = { &redis_script_reserve, &redis_script_add };
-    bool is_fine = true;
-
-    for (size_t i = 0; is_fine && i < sizeof scripts / sizeof *scripts; i++) {
-        struct redis_reply *reply = call(keeper->line, "SCRIPT", "LOAD", scripts[i]->source);
-
-        is_fine = is_answer(reply, why, size);
-        redis_reply_free(reply);
-    }
-    return is_fine;
-}
-
-/* How many gateways there are; 0: some have not told their figures yet; -1: why says what is wrong. */
-static int64_t ask_ready(struct redis_keeper *keeper, const char *session, char *why, size_t size)
-{
-    struct redis_words words = { 0 };
-    struct redis_reply *reply;
-    int64_t answer = -1;
-
-    key_of(&words, "moongate:gateway:", keeper->redis->id);
-    redis_words_key(&words, "moongate:gateways", strlen("moongate:gateways"));
-    redis_words_key(&words, "moongate:told", strlen("moongate:told"));
-    redis_words_key(&words, "moongate:lost", strlen("moongate:lost"));
-    redis_words_text(&words, session);
-    redis_words_text(&words, keeper->redis->id);
-    redis_words_integer(&words, redis_standing_gateways(keeper->redis->shares));
-    reply = run(keeper, &redis_script_ready, &words);
-    if (is_answer(reply, why, size)) {
-        answer = redis_integer(reply);
-        if (answer < 0)
-            snprintf(why, size, "it does not know this gateway any more");
-    }
-    redis_reply_free(reply);
-    redis_words_free(&words);
-    return answer;
-}
-
-static bool is_stopping(struct redis_keeper *keeper)
-{
-    return __atomic_load_n(&keeper->is_stopping, __ATOMIC_ACQUIRE);
-}
-
-/* Until every worker's link is up, and the other gateways have told their figures or had the time to. */
-static bool await_others(struct redis_keeper *keeper, const char *session, char *why, size_t size)
-{
-    int64_t asked_us = clock_monotonic_us(), until_us = asked_us + OTHERS_US, gateways = 0;
-    bool are_up = false;
-
-    for (;;) {
-        are_up = redis_reserve_links_are_up(keeper->redis);
-        asked_us = clock_monotonic_us();
-        gateways = ask_ready(keeper, session, why, size);
-        if (gateways < 0)
-            return false;
-        if (are_up && (gateways > 0 || asked_us > until_us))
-            break;
-        if (asked_us > until_us) {
-            snprintf(why, size, "it takes no connection of a worker's");
-            return false;
-        }
-        if (is_stopping(keeper))
-            return false;
-        poll(NULL, 0, 5);
-    }
-    if (gateways == 0)
-        gateways = redis_standing_gateways(keeper->redis->shares);
-    return redis_standing_go_online(keeper->redis->shares, asked_us, gateways);
-}
-
-static void hang_up(struct redis_keeper *keeper)
-{
-    redis_line_close(keeper->line);
-    redis_line_close(keeper->news);
-    keeper->line = keeper->news = NULL;
-}
-
-static bool connect_lines(struct redis_keeper *keeper, double timeout, bool *is_refused, char *why, size_t size)
-{
-    struct redis_reply *reply;
-    bool is_fine;
-
-    hang_up(keeper);
-    keeper->line = redis_line_try(&keeper->redis->address, timeout, is_refused, why, size);
-    if (!keeper->line)
-        return false;
-    keeper->news = redis_line_open(&keeper->redis->address, timeout, why, size);
-    if (!keeper->news)
-        return false;
-    reply = call(keeper->news, "SUBSCRIBE", "moongate:news", NULL);
-    is_fine = is_answer(reply, why, size);
-    redis_reply_free(reply);
-    return is_fine;
-}
-
-/* From nothing to ONLINE. False: why says what is in the way. */
-static bool come_back(struct redis_keeper *keeper, double timeout, bool *is_refused, char *why, size_t size)
-{
-    char session[ID_LENGTH + 1];
-
-    *is_refused = false;
-    id_make(session);
-    snprintf(why, size, "it went away while figures were told");
-    if (!connect_lines(keeper, timeout, is_refused, why, size) || !load_scripts(keeper, why, size))
-        return false;
-    bury_predecessors(keeper);
-    if (!greet(keeper, session, why, size) || !redis_news_load(keeper->redis->news, keeper->line) ||
-        !send_figures(keeper, session, why, size) || !await_others(keeper, session, why, size))
+    if (!redis_session_open(&keeper->session, timeout, patience, is_refused, why, size))
         return false;
     keeper->online_since = clock_monotonic_us();
     keeper->beat_at = keeper->online_since + BEAT_US;
     keeper->due_at = 0;
-    redis_rows_come_back(keeper->redis->rows, keeper->line);
+    redis_rows_come_back(keeper->redis->rows, keeper->session.line);
     keeper->retry_us = RETRY_LEAST_US;
     note_back(keeper);
     return true;
@@ -400,12 +161,12 @@ static void try_to_come_back(struct redis_keeper *keeper)
     bool is_refused;
     uint64_t epoch;
 
-    if (come_back(keeper, TIMEOUT_S, &is_refused, why, sizeof why))
+    if (come_back(keeper, TIMEOUT_S, REDIS_SESSION_PATIENCE_S, &is_refused, why, sizeof why))
         return;
     redis_standing_of(keeper->redis->shares, &epoch);
     redis_standing_go_away(keeper->redis->shares, epoch);
-    hang_up(keeper);
-    if (is_stopping(keeper))
+    redis_session_close(&keeper->session);
+    if (is_ending(keeper))
         return;
     redis_keeper_note_away(keeper, why);
     keeper->retry_at = clock_monotonic_us() + keeper->retry_us / 2 + arc4random_uniform((uint32_t)keeper->retry_us / 2);
@@ -418,7 +179,7 @@ static void try_to_come_back(struct redis_keeper *keeper)
 static void lose(struct redis_keeper *keeper, const char *why)
 {
     redis_go_away(keeper->redis, 0, why);
-    hang_up(keeper);
+    redis_session_close(&keeper->session);
 }
 
 static bool send_unsent(struct redis_keeper *keeper)
@@ -426,7 +187,7 @@ static bool send_unsent(struct redis_keeper *keeper)
     struct redis_words words = { 0 };
     char why[200] = "";
     bool is_fine = !redis_standing_unsent(keeper->redis->shares, &words) ||
-                   status_of(keeper, &redis_script_add, &words, why, sizeof why) == REDIS_GRANTED;
+                   redis_session_status(&keeper->session, &redis_script_add, &words, why, sizeof why) == REDIS_GRANTED;
 
     redis_words_free(&words);
     if (!is_fine)
@@ -441,7 +202,7 @@ static void hear_of_the_dead(struct redis_keeper *keeper, const struct redis_rep
     for (size_t i = 0; i < count; i++) {
         const char *name = redis_text(redis_item(reply, 3 + i), NULL);
 
-        if (bury(keeper, name))
+        if (redis_session_bury(&keeper->session, name))
             log_line(LOG_INFO, "a gateway is dead: what it had reserved is free again", "gateway", name, NULL);
     }
 }
@@ -458,8 +219,8 @@ static bool beat(struct redis_keeper *keeper)
     bool is_fine;
 
     keeper->beat_at = asked_us + BEAT_US;
-    reply = run(keeper, &redis_script_beat, &words);
-    is_fine = is_answer(reply, why, sizeof why) && redis_integer(redis_item(reply, 0)) == REDIS_GRANTED;
+    reply = redis_session_run(&keeper->session, &redis_script_beat, &words);
+    is_fine = redis_session_is_answer(reply, why, sizeof why) && redis_integer(redis_item(reply, 0)) == REDIS_GRANTED;
     if (is_fine) {
         redis_standing_note_contact(shares, asked_us, redis_integer(redis_item(reply, 1)));
         first = 3 + (size_t)redis_integer(redis_item(reply, 2));
@@ -481,8 +242,9 @@ static bool give_lease_back(struct redis_keeper *keeper, const char *key, size_t
 {
     struct redis_words words = { 0 };
     char why[200] = "";
-    bool is_fine = !redis_standing_recall(keeper->redis->shares, key, length, number, &words) ||
-                   status_of(keeper, &redis_script_unlease, &words, why, sizeof why) == REDIS_GRANTED;
+    bool is_fine =
+        !redis_standing_recall(keeper->redis->shares, key, length, number, &words) ||
+        redis_session_status(&keeper->session, &redis_script_unlease, &words, why, sizeof why) == REDIS_GRANTED;
 
     redis_words_free(&words);
     if (!is_fine)
@@ -511,7 +273,7 @@ static bool listen(struct redis_keeper *keeper)
     struct redis_reply *reply;
     bool is_fine = true;
 
-    while (is_fine && (reply = redis_line_pushed(keeper->news))) {
+    while (is_fine && (reply = redis_line_pushed(keeper->session.news))) {
         const struct redis_reply *message = redis_item(reply, 2);
         size_t length;
         const char *text = redis_text(message, &length);
@@ -520,7 +282,7 @@ static bool listen(struct redis_keeper *keeper)
             is_fine = hear(keeper, text, length);
         redis_reply_free(reply);
     }
-    if (is_fine && redis_line_is_broken(keeper->news)) {
+    if (is_fine && redis_line_is_broken(keeper->session.news)) {
         lose(keeper, "its connection for news is lost");
         return false;
     }
@@ -534,12 +296,13 @@ static bool tell(struct redis_keeper *keeper)
 
     if (!send_unsent(keeper))
         return false;
-    redis_news_keep_keys(keeper->redis->news, keeper->line);
-    redis_news_publish(keeper->redis->news, keeper->line);
-    bury_predecessors(keeper);
-    is_more = !redis_line_is_broken(keeper->line) && redis_rows_deliver(keeper->redis->rows, keeper->line);
+    redis_session_bury_predecessors(&keeper->session);
+    redis_news_keep_keys(keeper->redis->news, keeper->session.line);
+    redis_news_publish(keeper->redis->news, keeper->session.line);
+    is_more =
+        !redis_line_is_broken(keeper->session.line) && redis_rows_deliver(keeper->redis->rows, keeper->session.line);
     keeper->due_at = clock_monotonic_us() + (is_more ? 0 : BEAT_US);
-    if (redis_line_is_broken(keeper->line)) {
+    if (redis_line_is_broken(keeper->session.line)) {
         lose(keeper, "no answer in time");
         return false;
     }
@@ -564,12 +327,12 @@ static void rest(struct redis_keeper *keeper)
 {
     struct pollfd watched[2] = { { .fd = keeper->wake, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
     int64_t now_us = clock_monotonic_us();
-    int64_t until_us = keeper->line ? sooner(keeper->beat_at, keeper->due_at) : keeper->retry_at;
+    int64_t until_us = keeper->session.line ? sooner(keeper->beat_at, keeper->due_at) : keeper->retry_at;
     uint64_t count;
     int milliseconds = until_us <= now_us ? 0 : (int)sooner((until_us - now_us + 999) / 1000, 1000);
 
-    if (keeper->news)
-        watched[1].fd = redis_line_descriptor(keeper->news);
+    if (keeper->session.news)
+        watched[1].fd = redis_line_descriptor(keeper->session.news);
     poll(watched, 2, milliseconds);
     if (!(watched[0].revents & POLLIN))
         return;
@@ -583,13 +346,13 @@ static void *keep(void *arg)
 {
     struct redis_keeper *keeper = arg;
 
-    while (!is_stopping(keeper)) {
-        if (!keeper->line && clock_monotonic_us() >= keeper->retry_at)
+    while (!is_ending(keeper)) {
+        if (!keeper->session.line && clock_monotonic_us() >= keeper->retry_at)
             try_to_come_back(keeper);
-        if (!keeper->line)
+        if (!keeper->session.line)
             redis_news_keep_keys(keeper->redis->news, NULL);
-        if (keeper->line && !turn(keeper)) {
-            hang_up(keeper);
+        if (keeper->session.line && !turn(keeper)) {
+            redis_session_close(&keeper->session);
             keeper->retry_at = 0;
             continue;
         }
@@ -604,7 +367,7 @@ void redis_keeper_free(struct redis_keeper *keeper)
 {
     if (!keeper)
         return;
-    hang_up(keeper);
+    redis_session_close(&keeper->session);
     close(keeper->wake);
     pthread_mutex_destroy(&keeper->lock);
     mem_free(keeper);
@@ -617,14 +380,14 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
     bool is_refused;
     int fault;
 
-    keeper->redis = redis;
+    keeper->redis = keeper->session.redis = redis;
     keeper->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     keeper->retry_us = RETRY_LEAST_US;
     keeper->due_at = INT64_MAX;
     pthread_mutex_init(&keeper->lock, NULL);
-    if (!come_back(keeper, START_TIMEOUT_S, &is_refused, why, sizeof why)) {
+    if (!come_back(keeper, START_S, START_S, &is_refused, why, sizeof why)) {
         redis_standing_go_away(redis->shares, 0);
-        hang_up(keeper);
+        redis_session_close(&keeper->session);
         if (is_refused) {
             snprintf(error, error_size, "%s", why);
             redis_keeper_free(keeper);
@@ -640,28 +403,12 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
     return NULL;
 }
 
-/* The last figures, and that this gateway is no more. */
-static void say_goodbye(struct redis_keeper *keeper)
-{
-    char session[ID_LENGTH + 1], why[400];
-    bool is_refused;
-
-    if (!keeper->line && !connect_lines(keeper, TIMEOUT_S, &is_refused, why, sizeof why))
-        return;
-    redis_standing_go_away(keeper->redis->shares, 0);
-    redis_standing_give_back(keeper->redis->shares);
-    id_make(session);
-    if (greet(keeper, session, why, sizeof why) && send_figures(keeper, session, why, sizeof why))
-        bury(keeper, keeper->redis->id);
-}
-
 void redis_keeper_stop(struct redis_keeper *keeper)
 {
     if (!keeper)
         return;
-    __atomic_store_n(&keeper->is_stopping, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&keeper->session.is_ending, true, __ATOMIC_RELEASE);
     redis_keeper_wake(keeper);
     pthread_join(keeper->thread, NULL);
-    say_goodbye(keeper);
-    hang_up(keeper);
+    redis_session_end(&keeper->session);
 }

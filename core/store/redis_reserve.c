@@ -18,7 +18,7 @@
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
 
-static const double DEADLINE_S = 0.02;
+static const double DEADLINE_S = 0.03;
 /* A link that has just been made is waited for, this long at most. */
 static const int64_t PATIENCE_US = 500000;
 static const double LINK_TICK_S = 0.002;

@@ -38,8 +38,8 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
- * For the keys alone: only store_key_add, store_key_revoke, store_each_key and store_close may be called of it, and those
- * may wait. sqlite: only while no gateway runs.
+ * For the keys alone: only store_key_add, store_key_revoke, store_each_key and store_close may be called of it, and
+ * those may wait. sqlite: only while no gateway runs.
  */
 struct store *store_open_keys(const char *address, char *error, size_t error_size);
 /* Writes everything out first. Every thread that joined has left by then. */
@@ -219,7 +219,8 @@ struct store_place {
  */
 int store_each_row(struct store *store, struct store_place *place, int64_t until, int count,
                    void (*each)(void *arg, const struct ledger_row *row), void *arg);
-/* Closed rows older than so many days go, a few at a time (sqlite and redis; memory keeps its newest rows). 0: none goes. */
+/* Closed rows older than so many days go, a few at a time (sqlite and redis; memory keeps its newest rows). 0: none
+ * goes. */
 void store_keep_rows(struct store *store, int64_t days);
 
 /* ---- usage: what closed rows add up to ---- */

@@ -229,7 +229,9 @@ describe("the ledger on Redis", function()
   it("loses rows that are older than they are to be kept", function()
     local store = open()
     local now = os.time() * 1000
-    for days = 0, 5 do assert.is_true(desk:close_row(store, row("r" .. days, { time = now - days * 86400000 - 60000 }))) end
+    for days = 0, 5 do
+      assert.is_true(desk:close_row(store, row("r" .. days, { time = now - days * 86400000 - 60000 })))
+    end
     library.store_keep_rows(store, 3)
     until_(function() return server:command("XLEN", "moongate:ledger") == 3 end, "old rows to go")
     assert.equal("r0 r1 r2", ids())
