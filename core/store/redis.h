@@ -40,7 +40,8 @@ struct redis {
 bool redis_is_online(struct redis *redis, uint64_t *epoch);
 /*
  * A command of that epoch (0: the present one) got no answer, or one that says that Redis does not know this process
- * any more. Every link is begun anew, and the keeper comes back as soon as it can. why NULL: that is no news. Any thread.
+ * any more. Every link is begun anew, and the keeper comes back as soon as it can. why NULL: that is no news. Any
+ * thread.
  */
 void redis_go_away(struct redis *redis, uint64_t epoch, const char *why);
 /* This thread's link; NULL: it has not joined, or the link is down. */
