@@ -308,13 +308,14 @@ static int offline_columns(lua_State *L)
 static int offline_flush(lua_State *L)
 {
     bool had_failed = ferror(stdout);
+    char words[128];
 
     if (fflush(stdout) == 0 && !had_failed) {
         lua_pushboolean(L, 1);
         return 1;
     }
     lua_pushnil(L);
-    lua_pushfstring(L, "the output could not be written: %s", strerror(errno));
+    lua_pushfstring(L, "the output could not be written: %s", strerror_r(errno, words, sizeof words));
     return 2;
 }
 
