@@ -93,6 +93,8 @@ static bool write_change(struct statements *statements, const struct change *cha
 {
     if (change->kind == CHANGE_KEY)
         return statements_keep_key(statements, &change->key);
+    if (change->kind == CHANGE_FORGET)
+        return statements_forget_row(statements, change->row_id);
     return statements_close_row(statements, row_fields(change->row));
 }
 

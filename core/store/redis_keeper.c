@@ -149,6 +149,7 @@ static bool come_back(struct redis_keeper *keeper, double timeout, double patien
     keeper->online_since = clock_monotonic_us();
     keeper->beat_at = keeper->online_since + BEAT_US;
     keeper->due_at = 0;
+    redis_rows_come_back(keeper->redis->rows, keeper->session.line);
     keeper->retry_us = RETRY_LEAST_US;
     note_back(keeper);
     return true;
@@ -295,10 +296,12 @@ static bool tell(struct redis_keeper *keeper)
 
     if (!send_unsent(keeper))
         return false;
+    redis_session_bury_predecessors(&keeper->session);
+    redis_news_keep_keys(keeper->redis->news, keeper->session.line);
     redis_news_publish(keeper->redis->news, keeper->session.line);
     is_more =
         !redis_line_is_broken(keeper->session.line) && redis_rows_deliver(keeper->redis->rows, keeper->session.line);
-    keeper->due_at = is_more ? clock_monotonic_us() : INT64_MAX;
+    keeper->due_at = clock_monotonic_us() + (is_more ? 0 : BEAT_US);
     if (redis_line_is_broken(keeper->session.line)) {
         lose(keeper, "no answer in time");
         return false;
@@ -346,6 +349,8 @@ static void *keep(void *arg)
     while (!is_ending(keeper)) {
         if (!keeper->session.line && clock_monotonic_us() >= keeper->retry_at)
             try_to_come_back(keeper);
+        if (!keeper->session.line)
+            redis_news_keep_keys(keeper->redis->news, NULL);
         if (keeper->session.line && !turn(keeper)) {
             redis_session_close(&keeper->session);
             keeper->retry_at = 0;
@@ -358,8 +363,10 @@ static void *keep(void *arg)
 
 /* ---- its life ---- */
 
-static void free_keeper(struct redis_keeper *keeper)
+void redis_keeper_free(struct redis_keeper *keeper)
 {
+    if (!keeper)
+        return;
     redis_session_close(&keeper->session);
     close(keeper->wake);
     pthread_mutex_destroy(&keeper->lock);
@@ -383,7 +390,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
         redis_session_close(&keeper->session);
         if (is_refused) {
             snprintf(error, error_size, "%s", why);
-            free_keeper(keeper);
+            redis_keeper_free(keeper);
             return NULL;
         }
         redis_keeper_note_away(keeper, why);
@@ -392,7 +399,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
     if (!fault)
         return keeper;
     snprintf(error, error_size, "a thread for Redis does not start: %s", strerrordesc_np(fault));
-    free_keeper(keeper);
+    redis_keeper_free(keeper);
     return NULL;
 }
 
@@ -404,5 +411,4 @@ void redis_keeper_stop(struct redis_keeper *keeper)
     redis_keeper_wake(keeper);
     pthread_join(keeper->thread, NULL);
     redis_session_end(&keeper->session);
-    free_keeper(keeper);
 }

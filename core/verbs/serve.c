@@ -136,7 +136,7 @@ static void prepare_process(void)
     struct rlimit files, none = { 0, 0 };
 
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of one write */
+    signal(SIGXFSZ, SIG_IGN);      /* a file that may not grow is an error of one write */
     setrlimit(RLIMIT_CORE, &none); /* memory holds keys */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;

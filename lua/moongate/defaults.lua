@@ -64,7 +64,24 @@ function defaults.path(path, filename)
   return folder and folder .. path or path
 end
 
+-- Where ledger rows wait for Redis: in the config's folder, if the address names no other.
+local function redis_store(address, filename)
+  local server, query = string.match(address, "^([^?]*)%??(.*)$")
+  local options, folder = {}, "."
+  for option in string.gmatch(query, "[^&]+") do
+    local named = string.match(option, "^spool=(.+)$")
+    if named then folder = named else options[#options + 1] = option end
+  end
+  folder = string.gsub(folder, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  folder = folder == "." and string.match(filename, "^(.+)/[^/]*$") or defaults.path(folder, filename)
+  options[#options + 1] = "spool=" .. string.gsub(folder, "[^%w/._~-]", function(byte)
+    return string.format("%%%02X", string.byte(byte))
+  end)
+  return server .. "?" .. table.concat(options, "&")
+end
+
 local function store(address, filename)
+  if string.find(address, "^redis:") then return redis_store(address, filename) end
   local file = string.match(address, "^sqlite:(.*)$")
   if not file or string.sub(file, 1, 1) == ":" then return address end
   return "sqlite:" .. defaults.path(file, filename)
