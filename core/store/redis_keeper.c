@@ -276,7 +276,7 @@ static bool give_lease_back(struct redis_keeper *keeper, const char *key, size_t
     return is_fine;
 }
 
-/* "recall KEY NUMBER", "broken KEY", or what is for others to hear. */
+/* "recall KEY NUMBER", "broken KEY", "hello", or what is for others to hear. */
 static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
 {
     const char *space = memrchr(text, ' ', length);
@@ -288,7 +288,10 @@ static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
         lose(keeper, "a counter was no counter");
         return false;
     }
-    redis_news_heard(keeper->redis->news, text, length);
+    if (length == 5 && strncmp(text, "hello", 5) == 0)
+        keeper->beat_at = 0; /* how many there are decides on shares */
+    else
+        redis_news_heard(keeper->redis->news, text, length);
     return true;
 }
 
