@@ -34,7 +34,7 @@ bool redis_news_load(struct redis_news *news, struct redis_line *line);
 void redis_news_keep_keys(struct redis_news *news, struct redis_line *line);
 /* Tells what changed here since the last time. */
 void redis_news_publish(struct redis_news *news, struct redis_line *line);
-/* What another gateway published on moongate:news, but for recalls. */
+/* What another gateway published on moongate:news, but for what the keeper itself understands. */
 void redis_news_heard(struct redis_news *news, const char *text, size_t length);
 
 #endif
