@@ -133,6 +133,16 @@ static int exchange_calm(lua_State *L)
     return 0;
 }
 
+/* always(headers): what goes with the answer, whatever it will be; again, in the place of those */
+static int exchange_always(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+
+    headers_free(&exchange->always);
+    bind_read_headers(L, 2, &exchange->always);
+    return 0;
+}
+
 /* reply(status, headers, body): the whole answer */
 static int exchange_lua_reply(lua_State *L)
 {
@@ -207,6 +217,7 @@ static int exchange_lua_abort(lua_State *L)
 
 static const luaL_Reg methods[] = {
     { "abort", exchange_lua_abort },
+    { "always", exchange_always },
     { "begin", exchange_lua_begin },
     { "begun", exchange_begun },
     { "body", exchange_body },

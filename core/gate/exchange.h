@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/headers.h"
 #include "base/id.h"
 
 struct client;
 struct client_request;
-struct headers;
 struct task;
 struct worker;
 
@@ -28,6 +28,7 @@ struct exchange {
     struct task *task;
     void **handle;                   /* Lua's userdata: cleared when the exchange ends */
     char id[4 + ID_LENGTH + 1 + 96]; /* "req_...", or the caller's own */
+    struct headers always;           /* go with the reply, whatever it is */
     int64_t started_us;
     bool begun;    /* a streamed reply is under way */
     bool answered; /* the reply is whole */

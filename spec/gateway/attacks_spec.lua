@@ -81,7 +81,8 @@ describe("the gateway under attack", function()
 
   it("knows no TRACE, and no method but those of a path", function()
     for _, method in ipairs { "TRACE", "PUT", "PATCH", "DELETE", "PROPFIND" } do
-      local reply = talk(method .. " /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Crumb: abc\r\nConnection: close\r\n\r\n")
+      local reply = talk(method .. " /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Crumb: abc\r\n"
+        .. "Connection: close\r\n\r\n")
       assert.truthy(reply:find("^HTTP/1.1 405 "), reply)
       assert.truthy(reply:find("\r\nallow: POST\r\n", 1, true))
       assert.is_nil(reply:find("abc", 1, true))
