@@ -28,7 +28,6 @@ struct exchange {
     struct task *task;
     void **handle;                   /* Lua's userdata: cleared when the exchange ends */
     char id[4 + ID_LENGTH + 1 + 96]; /* "req_...", or the caller's own */
-    struct headers always;           /* go with the reply, whatever it is */
     int64_t started_us;
     bool begun;    /* a streamed reply is under way */
     bool answered; /* the reply is whole */
@@ -37,6 +36,7 @@ struct exchange {
     int status;
     void (*on_drained)(void *arg); /* who waits for the caller to read on */
     void *drained_arg;
+    struct headers always; /* go with the reply, whatever it is */
 };
 
 /* Serves an accepted connection. */

@@ -6,7 +6,7 @@
 //   error                 status, message, type, code in the protocol's dialect, or body as it is (string or object)
 //   silence               nothing at all; `head` gives status line and headers first, then nothing
 //   reset, close          the connection ends before a byte of the answer
-//   wrong_length          a content-length that is 100 too big (`by`), then the end of the connection
+//   wrong_length          a content-length that is 100 too big (`by`), then the end of the connection (hold: nothing)
 //   huge_head             `bytes` of headers
 //   text                  200 and `body` with `type`
 "use strict";
@@ -119,7 +119,7 @@ const kinds = {
     const data = Buffer.from(JSON.stringify(protocol.whole(behaviour, request)));
     await out.head(200, { ...JSON_TYPE, "content-length": data.length + (behaviour.by || 100) }, "length");
     await out.write(data);
-    return out.cut();
+    return behaviour.hold ? out.silence() : out.cut();
   },
   huge_head: (out, behaviour, asked) => {
     const headers = {};
