@@ -91,7 +91,8 @@ local rows = {
   { "13 400 of the caller", error_reply(400, { type = "invalid_request_error", code = "invalid_value",
     message = "'seed' must not be 13." }), 400 },
   { "14 content refused with a 400", error_reply(400, { code = "content_filter", message = "It was filtered." }), 400 },
-  { "14 content refused in the answer", { content = "I cannot help with that.", finish = "content_filter" }, "refusal" },
+  { "14 content refused in the answer", { content = "I cannot help with that.", finish = "content_filter" },
+    "refusal" },
   { "15 context too long for both", TOO_LONG, 400 },
   { "15 context too long for the first", TOO_LONG, "second", larger = true },
 }
