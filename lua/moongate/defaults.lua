@@ -259,6 +259,11 @@ local function aliases(given, listed)
   return result
 end
 
+local function cors(given)
+  if not given then return nil end
+  return { origins = type(given.origins) == "string" and { given.origins } or copy(given.origins) }
+end
+
 -- The whole file. known.provider(name) gives built-in tables; known.is_folder(path), if there, tells whether the
 -- usual policies folder is beside the file.
 ---@param given table
@@ -284,7 +289,7 @@ function defaults.fill(given, filename, env, known)
     store = store(given.store or "sqlite:moongate.db", filename), retention_days = given.retention_days or 0,
     policies = policies, policy = given.policy or "auto-cheapest", on_fault = given.on_fault or "default",
     zero_spend = given.zero_spend or false, auth = given.auth or "keys", admin_token = given.admin_token,
-    premium_baseline = given.premium_baseline or "gpt-4o",
+    premium_baseline = given.premium_baseline or "gpt-4o", cors = cors(given.cors),
     limits = over(given.limits, limits), log = over(given.log, { level = "info", format = "json" }),
     providers = providers, models = models(given.models), models_table = table_of_models,
     aliases = aliases(given.aliases, given.models),
