@@ -57,9 +57,9 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $(@D)
 	$(QUIET)$(COMPILE) -w -c -o $@ $<
 
-$(OUT)/embedded.c: core/embed.lua $(LUA)
+$(OUT)/embedded.c: core/embed.lua $(LUA) $(PAGES)
 	@mkdir -p $(@D)
-	$(QUIET)luajit core/embed.lua $@ $(LUA)
+	$(QUIET)luajit core/embed.lua $@ $(LUA) $(PAGES)
 $(OUT)/embedded.o: $(OUT)/embedded.c
 	$(QUIET)$(COMPILE) -c -o $@ $<
 
@@ -69,7 +69,8 @@ $(OUT)/embedded.o: $(OUT)/embedded.c
 
 BUILD_NEEDS := gcc libc6-dev pkg-config libevent-dev libcurl4-openssl-dev libhiredis-dev libcjson-dev libluajit-5.1-dev \
 	luajit libsqlite3-dev libssl-dev node-llhttp tzdata ca-certificates curl
-TEST_NEEDS := $(BUILD_NEEDS) lua-busted lua-check lua-dkjson lua-filesystem lua-socket openssl procps redis-server
+TEST_NEEDS := $(BUILD_NEEDS) lua-busted lua-check lua-dkjson lua-filesystem lua-socket openssl procps redis-server \
+	chromium fonts-dejavu-core
 LINT_NEEDS := $(BUILD_NEEDS) lua-check clang-format clang-tidy
 
 # Installs those of $(1) that are missing, as root or through sudo; else says what to type.
@@ -96,10 +97,10 @@ deps-test:
 deps-lint:
 	$(call install_missing,$(LINT_NEEDS))
 
-# The SDKs that spec/sdk drives, as its lock file pins them.
-SDK := spec/sdk/node_modules/.package-lock.json
-$(SDK): spec/sdk/package-lock.json
-	@cd spec/sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+# The SDKs that spec/sdk drives, and what spec/browser drives a browser with, as their lock files pin them.
+NODE_NEEDS := spec/sdk/node_modules/.package-lock.json spec/browser/node_modules/.package-lock.json
+$(NODE_NEEDS): %/node_modules/.package-lock.json: %/package-lock.json
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
 # ---- run, test, lint, asan, install ----
 
@@ -126,7 +127,7 @@ specs: export MOONGATE_BINARY = $(OUT)/moongate
 specs: export MOONGATE_TEST_LIBRARY = $(OUT)/libmoongate-test.so
 specs: export MOONGATE_TEST_ECHO = $(OUT)/spec/echo
 specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
-specs: all test-library $(SDK)
+specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
 # What specs drive besides the gateway: a server that is nothing but the edge, and a clock that can be shifted.

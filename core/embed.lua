@@ -1,6 +1,6 @@
--- Writes C source that holds Lua files as text: run by the Makefile as
--- `luajit core/embed.lua OUT FILE...`. lua/a/b.lua becomes "a.b"; a file below
--- policies/ keeps its path as its name.
+-- Writes C source that holds files as text: run by the Makefile as
+-- `luajit core/embed.lua OUT FILE...`. lua/a/b.lua becomes "a.b", core/dashboard/x
+-- "dashboard/x"; a file below policies/ keeps its path as its name.
 local out_path = arg[1]
 local files = { unpack(arg, 2) }
 table.sort(files)
@@ -14,7 +14,7 @@ end
 
 local function name_of(path)
   local module = path:match("^lua/(.*)%.lua$")
-  return module and module:gsub("/", ".") or path
+  return module and module:gsub("/", ".") or path:match("^core/(dashboard/.*)$") or path
 end
 
 local out = { '#include "script/vm.h"\n\n' }

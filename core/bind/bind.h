@@ -63,6 +63,7 @@ void bind_push_policies(lua_State *L, const struct policyset *policies);
 
 int bind_affinity_module(lua_State *L);
 int bind_attempt_module(lua_State *L);
+int bind_bulletin_module(lua_State *L);
 int bind_clock_module(lua_State *L);
 int bind_exchange_module(lua_State *L);
 int bind_gate_module(lua_State *L);
@@ -72,6 +73,7 @@ int bind_keys_module(lua_State *L);
 int bind_log_module(lua_State *L);
 int bind_metrics_module(lua_State *L);
 int bind_offline_module(lua_State *L);
+int bind_pages_module(lua_State *L);
 int bind_process_module(lua_State *L);
 int bind_sheet_module(lua_State *L);
 int bind_store_module(lua_State *L);

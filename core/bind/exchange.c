@@ -192,6 +192,17 @@ static int exchange_lua_write(lua_State *L)
     return task_wait(L, on_cancel, exchange);
 }
 
+/* offer(text): true; false, and nothing is sent, while the caller has yet to read what it was offered before */
+static int exchange_lua_offer(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+
+    lua_pushboolean(L, exchange_offer(exchange, text, length));
+    return 1;
+}
+
 static int exchange_lua_finish(lua_State *L)
 {
     exchange_finish(bind_exchange(L, 1));
@@ -206,26 +217,13 @@ static int exchange_lua_abort(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "abort", exchange_lua_abort },
-    { "begin", exchange_lua_begin },
-    { "begun", exchange_begun },
-    { "body", exchange_body },
-    { "calm", exchange_calm },
-    { "elapsed", exchange_elapsed },
-    { "finish", exchange_lua_finish },
-    { "gone", exchange_gone },
-    { "header", exchange_header },
-    { "headers", exchange_headers },
-    { "id", exchange_id },
-    { "keep_private", exchange_keep_private },
-    { "method", exchange_method },
-    { "path", exchange_path },
-    { "peer", exchange_peer },
-    { "query", exchange_query },
-    { "reply", exchange_lua_reply },
-    { "status", exchange_status },
-    { "write", exchange_lua_write },
-    { NULL, NULL },
+    { "abort", exchange_lua_abort },   { "begin", exchange_lua_begin }, { "begun", exchange_begun },
+    { "body", exchange_body },         { "calm", exchange_calm },       { "elapsed", exchange_elapsed },
+    { "finish", exchange_lua_finish }, { "gone", exchange_gone },       { "header", exchange_header },
+    { "headers", exchange_headers },   { "id", exchange_id },           { "keep_private", exchange_keep_private },
+    { "method", exchange_method },     { "offer", exchange_lua_offer }, { "path", exchange_path },
+    { "peer", exchange_peer },         { "query", exchange_query },     { "reply", exchange_lua_reply },
+    { "status", exchange_status },     { "write", exchange_lua_write }, { NULL, NULL },
 };
 
 /* The exchange must not reach back to a handle that is no more. */

@@ -279,6 +279,22 @@ bool exchange_write(struct exchange *exchange, const char *data, size_t length, 
     return true;
 }
 
+static void on_room(void *arg)
+{
+    ((struct exchange *)arg)->full = false;
+}
+
+bool exchange_offer(struct exchange *exchange, const char *data, size_t length)
+{
+    if (exchange->full)
+        return false;
+    /* Set first: the caller may read within the write. */
+    exchange->full = true;
+    if (exchange_write(exchange, data, length, on_room, exchange))
+        exchange->full = false;
+    return true;
+}
+
 void exchange_forget(struct exchange *exchange)
 {
     exchange->on_drained = NULL;

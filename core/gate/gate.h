@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct affinity;
+struct bulletin;
 struct exchange;
 struct health;
 struct policyset;
@@ -37,6 +38,7 @@ struct gate {
     struct store *store;
     struct health *health;
     struct affinity *affinity;
+    struct bulletin *bulletin;
     struct resolver *resolver;
     struct worker **workers;
     size_t worker_count;

@@ -6,6 +6,7 @@ local key_maker = require "moongate.key_maker"
 local keys = require "moongate.core.keys"
 local log = require "moongate.core.log"
 local near = require "moongate.near"
+local operator = require "moongate.operator"
 local probe = require "moongate.probe"
 local store = require "moongate.core.store"
 
@@ -17,14 +18,7 @@ local function reply(handle, status, value)
   handle:reply(status, JSON, json.encode(value))
 end
 
--- True for the admin; else the request is refused.
-local function is_admin(handle, state)
-  if state.callers:is_admin(handle) then return true end
-  local message = state.config.admin_token and "this needs the admin token: send it as Authorization: Bearer TOKEN"
-    or "there is no admin token: set admin_token in the configuration"
-  exchange.refuse(handle, { status = 401, message = message, code = "admin_token_required" })
-  return false
-end
+local is_admin = operator.is_admin
 
 function admin.list_keys(handle, state)
   if not is_admin(handle, state) then return end

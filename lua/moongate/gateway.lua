@@ -1,11 +1,13 @@
 -- A worker's Lua: its configuration, registry and policies, and the functions that C calls (core/bind/bind.c).
 local callers = require "moongate.callers"
+local clock = require "moongate.core.clock"
 local decider = require "moongate.decider"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local meter = require "moongate.meter"
 local polling = require "moongate.polling"
+local price_log = require "moongate.price_log"
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local routes = require "moongate.routes"
@@ -17,6 +19,7 @@ local gateway = {}
 ---@field registry table
 ---@field policies moongate.decider
 ---@field callers table
+---@field is_over boolean|nil another has taken its place
 local state = { policies = decider.new() }
 
 -- A new configuration is in force.
@@ -24,6 +27,7 @@ local state = { policies = decider.new() }
 function gateway.configure(text)
   local config = assert(json.decode(text))
   state.policies:bound(config.limits.policy_ms, config.limits.policy_mb)
+  local before = state
   state = {
     config = config,
     registry = registry.new(config, providers.get),
@@ -33,6 +37,8 @@ function gateway.configure(text)
   -- Large where there is a model table, and of no more use.
   config.models, config.targets, config.rows = nil, nil, nil
   if config.models_table then config.models_table.packed = nil end
+  before.is_over = true -- for whoever stays longer than a request
+  if before.registry then price_log.note(before.registry.targets, state.registry.targets, clock.now()) end
   polling.configure(state)
 end
 

@@ -173,9 +173,12 @@ local function add_reports(problems, reports)
   end
 end
 
-function inspect.ready(handle, state)
-  if not open_to(handle, state) then return end
-  local now = gate.state()
+-- How fit the gateway is to serve, in a word, and what is wrong.
+---@param state moongate.state
+---@param now table what gate.state answers
+---@return "ready"|"degraded"|"draining"
+---@return table[]
+function inspect.readiness(state, now)
   local problems = json.decode(now.problems)
   add_reports(problems, now.reports)
   for _, problem in ipairs(spend_alarm.problems(state.registry.targets)) do problems[#problems + 1] = problem end
@@ -186,7 +189,13 @@ function inspect.ready(handle, state)
       message = "no provider is configured: set a key variable such as OPENAI_API_KEY, or write a moongate.lua",
     })
   end
-  local status = now.draining and "draining" or #problems > 0 and "degraded" or "ready"
+  return now.draining and "draining" or #problems > 0 and "degraded" or "ready", problems
+end
+
+function inspect.ready(handle, state)
+  if not open_to(handle, state) then return end
+  local now = gate.state()
+  local status, problems = inspect.readiness(state, now)
   handle:reply(now.draining and 503 or 200, JSON, json.encode { status = status, problems = json.array(problems) })
 end
 

@@ -2,13 +2,20 @@
 local admin = require "moongate.admin"
 local agents = require "moongate.agents"
 local anthropic = require "moongate.surfaces.anthropic"
+local board = require "moongate.board"
+local dashboard = require "moongate.dashboard"
 local debug = require "moongate.debug"
+local events = require "moongate.events"
 local exchange = require "moongate.exchange"
 local gemini = require "moongate.surfaces.gemini"
 local inspect = require "moongate.inspect"
+local model_page = require "moongate.model_page"
 local near = require "moongate.near"
 local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
+local operator = require "moongate.operator"
+local policy_page = require "moongate.policy_page"
+local recent = require "moongate.recent"
 local responses = require "moongate.surfaces.responses"
 local router = require "moongate.surfaces.router"
 local usage_page = require "moongate.usage_page"
@@ -63,6 +70,14 @@ local exact = {
   ["/health"] = { GET = inspect.health },
   ["/ready"] = { GET = inspect.ready },
   ["/metrics"] = { GET = inspect.metrics },
+  ["/dashboard"] = { GET = dashboard.page },
+  ["/dashboard/door"] = { GET = dashboard.door },
+  ["/dashboard/"] = { GET = dashboard.away },
+  ["/admin/overview"] = { GET = operator.only(board.overview) },
+  ["/admin/events"] = { GET = operator.only(events.stream) },
+  ["/admin/requests"] = { GET = operator.only(recent.requests) },
+  ["/admin/policies"] = { GET = operator.only(policy_page.policies) },
+  ["/admin/models"] = { GET = operator.only(model_page.models) },
   ["/admin/keys"] = { GET = admin.list_keys, POST = admin.create_key },
 }
 
@@ -73,6 +88,7 @@ local around = {
   { "/v1/limits/", "", { GET = inspect.provider_limits } },
   { "/v1/requests/", "", { GET = inspect.request } },
   { "/agents/", "/run", { POST = agents.run } },
+  { "/dashboard/", "", { GET = dashboard.part } },
   { "/admin/keys/", "", { DELETE = admin.revoke_key } },
   { "/admin/probe/", "", { POST = admin.probe } },
   { "/admin/marks/", "", { DELETE = admin.pardon } },
