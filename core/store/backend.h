@@ -42,6 +42,11 @@ struct backend {
     void (*changed)(struct store *store);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
+    void (*keep_import)(struct store *store, const struct store_import *import, struct answer answer);
+    /* As store_each_source and store_each_import. */
+    bool (*each_source)(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
+    bool (*each_import)(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                        void *arg);
     /* Rows come with their row_id. */
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);

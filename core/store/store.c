@@ -208,6 +208,23 @@ uint64_t store_key_generation(struct store *store)
     return keys_generation(store->keys);
 }
 
+void store_import(struct store *store, const struct store_import *import, const struct store_home *home,
+                  void (*on_saved)(void *arg, bool saved), void *arg)
+{
+    store->backend->keep_import(store, import, answer_of(home, on_saved, arg));
+}
+
+bool store_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
+{
+    return store->backend->each_source(store, each, arg);
+}
+
+bool store_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                       void *arg)
+{
+    return store->backend->each_import(store, since, each, arg);
+}
+
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])
 {
     struct ledger_row named = *row;
