@@ -37,6 +37,7 @@ function gateway.configure(text)
   -- Large where there is a model table, and of no more use.
   config.models, config.targets, config.rows = nil, nil, nil
   if config.models_table then config.models_table.packed = nil end
+  if config.imported then config.imported.packed = nil end
   before.is_over = true -- for whoever stays longer than a request
   if before.registry then price_log.note(before.registry.targets, state.registry.targets, clock.now()) end
   polling.configure(state)

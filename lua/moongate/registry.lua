@@ -2,6 +2,8 @@
 -- name finds its targets: "auto", an alias, a model's id, or "provider/model". Immutable once built.
 
 local defaults = require "moongate.defaults"
+local deprecation = require "moongate.deprecation"
+local imported = require "moongate.imported"
 local near = require "moongate.near"
 local patterns = require "moongate.patterns"
 local providers = require "moongate.providers"
@@ -11,6 +13,7 @@ local table_rows = require "moongate.table_rows"
 ---@field targets table[] in the order of the config
 ---@field by_id table<string, table>
 ---@field by_model table<string, table[]>
+---@field also table<string, table[]> by what a model is called elsewhere, where nothing else is called so here
 ---@field aliases table<string, table> { order, balanced, targets = { target... }, weights, places }
 ---@field policy string the default routing policy
 ---@field on_fault string
@@ -43,10 +46,11 @@ local function stated(a, b, c)
 end
 
 -- Whether no call can cost money, for sure. Free means nothing unless the price is known to be zero; what is local, or
--- needs no network, costs nothing unless it has a price. Of a row of a model table both have to be stated.
-local function is_safe(provider, free, cost, is_tabled)
+-- needs no network, costs nothing unless it has a price (of the latter a list may say that its price varies). Of a row of
+-- a model table both have to be stated.
+local function is_safe(provider, free, cost, is_tabled, varies)
   if is_tabled then return free == true and costs_nothing(cost) end
-  local is_here = provider.is_local or provider.protocol == "mock"
+  local is_here = provider.is_local or provider.protocol == "mock" and not varies
   if cost == nil then return is_here end
   return costs_nothing(cost) and (is_here or free == true)
 end
@@ -85,12 +89,13 @@ local function new_target(model, provider, known, builtin)
   local id = model.id or known.id
   local cost = whole_cost(stated(model.cost, known.cost), builtin) -- false: stated to be unknown
   local strengths = model.strengths or known.strengths or {}
-  local free = is_free(model, provider, known, cost)
+  local free, varies = is_free(model, provider, known, cost), cost == nil and known.cost == false
+  local deprecated = stated(model.deprecated, known.deprecated)
   return {
     id = provider.name .. "/" .. id, model = id, provider = provider.name,
     upstream_id = model.upstream_id or known.upstream_id or id,
     protocol = provider.protocol, is_local = provider.is_local or false,
-    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost, model.tabled),
+    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost, model.tabled, varies),
     tabled = model.tabled,
     context_length = model.context_length or known.context_length or (model.tabled and TABLE_CONTEXT or nil),
     max_output = model.max_output or known.max_output,
@@ -103,6 +108,8 @@ local function new_target(model, provider, known, builtin)
     embeddings = stated(model.embeddings, known.embeddings, is_embedding(id, strengths)),
     priority = model.priority or known.priority or MIDDLE,
     limits = model.limits or defaults.limits(known.limits, true), provider_limits = provider.limits,
+    deprecated = deprecated or nil, retired_at = deprecation.moment(deprecated),
+    replacement = model.replacement or known.replacement, also = known.also ~= id and known.also or nil,
     pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0 or provider.protocol == "mock",
   }
 end
@@ -157,6 +164,38 @@ local function new_row(self, model, provider, builtin)
   }, kind)
 end
 
+-- A model that an import alone tells of has of its own what such models differ in. The provider's being free says
+-- nothing of one that has a price.
+local OWN_IMPORTED = {
+  id = true, model = true, upstream_id = true, cost = true, context_length = true, max_output = true, priority = true,
+  quality = true, rank = true, deprecated = true, retired_at = true, replacement = true, also = true,
+}
+
+local function new_imported(self, row, provider, builtin)
+  local upstream_id = row.upstream_id or row.id
+  local cost = whole_cost(row.cost, builtin)
+  local free = provider.free ~= false and stated(row.free, costs_nothing(cost))
+  local known = imported.over(row, { id = upstream_id, upstream_id = upstream_id })
+  local facts = new_target({ free = free }, provider, known, builtin)
+  local name = string.format("%s\n%s\n%s\n%s\n%s\n%s\n%s", provider.name, tostring(facts.free),
+    tostring(facts.costs_nothing), tostring(facts.tools), tostring(facts.vision), tostring(facts.json_schema),
+    tostring(facts.embeddings))
+  local kind = self.kinds[name]
+  if not kind then
+    local all = {}
+    for field, value in pairs(facts) do
+      if not OWN_IMPORTED[field] then all[field] = value end
+    end
+    kind = { __index = all, costs = {} }
+    self.kinds[name] = kind
+  end
+  local own = {}
+  for field in pairs(OWN_IMPORTED) do own[field] = facts[field] end
+  -- It keeps the name that its list has; a provider's name before it stands there once.
+  own.model, own.also = row.id, row.upstream_id
+  return setmetatable(own, kind), kind
+end
+
 -- All that is known of a target, in one table: what it has from its kind, too.
 ---@param target table
 ---@return table
@@ -169,6 +208,16 @@ function registry.whole(target)
   return facts
 end
 
+-- Notes what else a target may be asked for as.
+---@param self table
+---@param target table
+function registry.know_also(self, target)
+  if not target.also then return end
+  local same = self.also[target.also] or {}
+  same[#same + 1] = target
+  self.also[target.also] = same
+end
+
 local function add(self, target)
   if self.by_id[target.id] then return end
   target.index = #self.targets + 1
@@ -177,11 +226,12 @@ local function add(self, target)
   local same = self.by_model[target.model] or {}
   same[#same + 1] = target
   self.by_model[target.model] = same
+  registry.know_also(self, target)
   if target.priority ~= self.targets[1].priority then self.varied = true end
 end
 
 local function find(self, name)
-  return self.by_model[name] or (self.by_id[name] and { self.by_id[name] })
+  return self.by_model[name] or (self.by_id[name] and { self.by_id[name] }) or self.also[name]
 end
 
 local function new_alias(self, alias)
@@ -199,16 +249,32 @@ local function new_alias(self, alias)
   return result
 end
 
--- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets the rows of a model
--- table of which nothing else is said, and what such targets share; the registry is then without them.
+-- Adds the models that imports alone tell of; to on_row, where it is given, see registry.new.
+local function add_imported(self, list, config, tables, on_row)
+  for row in list:others() do
+    local provider = config.providers[row.provider]
+    if provider then
+      local target, kind = new_imported(self, row, provider, tables[row.provider])
+      if on_row and not self.by_id[target.id] then
+        on_row(kind.__index, target.upstream_id)
+        self.by_id[target.id] = target
+      elseif not on_row then
+        add(self, target)
+      end
+    end
+  end
+end
+
+-- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets what only a model table
+-- or an import tells of (its upstream name), and what such targets share; the registry is then without them.
 ---@param config table
 ---@param builtin fun(name: string): table|nil
 ---@param on_row nil|fun(facts: table, model: string)
 ---@return registry
 function registry.new(config, builtin, on_row)
   local self = setmetatable({
-    targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false, kinds = {},
-    table_digest = config.models_table and config.models_table.digest,
+    targets = {}, by_id = {}, by_model = {}, also = {}, aliases = {}, varied = false, kinds = {},
+    table_digest = config.models_table and config.models_table.digest or config.imported and config.imported.digest,
     policy = config.policy, on_fault = config.on_fault, zero_spend = config.zero_spend,
   }, registry)
   local configured, tables, shipped, known = {}, {}, {}, {}
@@ -218,9 +284,15 @@ function registry.new(config, builtin, on_row)
     shipped[name], known[name] = known_models(provider, tables[name])
     if mock then shipped[name] = { { id = "mock" } } end
   end
+  -- A model table is all that there is.
+  local list = not config.models_table and imported.read(config.imported and config.imported.packed) or nil
+  local function with_imported(name, model, builtin_model)
+    if not list then return builtin_model end
+    return imported.over(list:of(name, model.upstream_id or model.id, model.id), builtin_model)
+  end
   local function known_of(model)
     local own = known[model.provider]
-    return own[model.upstream_id or model.id] or own[model.id]
+    return with_imported(model.provider, model, own[model.upstream_id or model.id] or own[model.id])
   end
   local function add_model(model)
     local name = model.provider
@@ -242,9 +314,10 @@ function registry.new(config, builtin, on_row)
     for _, model in ipairs(config.models) do add_model(model) end
     for _, name in ipairs(sorted(config.providers)) do
       for _, model in ipairs(configured[name] and nothing or shipped[name]) do
-        add(self, new_target(nothing, config.providers[name], model, tables[name]))
+        add(self, new_target(nothing, config.providers[name], with_imported(name, model, model), tables[name]))
       end
     end
+    if list then add_imported(self, list, config, tables, on_row) end
   end
   for _, kind in pairs(self.kinds) do kind.costs = nil end
   for name, alias in pairs(config.aliases) do self.aliases[name] = new_alias(self, alias) end

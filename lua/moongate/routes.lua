@@ -14,6 +14,7 @@ local near = require "moongate.near"
 local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
 local operator = require "moongate.operator"
+local orders_page = require "moongate.orders_page"
 local policy_page = require "moongate.policy_page"
 local recent = require "moongate.recent"
 local responses = require "moongate.surfaces.responses"
@@ -78,6 +79,10 @@ local exact = {
   ["/admin/requests"] = { GET = operator.only(recent.requests) },
   ["/admin/policies"] = { GET = operator.only(policy_page.policies) },
   ["/admin/models"] = { GET = operator.only(model_page.models) },
+  ["/admin/models/known"] = { GET = operator.only(orders_page.known) },
+  ["/admin/models/changes"] = { GET = operator.only(orders_page.changes) },
+  ["/admin/models/import"] = { POST = operator.only(orders_page.import) },
+  ["/admin/reload"] = { POST = operator.only(orders_page.reload) },
   ["/admin/keys"] = { GET = admin.list_keys, POST = admin.create_key },
 }
 
