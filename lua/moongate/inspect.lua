@@ -24,7 +24,11 @@ local function reply(handle, value)
 end
 
 -- Whoever may ask for what callers may see: a caller, or the admin. nil after it was refused.
-local function known(handle, state, surface)
+---@param handle table
+---@param state moongate.state
+---@param surface moongate.surface|nil
+---@return table|nil
+function inspect.known(handle, state, surface)
   if state.callers:is_admin(handle) then return { is_admin = true } end
   local caller, refusal = state.callers:of(handle)
   if not caller then
@@ -33,6 +37,8 @@ local function known(handle, state, surface)
   end
   return caller
 end
+
+local known = inspect.known
 
 local function query_value(handle, wanted)
   for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do

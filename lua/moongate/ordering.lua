@@ -134,17 +134,18 @@ function ordering.finish(problems)
   return json.encode(answer)
 end
 
--- The problem that prices have jumped within a day; nil: none has.
+-- The problem that prices at the configuration's providers have jumped within a day; nil: none has.
 ---@param config table
 ---@param now number
 ---@return table|nil
 function ordering.alerts(config, now)
   local found = models.changes(config.store, now - ALERT_SECONDS)
-  local count, newest, named = 0, 0, {}
+  local place, count, newest, named = imports.places(config.providers), 0, 0, {}
   for i = #(found or {}), 1, -1 do
     for change in imports.each_alert(found[i]) do
-      count, newest = count + 1, math.max(newest, change.time)
-      if count <= MOST_NAMED then
+      local concerns = #place(change.provider) > 0
+      if concerns then count, newest = count + 1, math.max(newest, change.time) end
+      if concerns and count <= MOST_NAMED then
         named[count] = string.format("%s/%s %s from %.14g to %.14g", change.provider, change.model, change.field,
           change.old, change.new)
       end

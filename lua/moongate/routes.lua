@@ -19,6 +19,7 @@ local policy_page = require "moongate.policy_page"
 local recent = require "moongate.recent"
 local responses = require "moongate.surfaces.responses"
 local router = require "moongate.surfaces.router"
+local status_page = require "moongate.status_page"
 local usage_page = require "moongate.usage_page"
 
 local routes = {}
@@ -67,6 +68,7 @@ local exact = {
   ["/v1/router/debug"] = { POST = debug.explain },
   ["/v1/models"] = { GET = inspect.models },
   ["/v1/limits"] = { GET = inspect.limits },
+  ["/v1/status"] = { GET = status_page.get },
   ["/v1/usage"] = { GET = usage_page.get },
   ["/health"] = { GET = inspect.health },
   ["/ready"] = { GET = inspect.ready },
