@@ -81,6 +81,7 @@ int bind_pages_module(lua_State *L);
 int bind_process_module(lua_State *L);
 int bind_sheet_module(lua_State *L);
 int bind_store_module(lua_State *L);
+int bind_terminal_module(lua_State *L);
 int bind_ledger_module(lua_State *L);
 int bind_usage_module(lua_State *L);
 
