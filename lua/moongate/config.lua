@@ -166,7 +166,8 @@ function config.load(text, filename, env, known)
     end
   end
   filled.imported = known.imported and not has_table and known.imported(filled) or nil
-  if is_complete and not known.without_names and (filled.models_table or not has_table) then crosscheck.names(filled, known, report_new) end
+  local has_names = is_complete and not known.without_names
+  if has_names and (filled.models_table or not has_table) then crosscheck.names(filled, known, report_new) end
   if #problems == 0 then return filled end
   table.sort(problems, in_order)
   return nil, problems

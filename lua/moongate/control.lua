@@ -63,6 +63,8 @@ end
 -- opened.
 local function imported(loaded)
   local sources = importing.sources(loaded.store)
+  loaded.synced = {}
+  for _, each in ipairs(sources or {}) do loaded.synced[each.source] = each.time end
   local packed = sources and #sources > 0 and imports.merged(sources, loaded.providers) or ""
   if packed == "" then return nil end
   return { packed = packed, digest = hex(keys.hash(packed)) }
@@ -248,7 +250,8 @@ function control.problem_list()
   return list
 end
 
--- An order of a worker, see moongate.ordering: the answer as JSON, or nil: first the configuration is to be loaded again.
+-- An order of a worker, see moongate.ordering: the answer as JSON, or nil: first the configuration is to be loaded
+-- again.
 ---@param name string
 ---@param text string
 ---@return string|nil

@@ -11,6 +11,7 @@ local price_log = require "moongate.price_log"
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local routes = require "moongate.routes"
+local syncing = require "moongate.syncing"
 
 local gateway = {}
 
@@ -41,6 +42,7 @@ function gateway.configure(text)
   before.is_over = true -- for whoever stays longer than a request
   if before.registry then price_log.note(before.registry.targets, state.registry.targets, clock.now()) end
   polling.configure(state)
+  syncing.configure(state)
 end
 
 -- New policies are in force; what does not load keeps its last good version.

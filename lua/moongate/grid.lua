@@ -43,8 +43,8 @@ local function fit(widths, cuttable, columns)
   end
 end
 
--- The lines of the table. head: { "NAME", ... }; rows: lists of texts; right: which columns stand at the right; cuttable:
--- which may be cut. columns: how wide the terminal is; nil: as wide as it takes.
+-- The lines of the table. head: { "NAME", ... }; rows: lists of texts; right: which columns stand at the right;
+-- cuttable: which may be cut. columns: how wide the terminal is; nil: as wide as it takes.
 ---@param head string[]
 ---@param rows string[][]
 ---@param options { right: table<integer, boolean>|nil, cuttable: integer[]|nil, columns: integer|nil }

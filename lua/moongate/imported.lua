@@ -1,8 +1,5 @@
--- What was imported of the models at a configuration's providers, for the registry: below what the configuration says of
--- a model, above the built-in tables. Pure.
-
-local imports = require "moongate.imports"
-local json = require "moongate.core.json"
+-- What was imported of the models at a configuration's providers, for the registry: below what the configuration says
+-- of a model, above the built-in tables. Pure.
 
 local imported = {}
 imported.__index = imported
@@ -12,6 +9,8 @@ imported.__index = imported
 ---@return table|nil
 function imported.read(packed)
   if not packed or packed == "" then return nil end
+  -- Only here: whoever reads a configuration without imports needs no C.
+  local json, imports = require "moongate.core.json", require "moongate.imports"
   local self = setmetatable({ rows = {}, by_provider = {} }, imported)
   for provider, _, text in imports.lines(packed) do
     local row = json.decode(text)

@@ -1,5 +1,6 @@
--- An import from the text of a list to the store: which importer reads it, what it changes, which prices have jumped. All
--- or nothing. For the control thread and for commands without a gateway: reads and writes the store, and may take long.
+-- An import from the text of a list to the store: which importer reads it, what it changes, which prices have jumped.
+-- All or nothing. For the control thread and for commands without a gateway: reads and writes the store, and may take
+-- long.
 local imports = require "moongate.imports"
 local json = require "moongate.core.json"
 local litellm = require "moongate.importers.litellm"
@@ -34,6 +35,13 @@ local MOST_PACKED = 48 * 1024 * 1024
 ---@field changes moongate.model_change[] at most 1000 of them, alerts first
 ---@field alerts integer
 
+-- An address as it may be shown: a name before its host, or a query, may hold a key.
+---@param address string
+---@return string
+function importing.shown(address)
+  return (string.gsub(string.gsub(address, "^(https?://)[^/@]*@", "%1"), "%?.*$", ""))
+end
+
 local function first_byte(text)
   return string.match(text, "^\239?\187?\191?%s*(.)")
 end
@@ -44,7 +52,8 @@ local function open(text, format)
   if not format and first_byte(text) ~= "{" and first_byte(text) ~= "[" then return text, table_list end
   local document, fault = json.scan((string.gsub(text, "^\239\187\191", "")), JSON_DEPTH)
   if not document then
-    return nil, { { line = fault.line, message = string.format("not valid JSON: %s (column %d)", fault.message, fault.column) } }
+    local message = string.format("not valid JSON: %s (column %d)", fault.message, fault.column)
+    return nil, { { line = fault.line, message = message } }
   end
   if format then return document, JSON_FORMATS[format] end
   for _, importer in ipairs { openrouter, litellm } do

@@ -15,14 +15,14 @@ local OTHER_NAMES = {
 }
 local PRICES = { "input", "output", "cached_input", "cache_write" }
 local FACTS = {
-  "upstream_id", "name", "free", "context_length", "max_output", "tools", "vision", "json_schema", "embeddings", "quality",
-  "priority", "deprecated", "replacement",
+  "upstream_id", "name", "free", "context_length", "max_output", "tools", "vision", "json_schema", "embeddings",
+  "quality", "priority", "deprecated", "replacement",
 }
 
 ---@class moongate.model_change
 ---@field provider string
 ---@field model string
----@field field string "cost.input" (USD per million tokens, -1: unknown), "context_length", ...; "model": it came or went
+---@field field string "cost.input" (USD per million tokens, -1: unknown), ...; "model": it came or went
 ---@field old any
 ---@field new any
 ---@field alert true|nil a price that has jumped

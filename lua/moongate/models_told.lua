@@ -94,7 +94,9 @@ function models_told.report(report, columns)
   lines[1] = string.gsub(lines[1], "%s+", " ")
   if report.skipped > 0 then
     local reasons = {}
-    for reason, number in pairs(report.skipped_why or {}) do reasons[#reasons + 1] = string.format("%d: %s", number, reason) end
+    for reason, number in pairs(report.skipped_why or {}) do
+      reasons[#reasons + 1] = string.format("%d: %s", number, reason)
+    end
     table.sort(reasons)
     add(string.format("%d passed over (%s)", report.skipped, table.concat(reasons, "; ")))
   end

@@ -1,5 +1,5 @@
--- What workers order of the control thread (core/gate/orders.h): a reload, imports of models, and what the store knows of
--- them. One after the other; may take long, which holds up no request.
+-- What workers order of the control thread (core/gate/orders.h): a reload, imports of models, and what the store knows
+-- of them. One after the other; may take long, which holds up no request.
 local catalogue = require "moongate.catalogue"
 local clock = require "moongate.core.clock"
 local importing = require "moongate.importing"
@@ -79,7 +79,8 @@ function orders.import(text, state)
   if head.sync then state.syncs[head.sync] = problems and problems[1] or nil end
   if not report then
     log_failure(head, problems)
-    finished = { error = { status = 422, code = "import_refused", message = problems[1] }, problems = json.array(problems) }
+    finished = { error = { status = 422, code = "import_refused", message = problems[1] } }
+    finished.problems = json.array(problems)
     -- What /ready tells has changed.
     if head.sync then return nil end
     return json.encode(finished)
@@ -155,8 +156,8 @@ function ordering.alerts(config, now)
   local more = count > MOST_NAMED and string.format(", and %d more", count - MOST_NAMED) or ""
   return {
     what = "prices", ["until"] = newest + ALERT_SECONDS,
-    message = string.format("%d imported price%s %s jumped: %s%s (USD per million tokens); see moongate models changes --alerts",
-      count, count == 1 and "" or "s", count == 1 and "has" or "have", table.concat(named, ", "), more),
+    message = string.format("%d imported price%s jumped: %s%s (USD per million tokens); see moongate models changes "
+      .. "--alerts", count, count == 1 and " has" or "s have", table.concat(named, ", "), more),
   }
 end
 

@@ -1,5 +1,5 @@
--- What the admin token orders of the whole gateway: POST /admin/reload, POST /admin/models/import, and what was imported:
--- GET /admin/models/known, /admin/models/changes. The control thread does it (moongate.ordering).
+-- What the admin token orders of the whole gateway: POST /admin/reload, POST /admin/models/import, and what was
+-- imported: GET /admin/models/known, /admin/models/changes. The control thread does it (moongate.ordering).
 local exchange = require "moongate.exchange"
 local importing = require "moongate.importing"
 local json = require "moongate.core.json"
@@ -9,7 +9,7 @@ local orders = require "moongate.core.orders"
 local orders_page = {}
 
 local JSON = { ["content-type"] = "application/json", ["cache-control"] = "no-store" }
-local LONGEST_ORIGIN = 300
+local LONGEST_ORIGIN, MOST_PARTS = 300, 10000
 
 local function query_of(handle)
   local query = {}
@@ -21,7 +21,8 @@ local function query_of(handle)
 end
 
 local function refuse(handle, param, message)
-  exchange.refuse(handle, { status = 400, code = "invalid_parameter", param = param, message = param .. ": " .. message })
+  message = param .. ": " .. message
+  exchange.refuse(handle, { status = 400, code = "invalid_parameter", param = param, message = message })
 end
 
 -- Orders it, and answers what the control thread answers.
@@ -58,10 +59,13 @@ function orders_page.import(handle)
         table.concat(importing.formats, ", ")))
     end
   end
-  local parts = query.parts and number_of(query.parts, 10000) or 1
+  local parts = query.parts and number_of(query.parts, MOST_PARTS) or 1
   local part = query.part and number_of(query.part, parts) or 1
-  if query.parts and not number_of(query.parts, 10000) then return refuse(handle, "parts", "expected a number from 1") end
-  if query.part and not number_of(query.part, parts) then return refuse(handle, "part", "expected a number up to parts") end
+  for name, most in pairs { parts = MOST_PARTS, part = parts } do
+    if query[name] and not number_of(query[name], most) then
+      return refuse(handle, name, "expected a number from 1 to " .. most)
+    end
+  end
   local head = json.encode {
     format = query.format, origin = string.sub(string.gsub(query.origin or "the list", "%c", "?"), 1, LONGEST_ORIGIN),
     dry_run = query.dry_run == "true" or query.dry_run == "1", part = part, parts = parts, id = query.id,

@@ -140,7 +140,8 @@ local function tell(call, row, refusal)
     outcome = row.outcome, status = row.status, attempts = row.attempts, input_tokens = row.input_tokens,
     cached_tokens = row.cached_tokens, output_tokens = row.output_tokens, reasoning_tokens = row.reasoning_tokens,
     billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
-    deprecated = call.plan and call.plan.replaced and true or nil, latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
+    latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
+    replaced = call.plan and call.plan.replaced and call.plan.replaced.asked or nil,
   }, 2, -2))
 end
 

@@ -46,8 +46,8 @@ local function stated(a, b, c)
 end
 
 -- Whether no call can cost money, for sure. Free means nothing unless the price is known to be zero; what is local, or
--- needs no network, costs nothing unless it has a price (of the latter a list may say that its price varies). Of a row of
--- a model table both have to be stated.
+-- needs no network, costs nothing unless it has a price (of the latter a list may say that its price varies). Of a row
+-- of a model table both have to be stated.
 local function is_safe(provider, free, cost, is_tabled, varies)
   if is_tabled then return free == true and costs_nothing(cost) end
   local is_here = provider.is_local or provider.protocol == "mock" and not varies
@@ -265,8 +265,8 @@ local function add_imported(self, list, config, tables, on_row)
   end
 end
 
--- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets what only a model table
--- or an import tells of (its upstream name), and what such targets share; the registry is then without them.
+-- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets what only a model
+-- table or an import tells of (its upstream name), and what such targets share; the registry is then without them.
 ---@param config table
 ---@param builtin fun(name: string): table|nil
 ---@param on_row nil|fun(facts: table, model: string)

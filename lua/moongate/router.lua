@@ -28,7 +28,7 @@ local LONGEST_TASK = 64
 ---@field faults table[] { policy, kind, message }: policies that failed on the way
 ---@field seed number|nil what chance was drawn from: the same again gives the same plan
 ---@field name string what it is served under, be it an alias or "auto"; targets are all that this names
----@field replaced table|nil { asked, name, words } where a deprecated model was asked for and another stands in its place
+---@field replaced table|nil { asked, name, words }: what was asked for is deprecated, and name stands in its place
 ---@field verdicts table|nil what the access policy says of them
 
 local lazy = {

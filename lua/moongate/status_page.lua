@@ -1,5 +1,5 @@
--- GET /v1/status: how the providers stand in short, the free one that would be called first, and the same in one line, for
--- status bars.
+-- GET /v1/status: how the providers stand in short, the free one that would be called first, and the same in one line,
+-- for status bars.
 local deprecation = require "moongate.deprecation"
 local clock = require "moongate.core.clock"
 local gate = require "moongate.core.gate"

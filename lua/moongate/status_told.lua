@@ -59,9 +59,8 @@ function status_told.table(told, columns)
   end
   lines[#lines + 1] = ""
   local head = { "PROVIDER", "STATE", "FREE", "TIGHTEST QUOTA", "RESETS IN", "CREDITS" }
-  for _, line in ipairs(grid.lines(head, rows, { cuttable = { 1, 2, 4 }, right = { [6] = true }, columns = columns })) do
-    lines[#lines + 1] = line
-  end
+  local options = { cuttable = { 1, 2, 4 }, right = { [6] = true }, columns = columns }
+  for _, line in ipairs(grid.lines(head, rows, options)) do lines[#lines + 1] = line end
   return lines
 end
 

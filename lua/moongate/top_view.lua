@@ -1,5 +1,5 @@
--- What `moongate top` shows, as lines that fit a terminal: the gateway, its providers with their quotas, the ladder as it
--- is now, the newest requests. Pure: what the admin API told goes in, text comes out.
+-- What `moongate top` shows, as lines that fit a terminal: the gateway, its providers with their quotas, the ladder as
+-- it is now, the newest requests. Pure: what the admin API told goes in, text comes out.
 
 local figures = require "moongate.figures"
 local grid = require "moongate.grid"
@@ -42,9 +42,8 @@ local function bar(look, used, limit)
 end
 
 local function padded(text, width)
-  local _, continued = string.gsub(text, "[\128-\191]", "")
   text = grid.cut(text, width)
-  _, continued = string.gsub(text, "[\128-\191]", "")
+  local _, continued = string.gsub(text, "[\128-\191]", "")
   return text .. string.rep(" ", width - #text + continued)
 end
 
@@ -75,7 +74,8 @@ local function head_of(state, look)
   if problem then
     local place = problem.file and (problem.line and problem.file .. ":" .. problem.line or problem.file) .. ": " or ""
     local more = #told.problems > 1 and string.format(" (and %d more)", #told.problems - 1) or ""
-    lines[#lines + 1] = painted(look, "amber", grid.cut("! " .. place .. tostring(problem.message) .. more, look.columns))
+    local text = grid.cut("! " .. place .. tostring(problem.message) .. more, look.columns)
+    lines[#lines + 1] = painted(look, "amber", text)
   end
   return lines
 end
@@ -142,11 +142,13 @@ local function ladder_lines(state, look, most)
   for _, each in ipairs(kept) do
     if #lines >= most - dropped then break end
     local words = string.gsub(string.gsub(each.reason, "^rung %d+,? ?", ""), "^passed over: ", "")
-    lines[#lines + 1] = grid.cut(string.format("%3d  %s %s", rank[each.id], padded(each.id, width), words), look.columns)
+    local text = string.format("%3d  %s %s", rank[each.id], padded(each.id, width), words)
+    lines[#lines + 1] = grid.cut(text, look.columns)
   end
   for i = 1, dropped do
     local each = left_out[i]
-    lines[#lines + 1] = painted(look, "dim", grid.cut("  -  " .. padded(each.id, width) .. " " .. each.reason, look.columns))
+    local text = grid.cut("  -  " .. padded(each.id, width) .. " " .. each.reason, look.columns)
+    lines[#lines + 1] = painted(look, "dim", text)
   end
   if #told.ladder == 0 and #lines == 0 then lines[1] = grid.cut(tostring(told.reason), look.columns) end
   return lines

@@ -1,5 +1,5 @@
--- Files that are not as they should be: a clear word each, which says what, where and what to do; and nothing is changed
--- or lost by having tried.
+-- Files that are not as they should be: a clear word each, which says what, where and what to do; and nothing is
+-- changed or lost by having tried.
 local bench = require "spec.store.workbench"
 local gateway = require "spec.support.gateway"
 local process = require "spec.support.process"

@@ -20,12 +20,12 @@ moongate models import FILE-or-URL [--format openrouter|litellm|table] [--dry-ru
 moongate models list [--provider NAME] [--free] [--usable] [--json] [-c moongate.lua]
 moongate models changes [--since 30d] [--provider NAME] [--alerts] [--json] [-c moongate.lua]
 
-import takes models, prices and abilities from a list: OpenRouter's models, LiteLLM's price map, or a table of one's own
-(CSV with model_id, provider_id and any of: upstream_id, name, is_free_tier, cost, input_cost, output_cost,
-cached_input_cost, cache_write_cost, context_length, max_output, tools, vision, json_schema, embeddings, priority, quality,
-deprecated, replacement; USD per million tokens). Each list takes the place of the last one of its format; what is in the
-configuration is never overwritten. A list with anything wrong in it changes nothing. A running gateway has it in force
-at once. - is standard input.
+import takes models, prices and abilities from a list: OpenRouter's models, LiteLLM's price map, or a table of one's
+own (CSV with model_id, provider_id and any of: upstream_id, name, is_free_tier, cost, input_cost, output_cost,
+cached_input_cost, cache_write_cost, context_length, max_output, tools, vision, json_schema, embeddings, priority,
+quality, deprecated, replacement; USD per million tokens). Each list takes the place of the last one of its format;
+what is in the configuration is never overwritten. A list with anything wrong in it changes nothing. A running gateway
+has it in force at once. - is standard input.
 
   --dry-run   tells what would change, and changes nothing
   --since     30m, 24h, 7d or 4w ago, a day such as 2026-11-30 (UTC), or unix seconds; 30 days ago unless told
@@ -38,7 +38,8 @@ at once. - is standard input.
   moongate models changes --since 7d --alerts]]
 
 local OPTIONS = {
-  ["--format"] = "format", ["--provider"] = "provider", ["--since"] = "since", ["-c"] = "config", ["--config"] = "config",
+  ["--format"] = "format", ["--provider"] = "provider", ["--since"] = "since", ["-c"] = "config",
+  ["--config"] = "config",
 }
 local FLAGS = {
   ["--json"] = "json", ["--help"] = "help", ["-h"] = "help", ["--dry-run"] = "dry_run", ["--free"] = "free",
@@ -86,26 +87,21 @@ end
 
 -- ---- import ----
 
--- An address as it may be shown: a query may hold a key.
-local function shown(address)
-  return (string.gsub(string.gsub(address, "^(https?://)[^/@]*@", "%1"), "%?.*$", ""))
-end
-
 local function read_list(place)
   if place == "-" then return io.read "*a", nil, "standard input" end
   if not string.find(place, "^https?://") then
     local text, reason = process.read(place, importing.most_bytes)
     return text, reason and place .. ": " .. reason, place
   end
-  offline.progress("fetching " .. shown(place) .. " ...")
+  offline.progress("fetching " .. importing.shown(place) .. " ...")
   local status, text = process.fetch { url = place, seconds = FETCH_SECONDS }
   offline.progress ""
-  if not status then return nil, shown(place) .. ": " .. text end
+  if not status then return nil, importing.shown(place) .. ": " .. text end
   if status ~= 200 then
     local why = status >= 300 and status < 400 and "; it leads elsewhere: name that address itself" or ""
-    return nil, string.format("%s: answered %d%s", shown(place), status, why)
+    return nil, string.format("%s: answered %d%s", importing.shown(place), status, why)
   end
-  return text, nil, shown(place)
+  return text, nil, importing.shown(place)
 end
 
 local function escaped(text)
@@ -139,8 +135,8 @@ end
 -- Without a gateway: in its store.
 local function import_offline(config, list, origin, options)
   if config.store == "memory:" then
-    return nil, { string.format('no gateway answers at %s, and its store is "memory:", which keeps no models: start it first',
-      config.listen[1].addr) }
+    return nil, { string.format('no gateway answers at %s, and its store is "memory:", which keeps no models: '
+      .. "start it first", config.listen[1].addr) }
   end
   return importing.run({
     text = list, format = options.format, origin = origin, dry_run = options.dry_run, now = clock.now(),

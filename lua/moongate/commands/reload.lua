@@ -10,9 +10,10 @@ local command = {}
 local HELP = [[
 moongate reload [-c moongate.lua] [--json]
 
-Has the running gateway read its configuration, its policies and its model table again, and waits until it has. What does
-not load changes nothing: the last good version stays, and every problem is told as file:line: message, with exit code 1.
-The gateway is found by `listen` and asked with `admin_token` of the configuration. (SIGHUP does the same without asking.)
+Has the running gateway read its configuration, its policies and its model table again, and waits until it has. What
+does not load changes nothing: the last good version stays, and every problem is told as file:line: message, with exit
+code 1. The gateway is found by `listen` and asked with `admin_token` of the configuration. (SIGHUP does the same
+without an answer.)
 
   moongate reload -c /etc/moongate/moongate.lua]]
 

@@ -13,9 +13,10 @@ local command = {}
 local HELP = [[
 moongate top [-c moongate.lua]
 
-Shows the running gateway at work, anew every second: requests a second, providers with their quotas and whether they have
-capacity, the ladder as it is now, the newest requests. q or Ctrl-C ends it. When the gateway goes away it says so, and
-goes on when that is back. Where the output is no terminal it is shown once, without colours (as with NO_COLOR set).
+Shows the running gateway at work, anew every second: requests a second, providers with their quotas and whether they
+have capacity, the ladder as it is now, the newest requests. q or Ctrl-C ends it. When the gateway goes away it says
+so, and goes on when that is back. Where the output is no terminal it is shown once, without colours (as with NO_COLOR
+set).
 
 The gateway is found by `listen` and asked with `admin_token` of the configuration.
 

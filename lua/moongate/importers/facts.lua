@@ -1,5 +1,5 @@
--- What the importers share: how prices, dates, numbers and names of a foreign list are read. Whatever the list's unit, a
--- price here is USD per million tokens; false is a price that is known to be unknown. Pure.
+-- What the importers share: how prices, dates, numbers and names of a foreign list are read. Whatever the list's unit,
+-- a price here is USD per million tokens; false is a price that is known to be unknown. Pure.
 
 local facts = {}
 
@@ -35,17 +35,30 @@ local function per_million(per_token)
   return tonumber(string.format("%.12g", per_token * 1e6)) + 0
 end
 
--- A price per token, as a number or a decimal text: USD per million, false for -1 (unknown); nil where there is none, or
--- nil and what is wrong.
+-- Digits as people and programs write them; nil for anything else that a programmer may call a number.
+---@param text string
+---@return number|nil
+function facts.decimal(text)
+  local digits = string.match(text, "^[+-]?([%d.]+)$") or string.match(text, "^[+-]?([%d.]+)[eE][+-]?%d+$")
+  local number = digits and tonumber(text)
+  if not number or number == math.huge or number == -math.huge then return nil end
+  -- What is too small to be held is not nothing.
+  if number == 0 and string.find(digits, "[1-9]") then return nil end
+  return number
+end
+
+-- A price per token, as a number or a decimal text: USD per million, false for -1 (unknown); nil where there is none,
+-- or nil and what is wrong.
 ---@param value any
 ---@return number|false|nil
 ---@return string|nil
 function facts.price(value)
   local number = value
   if type(value) == "string" then
-    local is_decimal = string.find(value, "^%s*[+-]?%d*%.?%d*%s*$") or string.find(value, "^%s*[+-]?%d*%.?%d*[eE][+-]?%d+%s*$")
-    number = is_decimal and tonumber(value) or nil
-    if not number then return nil, string.format('expected USD per token as a decimal, found "%s"', facts.shown(value)) end
+    number = facts.decimal(string.match(value, "^%s*(.-)%s*$"))
+    if not number then
+      return nil, string.format('expected USD per token as a decimal, found "%s"', facts.shown(value))
+    end
   end
   if type(number) ~= "number" then return nil end
   if number == -1 then return false end
@@ -98,7 +111,8 @@ end
 function facts.day(value)
   if type(value) ~= "string" then return nil end
   local day, month, date = string.match(value, "^(%d%d%d%d%-(%d%d)%-(%d%d))")
-  if not day or tonumber(month) < 1 or tonumber(month) > 12 or tonumber(date) < 1 or tonumber(date) > 31 then return nil end
+  month, date = tonumber(month), tonumber(date)
+  if not day or month < 1 or month > 12 or date < 1 or date > 31 then return nil end
   return day
 end
 

@@ -103,8 +103,8 @@ function litellm.read(document)
       if document:kind(node) == "object" then
         read_model(id, document:value(node), gathered)
       else
-        gathered.wrong(facts.shown(id), "expected an object with litellm_provider, mode, input_cost_per_token ..., found "
-          .. document:kind(node))
+        gathered.wrong(facts.shown(id), "expected an object with litellm_provider, mode, input_cost_per_token ..., "
+          .. "found " .. document:kind(node))
       end
     end
   end

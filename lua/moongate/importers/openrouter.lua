@@ -1,5 +1,6 @@
--- OpenRouter's list of models (GET https://openrouter.ai/api/v1/models): { data = { { id, pricing = ... }, ... } }, prices
--- being texts, USD per single token, "-1" where they vary. Every model is one of the provider "openrouter". Pure.
+-- OpenRouter's list of models (GET https://openrouter.ai/api/v1/models): { data = { { id, pricing = ... }, ... } },
+-- prices being texts, USD per single token, "-1" where they vary. Every model is one of the provider "openrouter".
+-- Pure.
 
 local facts = require "moongate.importers.facts"
 

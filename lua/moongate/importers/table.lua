@@ -1,5 +1,5 @@
--- A table of one's own, in CSV with a header: model_id and provider_id have to be there, every other column may be. Prices
--- are USD per million tokens, as in a configuration; below 0 is unknown, an empty cell says nothing. Pure.
+-- A table of one's own, in CSV with a header: model_id and provider_id have to be there, every other column may be.
+-- Prices are USD per million tokens, as in a configuration; below 0 is unknown, an empty cell says nothing. Pure.
 
 local csv = require "moongate.csv"
 local facts = require "moongate.importers.facts"
@@ -10,20 +10,15 @@ local table_list = { name = "table" }
 local MOST_USD, MOST = 1e6, 2 ^ 53 - 1
 local YES = { ["1"] = true, ["true"] = true, yes = true, ["0"] = false, ["false"] = false, no = false }
 
-local function decimal(value)
-  if not (string.find(value, "^[+-]?%d*%.?%d*$") or string.find(value, "^[+-]?%d*%.?%d*[eE][+-]?%d+$")) then return nil end
-  return tonumber(value)
-end
-
 -- nil and no words: it says nothing.
 local function price(value)
-  local number = decimal(value)
+  local number = facts.decimal(value)
   if not number or number > MOST_USD then return nil, "expected USD per million tokens, at most 1000000" end
   return number >= 0 and number
 end
 
 local function whole(value)
-  local number = decimal(value)
+  local number = facts.decimal(value)
   if number and number >= 1 and number <= MOST and number % 1 == 0 then return number end
   return nil, "expected a whole number of tokens above 0"
 end
@@ -35,7 +30,7 @@ local function flag(value)
 end
 
 local function share(value)
-  local number = decimal(value)
+  local number = facts.decimal(value)
   if number and number >= 0 and number <= 100 then return number end
   return nil, "expected a number from 0 to 100"
 end
