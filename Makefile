@@ -31,8 +31,9 @@ COMPILE = $(CC) $(DEFS) $(CFLAGS) $(SANITIZE) $(WARN) $(INCLUDES) -fPIC -MMD -MP
 
 SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
 LUA := $(sort $(shell find lua policies -name '*.lua' -not -path 'lua/moongate/meta/*' -not -path 'lua/moongate/testing*' 2>/dev/null))
+SCRIPTS := $(sort $(wildcard core/store/redis_scripts/*.lua))
 PAGES := $(sort $(wildcard core/dashboard/*))
-OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
+OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
 .PHONY: all run test specs lint asan install clean help deps deps-test deps-lint test-library \
@@ -60,7 +61,10 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c
 $(OUT)/embedded.c: core/embed.lua $(LUA) $(PAGES)
 	@mkdir -p $(@D)
 	$(QUIET)luajit core/embed.lua $@ $(LUA) $(PAGES)
-$(OUT)/embedded.o: $(OUT)/embedded.c
+$(OUT)/redis_scripts.c: core/embed.lua $(SCRIPTS)
+	@mkdir -p $(@D)
+	$(QUIET)luajit core/embed.lua redis $@ $(SCRIPTS)
+$(OUT)/embedded.o $(OUT)/redis_scripts.o: %.o: %.c
 	$(QUIET)$(COMPILE) -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)

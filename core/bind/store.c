@@ -14,6 +14,7 @@
 #include "base/zone.h"
 #include "gate/gate.h"
 #include "gate/worker.h"
+#include "script/task.h"
 #include "store/store.h"
 
 enum { CLAIMS_MAX = 64 };
@@ -28,7 +29,7 @@ static int64_t milliseconds(double seconds)
     return (int64_t)(seconds * 1000);
 }
 
-/* The limit in the table at index: { key, window, sliding, zone, max }. Its strings stay on the stack. */
+/* The limit in the table at index: { key, window, sliding, zone, max, strict }. Its strings stay on the stack. */
 static struct store_limit read_limit(lua_State *L, int index)
 {
     struct store_limit limit = { 0 };
@@ -42,11 +43,11 @@ static struct store_limit read_limit(lua_State *L, int index)
     limit.sliding = bind_flag(L, index, "sliding");
     limit.zone = zone ? zone_find(zone) : NULL;
     limit.max = bind_integer(L, index, "max", INT64_MAX);
+    limit.strict = bind_flag(L, index, "strict");
     return limit;
 }
 
-/* The call in the table at 1: { claims = { { key, window, max, amount, zone, sliding } ... }, provider, model, tokens }
- */
+/* The call in the table at 1: { claims = { a limit and its amount ... }, provider, model, tokens } */
 static struct store_call read_call(lua_State *L, struct store_claim claims[static CLAIMS_MAX])
 {
     struct store_call call = { .claims = claims };
@@ -74,25 +75,81 @@ static int push_blocked(lua_State *L, const struct store_verdict *verdict)
     lua_pushnil(L);
     lua_pushstring(L, verdict->blocked);
     lua_pushnumber(L, (lua_Number)verdict->wait_ms / 1000);
-    return 3;
+    lua_pushboolean(L, verdict->away);
+    return 4;
 }
 
-/* reserve(call): a reservation; or nil, what blocks, seconds until it does not (0 if unknown) */
+static int push_verdict(lua_State *L, const struct store_verdict *verdict)
+{
+    if (!verdict->granted)
+        return push_blocked(L, verdict);
+    /* A number in Lua holds 53 bits: the reservation travels as its bytes. */
+    lua_pushlstring(L, (const char *)&verdict->reservation, sizeof verdict->reservation);
+    return 1;
+}
+
+/* A reservation that is asked for. It may outlive its task: what is granted then goes back. */
+struct asking {
+    struct store *store;
+    struct task *task; /* NULL: nobody waits */
+    struct store_verdict verdict;
+    bool is_asking; /* store_reserve has not returned */
+    bool is_told;
+};
+
+static int push_asked(lua_State *L, void *arg)
+{
+    struct asking *asking = arg;
+
+    return push_verdict(L, &asking->verdict);
+}
+
+static void on_verdict(void *arg, const struct store_verdict *verdict)
+{
+    static const int64_t nothing[CLAIMS_MAX];
+    struct asking *asking = arg;
+
+    asking->verdict = *verdict;
+    asking->is_told = true;
+    if (asking->is_asking)
+        return;
+    if (asking->task)
+        task_wake(asking->task, push_asked, asking);
+    else if (verdict->granted)
+        store_settle(asking->store, verdict->reservation, nothing, CLAIMS_MAX, clock_wall_ms());
+    mem_free(asking);
+}
+
+static void on_cancel(void *arg)
+{
+    ((struct asking *)arg)->task = NULL;
+}
+
+/*
+ * reserve(call): a reservation; or nil, what blocks, seconds until it does not (0 if unknown), and whether that was
+ * decided while Redis was away. Waits where the counters are elsewhere.
+ */
 static int store_lua_reserve(lua_State *L)
 {
     struct store_claim claims[CLAIMS_MAX];
     struct store_call call = read_call(L, claims);
-    struct store_verdict verdict = { 0 };
+    struct asking *asking = mem_zero(sizeof *asking);
+    struct store_verdict verdict;
 
-    store_reserve(store_of(L), &call, clock_wall_ms(), &verdict);
-    if (!verdict.granted)
-        return push_blocked(L, &verdict);
-    /* A number in Lua holds 53 bits: the reservation travels as its bytes. */
-    lua_pushlstring(L, (const char *)&verdict.reservation, sizeof verdict.reservation);
-    return 1;
+    asking->store = store_of(L);
+    asking->is_asking = true;
+    store_reserve(asking->store, &call, clock_wall_ms(), on_verdict, asking);
+    asking->is_asking = false;
+    if (asking->is_told) {
+        verdict = asking->verdict;
+        mem_free(asking);
+        return push_verdict(L, &verdict);
+    }
+    asking->task = task_here(L);
+    return task_wait(L, on_cancel, asking);
 }
 
-/* fits(call): true if it could be reserved now; or nil, what blocks, seconds, as reserve says it. Takes nothing. */
+/* fits(call): true if it could be reserved now; or nil and the rest as reserve says it. Takes nothing. */
 static int store_lua_fits(lua_State *L)
 {
     struct store_claim claims[CLAIMS_MAX];
@@ -272,11 +329,16 @@ static int store_lua_learnt(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted },
-    { "fits", store_lua_fits },       { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },   { "pardon", store_lua_pardon },
-    { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
-    { "settle", store_lua_settle },   { "used", store_lua_used },
+    { "exhaust", store_lua_exhaust },
+    { "exhausted", store_lua_exhausted },
+    { "fits", store_lua_fits },
+    { "learn", store_lua_learn },
+    { "learnt", store_lua_learnt },
+    { "pardon", store_lua_pardon },
+    { "recovered", store_lua_recovered },
+    { "reserve", store_lua_reserve },
+    { "settle", store_lua_settle },
+    { "used", store_lua_used },
     { NULL, NULL },
 };
 

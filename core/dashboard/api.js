@@ -70,7 +70,8 @@ export async function follow(on_event, on_open) {
       const events = (pending + value).split("\n\n");
       pending = events.pop();
       for (const event of events) {
-        const name = /^event: (.*)$/m.exec(event), data = /^data: (.*)$/m.exec(event);
+        const name = /^event: (.*)$/m.exec(event),
+          data = /^data: (.*)$/m.exec(event);
         if (name && data) on_event(name[1], JSON.parse(data[1]));
       }
     }

@@ -13,7 +13,8 @@ import * as tester from "./tester.js";
 import * as theme from "./theme.js";
 import * as usage from "./usage.js";
 
-const SHORTEST = 1000, LONGEST = 15000; // between two tries to connect
+const SHORTEST = 1000,
+  LONGEST = 15000; // between two tries to connect
 let run = 0;
 
 const FITNESS = { ready: "Ready", degraded: "Degraded", draining: "Draining" };
@@ -31,24 +32,47 @@ function say_live(state) {
 
 function update_figures(overview) {
   const counts = overview.counts;
-  const figures = [["requests", count(counts.requests)], ["failed", count(counts.failed)], ["tokens", count(counts.tokens)],
-    ["cost", microdollars(counts.cost_microusd)], ["streams open", count(counts.streams_open)],
-    ["models", count(overview.models)], ["workers", String(overview.workers)]];
+  const figures = [
+    ["requests", count(counts.requests)],
+    ["failed", count(counts.failed)],
+    ["tokens", count(counts.tokens)],
+    ["cost", microdollars(counts.cost_microusd)],
+    ["streams open", count(counts.streams_open)],
+    ["models", count(overview.models)],
+    ["workers", String(overview.workers)],
+  ];
   if (overview.zero_spend) figures.push(["spending", "never"]);
   figures.push(["up for", null]);
-  keyed(at("figures"), figures, ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd", {})),
+  keyed(
+    at("figures"),
+    figures,
+    ([name]) => name,
+    ([name]) => h("div", {}, h("dt", {}, name), h("dd", {})),
     (node, [name, text]) => {
       if (name === "up for") clock.timed(node.lastChild, () => duration(Math.floor(clock.now() - overview.started_at)));
       else put(node.lastChild, text);
-    });
+    },
+  );
 }
 
 function update_problems(problems) {
   show(at("problems"), problems.length > 0);
-  keyed(at("problem-list"), problems, (problem) => JSON.stringify(problem), (problem) => h("li", {},
-    h("strong", {}, problem.what), " ",
-    problem.file ? h("code", {}, problem.line ? `${problem.file}:${problem.line}` : problem.file) : null, " ",
-    problem.message), () => {});
+  keyed(
+    at("problem-list"),
+    problems,
+    (problem) => JSON.stringify(problem),
+    (problem) =>
+      h(
+        "li",
+        {},
+        h("strong", {}, problem.what),
+        " ",
+        problem.file ? h("code", {}, problem.line ? `${problem.file}:${problem.line}` : problem.file) : null,
+        " ",
+        problem.message,
+      ),
+    () => {},
+  );
 }
 
 function on_overview(overview) {
@@ -87,8 +111,13 @@ function refuse(fault) {
   const was_given = has_token();
   keep_token(null);
   view("entry");
-  put(at("token-fault"), !was_given ? "" : "That is not the admin token of this gateway. Compare it with admin_token in the "
-    + "configuration that is in force.");
+  put(
+    at("token-fault"),
+    !was_given
+      ? ""
+      : "That is not the admin token of this gateway. Compare it with admin_token in the " +
+          "configuration that is in force.",
+  );
   mark(at("token"), "aria-invalid", was_given ? "true" : null);
   at("token").focus();
 }
@@ -98,12 +127,15 @@ async function connect() {
   let pause = SHORTEST;
   while (mine === run) {
     try {
-      await follow((name, data) => mine === run && on_event(name, data), () => {
-        pause = SHORTEST;
-        say_live("on");
-        requests.load();
-        usage.load();
-      });
+      await follow(
+        (name, data) => mine === run && on_event(name, data),
+        () => {
+          pause = SHORTEST;
+          say_live("on");
+          requests.load();
+          usage.load();
+        },
+      );
     } catch (fault) {
       if (mine === run && fault.status === 401) {
         refuse(fault);

@@ -38,7 +38,8 @@ const pieces = new WeakMap();
 // Makes the children of parent those of the list, in its order: what is there already stays, and with it the focus.
 // make(item) answers a node; update(node, item) brings it up to date.
 export function keyed(parent, items, key_of, make, update) {
-  const before = pieces.get(parent) || new Map(), wanted = new Map();
+  const before = pieces.get(parent) || new Map(),
+    wanted = new Map();
   for (const item of items) wanted.set(key_of(item), item);
   for (const [key, node] of before) if (!wanted.has(key)) node.remove();
   const after = new Map();

@@ -7,11 +7,18 @@ export function count(number) {
   if (typeof number !== "number" || !Number.isFinite(number)) return "?";
   const size = Math.abs(number);
   if (size < 1000) return String(Math.round(number * 10) / 10);
-  for (const [unit, letter] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [unit, letter] of [
+    [1e12, "T"],
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     // 999,999 is 1M and not 1000k
     if (size < unit * 0.9995 && unit > 1e3) continue;
     const value = number / unit;
-    return (Math.abs(value) < 99.95 ? shortened(value, 1).replace(/^(-?\d+)$/, "$1") : String(Math.round(value))) + letter;
+    return (
+      (Math.abs(value) < 99.95 ? shortened(value, 1) : String(Math.round(value))) + letter
+    );
   }
   return String(number);
 }
@@ -22,7 +29,8 @@ export const exact = (number) => (typeof number === "number" ? number.toLocaleSt
 // $9.80, $0.0012, $0
 export function dollars(usd) {
   if (typeof usd !== "number" || !Number.isFinite(usd)) return "?";
-  const size = Math.abs(usd), sign = usd < 0 ? "-" : "";
+  const size = Math.abs(usd),
+    sign = usd < 0 ? "-" : "";
   if (size === 0) return "$0";
   if (size >= 100000) return `${sign}$${count(size)}`;
   if (size >= 0.995) return `${sign}$${size.toFixed(2)}`;
@@ -39,10 +47,16 @@ export const percent = (share) => `${Math.round(share * 100)} %`;
 // 350ms, 2.5s, 41s, 12m 5s, 2h 30m, 3d 4h
 export function duration(seconds) {
   if (typeof seconds !== "number" || !Number.isFinite(seconds)) return "?";
-  if (seconds < 0.9995) return `${seconds > 0 && seconds < 0.0095 ? shortened(seconds * 1000, 2) : Math.round(seconds * 1000)}ms`;
+  if (seconds < 0.9995)
+    return `${seconds > 0 && seconds < 0.0095 ? shortened(seconds * 1000, 2) : Math.round(seconds * 1000)}ms`;
   if (seconds < 9.95) return `${shortened(seconds, 1)}s`;
   const whole = Math.round(seconds);
-  const parts = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
+  const parts = [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "m"],
+    [1, "s"],
+  ];
   const first = parts.findIndex(([size]) => whole >= size);
   const [size, letter] = parts[first];
   const rest = parts[first + 1] && Math.floor((whole % size) / parts[first + 1][0]);
@@ -61,7 +75,12 @@ export function ago(seconds) {
 }
 
 const clockTime = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dayTime = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const dayTime = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 // 14:03:59 today, 29 Nov, 14:03 else

@@ -1,7 +1,8 @@
 // Light, dark, or as the system says: the button in the bar goes from one to the next.
 import { at, put } from "./dom.js";
 
-const KEY = "moongate.theme", ORDER = ["system", "light", "dark"];
+const KEY = "moongate.theme",
+  ORDER = ["system", "light", "dark"];
 
 let chosen = "system";
 try {

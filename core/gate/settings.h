@@ -19,7 +19,7 @@ struct settings_target {
     const char *id;          /* "groq/llama-3.3-70b" */
     const char *base_url;    /* every call's address begins with it; NULL for the built-in mock */
     const char *upstream_id; /* its model's name there */
-    bool is_named_by_path; /* its calls name the model in the address, not in the body */
+    bool is_named_by_path;   /* its calls name the model in the address, not in the body */
     bool is_local;
     bool costs_nothing; /* stated free, and no price above zero */
 };

@@ -15,6 +15,7 @@
 #include "net/upstream.h"
 #include "script/policyset.h"
 #include "script/vm.h"
+#include "store/store.h"
 
 /* Cancelled requests get two seconds to settle. */
 static const double STOP_TICK = 0.02;
@@ -96,8 +97,10 @@ static void *run(void *arg)
     struct order *order = arg;
     struct worker *worker = order->worker;
 
+    store_join(worker->gate->store, worker->loop);
     on_order(order);
     loop_run(worker->loop);
+    store_leave(worker->gate->store);
     return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "store/answer.h"
 #include "store/store.h"
 
+struct imports;
 struct limits;
 struct marks;
 struct keys;
@@ -23,6 +24,7 @@ struct store {
     struct limits *limits;
     struct marks *marks;
     struct keys *keys;
+    struct imports *imports;
     struct usage_thread *usage;
     _Atomic int64_t keep_days; /* of closed rows; 0: for ever. changed() is called when it does. */
 };
@@ -40,8 +42,17 @@ struct backend {
     bool (*refuses)(struct store *store, char *text, size_t size);
     /* Counters, marks or learnt limits changed: fetch them with the each_changed functions, soon. */
     void (*changed)(struct store *store);
+    /* As their namesakes in store.h. All NULL: the counters of this process are the only ones. */
+    void (*join)(struct store *store, struct loop *loop);
+    void (*leave)(struct store *store);
+    void (*reserve)(struct store *store, const struct store_call *call, int64_t now,
+                    void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg);
+    void (*fits)(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+    void (*settle)(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
+    int64_t (*used)(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
+    /* NULL, all three: they are in this process alone. */
     void (*keep_import)(struct store *store, const struct store_import *import, struct answer answer);
     /* As store_each_source and store_each_import. */
     bool (*each_source)(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
@@ -58,6 +69,7 @@ struct backend {
 };
 
 extern const struct backend backend_memory;
+extern const struct backend backend_redis;
 extern const struct backend backend_sqlite;
 
 #endif

@@ -60,6 +60,7 @@ void database_explain(const struct database *database, char *error, size_t error
     int system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? sqlite3_system_errno(database->connection) : 0;
     const char *path = database->path, *reason = sqlite3_errmsg(database->connection);
 
+    errno = system;
     if (code == SQLITE_NOTADB)
         snprintf(error, error_size, "%.200s is not a SQLite database: name another file in `store`", path);
     else if (code == SQLITE_CORRUPT)
@@ -76,8 +77,7 @@ void database_explain(const struct database *database, char *error, size_t error
         snprintf(error, error_size,
                  "the database %.200s may only be read: give the gateway the right to write it, and its folder", path);
     else if (system)
-        snprintf(error, error_size, "the database %.200s cannot be used: %.60s (%.60s)", path, reason,
-                 strerror(system));
+        snprintf(error, error_size, "the database %.200s cannot be used: %.60s (%m)", path, reason);
     else
         snprintf(error, error_size, "the database %.200s cannot be used: %.120s", path, reason);
 }

@@ -1,6 +1,6 @@
 /*
  * imports.h - imported models in memory: what each source brought last, and
- * what the newest imports changed. Any thread. Called by memory.c; ledger.c takes
+ * what the newest imports changed. Any thread. Called by store.c; ledger.c takes
  * copies.
  */
 #ifndef STORE_IMPORTS_H

@@ -147,14 +147,15 @@ static bool read_slot(const struct slot *slot, struct ledger_row *row)
 
 static void explain(const struct journal *journal, int reason, char *text, size_t size)
 {
+    errno = reason;
     if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG)
         snprintf(text, size, "the journal of open rows %.200s has no room (%s)", journal->path,
                  reason == ENOSPC ? "the disk is full" : "a limit of the system on its size");
     else if (reason == ENODEV || reason == EOPNOTSUPP || reason == EACCES)
-        snprintf(text, size, "the journal %.160s cannot be mapped into memory (%s): put the store on a local disk",
-                 journal->path, strerror(reason));
+        snprintf(text, size, "the journal %.200s cannot be mapped into memory (%m): put the store on a local disk",
+                 journal->path);
     else
-        snprintf(text, size, "the journal of open rows %.160s cannot be used (%s)", journal->path, strerror(reason));
+        snprintf(text, size, "the journal of open rows %.200s cannot be used (%m)", journal->path);
 }
 
 /* Maps one segment more, making it if the file is not as long; 0, or what was wrong. Its slots are not yet given out.

@@ -41,13 +41,12 @@ static struct learnt_entry *first_of(const struct learnt *learnt, const char *pr
     return provider ? hash_get(&learnt->providers, provider, strlen(provider)) : NULL;
 }
 
-static int rank_of(const char *source)
+static int rank_of(const struct store_learnt *word)
 {
-    int rank = 0;
-
-    while (rank < SOURCES && strcmp(sources[rank], source) != 0)
-        rank++;
-    return rank < SOURCES ? rank : 0;
+    for (int rank = 0; rank < SOURCES; rank++)
+        if (strcmp(word->source, sources[rank]) == 0)
+            return rank;
+    return 0;
 }
 
 static bool is_same_limit(const struct store_learnt *a, const struct store_learnt *b)
@@ -58,8 +57,9 @@ static bool is_same_limit(const struct store_learnt *a, const struct store_learn
 /* NULL: there are too many. */
 static struct learnt_entry *entry_of(struct learnt *learnt, const struct store_learnt *word)
 {
-    struct learnt_entry *first = first_of(learnt, word->provider), *entry, *twin = NULL;
-    int rank = rank_of(word->source);
+    struct learnt_entry *first = hash_get(&learnt->providers, word->provider, strlen(word->provider));
+    struct learnt_entry *entry, *twin = NULL;
+    int rank = rank_of(word);
     size_t count = 0;
 
     for (entry = first; entry; entry = entry->next, count++) {

@@ -185,12 +185,14 @@ static void close_reservation(struct limits *limits, struct reservation *reserva
     limits->first_free = place;
 }
 
-static void refuse(struct store_verdict *verdict, const struct store_limit *limit, int64_t wait)
+void limits_refuse(struct store_verdict *verdict, const struct store_limit *limit, int64_t wait)
 {
     const char *window = window_name(limit->window);
     size_t room = sizeof verdict->blocked - strlen(window) - 2;
     size_t length = strnlen(limit->key, room);
 
+    if (verdict->blocked[0] && wait != 0 && (verdict->wait_ms == 0 || wait <= verdict->wait_ms))
+        return;
     memcpy(verdict->blocked, limit->key, length);
     verdict->blocked[length] = ' ';
     memcpy(verdict->blocked + length + 1, window, strlen(window) + 1);
@@ -212,8 +214,7 @@ static bool take_claims(struct limits *limits, const struct store_call *call, in
         counter->holders++;
         if (amount > 0 && max != INT64_MAX && amount > max - counter_used(counter)) {
             wait = counter_wait(counter, amount, max, now);
-            if (fits || wait == 0 || (verdict->wait_ms > 0 && wait > verdict->wait_ms))
-                refuse(verdict, &claim->limit, wait);
+            limits_refuse(verdict, &claim->limit, wait);
             fits = false;
             amount = 0;
         }
@@ -378,7 +379,9 @@ void limits_each_learnt(struct limits *limits, const char *provider,
 
 void limits_load_counter(struct limits *limits, const struct counter_state *state)
 {
-    struct store_limit limit = { state->key, state->window, state->sliding, state->zone, 0 };
+    struct store_limit limit = {
+        .key = state->key, .window = state->window, .sliding = state->sliding, .zone = state->zone
+    };
 
     counter_load(find(limits, &limit, true), state->at, state->ends, state->settled);
 }

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "store/backend.h"
-#include "store/imports.h"
 #include "store/row.h"
 #include "store/rows.h"
 #include "store/usage.h"
@@ -21,7 +20,6 @@ struct memory {
     int64_t numbers[ROWS_KEPT];    /* in which turn each was closed, from 1 */
     int64_t closed;
     size_t next;
-    struct imports *imports;
 };
 
 static bool memory_open(struct store *store, const char *place, char *error, size_t error_size)
@@ -32,7 +30,6 @@ static bool memory_open(struct store *store, const char *place, char *error, siz
     (void)error;
     (void)error_size;
     pthread_mutex_init(&memory->lock, NULL);
-    memory->imports = imports_new();
     store->own = memory;
     return true;
 }
@@ -41,7 +38,6 @@ static void memory_close(struct store *store)
 {
     struct memory *memory = store->own;
 
-    imports_free(memory->imports);
     rows_free(&memory->rows);
     pthread_mutex_destroy(&memory->lock);
     mem_free(memory);
@@ -65,31 +61,6 @@ static void memory_keep_key(struct store *store, const struct store_key *key, st
     (void)store;
     (void)key;
     answer_give(&answer, true);
-}
-
-static void memory_keep_import(struct store *store, const struct store_import *import, struct answer answer)
-{
-    struct memory *memory = store->own;
-
-    imports_add(memory->imports, import);
-    answer_give(&answer, true);
-}
-
-static bool memory_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
-{
-    struct memory *memory = store->own;
-
-    imports_each_source(memory->imports, each, arg);
-    return true;
-}
-
-static bool memory_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
-                               void *arg)
-{
-    struct memory *memory = store->own;
-
-    imports_each(memory->imports, since, each, arg);
-    return true;
 }
 
 static void memory_open_row(struct store *store, const struct ledger_row *fields)
@@ -229,9 +200,6 @@ const struct backend backend_memory = {
     .problem = memory_problem,
     .changed = memory_changed,
     .keep_key = memory_keep_key,
-    .keep_import = memory_keep_import,
-    .each_source = memory_each_source,
-    .each_import = memory_each_import,
     .open_row = memory_open_row,
     .close_row = memory_close_row,
     .find_row = memory_find_row,

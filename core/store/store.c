@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "store/backend.h"
+#include "store/imports.h"
 #include "store/keys.h"
 #include "store/limits.h"
 #include "store/marks.h"
@@ -18,7 +19,7 @@
 
 enum { PAGE_ROWS = 500 };
 
-static const struct backend *const backends[] = { &backend_memory, &backend_sqlite };
+static const struct backend *const backends[] = { &backend_memory, &backend_sqlite, &backend_redis };
 
 static void free_tables(struct store *store)
 {
@@ -26,6 +27,7 @@ static void free_tables(struct store *store)
     limits_free(store->limits);
     marks_free(store->marks);
     keys_free(store->keys);
+    imports_free(store->imports);
     mem_free(store);
 }
 
@@ -49,7 +51,9 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
     struct store *store;
 
     if (!backend) {
-        snprintf(error, error_size, "there is no store \"%.200s\": it is \"memory:\" or \"sqlite:PATH\"", address);
+        snprintf(error, error_size,
+                 "there is no store \"%.200s\": it is \"memory:\", \"sqlite:PATH\" or \"redis://host:port/db\"",
+                 address);
         return NULL;
     }
     if (only_reads && !backend->open_reader) {
@@ -63,6 +67,7 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
     store->limits = limits_new();
     store->marks = marks_new();
     store->keys = keys_new();
+    store->imports = imports_new();
     store->usage = usage_thread_new(store);
     if ((only_reads ? backend->open_reader : backend->open)(store, place, error, error_size))
         return store;
@@ -112,23 +117,51 @@ static void tell(struct store *store, bool changed)
         store->backend->changed(store);
 }
 
-void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
+void store_join(struct store *store, struct loop *loop)
 {
-    tell(store, limits_reserve(store->limits, call, now, verdict));
+    if (store->backend->join)
+        store->backend->join(store, loop);
+}
+
+void store_leave(struct store *store)
+{
+    if (store->backend->leave)
+        store->backend->leave(store);
+}
+
+void store_reserve(struct store *store, const struct store_call *call, int64_t now,
+                   void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg)
+{
+    struct store_verdict verdict;
+
+    if (store->backend->reserve) {
+        store->backend->reserve(store, call, now, on_verdict, arg);
+        return;
+    }
+    tell(store, limits_reserve(store->limits, call, now, &verdict));
+    on_verdict(arg, &verdict);
 }
 
 void store_fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict)
 {
-    tell(store, limits_fits(store->limits, call, now, verdict));
+    if (store->backend->fits)
+        store->backend->fits(store, call, now, verdict);
+    else
+        tell(store, limits_fits(store->limits, call, now, verdict));
 }
 
 void store_settle(struct store *store, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now)
 {
-    tell(store, limits_settle(store->limits, reservation, amounts, count, now));
+    if (store->backend->settle)
+        store->backend->settle(store, reservation, amounts, count, now);
+    else
+        tell(store, limits_settle(store->limits, reservation, amounts, count, now));
 }
 
 int64_t store_used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end)
 {
+    if (store->backend->used)
+        return store->backend->used(store, limit, now, window_end);
     return limits_used(store->limits, limit, now, window_end);
 }
 
@@ -211,18 +244,31 @@ uint64_t store_key_generation(struct store *store)
 void store_import(struct store *store, const struct store_import *import, const struct store_home *home,
                   void (*on_saved)(void *arg, bool saved), void *arg)
 {
-    store->backend->keep_import(store, import, answer_of(home, on_saved, arg));
+    struct answer answer = answer_of(home, on_saved, arg);
+
+    if (store->backend->keep_import) {
+        store->backend->keep_import(store, import, answer);
+        return;
+    }
+    imports_add(store->imports, import);
+    answer_give(&answer, true);
 }
 
 bool store_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
 {
-    return store->backend->each_source(store, each, arg);
+    if (store->backend->each_source)
+        return store->backend->each_source(store, each, arg);
+    imports_each_source(store->imports, each, arg);
+    return true;
 }
 
 bool store_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
                        void *arg)
 {
-    return store->backend->each_import(store, since, each, arg);
+    if (store->backend->each_import)
+        return store->backend->each_import(store, since, each, arg);
+    imports_each(store->imports, since, each, arg);
+    return true;
 }
 
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])

@@ -1,12 +1,12 @@
 /*
  * store.h - the one contract for what must be exact and what must last:
  * counters, reservations, exhaustion marks, learnt limits, keys, imported
- * models, the ledger.
- * Backends: memory.c, sqlite.c (redis.c is to come behind the same functions).
+ * models, the ledger. Backends: memory.c, sqlite.c, redis.c.
  *
  * Any thread may call; a call never waits for a disk or a network. Answers that
- * have to wait come back through a home: on the thread that asked. Money is
- * in micro-dollars, times are unix milliseconds, both integers.
+ * have to wait come back through a home, or through the loop that a thread has
+ * joined with: on the thread that asked. Money is in micro-dollars, times are
+ * unix milliseconds, both integers.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -18,6 +18,7 @@
 #include "base/id.h"
 #include "base/zone.h"
 
+struct loop;
 struct store;
 
 /* Where an answer is delivered: post runs on_call(arg) on the asker's thread. Without a home it may be any thread. */
@@ -26,7 +27,10 @@ struct store_home {
     void *loop;
 };
 
-/* "memory:" or "sqlite:PATH". NULL with a sentence in error: what is wrong and what to do. */
+/*
+ * "memory:", "sqlite:PATH" or "redis://[:password@]host:port/db". NULL with a sentence in error: what is wrong and what
+ * to do.
+ */
 struct store *store_open(const char *address, char *error, size_t error_size);
 /*
  * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row,
@@ -34,8 +38,14 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  * store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
-/* Writes everything out first. */
+/* Writes everything out first. Every thread that joined has left by then. */
 void store_close(struct store *store);
+/*
+ * A thread that reserves joins with its loop before the loop runs, and leaves before the loop is freed: verdicts that
+ * are still awaited come then, before this returns. A thread may join several stores.
+ */
+void store_join(struct store *store, struct loop *loop);
+void store_leave(struct store *store);
 /* NULL when all is well, else a sentence for /ready (disk full, ...), valid until the next call on this thread. */
 const char *store_problem(struct store *store);
 /*
@@ -52,6 +62,7 @@ struct store_limit {
     bool sliding;            /* the last so many seconds instead of the calendar's window */
     const struct zone *zone; /* for day, week, month; NULL is UTC */
     int64_t max;             /* INT64_MAX: counted, never refused */
+    bool strict;             /* money: with nobody to ask, refused rather than guessed */
 };
 
 struct store_claim {
@@ -73,10 +84,15 @@ struct store_verdict {
     uint64_t reservation; /* to be settled exactly once */
     char blocked[160];    /* not granted: "provider:groq:requests minute" */
     int64_t wait_ms;      /* until that limit has room, 0 if unknown */
+    bool away;            /* decided without the other gateways: Redis is away */
 };
 
-/* All or nothing. The answer is there at once for memory and sqlite; a backend that has to wait will take a home. */
-void store_reserve(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
+/*
+ * All or nothing. The verdict comes exactly once: before this returns (memory and sqlite, always), or later on this
+ * thread, within a few tens of milliseconds. It is valid inside on_verdict; the call need not outlive store_reserve.
+ */
+void store_reserve(struct store *store, const struct store_call *call, int64_t now,
+                   void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg);
 /* What store_reserve would say now, taking nothing. */
 void store_fits(struct store *store, const struct store_call *call, int64_t now, struct store_verdict *verdict);
 /*

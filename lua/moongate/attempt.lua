@@ -246,10 +246,10 @@ local function reserve(call, target)
   local wanted, obstacle
   for _, length in ipairs(claims.lengths(call.request)) do
     wanted = claims.call(target, call.caller, call.request, call.state, length)
-    local reservation, blocked, wait = store.reserve(wanted)
+    local reservation, blocked, wait, away = store.reserve(wanted)
     if reservation then return wanted, reservation end
     if attempt.is_cancelled(blocked) then return wanted, nil, { cancelled = blocked } end
-    obstacle = standing.blocked(wanted.claims, blocked, wait)
+    obstacle = standing.blocked(wanted.claims, blocked, wait, away)
     if not standing.may_shrink(wanted.claims, blocked) then break end
   end
   return wanted, nil, obstacle

@@ -149,8 +149,8 @@ function board.read(state)
   return {
     status = status, problems = json.array(problems), started_at = math.floor(now - gateway.uptime_s + 0.5),
     workers = gateway.workers, policy = state.config.policy, policies = json.array(state.policies:routing_names()),
-    policies_at = state.policies:changed_at(), tasks = json.array(task.types), zero_spend = state.config.zero_spend,
-    premium_baseline = state.config.premium_baseline, providers = json.array(providers), out = json.array(out),
+    policies_generation = state.policies:generation(), tasks = json.array(task.types),
+    zero_spend = state.config.zero_spend, providers = json.array(providers), out = json.array(out),
     models = #state.registry.targets, counts = counts(),
   }
 end

@@ -17,10 +17,13 @@ local function amount_of(kind, figures)
   return 0 -- a unit of the provider's own, known only from its answer
 end
 
+-- What costs money is refused rather than guessed while the gateways cannot count together.
+local STRICT = { billed_tokens = true, microusd = true }
+
 local function add(list, kind, key, limit, by_tier)
   list[#list + 1] = {
     kind = kind, key = key, window = limit.window, zone = limit.zone, max = limit.max, sliding = limit.sliding,
-    by_tier = by_tier,
+    strict = STRICT[kind], by_tier = by_tier,
   }
 end
 

@@ -32,7 +32,7 @@ end
 ---@return moongate.decider
 function decider.new()
   -- By path: { loaded_at, error = { at, file, line, message, mended_at } }.
-  local self = setmetatable({ past = {}, changed = 0 }, methods)
+  local self = setmetatable({ past = {}, installs = 0 }, methods)
 
   local function switched(label, fault)
     publish(self.set)
@@ -72,7 +72,7 @@ local function remember(self, report)
   for path, past in pairs(self.past) do
     if past.error and not wrong[path] then past.error.mended_at = past.error.mended_at or now end
   end
-  self.changed = now
+  self.installs = self.installs + 1
 end
 
 function methods:install(files)
@@ -91,9 +91,9 @@ function methods:checker(name) return self.set:checker(name) end
 function methods:hooks() return self.set:hooks() end
 function methods:routing_names() return self.set:routing_names() end
 
--- When files were installed last.
----@return number
-function methods:changed_at() return self.changed end
+-- How often files were installed: the same on every worker.
+---@return integer
+function methods:generation() return self.installs end
 
 -- All files as they were installed last: { path, role, version (that is in force, nil: none), saved_version, past }.
 ---@return table[]

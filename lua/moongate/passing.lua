@@ -5,6 +5,8 @@ local passing = {}
 
 passing.left_alone = "it failed repeatedly and is left alone for a while"
 
+local AWAY = " (counted alone, for Redis is away)"
+
 local function spaced(name)
   return (string.gsub(name, "_", " "))
 end
@@ -18,9 +20,10 @@ end
 
 -- A limit of the target has no room.
 ---@param blocked string which, as the store names it
+---@param away boolean|nil
 ---@return string
-function passing.no_quota(blocked)
-  return "no quota left: " .. blocked
+function passing.no_quota(blocked, away)
+  return "no quota left: " .. blocked .. (away and AWAY or "")
 end
 
 ---@param words string
@@ -52,7 +55,8 @@ function passing.own_limit(caller, outcome)
       figure(metric, outcome.amount), owner, limit)
   end
   local wait = math.max(1, math.ceil(outcome.wait or 1))
-  return string.format("%s has used up its %s; try again in %d s", owner, limit, wait), wait
+  return string.format("%s has used up its %s%s; try again in %d s", owner, limit, outcome.away and AWAY or "", wait),
+    wait
 end
 
 return passing

@@ -25,9 +25,24 @@ local listen_address = text(function(value)
   if not address(value) then return 'must be an address and a port, like "127.0.0.1:8080" or "[::1]:8080"' end
 end)
 
+-- What is said of an address of Redis never quotes it: there may be a password in it.
+local function redis_fault(value)
+  local place = string.match(value, "^redis://(.*)$")
+  place = string.match(place, "@([^@]*)$") or place
+  if string.find(place, "^/.") then return nil end -- a Unix socket
+  local host, rest = string.match(place, "^(%[[%x:.]+%])(.*)$")
+  if not host then host, rest = string.match(place, "^([%w._-]+)(.*)$") end
+  if not host or string.find(value, "%s") then return "needs a host: redis://[:password@]HOST:PORT/DATABASE" end
+  rest = string.gsub(rest, "%?.*$", "")
+  if not string.find(rest, "^:?%d*/?%d*$") then return "has no port and database that are numbers behind its host" end
+  return nil
+end
+
 local store_address = text(function(value)
-  if value == "memory:" or string.find(value, "^sqlite:.") or string.find(value, "^rediss?://.") then return end
-  return 'must be "memory:", "sqlite:FILE" or "redis://HOST:PORT"'
+  if value == "memory:" or string.find(value, "^sqlite:.") then return end
+  if string.find(value, "^redis://") then return redis_fault(value) end
+  if string.find(value, "^rediss://") then return "cannot be reached by TLS: put a tunnel or a Unix socket between" end
+  return 'must be "memory:", "sqlite:FILE" or "redis://[:password@]HOST:PORT/DATABASE"'
 end)
 
 local web_address = text(function(value)

@@ -14,6 +14,7 @@ local standing = {}
 ---@field amount number|nil what the request takes of it
 ---@field by_tier boolean|nil it is the tier's
 ---@field wait number|nil seconds
+---@field away boolean|nil it was counted without the other gateways
 
 -- Exhausted, itself or its provider.
 ---@param target table
@@ -36,13 +37,17 @@ end
 ---@param drawn table[] its claims
 ---@param blocked string
 ---@param wait number
+---@param away boolean|nil Redis is away
 ---@return moongate.obstacle
-function standing.blocked(drawn, blocked, wait)
+function standing.blocked(drawn, blocked, wait, away)
+  away = away or nil
   if claims.is_callers(blocked) then
     local claim = claims.blocking(drawn, blocked) or {}
-    return { refusal = blocked, wait = wait, max = claim.max, amount = claim.amount, by_tier = claim.by_tier }
+    return {
+      refusal = blocked, wait = wait, max = claim.max, amount = claim.amount, by_tier = claim.by_tier, away = away,
+    }
   end
-  return { skipped = passing.no_quota(blocked), wait = wait }
+  return { skipped = passing.no_quota(blocked, away), wait = wait }
 end
 
 -- Whether less may be asked for where this limit blocks.
@@ -63,10 +68,10 @@ local function obstacle_of(target, caller, request, state)
   local obstacle
   for _, length in ipairs(claims.lengths(request)) do
     local wanted = claims.call(target, caller, request, state, length)
-    local fits, blocked
-    fits, blocked, wait = store.fits(wanted)
+    local fits, blocked, away
+    fits, blocked, wait, away = store.fits(wanted)
     if fits then return nil end
-    obstacle = standing.blocked(wanted.claims, blocked, wait)
+    obstacle = standing.blocked(wanted.claims, blocked, wait, away)
     if not standing.may_shrink(wanted.claims, blocked) then break end
   end
   return obstacle

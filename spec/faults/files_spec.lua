@@ -109,8 +109,8 @@ describe("a gateway", function()
     run("chmod 400 " .. database)
     assert.matches("^moongate: the database moongate.db cannot be written %(Permission denied%)", refusal(nobody))
     run("chmod 600 " .. database .. " && chmod 000 " .. database .. "-open")
-    assert.equal("moongate: the journal moongate.db-open cannot be written (Permission denied): give the gateway the " ..
-      "right to it", refusal(nobody))
+    assert.equal("moongate: the journal moongate.db-open cannot be written (Permission denied): give the gateway " ..
+      "the right to it", refusal(nobody))
     run(("rm %s.lock && chmod 600 %s-open && chmod 500 %s"):format(database, database, moongate.folder))
     assert.equal("moongate: moongate.db.lock cannot be written (Permission denied): give the gateway the right to " ..
       "write in that folder", refusal(nobody))
@@ -119,8 +119,8 @@ describe("a gateway", function()
   it("says what else is wrong with its journal, and touches nothing", function()
     local ids = fill(2)
     run("echo 'my songs' >" .. database .. "-open")
-    assert.equal("moongate: moongate.db-open is not a journal of open rows: move it away, or give the gateway another " ..
-      "`store`", refusal())
+    assert.equal("moongate: moongate.db-open is not a journal of open rows: move it away, or give the gateway " ..
+      "another `store`", refusal())
     os.remove(database .. "-open")
     moongate:open()
     assert.equal("ok", moongate:admin("/v1/requests/" .. ids[2]).outcome)

@@ -60,7 +60,7 @@ describe("a budget", function()
     for _, id in ipairs(ids) do
       local row = wait.until_(function()
         local found, status = moongate:admin("/v1/requests/" .. id)
-        return status == 200 and found.outcome and found
+        return status == 200 and found.outcome and found.outcome ~= "" and found
       end, "the row of " .. id)
       sum = sum + row[figure]
     end
@@ -80,6 +80,17 @@ describe("a budget", function()
       connections[i] = moongate:begin_chat(body, { key = key, headers = { ["x-request-id"] = ids[#ids] } })
     end
     return connections
+  end
+
+  -- Waits until so many calls of that key have been refused.
+  local function wait_refused(count, key)
+    wait.until_(function()
+      local found = 0
+      for _, line in ipairs(moongate:log()) do
+        if line.message == "request" and line.key == key and line.status == 429 then found = found + 1 end
+      end
+      return found >= count
+    end, count .. " refusals")
   end
 
   -- The answers of those calls: how many were served and refused.
@@ -109,6 +120,7 @@ describe("a budget", function()
         local ids = {}
         local connections = send(20, key, "top", ids)
         upstream:wait_held(fit, name)
+        wait_refused(20 - fit, name)
         upstream:go(name, "all")
         local served, refused = collect(connections)
         assert.same({ fit, 20 - fit }, { served, refused })

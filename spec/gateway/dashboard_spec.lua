@@ -90,7 +90,7 @@ describe("the dashboard's gateway", function()
     assert.same({ "green", "ok", 2 }, { before.pulse, before.status, #before.limits })
     for _ = 1, 3 do assert.equal(200, moongate:chat { model = "small" }.status) end
     local one = provider_of "one"
-    assert.same({ "red", { max = 1000, current = 1, source = "discovered" }, "a limit is used up" },
+    assert.same({ "red", { max = 3, current = 3, source = "config" }, "a limit is used up" },
       { one.pulse, one.rpm, one.reason })
     assert.is_true(math.abs(one.back_at - os.time()) <= 61)
     moongate:chat { model = "gone" }

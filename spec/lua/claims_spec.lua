@@ -87,6 +87,15 @@ describe("claims", function()
     assert.equal(6, #list)
   end)
 
+  it("are strict where they are money, and nowhere else", function()
+    local strict = {}
+    local budget = { usd = 1, billed_tokens = 9, window = "day" }
+    for _, claim in ipairs(of { caller = { rpm = 9, tpm = 9, budget = budget } }) do
+      if claim.strict then strict[#strict + 1] = claim.kind end
+    end
+    assert.same({ "billed_tokens", "microusd" }, strict)
+  end)
+
   it("hold the budgets of key and org, in micro-dollars and billed tokens, by the calendar", function()
     local list = of {
       target = fakes.target("one/x", { cost = target.cost }),

@@ -34,4 +34,11 @@ describe("passing", function()
       .. "it can never fit; ask for less" }, { passing.own_limit(caller, { refusal = "key:config:dev:billed_tokens day",
       max = 1000, amount = 1200, wait = 3600 }) })
   end)
+
+  it("says so when Redis is away", function()
+    assert.equal("no quota left: provider:one:requests day (counted alone, for Redis is away)",
+      passing.no_quota("provider:one:requests day", true))
+    assert.equal("key dev has used up its 60 requests per minute (counted alone, for Redis is away); try again in 9 s",
+      (passing.own_limit({ name = "dev" }, { refusal = "key:k:requests minute", max = 60, wait = 9, away = true })))
+  end)
 end)

@@ -32,4 +32,30 @@ describe("schema.check", function()
       assert.is_true(found >= 1, key)
     end
   end)
+
+  local function fault(address)
+    local found
+    schema.check({ store = address }, "", function(_, message) found = message end)
+    return found
+  end
+
+  it("takes the addresses of stores", function()
+    for _, fine in ipairs { "memory:", "sqlite:moongate.db", "redis://localhost", "redis://10.0.0.1:6380/3",
+      "redis://:p%40ss@redis.example.com:6379/0", "redis://user:pass@[::1]:6379", "redis:///run/redis.sock?db=2",
+      "redis://localhost:6379/0?spool=spool.db" } do
+      assert.is_nil(fault(fine), fine)
+    end
+  end)
+
+  it("says what is wrong with an address of Redis, without its password", function()
+    for wrong, told in pairs {
+      ["redis://"] = "needs a host", ["redis://:secret@host:port"] = "has no port",
+      ["redis://host:secret:6379:1"] = "has no port", ["redis://host name"] = "needs a host",
+      ["rediss://:secret@host"] = "TLS", ["redis:host"] = "must be",
+    } do
+      local message = fault(wrong)
+      assert.is_truthy(message and message:find(told, 1, true), wrong)
+      assert.is_nil((message or ""):find("secret", 1, true), wrong)
+    end
+  end)
 end)

@@ -34,7 +34,7 @@ describe("asking a store whether a call fits", function()
   it("names the limit and the wait as reserving then does", function()
     bench.reserve(store, call, NOON)
     local told = { bench.fits(store, call, NOON + 1000) }
-    assert.same({ nil, "a minute", 59000 }, told)
+    assert.same({ nil, "a minute", 59000, false }, told)
     assert.same(told, { bench.reserve(store, call, NOON + 1000) })
     assert.same({ 3, 1 }, used())
   end)

@@ -1,7 +1,8 @@
 /*
  * inbox.c - what store specs need of C: a home for answers (LuaJIT must not be
- * called from another thread), threads that reserve at the same time, and a
- * backend that has no way of its own to add rows up.
+ * called from another thread), a loop that runs until a verdict is there, and a
+ * backend that has no way of its own to add rows up; threads that reserve at the
+ * same time are in crowd.c.
  * Built and loaded by spec/store/workbench.lua; never part of the program.
  */
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/loop.h"
 #include "store/backend.h"
 #include "store/journal.h"
 #include "store/store.h"
@@ -96,57 +98,46 @@ void inbox_note(void *arg, bool kept)
     *(int *)arg = kept ? 1 : 0;
 }
 
-/* Several threads at once: each reserves `rounds` times, settles what it got, and counts what was granted. */
-struct crowd {
-    struct store *store;
-    struct store_call call;
-    int rounds;
-    int64_t now;
-    const int64_t *actual; /* NULL: never settled */
-    void (*reserve)(struct store *, const struct store_call *, int64_t, struct store_verdict *);
-    void (*settle)(struct store *, uint64_t, const int64_t *, size_t, int64_t);
-    pthread_barrier_t start;
+/* ---- reserving ---- */
+
+struct asked {
+    struct loop *loop;
+    struct store_verdict *verdict;
+    bool is_told, is_waiting;
 };
 
-static void *push(void *arg)
+static void on_verdict(void *arg, const struct store_verdict *verdict)
 {
-    struct crowd *crowd = arg;
-    long granted = 0;
+    struct asked *asked = arg;
 
-    pthread_barrier_wait(&crowd->start);
-    for (int i = 0; i < crowd->rounds; i++) {
-        struct store_verdict verdict;
-
-        crowd->reserve(crowd->store, &crowd->call, crowd->now, &verdict);
-        granted += verdict.granted;
-        if (verdict.granted && crowd->actual) {
-            crowd->settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
-            crowd->settle(crowd->store, verdict.reservation, crowd->actual, crowd->call.claim_count, crowd->now);
-        }
-    }
-    return (void *)granted;
+    *asked->verdict = *verdict;
+    asked->is_told = true;
+    if (asked->is_waiting)
+        loop_stop(asked->loop);
 }
 
-long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
-               const int64_t *actual, void *reserve, void *settle)
+/* Runs the loop (of this thread, which has joined) until the verdict is there. */
+void inbox_reserve(struct store *store, struct loop *loop, const struct store_call *call, int64_t now,
+                   struct store_verdict *verdict)
 {
-    struct crowd crowd = { .store = store, .call = *call, .rounds = rounds, .now = now, .actual = actual };
-    pthread_t all[64];
-    long granted = 0;
+    struct asked asked = { .loop = loop, .verdict = verdict };
 
-    memcpy(&crowd.reserve, &reserve, sizeof reserve);
-    memcpy(&crowd.settle, &settle, sizeof settle);
-    pthread_barrier_init(&crowd.start, NULL, (unsigned)threads);
-    for (int i = 0; i < threads; i++)
-        pthread_create(&all[i], NULL, push, &crowd);
-    for (int i = 0; i < threads; i++) {
-        void *got;
+    store_reserve(store, call, now, on_verdict, &asked);
+    asked.is_waiting = true;
+    if (!asked.is_told)
+        loop_run(loop);
+}
 
-        pthread_join(all[i], &got);
-        granted += (long)got;
-    }
-    pthread_barrier_destroy(&crowd.start);
-    return granted;
+static void on_elapsed(void *arg)
+{
+    loop_stop(arg);
+}
+
+/* Runs the loop for so long. */
+void inbox_turn(struct loop *loop, double seconds)
+{
+    loop_after(loop, seconds, on_elapsed, loop);
+    loop_run(loop);
 }
 
 /* Several threads at once: each notes a row, removes the one before it, and leaves its last. */

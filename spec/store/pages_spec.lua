@@ -135,7 +135,7 @@ describe("a store that is opened to be read", function()
     { "is not one that is empty", "", "sqlite:%s", "is empty" },
     { "is not a file of something else", ("no database at all "):rep(100), "sqlite:%s", "is not a SQLite database" },
     { "is not in another process's memory", nil, "memory:", "inside the running gateway" },
-    { "is one that is known", nil, "redis:", "there is no store" },
+    { "is one that is known", nil, "postgres:", "there is no store" },
   } do
     it(case[1], function()
       if case[2] then

@@ -29,10 +29,21 @@ void inbox_free(struct inbox *inbox);
 const struct store_home *inbox_home(const struct inbox *inbox);
 bool inbox_run(struct inbox *inbox, int seconds);
 void inbox_note(void *arg, bool kept);
+struct loop *loop_new(void);
+void loop_free(struct loop *loop);
+void inbox_reserve(struct store *store, struct loop *loop, const struct store_call *call, int64_t now,
+                   struct store_verdict *verdict);
+void inbox_turn(struct loop *loop, double seconds);
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
-               const int64_t *actual, void *reserve, void *settle);
+               const int64_t *actual);
 void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove);
 bool paged_read(struct usage *usage, struct store *store, void *read);
+struct storm;
+struct storm *storm_begin(struct store **stores, int count, const struct store_limit *limit, int64_t amount_most,
+                          bool keeps, int64_t now, uint64_t seed);
+void storm_look(const struct storm *storm, int64_t figures[6]);
+void storm_end(struct storm *storm);
+void storm_free(struct storm *storm);
 void digest_sha256(const void *data, size_t length, unsigned char out[32]);
 void digest_hex(const unsigned char digest[32], char out[65]);
 bool digest_from_hex(const char *text, unsigned char out[32]);
@@ -71,17 +82,38 @@ end
 
 -- The C half, built once a process.
 local built = os.tmpname()
+local own = os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so"
 assert(os.execute("cc -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Icore -o " .. built ..
-  " spec/store/inbox.c -lpthread") == 0)
+  " spec/store/inbox.c spec/store/crowd.c " .. own .. " -lpthread") == 0)
 bench.inbox = ffi.load(built)
 os.remove(built)
 
+-- The loop that this thread reserves with, whatever the store.
+local loop = bench.library.loop_new()
+bench.loop = loop
+
+-- A store that this thread has not joined.
 ---@return ffi.cdata*? store, string? error
-function bench.open(address)
+function bench.open_apart(address)
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
   return store
+end
+
+---@return ffi.cdata*? store, string? error
+function bench.open(address)
+  local store, message = bench.open_apart(address)
+  if store then bench.library.store_join(store, loop) end
+  return store, message
+end
+
+-- Lets the loop run for so long.
+function bench.turn(seconds) bench.inbox.inbox_turn(loop, seconds) end
+
+function bench.close(store)
+  bench.library.store_leave(store)
+  bench.library.store_close(store)
 end
 
 local windows = { second = 0, ["10s"] = 1, minute = 2, hour = 3, ["5h"] = 4, day = 5, week = 6, month = 7, none = 8 }
@@ -94,6 +126,7 @@ function bench.limit(limit, into, kept)
   into.sliding = limit.sliding or false
   into.zone = limit.zone and bench.library.zone_find(limit.zone) or nil
   into.max = limit.max or 0x7fffffffffffffffLL
+  into.strict = limit.strict or false
 end
 
 -- call = { claims = { { key=, window=, max=, amount= } ... }, provider=, model=, tokens= }
@@ -109,28 +142,26 @@ function bench.call(call)
   return made, kept
 end
 
-local function ask(how, store, call, now)
+local function blocked(verdict)
+  return nil, ffi.string(verdict.blocked), tonumber(verdict.wait_ms), verdict.away
+end
+
+-- The reservation, or nil, what blocks, for how many milliseconds, and whether Redis was away.
+function bench.reserve(store, call, now)
   local made, kept = bench.call(call)
   local verdict = ffi.new("struct store_verdict")
-  bench.library[how](store, made, now, verdict)
+  bench.inbox.inbox_reserve(store, loop, made, now, verdict)
   assert(kept)
-  return verdict
-end
-
-local function blocked(verdict)
-  return nil, ffi.string(verdict.blocked), tonumber(verdict.wait_ms)
-end
-
--- The reservation, or nil, what blocks, and for how many milliseconds.
-function bench.reserve(store, call, now)
-  local verdict = ask("store_reserve", store, call, now)
   if verdict.granted then return verdict.reservation end
   return blocked(verdict)
 end
 
 -- Whether it could be reserved; or nil, what blocks, and for how many milliseconds.
 function bench.fits(store, call, now)
-  local verdict = ask("store_fits", store, call, now)
+  local made, kept = bench.call(call)
+  local verdict = ffi.new("struct store_verdict")
+  bench.library.store_fits(store, made, now, verdict)
+  assert(kept)
   if verdict.granted then return true end
   return blocked(verdict)
 end
