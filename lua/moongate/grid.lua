@@ -16,6 +16,7 @@ end
 ---@return string
 function grid.cut(text, most)
   if width_of(text) <= most then return text end
+  if most < 1 then return "" end
   local at, count = 1, 0
   while count < most - 1 do
     local _, stop = string.find(text, "^[%z\1-\127\192-\255][\128-\191]*", at)

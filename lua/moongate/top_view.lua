@@ -8,7 +8,7 @@ local quota_names = require "moongate.quota"
 local top_view = {}
 
 local COLOURS = { green = "32", amber = "33", red = "31", dim = "2", bold = "1", head = "7" }
-local BAR = 10
+local BAR, WIDE = 10, 70
 
 ---@class moongate.top_look
 ---@field columns integer
@@ -117,12 +117,14 @@ local function provider_line(provider, state, look)
   local facts = {}
   if is_number(provider.latency_ms) then facts[1] = figures.duration(provider.latency_ms / 1000) end
   if is_number(provider.credits) then facts[#facts + 1] = figures.dollars(provider.credits) end
-  local name_width = math.max(12, math.min(24, math.floor(look.columns / 6)))
-  local quota_width = math.max(26, math.floor(look.columns * 0.3))
-  local rest = grid.cut(says .. (#facts > 0 and "  " .. table.concat(facts, "  ") or ""),
-    math.max(8, look.columns - name_width - quota_width - BAR - 6))
-  return string.format("%s %s %s %s  %s", painted(look, provider.pulse, mark), padded(provider.provider, name_width),
-    painted(look, provider.pulse, meter), padded(quota, quota_width), rest)
+  local name_width = math.max(8, math.min(24, math.floor(look.columns / 6)))
+  local quota_width = math.max(12, math.min(math.floor(look.columns * 0.33), 44))
+  -- A narrow screen has room for the figures alone.
+  local shown_meter = look.columns >= WIDE and painted(look, provider.pulse, meter) .. " " or ""
+  local room = look.columns - name_width - quota_width - (look.columns >= WIDE and BAR + 1 or 0) - 5
+  local rest = grid.cut(says .. (#facts > 0 and "  " .. table.concat(facts, "  ") or ""), math.max(0, room))
+  return string.format("%s %s %s%s  %s", painted(look, provider.pulse, mark), padded(provider.provider, name_width),
+    shown_meter, padded(quota, quota_width), rest)
 end
 
 local function ladder_lines(state, look, most)
@@ -158,7 +160,7 @@ local function request_line(row, look)
   local outcome = row.outcome == "ok" and "ok" or string.format("%s %s", row.outcome, row.status or "")
   local served = row.provider and row.provider .. "/" .. (row.model or "") or row.model or ""
   local tokens = (row.input_tokens or 0) + (row.cached_tokens or 0) .. "+" .. (row.output_tokens or 0)
-  local wide = look.columns - 8 - 2 - 10 - 2 - 11 - 2 - 12 - 2 - 8 - 2 - 7
+  local wide = look.columns - 8 - 2 - 10 - 2 - 11 - 2 - 12 - 2 - 7 - 2 - 8
   local text = string.format("%s  %s  %s  %s  %s  %7s", os.date("!%H:%M:%S", math.floor(row.time)),
     padded(row.key or "", 10), padded(served, math.max(10, wide)), padded(outcome, 11), padded(tokens .. " tok", 12),
     figures.duration((row.latency_ms or 0) / 1000))

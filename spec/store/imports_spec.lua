@@ -89,7 +89,7 @@ describe("imported models in sqlite", function()
 
   it("are none in a file of before there were any", function()
     local path, message = bench.folder() .. "/moongate.db", ffi.new("char[512]")
-    library.store_close(bench.open("sqlite:" .. path))
+    library.store_close((bench.open("sqlite:" .. path)))
     bench.sql(path, "DROP TABLE models")
     bench.sql(path, "DROP TABLE model_changes")
     local reader = library.store_open_reader("sqlite:" .. path, message, 512)
