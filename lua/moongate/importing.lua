@@ -17,7 +17,7 @@ local JSON_FORMATS = { openrouter = openrouter, litellm = litellm }
 local JSON_DEPTH = 32
 -- So many changes are told with the report; the trail has them all.
 local MOST_TOLD = 1000
-local MOST_PACKED = 48 * 1024 * 1024
+local MOST_PACKED, LARGE = 48 * 1024 * 1024, 4 * 1024 * 1024
 
 ---@class moongate.import_report
 ---@field source string
@@ -127,8 +127,11 @@ end
 ---@return moongate.import_report|nil
 ---@return string[]|nil what is wrong, one line a problem
 function importing.run(order, config)
+  local size = #order.text
   local found, problems = importing.read(order.text, order.format, order.origin)
   if not found then return nil, problems end
+  order.text = nil
+  if size > LARGE then collectgarbage() end -- what was read of it may be large, and is of no more use
   local sources, reason = importing.sources(config.store)
   if not sources then return nil, { reason } end
   local before = ""

@@ -179,38 +179,47 @@ function imports.in_order(sources)
   return list
 end
 
--- One model as all sources together tell it, the first of them outweighing the others.
-local function fill(row, other)
-  for name, value in pairs(other) do
+-- One model as both lists tell it, the first outweighing the other: its facts as JSON.
+local function joined(first, second)
+  local row = json.decode(first)
+  for name, value in pairs(json.decode(second)) do
     if row[name] == nil then row[name] = value end
   end
-  return row
+  return json.encode(row)
 end
 
--- What the sources know of the models at the configuration's providers, packed as above (the provider's name being the
--- configuration's own); "" where nothing.
+-- What a model is called at its provider; two lists may write the same one differently.
+local function called(id, text)
+  if not string.find(text, '"upstream_id":', 1, true) then return id end
+  return json.decode(text).upstream_id
+end
+
+-- What the sources know of the models at the configuration's providers, packed as above (each under the name that its
+-- provider has there); "" where nothing.
 ---@param sources { source: string, models: string }[]
 ---@param providers table<string, table>
 ---@return string
 function imports.merged(sources, providers)
-  local place, found, rows = imports.places(providers), {}, {}
+  local place, places, lines = imports.places(providers), {}, {}
   for _, each in ipairs(imports.in_order(sources)) do
     for provider, id, text in imports.lines(each.models) do
       for _, own in ipairs(place(provider)) do
-        local row = json.decode(text)
-        row.provider = own
-        -- Two lists may write the same model differently: what it is called by at its provider is what it is.
-        local key = own .. "\t" .. (row.upstream_id or id)
-        if found[key] then
-          fill(found[key], row)
+        local name = called(id, text)
+        local key = own .. "\t" .. name
+        local at = places[key]
+        if not at then
+          places[key], lines[#lines + 1] = #lines + 1, own .. "\t" .. id .. "\t" .. text
         else
-          found[key], rows[#rows + 1] = row, row
+          local first_id, first = string.match(lines[at], "^[^\t]*\t([^\t]*)\t(.*)$")
+          lines[at] = own .. "\t" .. first_id .. "\t" .. joined(first, text)
         end
       end
     end
   end
-  if #rows == 0 then return "" end
-  return imports.pack(rows)
+  if #lines == 0 then return "" end
+  table.sort(lines)
+  lines[#lines + 1] = ""
+  return table.concat(lines, "\n")
 end
 
 return imports

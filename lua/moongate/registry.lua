@@ -164,36 +164,39 @@ local function new_row(self, model, provider, builtin)
   }, kind)
 end
 
--- A model that an import alone tells of has of its own what such models differ in. The provider's being free says
--- nothing of one that has a price.
-local OWN_IMPORTED = {
-  id = true, model = true, upstream_id = true, cost = true, context_length = true, max_output = true, priority = true,
-  quality = true, rank = true, deprecated = true, retired_at = true, replacement = true, also = true,
-}
+-- Whole prices, one table for all rows that have the same.
+local function shared_cost(self, cost, builtin)
+  if not cost then return nil end
+  local name = string.format("%s %s %s %s", cost.input, cost.output, cost.cached_input, cost.cache_write)
+  local costs = self.costs[builtin] or {}
+  self.costs[builtin] = costs
+  costs[name] = costs[name] or whole_cost(cost, builtin)
+  return costs[name]
+end
 
+-- A model that an import alone tells of has little of its own, too. Its provider's being free says nothing of one that
+-- has a price. It keeps the name that its list has; in what it is as a rung a provider's name stands once.
 local function new_imported(self, row, provider, builtin)
-  local upstream_id = row.upstream_id or row.id
-  local cost = whole_cost(row.cost, builtin)
+  local id, cost = row.upstream_id or row.id, shared_cost(self, row.cost, builtin)
   local free = provider.free ~= false and stated(row.free, costs_nothing(cost))
-  local known = imported.over(row, { id = upstream_id, upstream_id = upstream_id })
-  local facts = new_target({ free = free }, provider, known, builtin)
-  local name = string.format("%s\n%s\n%s\n%s\n%s\n%s\n%s", provider.name, tostring(facts.free),
-    tostring(facts.costs_nothing), tostring(facts.tools), tostring(facts.vision), tostring(facts.json_schema),
-    tostring(facts.embeddings))
+  local safe = is_safe(provider, free, cost, false, row.cost == false)
+  local embeddings = stated(row.embeddings, is_embedding(id, nothing))
+  local name = string.format("%s\n%s\n%s\n%s\n%s\n%s\n%s", provider.name, free, safe, row.tools, row.vision,
+    row.json_schema, embeddings)
   local kind = self.kinds[name]
   if not kind then
-    local all = {}
-    for field, value in pairs(facts) do
-      if not OWN_IMPORTED[field] then all[field] = value end
-    end
-    kind = { __index = all, costs = {} }
+    local facts = new_target({ free = free, cost = cost }, provider, { id = id, tools = row.tools, vision = row.vision,
+      json_schema = row.json_schema, embeddings = embeddings }, builtin)
+    facts.id, facts.model, facts.upstream_id, facts.cost, facts.costs_nothing = nil, nil, nil, nil, safe
+    kind = { __index = facts }
     self.kinds[name] = kind
   end
-  local own = {}
-  for field in pairs(OWN_IMPORTED) do own[field] = facts[field] end
-  -- It keeps the name that its list has; a provider's name before it stands there once.
-  own.model, own.also = row.id, row.upstream_id
-  return setmetatable(own, kind), kind
+  return setmetatable({
+    id = provider.name .. "/" .. id, model = row.id, upstream_id = id, cost = cost, also = row.upstream_id,
+    context_length = row.context_length, max_output = row.max_output, priority = row.priority, quality = row.quality,
+    rank = row.quality and (provider.quality or row.quality), deprecated = row.deprecated,
+    retired_at = deprecation.moment(row.deprecated), replacement = row.replacement, index = #self.targets + 1,
+  }, kind), kind
 end
 
 -- All that is known of a target, in one table: what it has from its kind, too.
@@ -272,9 +275,10 @@ end
 ---@param on_row nil|fun(facts: table, model: string)
 ---@return registry
 function registry.new(config, builtin, on_row)
+  local large = config.models_table or config.imported
   local self = setmetatable({
     targets = {}, by_id = {}, by_model = {}, also = {}, aliases = {}, varied = false, kinds = {},
-    table_digest = config.models_table and config.models_table.digest or config.imported and config.imported.digest,
+    costs = {}, table_digest = large and large.digest,
     policy = config.policy, on_fault = config.on_fault, zero_spend = config.zero_spend,
   }, registry)
   local configured, tables, shipped, known = {}, {}, {}, {}
@@ -320,6 +324,7 @@ function registry.new(config, builtin, on_row)
     if list then add_imported(self, list, config, tables, on_row) end
   end
   for _, kind in pairs(self.kinds) do kind.costs = nil end
+  self.costs = nil
   for name, alias in pairs(config.aliases) do self.aliases[name] = new_alias(self, alias) end
   return self
 end

@@ -47,7 +47,8 @@ local function tightest(limits, model)
     local concerns = not limit.model or not model or limit.model == model
     if concerns and not limit.stale and limit.limit and limit.limit > 0 and limit.remaining then
       local share = limit.remaining / limit.limit
-      if not least or share < least then found, least = limit, share end
+      local is_tighter = not least or share < least or share == least and limit.remaining < found.remaining
+      if is_tighter then found, least = limit, share end
     end
   end
   if not found then return nil end

