@@ -14,6 +14,7 @@ struct affinity;
 struct bulletin;
 struct exchange;
 struct health;
+struct orders;
 struct policyset;
 struct resolver;
 struct settings;
@@ -40,6 +41,7 @@ struct gate {
     struct affinity *affinity;
     struct bulletin *bulletin;
     struct resolver *resolver;
+    struct orders *orders; /* the control thread's; set before the workers start */
     struct worker **workers;
     size_t worker_count;
     bool draining;

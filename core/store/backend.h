@@ -10,6 +10,7 @@
 #include "store/answer.h"
 #include "store/store.h"
 
+struct imports;
 struct limits;
 struct marks;
 struct keys;
@@ -23,6 +24,7 @@ struct store {
     struct limits *limits;
     struct marks *marks;
     struct keys *keys;
+    struct imports *imports;
     struct usage_thread *usage;
     _Atomic int64_t keep_days; /* of closed rows; 0: for ever. changed() is called when it does. */
 };
@@ -52,6 +54,12 @@ struct backend {
     int64_t (*used)(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
+    /* NULL, all three: they are in this process alone. */
+    void (*keep_import)(struct store *store, const struct store_import *import, struct answer answer);
+    /* As store_each_source and store_each_import. */
+    bool (*each_source)(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
+    bool (*each_import)(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                        void *arg);
     /* Rows come with their row_id. */
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);

@@ -15,6 +15,7 @@
 #include "store/backend.h"
 #include "store/batch.h"
 #include "store/database.h"
+#include "store/imports.h"
 #include "store/journal.h"
 #include "store/limits.h"
 #include "store/lost.h"
@@ -166,6 +167,18 @@ void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct 
     change->kind = CHANGE_KEY;
     change->key = *key;
     change->key.settings = mem_text(key->settings);
+    change->answer = answer;
+    pthread_mutex_lock(&ledger->lock);
+    enqueue(ledger, change);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_keep_import(struct ledger *ledger, const struct store_import *import, struct answer answer)
+{
+    struct change *change = mem_zero(sizeof *change);
+
+    change->kind = CHANGE_IMPORT;
+    change->import = imports_copy(import);
     change->answer = answer;
     pthread_mutex_lock(&ledger->lock);
     enqueue(ledger, change);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "store/backend.h"
+#include "store/imports.h"
 #include "store/keys.h"
 #include "store/limits.h"
 #include "store/marks.h"
@@ -26,6 +27,7 @@ static void free_tables(struct store *store)
     limits_free(store->limits);
     marks_free(store->marks);
     keys_free(store->keys);
+    imports_free(store->imports);
     mem_free(store);
 }
 
@@ -79,6 +81,7 @@ static struct store *open_store(const char *address, enum purpose purpose, char 
     store->limits = limits_new();
     store->marks = marks_new();
     store->keys = keys_new();
+    store->imports = imports_new();
     store->usage = usage_thread_new(store);
     if (open_for(purpose, store, place, error, error_size))
         return store;
@@ -255,6 +258,36 @@ size_t store_key_revoke(struct store *store, const char *prefix, int64_t now, co
 uint64_t store_key_generation(struct store *store)
 {
     return keys_generation(store->keys);
+}
+
+void store_import(struct store *store, const struct store_import *import, const struct store_home *home,
+                  void (*on_saved)(void *arg, bool saved), void *arg)
+{
+    struct answer answer = answer_of(home, on_saved, arg);
+
+    if (store->backend->keep_import) {
+        store->backend->keep_import(store, import, answer);
+        return;
+    }
+    imports_add(store->imports, import);
+    answer_give(&answer, true);
+}
+
+bool store_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
+{
+    if (store->backend->each_source)
+        return store->backend->each_source(store, each, arg);
+    imports_each_source(store->imports, each, arg);
+    return true;
+}
+
+bool store_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                       void *arg)
+{
+    if (store->backend->each_import)
+        return store->backend->each_import(store, since, each, arg);
+    imports_each(store->imports, since, each, arg);
+    return true;
 }
 
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])

@@ -16,6 +16,7 @@
 #include "bind/bind.h"
 #include "bind/control.h"
 #include "gate/gate.h"
+#include "gate/orders.h"
 #include "gate/settings.h"
 #include "net/loop.h"
 #include "net/signals.h"
@@ -31,6 +32,7 @@ struct serving {
     struct settings *settings;
     struct policyset *policies;
     struct gate *gate;
+    struct orders *orders;
     struct loop *loop;
     struct watch *watch;
     struct loop_timer *drain;
@@ -99,6 +101,17 @@ static void reload(struct serving *serving)
     log_line(LOG_INFO, "configuration reloaded", NULL);
     on_policies_changed(serving);
     start_watch(serving);
+}
+
+static char *on_order(void *arg, const char *name, const char *text, size_t length)
+{
+    struct serving *serving = arg;
+    char *answer = control_order(serving->control, name, text, length);
+
+    if (answer)
+        return answer;
+    reload(serving);
+    return control_answer(serving->control);
 }
 
 static void on_drain_tick(void *arg)
@@ -180,6 +193,8 @@ static bool start(struct serving *serving)
         fprintf(stderr, "moongate: %s\n", error);
         return false;
     }
+    serving->gate->orders = serving->orders;
+    control_attach(serving->control, serving->gate->store);
     publish_problems(serving);
     return gate_start(serving->gate, serving->settings, serving->policies);
 }
@@ -218,15 +233,18 @@ int verb_serve(int count, char **words)
     serving.loop = loop_new();
     /* From here on a signal waits until the gateway can heed it. */
     signals = signals_start(serving.loop, numbers, on_signal, &serving);
+    serving.orders = orders_new(serving.loop, on_order, &serving);
     serving.control = control_new();
     if (serving.control && start(&serving)) {
         run(&serving);
         code = 0;
     }
+    orders_stop(serving.orders);
     if (serving.gate)
         gate_close(serving.gate);
     signals_stop(signals);
     loop_free(serving.loop);
+    orders_free(serving.orders);
     policyset_drop(serving.policies);
     settings_drop(serving.settings);
     control_free(serving.control);

@@ -264,6 +264,13 @@ local function cors(given)
   return { origins = type(given.origins) == "string" and { given.origins } or copy(given.origins) }
 end
 
+-- Lists of models that are fetched now and then; once a day unless told otherwise.
+local function syncs(given)
+  local list = {}
+  for i, each in ipairs(given or {}) do list[i] = over(each, { interval = 86400 }) end
+  return list
+end
+
 -- The whole file. known.provider(name) gives built-in tables; known.is_folder(path), if there, tells whether the
 -- usual policies folder is beside the file.
 ---@param given table
@@ -291,6 +298,7 @@ function defaults.fill(given, filename, env, known)
     zero_spend = given.zero_spend or false, auth = given.auth or "keys", admin_token = given.admin_token,
     premium_baseline = given.premium_baseline or "gpt-4o", cors = cors(given.cors),
     limits = over(given.limits, limits), log = over(given.log, { level = "info", format = "json" }),
+    sync = syncs(given.sync), price_alert = given.price_alert or 2,
     providers = providers, models = models(given.models), models_table = table_of_models,
     aliases = aliases(given.aliases, given.models),
     keys = keys(given.keys), tiers = groups(given.tiers), orgs = groups(given.orgs), agents = copy(given.agents or {}),

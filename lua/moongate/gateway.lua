@@ -12,6 +12,7 @@ local price_log = require "moongate.price_log"
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local routes = require "moongate.routes"
+local syncing = require "moongate.syncing"
 
 local gateway = {}
 
@@ -38,9 +39,11 @@ function gateway.configure(text)
   -- Large where there is a model table, and of no more use.
   config.models, config.targets, config.rows = nil, nil, nil
   if config.models_table then config.models_table.packed = nil end
+  if config.imported then config.imported.packed = nil end
   before.is_over = true -- for whoever stays longer than a request
   if before.registry then price_log.note(before.registry.targets, state.registry.targets, clock.now()) end
   polling.configure(state)
+  syncing.configure(state)
 end
 
 -- New policies are in force; what does not load keeps its last good version.

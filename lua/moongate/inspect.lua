@@ -1,5 +1,6 @@
 -- What the gateway tells of itself: models, limits, past requests, health, readiness, metrics. Reads only.
 local access = require "moongate.access"
+local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
@@ -23,7 +24,11 @@ local function reply(handle, value)
 end
 
 -- Whoever may ask for what callers may see: a caller, or the admin. nil after it was refused.
-local function known(handle, state, surface)
+---@param handle table
+---@param state moongate.state
+---@param surface moongate.surface|nil
+---@return table|nil
+function inspect.known(handle, state, surface)
   if state.callers:is_admin(handle) then return { is_admin = true } end
   local caller, refusal = state.callers:of(handle)
   if not caller then
@@ -32,6 +37,8 @@ local function known(handle, state, surface)
   end
   return caller
 end
+
+local known = inspect.known
 
 local function query_value(handle, wanted)
   for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do
@@ -179,7 +186,13 @@ end
 ---@return "ready"|"degraded"|"draining"
 ---@return table[]
 function inspect.readiness(state, now)
-  local problems = json.decode(now.problems)
+  local problems = {}
+  for _, problem in ipairs(json.decode(now.problems)) do
+    -- Some are told for a while only.
+    local is_over = problem["until"] and problem["until"] < clock.now()
+    problem["until"] = nil
+    if not is_over then problems[#problems + 1] = problem end
+  end
   add_reports(problems, now.reports)
   for _, problem in ipairs(spend_alarm.problems(state.registry.targets)) do problems[#problems + 1] = problem end
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end

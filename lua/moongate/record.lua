@@ -141,6 +141,7 @@ local function tell(call, row, refusal)
     cached_tokens = row.cached_tokens, output_tokens = row.output_tokens, reasoning_tokens = row.reasoning_tokens,
     billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
     latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
+    replaced = call.plan and call.plan.replaced and call.plan.replaced.asked or nil,
   }, 2, -2))
 end
 

@@ -14,10 +14,12 @@ local near = require "moongate.near"
 local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
 local operator = require "moongate.operator"
+local orders_page = require "moongate.orders_page"
 local policy_page = require "moongate.policy_page"
 local recent = require "moongate.recent"
 local responses = require "moongate.surfaces.responses"
 local router = require "moongate.surfaces.router"
+local status_page = require "moongate.status_page"
 local usage_page = require "moongate.usage_page"
 
 local routes = {}
@@ -66,6 +68,7 @@ local exact = {
   ["/v1/router/debug"] = { POST = debug.explain },
   ["/v1/models"] = { GET = inspect.models },
   ["/v1/limits"] = { GET = inspect.limits },
+  ["/v1/status"] = { GET = status_page.get },
   ["/v1/usage"] = { GET = usage_page.get },
   ["/health"] = { GET = inspect.health },
   ["/ready"] = { GET = inspect.ready },
@@ -78,6 +81,10 @@ local exact = {
   ["/admin/requests"] = { GET = operator.only(recent.requests) },
   ["/admin/policies"] = { GET = operator.only(policy_page.policies) },
   ["/admin/models"] = { GET = operator.only(model_page.models) },
+  ["/admin/models/known"] = { GET = operator.only(orders_page.known) },
+  ["/admin/models/changes"] = { GET = operator.only(orders_page.changes) },
+  ["/admin/models/import"] = { POST = operator.only(orders_page.import) },
+  ["/admin/reload"] = { POST = operator.only(orders_page.reload) },
   ["/admin/keys"] = { GET = admin.list_keys, POST = admin.create_key },
 }
 

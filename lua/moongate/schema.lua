@@ -193,6 +193,13 @@ local agent = record({
   timeout_secs = seconds,
 })
 
+local sync = record({
+  url = text(function(value)
+    if not string.find(value, "^https?://[^%s/?#@]+[^%s#]*$") then return "must be an http:// or https:// address" end
+  end),
+  format = choice { "openrouter", "litellm", "table" }, interval = number(60, 31 * DAY),
+}, { required = { "url" } })
+
 local tls_listener = record({ addr = listen_address, cert = text(), key = text() }, { required = { "addr" } })
 
 local listener = function(value, path, report)
@@ -237,6 +244,7 @@ local whole_file = record {
       report(path, value.sqlite and 'needs table = "NAME" beside sqlite' or "table goes with sqlite, not with csv")
     end
   end,
+  sync = list(sync), price_alert = number(1, 1e6),
   aliases = map(alias, function(name)
     if name == "auto" then return '"auto" is kept for "let the policy choose"' end
     if #name > 127 or string.find(name, "[%c%s]") then return "is no name for a model" end

@@ -82,6 +82,15 @@ local function behaviours(self)
       observe = function(series, seconds) self.observed[series] = seconds end,
       text = function() return "counted 1\n" end, read = function(name) return self.series[name] or "" end,
     },
+    models = {
+      sources = function() return self.sources end, changes = function() return self.imports end,
+      keep = function(_, import)
+        self.kept_imports[#self.kept_imports + 1] = import
+        return true
+      end,
+    },
+    orders = { ask = nothing },
+    terminal = {},
     offline = { open = function() return nil, "there is no store" end },
     pages = { get = function(name) return self.pages[name] end },
     process = {
@@ -110,7 +119,7 @@ function fakes.install()
   local self = {
     calls = {}, wires = {}, now = 1700000000, monotonic = 0, tick = 0, generation = 1, stored = {}, counted = {},
     observed = {}, later = {}, printed = {}, complaints = {}, reservations = 0, posted = {}, watchers = 0, kept = "[]",
-    pages = {}, series = {},
+    pages = {}, series = {}, sources = {}, imports = {}, kept_imports = {},
   }
   local before, own = {}, behaviours(self)
   for name, module in pairs(package.loaded) do
