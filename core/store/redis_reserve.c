@@ -53,6 +53,7 @@ struct ask {
     int64_t now;
     uint64_t epoch;
     size_t waits;
+    int64_t held_us; /* since when it waits for Redis to count again; 0: it does not */
     struct loop_timer *timer;
     void (*on_verdict)(void *arg, const struct store_verdict *verdict);
     void *arg;
@@ -277,6 +278,19 @@ static bool send(struct ask *ask)
     return is_online;
 }
 
+/* Waits a moment for Redis to have the last figures; false: it takes longer than an answer may. */
+static bool is_held_up(struct ask *ask)
+{
+    int64_t now_us = clock_monotonic_us();
+
+    if (ask->held_us == 0)
+        ask->held_us = now_us;
+    if ((double)(now_us - ask->held_us) > DEADLINE_S * 1e6)
+        return false;
+    wait_for(ask, LINK_TICK_S);
+    return true;
+}
+
 /* Asks Redis if it counts, else the books. Redis may come and go meanwhile. */
 static void decide(struct ask *ask)
 {
@@ -286,7 +300,13 @@ static void decide(struct ask *ask)
     uint64_t epoch;
 
     for (int round = 0; round < 8; round++) {
-        if (redis_standing_of(redis->shares, &epoch) != REDIS_ONLINE) {
+        enum redis_state state = redis_standing_of(redis->shares, &epoch);
+
+        if (state == REDIS_LANDING) {
+            if (is_held_up(ask))
+                return;
+            redis_go_away(redis, epoch, "no answer in time");
+        } else if (state != REDIS_ONLINE) {
             if (redis_shares_take(redis->shares, &ask->call, ask->holds, ask->now, &verdict)) {
                 finish(ask, &verdict);
                 return;
