@@ -133,6 +133,16 @@ static int exchange_calm(lua_State *L)
     return 0;
 }
 
+/* always(headers): what goes with the answer, whatever it will be; again, in the place of those */
+static int exchange_always(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+
+    headers_free(&exchange->always);
+    bind_read_headers(L, 2, &exchange->always);
+    return 0;
+}
+
 /* reply(status, headers, body): the whole answer */
 static int exchange_lua_reply(lua_State *L)
 {
@@ -217,13 +227,28 @@ static int exchange_lua_abort(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "abort", exchange_lua_abort },   { "begin", exchange_lua_begin }, { "begun", exchange_begun },
-    { "body", exchange_body },         { "calm", exchange_calm },       { "elapsed", exchange_elapsed },
-    { "finish", exchange_lua_finish }, { "gone", exchange_gone },       { "header", exchange_header },
-    { "headers", exchange_headers },   { "id", exchange_id },           { "keep_private", exchange_keep_private },
-    { "method", exchange_method },     { "offer", exchange_lua_offer }, { "path", exchange_path },
-    { "peer", exchange_peer },         { "query", exchange_query },     { "reply", exchange_lua_reply },
-    { "status", exchange_status },     { "write", exchange_lua_write }, { NULL, NULL },
+    { "abort", exchange_lua_abort },
+    { "always", exchange_always },
+    { "begin", exchange_lua_begin },
+    { "begun", exchange_begun },
+    { "body", exchange_body },
+    { "calm", exchange_calm },
+    { "elapsed", exchange_elapsed },
+    { "finish", exchange_lua_finish },
+    { "gone", exchange_gone },
+    { "header", exchange_header },
+    { "headers", exchange_headers },
+    { "id", exchange_id },
+    { "keep_private", exchange_keep_private },
+    { "method", exchange_method },
+    { "offer", exchange_lua_offer },
+    { "path", exchange_path },
+    { "peer", exchange_peer },
+    { "query", exchange_query },
+    { "reply", exchange_lua_reply },
+    { "status", exchange_status },
+    { "write", exchange_lua_write },
+    { NULL, NULL },
 };
 
 /* The exchange must not reach back to a handle that is no more. */

@@ -59,10 +59,10 @@ static int push_store(lua_State *L, struct store *(*open)(const char *, char *, 
     return 1;
 }
 
-/* open(address): a store, or nil and why not */
+/* open(address): the keys of a store, or nil and why not */
 static int offline_open(lua_State *L)
 {
-    return push_store(L, store_open, TYPE);
+    return push_store(L, store_open_keys, TYPE);
 }
 
 /* add(prefix, hash, settings as JSON text): true, false if the disk refused it, nil if it is there already */

@@ -36,6 +36,7 @@ static void end(struct exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     __atomic_store_n(&worker->exchange_count, worker->exchange_count - 1, __ATOMIC_RELEASE);
+    headers_free(&exchange->always);
     mem_free(exchange);
 }
 
@@ -242,13 +243,20 @@ void exchange_drop_all(struct worker *worker)
     }
 }
 
+static void add_own(const struct exchange *exchange, struct headers *headers)
+{
+    headers_add(headers, "x-request-id", exchange->id);
+    for (size_t i = 0; i < exchange->always.count; i++)
+        headers_add(headers, exchange->always.fields[i].name, exchange->always.fields[i].value);
+}
+
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length)
 {
     struct session *session = exchange->session;
 
     if (!session || exchange->begun)
         return;
-    headers_add(headers, "x-request-id", exchange->id);
+    add_own(exchange, headers);
     exchange->answered = true;
     exchange->status = status;
     detach(exchange);
@@ -259,7 +267,7 @@ void exchange_begin(struct exchange *exchange, int status, struct headers *heade
 {
     if (!exchange->session || exchange->begun)
         return;
-    headers_add(headers, "x-request-id", exchange->id);
+    add_own(exchange, headers);
     exchange->begun = true;
     exchange->status = status;
     client_begin(exchange->session->client, status, headers);

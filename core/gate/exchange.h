@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/headers.h"
 #include "base/id.h"
 
 struct client;
 struct client_request;
-struct headers;
 struct task;
 struct worker;
 
@@ -37,6 +37,7 @@ struct exchange {
     void (*on_drained)(void *arg); /* who waits for the caller to read on */
     void *drained_arg;
     bool full; /* exchange_offer: what it took last is still on its way */
+    struct headers always; /* go with the reply, whatever it is */
 };
 
 /* Serves an accepted connection. */

@@ -45,8 +45,10 @@ struct worker *worker_new(struct gate *gate, int index, const int *descriptors, 
     worker->counters = counters_new();
     worker->listener_count = count;
     worker->listeners = mem_zero(count * sizeof *worker->listeners);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         worker->listeners[i] = listener_start(worker->loop, descriptors[i], on_accept, worker);
+        listener_watch(worker->listeners[i], &worker->starved);
+    }
     return worker;
 }
 
@@ -155,6 +157,11 @@ static void on_drain(void *arg)
 void worker_drain(struct worker *worker)
 {
     loop_post(worker->loop, on_drain, worker);
+}
+
+bool worker_is_starved(const struct worker *worker)
+{
+    return __atomic_load_n(&worker->starved, __ATOMIC_RELAXED);
 }
 
 size_t worker_busy(const struct worker *worker)

@@ -1,6 +1,6 @@
 /*
  * listener.h - a listening socket, and accepting from it on one loop without
- * ever spinning: out of descriptors it rests and sheds.
+ * ever spinning: short of descriptors it rests and sheds.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -25,6 +25,11 @@ bool listener_is_loopback(const char *address);
 /* Accepts from descriptor (which it now owns); on_accept owns the new one (non-blocking, close-on-exec). */
 struct listener *listener_start(struct loop *loop, int descriptor,
                                 void (*on_accept)(void *arg, int accepted, const char *peer), void *arg);
+/*
+ * Keeps *starved (any thread may read it): true from when connections are turned away for want of descriptors until one
+ * is accepted again.
+ */
+void listener_watch(struct listener *listener, bool *starved);
 /* Accepts what is queued, then closes. */
 void listener_stop(struct listener *listener);
 

@@ -35,6 +35,8 @@ struct backend {
     bool (*open)(struct store *store, const char *place, char *error, size_t error_size);
     /* Sets store->own for each_row alone. NULL: there is nothing that another process could read. */
     bool (*open_reader)(struct store *store, const char *place, char *error, size_t error_size);
+    /* Sets store->own for keep_key alone, and fills the table of keys. NULL: open does it. */
+    bool (*open_keys)(struct store *store, const char *place, char *error, size_t error_size);
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);
@@ -61,6 +63,7 @@ struct backend {
     /* Rows come with their row_id. */
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);
+    void (*forget_row)(struct store *store, const char *row_id); /* may be NULL: nobody asks it for that */
     void (*find_row)(struct store *store, const char *request_id, const struct row_answer *answer);
     /* Up to count rows behind the place into rows, each held for the caller; the place moves. -1: cannot be read. */
     int (*read_rows)(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows);

@@ -99,6 +99,8 @@ static bool write_change(struct batch *batch, const struct change *change)
         return imports_sql_keep(batch->database, change->import);
     if (change->kind == CHANGE_KEY)
         return statements_keep_key(statements, &change->key);
+    if (change->kind == CHANGE_FORGET)
+        return statements_forget_row(statements, change->row_id);
     return statements_close_row(statements, row_fields(change->row));
 }
 

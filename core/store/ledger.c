@@ -141,6 +141,25 @@ void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, st
     answer_give(&answer, false);
 }
 
+void ledger_forget_row(struct ledger *ledger, const char *row_id)
+{
+    struct change *change = NULL;
+    struct entry *entry;
+
+    pthread_mutex_lock(&ledger->lock);
+    entry = rows_get(&ledger->under_way, row_id);
+    if (entry && !entry->is_closed) {
+        journal_remove(ledger->journal, entry->slot);
+        rows_remove(&ledger->under_way, entry);
+    } else {
+        change = mem_zero(sizeof *change);
+        change->kind = CHANGE_FORGET;
+        snprintf(change->row_id, sizeof change->row_id, "%s", row_id);
+        enqueue(ledger, change);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+}
+
 void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer)
 {
     struct change *change = mem_zero(sizeof *change);

@@ -37,6 +37,7 @@ static const int64_t BEAT_US = SECOND_US;
 static const int64_t GATHER_US = 3 * MILLISECOND_US;
 static const int64_t RETRY_LEAST_US = 20 * MILLISECOND_US;
 static const int64_t RETRY_MOST_US = SECOND_US;
+static const int64_t CALM_US = SECOND_US;
 /* Who has just come back takes nobody else for dead: others may need longer for that. */
 static const int64_t SURE_US = INT64_C(5) * SECOND_US;
 
@@ -48,9 +49,9 @@ struct redis_keeper {
     struct redis_session session;
     int64_t beat_at, due_at, retry_at, retry_us, online_since;
     pthread_mutex_t lock; /* guards what follows */
-    bool is_away;
+    bool is_away, is_told;
     char why[400];
-    int64_t away_since;
+    int64_t away_since, told_at;
     char broken[300]; /* the last counter that was none */
     int64_t broken_at;
 };
@@ -59,14 +60,19 @@ struct redis_keeper {
 
 void redis_keeper_note_away(struct redis_keeper *keeper, const char *why)
 {
+    int64_t now_us = clock_monotonic_us();
     bool is_news;
 
     if (!keeper)
         return;
     pthread_mutex_lock(&keeper->lock);
-    is_news = !keeper->is_away;
+    if (!keeper->is_away)
+        keeper->away_since = now_us;
+    /* One that comes and goes is told of once a second. */
+    is_news = !keeper->is_away && (keeper->told_at == 0 || now_us - keeper->told_at > SECOND_US);
     if (is_news)
-        keeper->away_since = clock_monotonic_us();
+        keeper->told_at = now_us;
+    keeper->is_told = keeper->is_away ? keeper->is_told : is_news;
     keeper->is_away = true;
     snprintf(keeper->why, sizeof keeper->why, "%s", why);
     pthread_mutex_unlock(&keeper->lock);
@@ -81,7 +87,7 @@ static void note_back(struct redis_keeper *keeper)
     char seconds[32];
 
     pthread_mutex_lock(&keeper->lock);
-    was_away = keeper->is_away;
+    was_away = keeper->is_away && keeper->is_told;
     keeper->is_away = false;
     snprintf(seconds, sizeof seconds, "%.3f", (double)(clock_monotonic_us() - keeper->away_since) / 1e6);
     pthread_mutex_unlock(&keeper->lock);
@@ -139,6 +145,11 @@ static bool is_ending(struct redis_keeper *keeper)
     return __atomic_load_n(&keeper->session.is_ending, __ATOMIC_ACQUIRE);
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* ---- coming back ---- */
 
 static bool come_back(struct redis_keeper *keeper, double timeout, double patience, bool *is_refused, char *why,
@@ -149,9 +160,25 @@ static bool come_back(struct redis_keeper *keeper, double timeout, double patien
     keeper->online_since = clock_monotonic_us();
     keeper->beat_at = keeper->online_since + BEAT_US;
     keeper->due_at = 0;
-    keeper->retry_us = RETRY_LEAST_US;
+    redis_rows_come_back(keeper->redis->rows, keeper->session.line);
     note_back(keeper);
     return true;
+}
+
+/* When it is tried next: at once after a time of calm, else ever later. One that answers, but too slowly, is left
+ * alone. */
+static void put_off(struct redis_keeper *keeper)
+{
+    int64_t now_us = clock_monotonic_us();
+
+    if (keeper->online_since > 0 && now_us - keeper->online_since > CALM_US) {
+        keeper->retry_us = RETRY_LEAST_US;
+        keeper->retry_at = now_us;
+    } else {
+        keeper->retry_at = now_us + keeper->retry_us / 2 + arc4random_uniform((uint32_t)keeper->retry_us / 2);
+        keeper->retry_us = sooner(keeper->retry_us * 2, RETRY_MOST_US);
+    }
+    keeper->online_since = 0;
 }
 
 static void try_to_come_back(struct redis_keeper *keeper)
@@ -168,8 +195,7 @@ static void try_to_come_back(struct redis_keeper *keeper)
     if (is_ending(keeper))
         return;
     redis_keeper_note_away(keeper, why);
-    keeper->retry_at = clock_monotonic_us() + keeper->retry_us / 2 + arc4random_uniform((uint32_t)keeper->retry_us / 2);
-    keeper->retry_us = keeper->retry_us * 2 < RETRY_MOST_US ? keeper->retry_us * 2 : RETRY_MOST_US;
+    put_off(keeper);
 }
 
 /* ---- while Redis is there ---- */
@@ -234,7 +260,7 @@ static bool beat(struct redis_keeper *keeper)
     redis_words_free(&words);
     if (!is_fine)
         lose(keeper, why);
-    return is_fine;
+    return is_fine && send_unsent(keeper);
 }
 
 static bool give_lease_back(struct redis_keeper *keeper, const char *key, size_t length, int64_t number)
@@ -251,7 +277,7 @@ static bool give_lease_back(struct redis_keeper *keeper, const char *key, size_t
     return is_fine;
 }
 
-/* "recall KEY NUMBER", "broken KEY", or what is for others to hear. */
+/* "recall KEY NUMBER", "broken KEY", "hello", or what is for others to hear. */
 static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
 {
     const char *space = memrchr(text, ' ', length);
@@ -263,7 +289,10 @@ static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
         lose(keeper, "a counter was no counter");
         return false;
     }
-    redis_news_heard(keeper->redis->news, text, length);
+    if (length == 5 && strncmp(text, "hello", 5) == 0)
+        keeper->beat_at = 0; /* how many there are decides on shares */
+    else
+        redis_news_heard(keeper->redis->news, text, length);
     return true;
 }
 
@@ -295,20 +324,17 @@ static bool tell(struct redis_keeper *keeper)
 
     if (!send_unsent(keeper))
         return false;
+    redis_session_bury_predecessors(&keeper->session);
+    redis_news_keep_keys(keeper->redis->news, keeper->session.line);
     redis_news_publish(keeper->redis->news, keeper->session.line);
     is_more =
         !redis_line_is_broken(keeper->session.line) && redis_rows_deliver(keeper->redis->rows, keeper->session.line);
-    keeper->due_at = is_more ? clock_monotonic_us() : INT64_MAX;
+    keeper->due_at = clock_monotonic_us() + (is_more ? 0 : BEAT_US);
     if (redis_line_is_broken(keeper->session.line)) {
         lose(keeper, "no answer in time");
         return false;
     }
     return true;
-}
-
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static bool turn(struct redis_keeper *keeper)
@@ -346,9 +372,11 @@ static void *keep(void *arg)
     while (!is_ending(keeper)) {
         if (!keeper->session.line && clock_monotonic_us() >= keeper->retry_at)
             try_to_come_back(keeper);
+        if (!keeper->session.line)
+            redis_news_keep_keys(keeper->redis->news, NULL);
         if (keeper->session.line && !turn(keeper)) {
             redis_session_close(&keeper->session);
-            keeper->retry_at = 0;
+            put_off(keeper);
             continue;
         }
         rest(keeper);
@@ -358,8 +386,10 @@ static void *keep(void *arg)
 
 /* ---- its life ---- */
 
-static void free_keeper(struct redis_keeper *keeper)
+void redis_keeper_free(struct redis_keeper *keeper)
 {
+    if (!keeper)
+        return;
     redis_session_close(&keeper->session);
     close(keeper->wake);
     pthread_mutex_destroy(&keeper->lock);
@@ -383,7 +413,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
         redis_session_close(&keeper->session);
         if (is_refused) {
             snprintf(error, error_size, "%s", why);
-            free_keeper(keeper);
+            redis_keeper_free(keeper);
             return NULL;
         }
         redis_keeper_note_away(keeper, why);
@@ -392,7 +422,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
     if (!fault)
         return keeper;
     snprintf(error, error_size, "a thread for Redis does not start: %s", strerrordesc_np(fault));
-    free_keeper(keeper);
+    redis_keeper_free(keeper);
     return NULL;
 }
 
@@ -404,5 +434,4 @@ void redis_keeper_stop(struct redis_keeper *keeper)
     redis_keeper_wake(keeper);
     pthread_join(keeper->thread, NULL);
     redis_session_end(&keeper->session);
-    free_keeper(keeper);
 }

@@ -220,6 +220,7 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
     struct ask *ask = arg;
     struct redis *redis = ask->desk->redis;
     const char *fault = fault_of(reply);
+    bool has_waited = ask->waits == LEASE_WAITS;
     struct store_verdict verdict;
 
     if (!fault && !read_told(ask, reply))
@@ -233,8 +234,8 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
             finish(ask, &verdict);
         else
             decide(ask);
-    } else if (redis_shares_refuse(redis->shares, &ask->call, ask->holds, ask->told, ask->waits == LEASE_WAITS,
-                                   ask->now, &verdict)) {
+    } else if (redis_shares_refuse(redis->shares, &ask->call, ask->holds, ask->told, has_waited, ask->now, &verdict) &&
+               !has_waited) {
         wait_for(ask, lease_waits[ask->waits++]);
     } else {
         redis_shares_let_go(redis->shares, ask->holds, ask->call.claim_count);

@@ -239,18 +239,24 @@ static bool connect_lines(struct redis_session *session, double timeout, bool *i
     return is_fine;
 }
 
+void redis_session_bury_predecessors(struct redis_session *session)
+{
+    struct redis_rows *rows = session->redis->rows;
+    const char *name;
+
+    while ((name = redis_rows_predecessor(rows)) && redis_session_bury(session, name))
+        redis_rows_buried(rows);
+}
+
 bool redis_session_open(struct redis_session *session, double timeout, double patience, bool *is_refused, char *why,
                         size_t size)
 {
-    const char *predecessor = redis_rows_predecessor(session->redis->rows);
-
     *is_refused = false;
     id_make(session->name);
     snprintf(why, size, "it went away while figures were told");
     if (!connect_lines(session, timeout, is_refused, why, size) || !load_scripts(session, why, size))
         return false;
-    if (predecessor && !session->is_predecessor_buried)
-        session->is_predecessor_buried = redis_session_bury(session, predecessor);
+    redis_session_bury_predecessors(session);
     return greet(session, why, size) && redis_news_load(session->redis->news, session->line) &&
            send_figures(session, why, size) && await_others(session, patience, why, size);
 }

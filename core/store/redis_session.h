@@ -23,8 +23,7 @@ struct redis_session {
     struct redis *redis;
     struct redis_line *line, *news; /* for commands; for what others publish */
     char name[ID_LENGTH + 1];
-    bool had_one; /* Redis should know this process */
-    bool is_predecessor_buried;
+    bool had_one;   /* Redis should know this process */
     bool is_ending; /* atomic; no more waiting */
 };
 
@@ -53,5 +52,7 @@ int64_t redis_session_status(struct redis_session *session, struct redis_script 
 bool redis_session_is_answer(const struct redis_reply *reply, char *why, size_t size);
 /* What a dead gateway had reserved and lent itself becomes free. */
 bool redis_session_bury(struct redis_session *session, const char *name);
+/* The same for those whose ledger rows are ours now. */
+void redis_session_bury_predecessors(struct redis_session *session);
 
 #endif

@@ -73,6 +73,7 @@ static void take_stock(const struct redis_shares *shares, struct redis_share *sh
             share->cap -= share->lease;
         share->lease = left_of(share);
     }
+    share->recall = -1; /* Redis may have been emptied, and count from the beginning */
 }
 
 static bool is_of_use(const struct redis_shares *shares, const struct redis_share *share)
@@ -206,7 +207,7 @@ bool redis_standing_recall(struct redis_shares *shares, const char *key, size_t 
     pthread_mutex_lock(&shares->lock);
     share = shares->state == REDIS_ONLINE ? share_of(shares, key, length) : NULL;
     if (share) {
-        share->lease = 0;
+        share->lease = share->unsent_lease = 0; /* all of it goes back, whatever Redis takes it to be */
         if (number > share->recall)
             share->recall = number;
         redis_books_begin(shares, words);

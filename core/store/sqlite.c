@@ -239,6 +239,13 @@ static void sqlite_close_row(struct store *store, const struct ledger_row *row, 
     ledger_close_row(sqlite->ledger, row, answer);
 }
 
+static void sqlite_forget_row(struct store *store, const char *row_id)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_forget_row(sqlite->ledger, row_id);
+}
+
 static void sqlite_find_row(struct store *store, const char *request_id, const struct row_answer *answer)
 {
     struct sqlite *sqlite = store->own;
@@ -298,6 +305,7 @@ const struct backend backend_sqlite = {
     .each_import = sqlite_each_import,
     .open_row = sqlite_open_row,
     .close_row = sqlite_close_row,
+    .forget_row = sqlite_forget_row,
     .find_row = sqlite_find_row,
     .read_rows = sqlite_read_rows,
     .usage = sqlite_usage,

@@ -44,7 +44,21 @@ static const struct backend *backend_of(const char *address, const char **place)
     return NULL;
 }
 
-static struct store *open_store(const char *address, bool only_reads, char *error, size_t error_size)
+/* What a store is opened for. */
+enum purpose { TO_SERVE, TO_READ, TO_KEEP_KEYS };
+
+static bool open_for(enum purpose purpose, struct store *store, const char *place, char *error, size_t error_size)
+{
+    const struct backend *backend = store->backend;
+
+    if (purpose == TO_READ)
+        return backend->open_reader(store, place, error, error_size);
+    if (purpose == TO_KEEP_KEYS && backend->open_keys)
+        return backend->open_keys(store, place, error, error_size);
+    return backend->open(store, place, error, error_size);
+}
+
+static struct store *open_store(const char *address, enum purpose purpose, char *error, size_t error_size)
 {
     const char *place;
     const struct backend *backend = backend_of(address, &place);
@@ -56,7 +70,7 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
                  address);
         return NULL;
     }
-    if (only_reads && !backend->open_reader) {
+    if (purpose == TO_READ && !backend->open_reader) {
         snprintf(error, error_size,
                  "the store \"%s:\" is inside the running gateway and cannot be read from here: use \"sqlite:PATH\"",
                  backend->scheme);
@@ -69,7 +83,7 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
     store->keys = keys_new();
     store->imports = imports_new();
     store->usage = usage_thread_new(store);
-    if ((only_reads ? backend->open_reader : backend->open)(store, place, error, error_size))
+    if (open_for(purpose, store, place, error, error_size))
         return store;
     free_tables(store);
     return NULL;
@@ -77,12 +91,17 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
 
 struct store *store_open(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, false, error, error_size);
+    return open_store(address, TO_SERVE, error, error_size);
 }
 
 struct store *store_open_reader(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, true, error, error_size);
+    return open_store(address, TO_READ, error, error_size);
+}
+
+struct store *store_open_keys(const char *address, char *error, size_t error_size)
+{
+    return open_store(address, TO_KEEP_KEYS, error, error_size);
 }
 
 void store_close(struct store *store)
@@ -291,6 +310,11 @@ void store_row_close(struct store *store, const struct ledger_row *row, const st
         named.row_id = row_id;
     }
     store->backend->close_row(store, &named, answer_of(home, on_committed, arg));
+}
+
+void store_row_forget(struct store *store, const char *row_id)
+{
+    store->backend->forget_row(store, row_id);
 }
 
 void store_row_find(struct store *store, const char *request_id, const struct store_home *home,

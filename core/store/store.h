@@ -38,6 +38,11 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  * store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
+/*
+ * For the keys alone: only store_key_add, store_key_revoke, store_each_key and store_close may be called of it, and
+ * those may wait. sqlite: only while no gateway runs.
+ */
+struct store *store_open_keys(const char *address, char *error, size_t error_size);
 /* Writes everything out first. Every thread that joined has left by then. */
 void store_close(struct store *store);
 /*
@@ -218,6 +223,8 @@ void store_row_open(struct store *store, const struct ledger_row *row, char row_
  */
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg);
+/* That row, open or closed, is kept elsewhere: it is given up here, without a `lost` one in its place. sqlite only. */
+void store_row_forget(struct store *store, const char *row_id);
 /*
  * The row of that request id: of several the one opened last of those under way, else the one closed last. NULL if
  * there is none. It is valid inside on_row.
@@ -235,7 +242,8 @@ struct store_place {
  */
 int store_each_row(struct store *store, struct store_place *place, int64_t until, int count,
                    void (*each)(void *arg, const struct ledger_row *row), void *arg);
-/* Closed rows older than so many days go, a few at a time (sqlite; memory keeps its newest rows). 0: none goes. */
+/* Closed rows older than so many days go, a few at a time (sqlite and redis; memory keeps its newest rows). 0: none
+ * goes. */
 void store_keep_rows(struct store *store, int64_t days);
 
 /* ---- usage: what closed rows add up to ---- */

@@ -12,6 +12,10 @@ local store = require "moongate.core.store"
 
 local admin = {}
 
+local NOT_CREATED = "the key could not be stored; nothing was created (GET /ready says what is wrong)"
+local NOT_REVOKED = "this gateway takes the key no more, but that is not stored yet (GET /ready says what is wrong): "
+  .. "until it is, other gateways take the key, and so would this one after a restart"
+
 local JSON = { ["content-type"] = "application/json" }
 
 local function reply(handle, status, value)
@@ -36,7 +40,7 @@ function admin.create_key(handle, state)
   end
   local saved = keys.add(made.prefix, made.hash, made.settings)
   if not saved then
-    return exchange.refuse(handle, { status = 500, message = "the key could not be stored; nothing was created" })
+    return exchange.refuse(handle, { status = 500, message = NOT_CREATED })
   end
   reply(handle, 201, { key = made.key, prefix = made.prefix, name = made.name })
 end
@@ -46,8 +50,7 @@ function admin.revoke_key(handle, state, prefix)
   local outcome = keys.revoke(prefix)
   if outcome == true then return reply(handle, 200, { revoked = prefix }) end
   if outcome == false then
-    local message = "the change could not be stored; the key is still in force"
-    return exchange.refuse(handle, { status = 500, message = message })
+    return exchange.refuse(handle, { status = 500, message = NOT_REVOKED })
   end
   exchange.refuse(handle, key_maker.not_one(prefix, outcome or 0))
 end

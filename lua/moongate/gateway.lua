@@ -1,6 +1,7 @@
 -- A worker's Lua: its configuration, registry and policies, and the functions that C calls (core/bind/bind.c).
 local callers = require "moongate.callers"
 local clock = require "moongate.core.clock"
+local cors = require "moongate.cors"
 local decider = require "moongate.decider"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
@@ -62,6 +63,9 @@ end
 
 -- Serves one request, from its first line to its last. Runs as a task.
 function gateway.serve(handle)
+  local preflight, refusal = cors.begin(handle, state.config.cors)
+  if preflight then return handle:reply(204, preflight) end
+  if refusal then return exchange.refuse(handle, refusal) end
   local handler, rest = routes.find(handle:method(), handle:path())
   if not handler then return exchange.refuse(handle, rest) end
   return handler(handle, state, rest)
@@ -69,6 +73,7 @@ end
 
 -- Answers what the connection itself had to refuse (malformed, too large, too slow).
 function gateway.refuse(handle, status, message)
+  cors.begin(handle, state.config and state.config.cors)
   exchange.refuse(handle, { status = status, message = message })
 end
 

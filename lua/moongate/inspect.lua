@@ -197,6 +197,11 @@ function inspect.readiness(state, now)
   add_reports(problems, now.reports)
   for _, problem in ipairs(spend_alarm.problems(state.registry.targets)) do problems[#problems + 1] = problem end
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
+  if now.starved then
+    table.insert(problems, {
+      what = "connections", message = "callers are turned away: no more files may be open; raise the limit (ulimit -n)",
+    })
+  end
   if next(state.config.providers) == nil then
     table.insert(problems, {
       what = "configuration",

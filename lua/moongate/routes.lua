@@ -131,6 +131,14 @@ local function find(path)
   end
 end
 
+-- The methods of a path, joined; those of all paths where there is nothing.
+---@param path string
+---@return string
+function routes.methods(path)
+  local entry = find(path)
+  return entry and methods(entry) or "DELETE, GET, POST"
+end
+
 -- The handler, and what is left of the path; or nil and a refusal.
 ---@param method string
 ---@param path string

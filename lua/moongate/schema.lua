@@ -209,6 +209,14 @@ local listener = function(value, path, report)
   if (value.cert == nil) ~= (value.key == nil) then report(path, "needs both cert and key for TLS, or neither") end
 end
 
+-- As a browser writes it: no path behind it, and no port where it is the usual one.
+local origin = text(function(value)
+  if value == "*" then return end
+  if not string.find(value, "^%l[%l%d+.-]*://[^%s/?#@%u]+$") then
+    return 'must be an origin as browsers send it, like "https://app.example" or "http://localhost:3000", or "*"'
+  end
+end)
+
 local whole_file = record {
   listen = function(value, path, report)
     if type(value) == "table" and value.addr == nil and getmetatable(value) == nil then
@@ -224,6 +232,7 @@ local whole_file = record {
     body_bytes = whole(1024, 2 ^ 30), policy_ms = number(1, 10000), policy_mb = number(1, 4096),
     header_s = seconds, body_s = seconds, idle_s = seconds, drain_s = seconds,
   },
+  cors = record({ origins = either { string = origin, table = list(origin, 1) } }, { required = { "origins" } }),
   log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" } },
   providers = map(provider, plain_name "a provider"),
   models = list(model),

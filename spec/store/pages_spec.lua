@@ -24,6 +24,7 @@ end
 for backend, address_in in pairs {
   memory = function() return "memory:" end,
   sqlite = function(folder) return "sqlite:" .. folder .. "/moongate.db" end,
+  redis = function(folder) return (select(2, bench.redis(folder))) end,
 } do
   describe("the ledger of a store in " .. backend, function()
     local store, desk, address
@@ -34,7 +35,7 @@ for backend, address_in in pairs {
       desk = bench.desk()
     end)
     after_each(function()
-      library.store_close(store)
+      bench.close(store)
       desk:free()
       bench.clean()
     end)

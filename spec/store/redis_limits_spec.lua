@@ -59,7 +59,7 @@ describe("Redis", function()
 
   local function open(count, apart)
     for i = 1, count do stores[i] = assert((apart and bench.open_apart or bench.open)(address())) end
-    -- Each hears with its next heartbeat how many there are.
+    -- Each has heard how many there are.
     local time = server:command("TIME")
     local now = time[1] + time[2] / 1e6
     await(function() return server:command("ZCOUNT", "moongate:gateways", now, "+inf") == count end, "all gateways")
@@ -399,6 +399,7 @@ describe("Redis", function()
       local limit = claim("a", 40, 100)
       local one, two = reserve(first, limit), reserve(second, limit)
       server:kill()
+      await(function() return problem(first) and problem(second) end, "both to notice")
       bench.settle(first, one, { 10 }, NOON)
       assert.is_truthy(reserve(first, claim("a", 30, 100))) -- what came back is its own again
       server:restart { lose = true }

@@ -2,21 +2,14 @@
 local ffi = require "ffi"
 local bench = require "spec.store.workbench"
 local library = bench.library
-local redis = require "spec.support.redis"
 
 local NOON = 1772366400000 -- 2026-03-01T12:00:00Z, a Sunday
 local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 
-local server
-
 local backends = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
-  redis = function()
-    server = server or redis.start()
-    server:command("FLUSHALL")
-    return ("redis://127.0.0.1:%d/0"):format(server.port)
-  end,
+  redis = function() return (select(2, bench.redis())) end,
 }
 
 for name, address in pairs(backends) do
@@ -438,8 +431,7 @@ for name, address in pairs(backends) do
       end)
     end)
 
-    local keeps_rows = name ~= "redis" and describe or function() end
-    keeps_rows("that keeps the ledger", function()
+    describe("that keeps the ledger", function()
       local function row(id, more)
         local fields = { request_id = id, time = NOON, org = "acme", key = "mg-1", surface = "chat", provider = "groq",
           model = "llama", outcome = "ok", status = 200, attempts = 2, input_tokens = 10, cached_tokens = 1,

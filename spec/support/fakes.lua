@@ -247,6 +247,7 @@ function fakes.handle(given)
   function handle.elapsed() return handle.elapsed_s end
   function handle.keep_private() handle.private = true end
   function handle.calm() handle.calmed = handle.calmed + 1 end
+  function handle.always(_, headers) handle.kept = headers end
   function handle.reply(_, status, headers, body)
     handle.replies[#handle.replies + 1] = { status = status, headers = headers, body = body }
   end

@@ -24,4 +24,6 @@ for i = 1, #all, 2 do
     is_steady = is_steady or (silent_for <= SILENT and now - told > STEADY)
   end
 end
-return is_missing and not is_steady and 0 or count
+if is_missing and not is_steady then return 0 end
+redis.call("PUBLISH", "moongate:news", "hello") -- there is one more to share with
+return count
