@@ -6,6 +6,8 @@
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
 #   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
+#   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
+#   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
 #   make install    PREFIX=/usr/local, DESTDIR=
 #   make clean      remove build/
 #   make help       this text
@@ -37,7 +39,7 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan fuzz fuzz-targets install clean help deps deps-test deps-lint deps-fuzz test-library \
+.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install clean help deps deps-test deps-lint deps-fuzz deps-valgrind test-library \
 	lint-lua lint-format lint-c
 
 all: $(OUT)/moongate
@@ -101,6 +103,9 @@ deps-test:
 
 deps-lint:
 	$(call install_missing,$(LINT_NEEDS))
+
+deps-valgrind:
+	$(call install_missing,$(TEST_NEEDS) valgrind)
 
 deps-fuzz:
 	$(call install_missing,$(FUZZ_NEEDS))
@@ -184,6 +189,21 @@ fuzz: deps-fuzz
 		SANITIZE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
 		FUZZ_TARGETS='$(FUZZ_TARGETS)' fuzz-targets
 	@luajit spec/fuzz/run.lua $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# ---- valgrind ----
+
+# LuaJIT reads strings word by word, on purpose past their ends: that alone is suppressed.
+VALGRIND := valgrind --quiet --error-exitcode=98 --leak-check=full --errors-for-leak-kinds=definite --num-callers=24 \
+	--suppressions=$(CURDIR)/spec/support/valgrind.supp
+VALGRIND_SPECS := chat input stream surfaces attacks cors provider_failures
+valgrind: deps-valgrind
+	$(BUILD) MOONGATE_UNDER='$(VALGRIND)' SPECS='$(or $(SPECS),$(VALGRIND_SPECS:%=spec/gateway/%_spec.lua))' specs
+
+# ---- soak ----
+
+soak: deps-test
+	$(BUILD) all
+	@luajit spec/bench/soak.lua
 
 lint: deps-lint
 	$(BUILD) -k lint-lua lint-format lint-c

@@ -5,7 +5,7 @@
 --   luajit spec/fuzz/run.lua SECONDS TARGET...
 package.path = "./?.lua;" .. package.path
 local process = require "spec.support.process"
-local socket = require "socket"
+local wait = require "spec.support.wait"
 
 local SLACK_S = 120 -- for a last input that is slow, and the leak check
 
@@ -47,18 +47,17 @@ local function told(job)
 end
 
 local waiting, running, findings = { unpack(arg, 2) }, {}, 0
+
+-- The first that has ended, taken off the list.
+local function ended()
+  for index, job in ipairs(running) do
+    if job.process:has_ended() then return table.remove(running, index) end
+  end
+end
+
 while #waiting > 0 or #running > 0 do
   while #running < width and #waiting > 0 do running[#running + 1] = start(table.remove(waiting, 1)) end
-  for index = #running, 1, -1 do
-    local job = running[index]
-    job.until_s = job.until_s or socket.gettime() + seconds + SLACK_S
-    if not job.process:has_ended() and socket.gettime() > job.until_s then
-      job.process:kill "KILL"
-      job.process:wait()
-    end
-    if job.process:has_ended() and told(table.remove(running, index)) then findings = findings + 1 end
-  end
-  socket.sleep(0.05)
+  if told(wait.until_(ended, "a target to end", seconds + SLACK_S)) then findings = findings + 1 end
 end
 process.remove(folder)
 print(findings == 0 and "fuzz: nothing found"
