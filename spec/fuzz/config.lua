@@ -2,6 +2,13 @@
 local config = require "moongate.config"
 local json = require "moongate.core.json"
 
+-- A config runs under a hook of its own; behind it lines are counted again.
+local sethook, count_lines = debug.sethook, _G.fuzz_hook
+rawset(debug, "sethook", function(...)
+  sethook(...)
+  if select("#", ...) == 0 then count_lines() end
+end)
+
 local SECRET = "value-of-a-variable"
 
 local function env(name)

@@ -177,7 +177,9 @@ end
 
 local function inspect(self)
   local errors = self:errors()
-  if errors:find("Sanitizer") or errors:find("runtime error:") or errors:find("\n==%d+== ") then error("a sanitizer speaks:\n" .. errors, 0) end
+  if errors:find "Sanitizer" or errors:find "runtime error:" or ("\n" .. errors):find "\n==%d+== " then
+    error("a sanitizer speaks:\n" .. errors, 0)
+  end
 end
 
 --- Ends it as an operator does, and expects it to end well; the folder stays for a restart.
