@@ -143,12 +143,13 @@ specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
 specs: all test-library $(SDK)
 	@luajit spec/run.lua $(SPECS)
 
-# What specs drive besides the gateway: a server that is nothing but the edge, and a clock that can be shifted.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so
+# What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, and faults in
+# system calls, to be preloaded.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/faults.so
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
-$(OUT)/spec/clock.so: spec/support/clock.c
+$(OUT)/spec/%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARN) -fPIC -shared -o $@ $<
 
@@ -195,7 +196,7 @@ fuzz: deps-fuzz
 # LuaJIT reads strings word by word, on purpose past their ends: that alone is suppressed.
 VALGRIND := valgrind --quiet --error-exitcode=98 --leak-check=full --errors-for-leak-kinds=definite --num-callers=24 \
 	--suppressions=$(CURDIR)/spec/support/valgrind.supp
-VALGRIND_SPECS := chat input stream surfaces attacks cors provider_failures
+VALGRIND_SPECS := chat input stream attacks cors
 valgrind: deps-valgrind
 	$(BUILD) MOONGATE_UNDER='$(VALGRIND)' SPECS='$(or $(SPECS),$(VALGRIND_SPECS:%=spec/gateway/%_spec.lua))' specs
 
