@@ -17,6 +17,7 @@ struct mark {
     char *reason;
     int64_t until;
     int64_t step;
+    int64_t pardoned;
 };
 
 struct marks {
@@ -148,6 +149,7 @@ bool marks_pardon(struct marks *marks, const char *target, int64_t now)
     if (was_out) {
         mark->until = 0;
         mark->step = 0;
+        mark->pardoned = now > mark->pardoned ? now : mark->pardoned + 1;
         set_reason(mark, "");
         mark_dirty(marks, mark);
     }
@@ -170,12 +172,26 @@ void marks_hear(struct marks *marks, const struct mark_state *state)
 
     pthread_rwlock_wrlock(&marks->lock);
     mark = mark_of(marks, state->target);
-    if (state->until > mark->until || !mark->reason)
-        set_reason(mark, state->reason);
-    if (state->until > mark->until)
-        mark->until = state->until;
-    mark->step = state->step;
+    if (state->pardoned > mark->pardoned) {
+        mark->pardoned = state->pardoned;
+        mark->until = 0;
+    }
+    if (state->pardoned == mark->pardoned) {
+        if (state->until >= mark->until || !mark->reason)
+            set_reason(mark, state->reason);
+        if (state->until > mark->until)
+            mark->until = state->until;
+        mark->step = state->step;
+    }
+    if (!mark->reason)
+        set_reason(mark, "");
     pthread_rwlock_unlock(&marks->lock);
+}
+
+static struct mark_state state_of(const struct mark *mark)
+{
+    return (struct mark_state){ mem_text(mark->target), mark->until, mark->step, mem_text(mark->reason),
+                                mark->pardoned };
 }
 
 void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg)
@@ -185,7 +201,7 @@ void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_s
 
     pthread_rwlock_rdlock(&marks->lock);
     while ((mark = hash_next(&marks->targets, &at)))
-        each(arg, &(struct mark_state){ mem_text(mark->target), mark->until, mark->step, mem_text(mark->reason) });
+        each(arg, (const struct mark_state[]){ state_of(mark) });
     pthread_rwlock_unlock(&marks->lock);
 }
 
@@ -194,7 +210,7 @@ void marks_each_changed(struct marks *marks, void (*each)(void *arg, const struc
     pthread_rwlock_wrlock(&marks->lock);
     while (marks->dirty) {
         struct mark *mark = marks->dirty;
-        struct mark_state state = { mem_text(mark->target), mark->until, mark->step, mem_text(mark->reason) };
+        struct mark_state state = state_of(mark);
 
         marks->dirty = mark->next_dirty;
         mark->is_dirty = false;

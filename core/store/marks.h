@@ -13,6 +13,7 @@ struct mark_state {
     int64_t until;
     int64_t step; /* seconds that the last untold wait took; 0: none yet */
     char *reason;
+    int64_t pardoned; /* when it was last: what it was before that is void; 0: never */
 };
 
 struct marks *marks_new(void);
@@ -28,7 +29,7 @@ bool marks_recovered(struct marks *marks, const char *target);
 /* True: it was out, and is no longer. */
 bool marks_pardon(struct marks *marks, const char *target, int64_t now);
 void marks_load(struct marks *marks, const struct mark_state *state);
-/* As another process told it: an expiry is only raised. Nothing that changed here. */
+/* As another process told it: an expiry is only raised, unless the target was pardoned since. Nothing that changed here. */
 void marks_hear(struct marks *marks, const struct mark_state *state);
 /* All of them; the receiver frees both texts. */
 void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);

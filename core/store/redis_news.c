@@ -25,6 +25,8 @@
 
 /* A mark that has been over for longer than the longest wait does not even make the next wait longer. */
 static const int64_t MARK_OUTLIVES_MS = 2 * 3600 * 1000;
+/* A gateway that was away for longer may raise again what was pardoned. */
+static const int64_t PARDON_OUTLIVES_MS = INT64_C(2) * 86400 * 1000;
 /* How long whoever changes a key waits for Redis to be back. */
 static const int64_t KEY_WAIT_US = INT64_C(1) * 1000000;
 
@@ -199,9 +201,16 @@ bool redis_news_changed(struct redis_news *news)
     return link && tell_all(news, link, NULL);
 }
 
+static bool matters(const struct mark_state *mark)
+{
+    int64_t now = clock_wall_ms();
+
+    return mark->until + MARK_OUTLIVES_MS > now || mark->pardoned + PARDON_OUTLIVES_MS > now;
+}
+
 static void on_old_mark(void *arg, const struct mark_state *mark)
 {
-    if (mark->until + MARK_OUTLIVES_MS > clock_wall_ms()) {
+    if (matters(mark)) {
         on_mark(arg, mark);
     } else {
         mem_free(mark->target);
@@ -389,7 +398,7 @@ static void load_mark(struct redis_news *news, struct redis_line *line, const ch
     const char *text = redis_text(json, &length);
 
     if (redis_told_read_mark(text, length, &mark)) {
-        if (mark.until + MARK_OUTLIVES_MS > clock_wall_ms()) {
+        if (matters(&mark)) {
             marks_hear(news->redis->store->marks, &mark);
         } else {
             redis_told_drop_mark(&order, target, text);

@@ -83,6 +83,7 @@ void redis_told_mark(struct redis_order *order, const struct mark_state *mark)
     add_json_word(&order->words, mark->target);
     redis_words_integer(&order->words, mark->until < EXACT ? mark->until : EXACT);
     redis_words_integer(&order->words, mark->step);
+    redis_words_integer(&order->words, mark->pardoned);
     add_json_word(&order->words, mark->reason);
 }
 
@@ -272,6 +273,7 @@ bool redis_told_read_mark(const char *json, size_t length, struct mark_state *ma
         mark->reason = text_of(&told, "reason");
         mark->until = integer_of(&told, "until", 0);
         mark->step = integer_of(&told, "step", 0);
+        mark->pardoned = integer_of(&told, "pardoned", 0);
     }
     json_index_free(&told.index);
     if (mark->target && mark->reason)

@@ -55,8 +55,10 @@ static void load_counter(struct store *store, sqlite3_stmt *rows)
 
 static void load_mark(struct store *store, sqlite3_stmt *rows)
 {
-    struct mark_state state = { (char *)text_at(rows, 0), sqlite3_column_int64(rows, 1), sqlite3_column_int64(rows, 2),
-                                (char *)text_at(rows, 3) };
+    struct mark_state state = { .target = (char *)text_at(rows, 0),
+                                .until = sqlite3_column_int64(rows, 1),
+                                .step = sqlite3_column_int64(rows, 2),
+                                .reason = (char *)text_at(rows, 3) };
 
     marks_load(store->marks, &state);
 }

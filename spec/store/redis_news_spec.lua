@@ -229,6 +229,46 @@ describe("news on Redis", function()
       end, "the first wait again")
     end)
 
+    it("tells every gateway of a pardon, which holds against what was known before it", function()
+      local first, second = open(), open()
+      library.store_exhaust(first, "groq/m", now + HOUR, "charged", now)
+      until_(function() return exhausted(second, "groq/m") == now + HOUR end, "the mark at the other gateway")
+      assert.is_true(library.store_pardon(second, "groq/m", now))
+      assert.same({ 0, "" }, { exhausted(second, "groq/m") })
+      until_(function() return exhausted(first, "groq/m") == 0 end, "the pardon at the other gateway")
+      assert.equal(0, (exhausted(open(), "groq/m"))) -- one that starts later
+      library.store_exhaust(first, "groq/m", now + MINUTE, "429", now)
+      until_(function() return exhausted(second, "groq/m") == now + MINUTE end, "the next mark")
+      assert.equal("429", select(2, exhausted(second, "groq/m")))
+    end)
+
+    for when, is_away in pairs { ["while Redis was away"] = true, ["before Redis lost it"] = false } do
+      it("tells of a pardon that was given " .. when, function()
+        local first, second = open(), open()
+        library.store_exhaust(first, "groq/m", now + HOUR, "charged", now)
+        until_(function() return exhausted(second, "groq/m") == now + HOUR end, "the mark at the other gateway")
+        if is_away then
+          server:kill()
+          until_(function() return not is_well(first) and not is_well(second) end, "both to know")
+          library.store_pardon(second, "groq/m", now)
+          server:restart() -- what Redis has again is what the others tell it
+        else
+          library.store_pardon(second, "groq/m", now)
+          until_(function() return exhausted(first, "groq/m") == 0 end, "the pardon")
+          server:command("DEL", "moongate:marks")
+          server:command("HSET", "moongate:marks", "groq/m",
+            ('{"target":"groq/m","until":%d,"step":0,"reason":"charged"}'):format(now + HOUR))
+          server:command("CLIENT", "KILL", "TYPE", "normal")
+        end
+        until_(function() return is_well(first) and is_well(second) and exhausted(first, "groq/m") == 0 end,
+          "the pardon everywhere")
+        assert.equal(0, (exhausted(second, "groq/m")))
+        until_(function()
+          return (server:command("HGET", "moongate:marks", "groq/m") or ""):find('"until":0', 1, true)
+        end, "the pardon in Redis")
+      end)
+    end
+
     it("forgets marks that have been over for long", function()
       local mark = '{"target":"%s","until":%d,"step":60,"reason":"429"}'
       server:command("HSET", "moongate:marks", "old", mark:format("old", now - 3 * HOUR),
