@@ -19,7 +19,7 @@ SANITIZE ?=
 VERSION := 0.1.0
 CFLAGS ?= -O2 -g
 LLHTTP := /usr/share/llhttp
-PACKAGES := libevent libevent_pthreads libcurl hiredis libcjson luajit sqlite3 libcrypto
+PACKAGES := libevent libevent_pthreads libcurl hiredis libcjson luajit sqlite3 libssl libcrypto
 
 WARN := -Wall -Wextra -Werror
 DEFS := -std=c11 -D_GNU_SOURCE -DMOONGATE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1

@@ -190,7 +190,7 @@ static const struct client_hooks hooks = {
     .on_closed = on_closed,
 };
 
-void exchange_accept(struct worker *worker, int descriptor, const char *peer)
+void exchange_accept(struct worker *worker, int descriptor, struct tls *tls, const char *peer)
 {
     struct session *session = mem_zero(sizeof *session);
 
@@ -200,7 +200,7 @@ void exchange_accept(struct worker *worker, int descriptor, const char *peer)
     if (worker->sessions)
         worker->sessions->previous = session;
     worker->sessions = session;
-    session->client = client_open(worker->loop, descriptor, peer, &session->settings->client, &hooks, session);
+    session->client = client_open(worker->loop, descriptor, tls, peer, &session->settings->client, &hooks, session);
     if (worker->draining)
         client_retire(session->client);
 }

@@ -16,6 +16,7 @@ struct client;
 struct client_request;
 struct headers;
 struct task;
+struct tls;
 struct worker;
 
 struct session; /* a caller's connection */
@@ -39,7 +40,7 @@ struct exchange {
 };
 
 /* Serves an accepted connection. */
-void exchange_accept(struct worker *worker, int descriptor, const char *peer);
+void exchange_accept(struct worker *worker, int descriptor, struct tls *tls, const char *peer);
 /* Draining: idle connections close, busy ones after their reply. */
 void exchange_retire_all(struct worker *worker);
 /* Cuts every connection at once; they are freed with the loop. */

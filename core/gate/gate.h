@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct affinity;
+struct doors;
 struct exchange;
 struct health;
 struct policyset;
@@ -18,8 +19,6 @@ struct resolver;
 struct settings;
 struct store;
 struct worker;
-
-enum { GATE_ADDRESS = 160 };
 
 /* What the gate asks of Lua; bind/ answers. Each runs on the worker's own thread. */
 struct gate_script {
@@ -41,12 +40,12 @@ struct gate {
     struct worker **workers;
     size_t worker_count;
     bool draining;
-    char (*addresses)[GATE_ADDRESS]; /* what each listener really has: "127.0.0.1:8080" */
-    int64_t started;                 /* unix milliseconds */
-    pthread_mutex_t lock;            /* guards what follows */
-    char *problems;                  /* JSON array for /ready: what is wrong with policies and configuration */
-    char *readings;                  /* JSON object: what the quota checkers found, for every worker */
-    char **reports;                  /* JSON arrays for /ready: what each worker found wrong as it served */
+    struct doors *doors;
+    int64_t started;      /* unix milliseconds */
+    pthread_mutex_t lock; /* guards what follows */
+    char *problems;       /* JSON array for /ready: what is wrong with policies and configuration */
+    char *readings;       /* JSON object: what the quota checkers found, for every worker */
+    char **reports;       /* JSON arrays for /ready: what each worker found wrong as it served */
 };
 
 /* Opens the store, binds every address. NULL with a sentence in error. */

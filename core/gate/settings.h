@@ -24,10 +24,16 @@ struct settings_target {
     bool costs_nothing; /* stated free, and no price above zero */
 };
 
+/* An address to listen on. */
+struct settings_door {
+    char *address;
+    char *chain, *key; /* files in PEM; both NULL: no TLS */
+};
+
 struct settings {
     char *json;
-    char **listen;
-    size_t listen_count;
+    struct settings_door *doors;
+    size_t door_count;
     int workers;
     char *store;
     int64_t retention_days; /* how long rows stay in the ledger; 0: for ever */

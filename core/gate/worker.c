@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gate/attempt.h"
 #include "gate/counters.h"
+#include "gate/doors.h"
 #include "gate/exchange.h"
 #include "gate/gate.h"
 #include "gate/settings.h"
@@ -28,12 +29,12 @@ struct order {
     struct policyset *policies;
 };
 
-static void on_accept(void *arg, int descriptor, const char *peer)
+static void on_accept(void *arg, int descriptor, struct tls *tls, const char *peer)
 {
-    exchange_accept(arg, descriptor, peer);
+    exchange_accept(arg, descriptor, tls, peer);
 }
 
-struct worker *worker_new(struct gate *gate, int index, const int *descriptors, size_t count)
+struct worker *worker_new(struct gate *gate, int index, const struct door_socket *sockets, size_t count)
 {
     struct worker *worker = mem_zero(sizeof *worker);
 
@@ -46,7 +47,7 @@ struct worker *worker_new(struct gate *gate, int index, const int *descriptors, 
     worker->listener_count = count;
     worker->listeners = mem_zero(count * sizeof *worker->listeners);
     for (size_t i = 0; i < count; i++)
-        worker->listeners[i] = listener_start(worker->loop, descriptors[i], on_accept, worker);
+        worker->listeners[i] = listener_start(worker->loop, sockets[i].descriptor, sockets[i].certificate, on_accept, worker);
     return worker;
 }
 

@@ -11,6 +11,7 @@
 
 struct attempt;
 struct counters;
+struct door_socket;
 struct exchange;
 struct gate;
 struct listener;
@@ -41,8 +42,8 @@ struct worker {
     pthread_t thread;
 };
 
-/* Makes the worker's parts on the calling thread; descriptors are its own listening sockets from now on. */
-struct worker *worker_new(struct gate *gate, int index, const int *descriptors, size_t count);
+/* Makes the worker's parts on the calling thread; the listening sockets are its own from now on. */
+struct worker *worker_new(struct gate *gate, int index, const struct door_socket *sockets, size_t count);
 /* Runs its thread until worker_stop. False: its Lua could not be loaded (logged). */
 bool worker_start(struct worker *worker, struct settings *settings, struct policyset *policies);
 /* From the control thread. Settings and policies are taken (counted). */

@@ -12,14 +12,15 @@
 #include "net/reply.h"
 #include "net/request_reader.h"
 
-struct client *client_open(struct loop *loop, int descriptor, const char *peer, const struct client_limits *limits,
-                           const struct client_hooks *hooks, void *arg)
+struct client *client_open(struct loop *loop, int descriptor, struct tls *tls, const char *peer,
+                           const struct client_limits *limits, const struct client_hooks *hooks, void *arg)
 {
     size_t peer_length = strlen(peer);
     struct client *client = mem_zero(sizeof *client + peer_length + 1);
 
     client->loop = loop;
     client->wire.descriptor = descriptor;
+    client->wire.tls = tls;
     client->limits = limits;
     client->hooks = hooks;
     client->arg = arg;

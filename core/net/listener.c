@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 enum { BACKLOG = 4096, ACCEPTS_A_TURN = 64, HOST_SIZE = 256, UNSENT_BYTES = 128 * 1024 };
 
@@ -33,7 +34,8 @@ struct listener {
     struct event event;
     struct loop *loop;
     struct loop_timer *rest; /* while out of descriptors */
-    void (*on_accept)(void *arg, int accepted, const char *peer);
+    struct certificate *certificate; /* NULL: no TLS */
+    void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer);
     void *arg;
     int descriptor;
     int spare; /* given up for a moment to be able to turn a connection away */
@@ -254,12 +256,20 @@ static bool accept_one(struct listener *listener)
     union address address = { 0 };
     socklen_t size = sizeof address;
     char peer[INET6_ADDRSTRLEN + 16];
+    struct tls *tls = NULL;
     int accepted = accept4(listener->descriptor, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (accepted < 0)
         return false;
+    if (listener->certificate) {
+        tls = tls_new(listener->certificate, accepted);
+        if (!tls) {
+            close(accepted);
+            return true;
+        }
+    }
     write_peer(&address, peer, sizeof peer);
-    listener->on_accept(listener->arg, accepted, peer);
+    listener->on_accept(listener->arg, accepted, tls, peer);
     return true;
 }
 
@@ -345,13 +355,15 @@ static void on_acceptable(evutil_socket_t descriptor, short what, void *arg)
     accept_some(arg, ACCEPTS_A_TURN);
 }
 
-struct listener *listener_start(struct loop *loop, int descriptor,
-                                void (*on_accept)(void *arg, int accepted, const char *peer), void *arg)
+struct listener *listener_start(struct loop *loop, int descriptor, struct certificate *certificate,
+                                void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer),
+                                void *arg)
 {
     struct listener *listener = mem_zero(sizeof *listener);
 
     listener->loop = loop;
     listener->descriptor = descriptor;
+    listener->certificate = certificate;
     listener->spare = open_spare();
     listener->on_accept = on_accept;
     listener->arg = arg;

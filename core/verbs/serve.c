@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/control.h"
+#include "gate/doors.h"
 #include "gate/gate.h"
 #include "gate/settings.h"
 #include "net/loop.h"
@@ -25,6 +26,8 @@
 #include "script/policyset.h"
 #include "verbs/options.h"
 
+static const double LOOK_S = 1; /* what is renewed is in force within two of these */
+
 struct serving {
     struct options options;
     struct control *control;
@@ -33,6 +36,7 @@ struct serving {
     struct gate *gate;
     struct loop *loop;
     struct watch *watch;
+    struct loop_timer *look;  /* at the certificates' files */
     struct loop_timer *drain;
     int64_t drain_until_us; /* 0: not draining */
 };
@@ -46,7 +50,20 @@ static struct policyset *read_policies(const struct settings *settings, char *er
 
 static void publish_problems(struct serving *serving)
 {
+    char *certificates = doors_problems(serving->gate->doors);
+
+    control_note(serving->control, "certificate", certificates);
+    mem_free(certificates);
     gate_set_problems(serving->gate, control_problems(serving->control));
+}
+
+static void on_look(void *arg)
+{
+    struct serving *serving = arg;
+
+    if (doors_look(serving->gate->doors))
+        publish_problems(serving);
+    serving->look = loop_after(serving->loop, LOOK_S, on_look, serving);
 }
 
 static void on_policies_changed(void *arg)
@@ -86,7 +103,7 @@ static void reload(struct serving *serving)
     struct settings *settings = control_load(serving->control, serving->options.config, serving->options.listen,
                                              serving->options.listen_count, &error);
 
-    control_note(serving->control, settings ? NULL : error);
+    control_note(serving->control, "configuration", settings ? NULL : error);
     if (!settings) {
         log_line(LOG_ERROR, "the configuration did not load; the last good one stays", "error", error, NULL);
         publish_problems(serving);
@@ -144,23 +161,23 @@ static void prepare_process(void)
     }
 }
 
-static void greet(const char *address, bool keyless)
+static void greet(const char *scheme, const char *address, bool keyless)
 {
     const char *key = keyless ? "" : " -H \"Authorization: Bearer $YOUR_KEY\"";
 
-    printf("moongate " MOONGATE_VERSION " is ready on http://%s\n\nTry it:\n", address);
-    printf("  curl http://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"messages\": [{\"role\": \"user\", "
+    printf("moongate " MOONGATE_VERSION " is ready on %s://%s\n\nTry it:\n", scheme, address);
+    printf("  curl %s://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"messages\": [{\"role\": \"user\", "
            "\"content\": \"Hello\"}]}'\n",
-           address, key);
-    printf("  curl -N http://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"stream\": true, \"messages\": "
+           scheme, address, key);
+    printf("  curl -N %s://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"stream\": true, \"messages\": "
            "[{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
-           address, key);
+           scheme, address, key);
     fflush(stdout);
 }
 
 static bool start(struct serving *serving)
 {
-    char error[512] = "", *problem = NULL;
+    char error[1024] = "", *problem = NULL;
 
     serving->settings = control_load(serving->control, serving->options.config, serving->options.listen,
                                      serving->options.listen_count, &problem);
@@ -189,8 +206,11 @@ static void run(struct serving *serving)
     start_watch(serving);
     /* What was saved between the first read and the watch is seen now. */
     on_policies_changed(serving);
-    greet(serving->gate->addresses[0], serving->settings->keyless);
+    on_look(serving);
+    greet(doors_is_tls(serving->gate->doors, 0) ? "https" : "http", doors_address(serving->gate->doors, 0),
+          serving->settings->keyless);
     loop_run(serving->loop);
+    loop_forget(serving->look);
     loop_forget(serving->drain);
     watch_stop(serving->watch);
 }

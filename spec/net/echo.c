@@ -203,12 +203,12 @@ static void on_closed(void *arg, struct client *client)
 
 static const struct client_hooks hooks = { on_request, on_refused, on_gone, on_drained, on_closed };
 
-static void on_accept(void *arg, int accepted, const char *peer)
+static void on_accept(void *arg, int accepted, struct tls *tls, const char *peer)
 {
     struct server *server = arg;
 
     server->open++;
-    client_open(server->loop, accepted, peer, &server->limits, &hooks, server);
+    client_open(server->loop, accepted, tls, peer, &server->limits, &hooks, server);
 }
 
 static void set_limits(struct client_limits *limits, int count, char **words)
@@ -258,7 +258,7 @@ int main(int argc, char **argv)
     printf("%d\n", listener_port(descriptor));
     fflush(stdout);
     server.loop = loop_new();
-    server.listener = listener_start(server.loop, descriptor, on_accept, &server);
+    server.listener = listener_start(server.loop, descriptor, NULL, on_accept, &server);
     loop_run(server.loop);
     loop_free(server.loop);
     mem_free(server.awaited);
