@@ -63,7 +63,6 @@ static ssize_t judge(struct tls *tls, int answer)
         tls->is_broken = true;
     if (why == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST)
         answer_plainly(tls);
-    ERR_clear_error();
     return 0;
 }
 
@@ -78,6 +77,7 @@ ssize_t tls_read(struct tls *tls, void *data, size_t size)
 
     if (tls->is_broken)
         return 0;
+    ERR_clear_error(); /* what others left there is not ours */
     n = SSL_read(tls->ssl, data, clipped(size));
     tls->wants_write = false;
     return n > 0 ? n : judge(tls, n);
@@ -90,6 +90,7 @@ ssize_t tls_write(struct tls *tls, const void *data, size_t length)
 
     if (tls->is_broken)
         return 0;
+    ERR_clear_error();
     n = SSL_write(tls->ssl, data, clipped(length));
     if (n <= 0)
         n = judge(tls, (int)n);
@@ -103,6 +104,7 @@ bool tls_end(struct tls *tls)
 
     if (tls->is_broken || !SSL_is_init_finished(tls->ssl) || (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN))
         return true;
+    ERR_clear_error();
     n = SSL_shutdown(tls->ssl);
     return n >= 0 || judge(tls, n) == 0;
 }
