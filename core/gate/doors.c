@@ -1,6 +1,7 @@
 /* doors.c - see doors.h. */
 #include "gate/doors.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 #include "gate/settings.h"
 #include "net/certificate.h"
+#include "net/heritage.h"
 #include "net/listener.h"
 
 struct door {
@@ -17,12 +19,13 @@ struct door {
     char address[DOORS_ADDRESS];
     struct certificate *certificate;
     char problem[640]; /* why the newest certificate is not in force */
-    int *descriptors;
+    int *descriptors; /* the workers', once they are given out */
     size_t count;
 };
 
 struct doors {
     size_t workers, count;
+    bool are_given;
     struct door list[];
 };
 
@@ -44,14 +47,24 @@ static bool add_socket(struct door *door, int descriptor)
     return true;
 }
 
-/* Every worker has a socket of its own; the first one fixes the port. */
-static bool bind_all(struct door *door, size_t workers, char *error, size_t error_size)
+/*
+ * Every worker has a socket of its own; the first one fixes the port. What the process before left is all taken, also
+ * where it had more workers: each socket has callers queued. One that cannot be bound again is shared.
+ */
+static bool bind_all(struct door *door, size_t workers, struct heritage *heritage, char *error, size_t error_size)
 {
-    if (!add_socket(door, listener_bind(door->configured, true, error, error_size)))
+    size_t inherited;
+    int left;
+
+    while ((left = heritage_take_socket(heritage, door->configured)) >= 0)
+        add_socket(door, left);
+    inherited = door->count;
+    if (!inherited && !add_socket(door, listener_bind(door->configured, true, error, error_size)))
         return false;
     real_address(door);
     while (door->count < workers)
-        if (!add_socket(door, listener_bind(door->address, false, error, error_size)))
+        if (!add_socket(door, listener_bind(door->address, false, error, error_size)) &&
+            !(inherited && add_socket(door, fcntl(door->descriptors[0], F_DUPFD_CLOEXEC, 3))))
             return false;
     return true;
 }
@@ -75,8 +88,8 @@ static struct certificate *open_certificate(const struct settings_door *settings
     return certificate;
 }
 
-static bool open_door(struct door *door, const struct settings_door *settings, size_t workers, char *error,
-                      size_t error_size)
+static bool open_door(struct door *door, const struct settings_door *settings, size_t workers,
+                      struct heritage *heritage, char *error, size_t error_size)
 {
     door->configured = mem_text(settings->address);
     if (settings->chain) {
@@ -85,17 +98,18 @@ static bool open_door(struct door *door, const struct settings_door *settings, s
             return false;
         tell_if_stale(door);
     }
-    return bind_all(door, workers, error, error_size);
+    return bind_all(door, workers, heritage, error, error_size);
 }
 
-struct doors *doors_open(const struct settings *settings, size_t workers, char *error, size_t error_size)
+struct doors *doors_open(const struct settings *settings, size_t workers, struct heritage *heritage, char *error,
+                         size_t error_size)
 {
     struct doors *doors = mem_zero(sizeof *doors + settings->door_count * sizeof *doors->list);
 
     doors->workers = workers;
     doors->count = settings->door_count;
     for (size_t i = 0; i < doors->count; i++)
-        if (!open_door(&doors->list[i], &settings->doors[i], workers, error, error_size)) {
+        if (!open_door(&doors->list[i], &settings->doors[i], workers, heritage, error, error_size)) {
             doors_free(doors);
             return NULL;
         }
@@ -130,9 +144,8 @@ void doors_free(struct doors *doors)
     for (size_t i = 0; i < doors->count; i++) {
         struct door *door = &doors->list[i];
 
-        for (size_t j = 0; j < door->count; j++)
-            if (door->descriptors[j] >= 0)
-                close(door->descriptors[j]);
+        for (size_t j = 0; !doors->are_given && j < door->count; j++)
+            close(door->descriptors[j]);
         mem_free(door->descriptors);
         certificate_free(door->certificate);
         mem_free(door->configured);
@@ -151,10 +164,21 @@ struct door_socket *doors_of_worker(struct doors *doors, size_t worker, size_t *
         for (size_t j = worker; j < door->count; j += doors->workers) {
             sockets = mem_resize(sockets, (*count + 1) * sizeof *sockets);
             sockets[(*count)++] = (struct door_socket){ door->descriptors[j], door->certificate };
-            door->descriptors[j] = -1;
         }
     }
+    doors->are_given = true;
     return sockets;
+}
+
+const int *doors_sockets(const struct doors *doors, size_t door, size_t *count)
+{
+    *count = doors->list[door].count;
+    return doors->list[door].descriptors;
+}
+
+const char *doors_configured(const struct doors *doors, size_t door)
+{
+    return doors->list[door].configured;
 }
 
 size_t doors_count(const struct doors *doors)

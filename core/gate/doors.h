@@ -10,6 +10,7 @@
 
 struct certificate;
 struct doors;
+struct heritage;
 struct settings;
 
 enum { DOORS_ADDRESS = 160 };
@@ -20,8 +21,9 @@ struct door_socket {
     struct certificate *certificate;
 };
 
-/* Binds every address. NULL with a sentence in error. */
-struct doors *doors_open(const struct settings *settings, size_t workers, char *error, size_t error_size);
+/* Takes over what sockets the process before left (heritage may be NULL), binds the rest. NULL with a sentence. */
+struct doors *doors_open(const struct settings *settings, size_t workers, struct heritage *heritage, char *error,
+                         size_t error_size);
 /* What keeps its certificates from being served, one line each; the caller's. NULL: nothing. Binds nothing. */
 char *doors_check(const struct settings *settings);
 /* After the workers, whose connections may show a certificate. NULL is fine. */
@@ -29,6 +31,9 @@ void doors_free(struct doors *doors);
 
 /* A new array of the sockets that are that worker's from now on. */
 struct door_socket *doors_of_worker(struct doors *doors, size_t worker, size_t *count);
+/* The sockets of a door, for the process that comes after; they stay the workers'. */
+const int *doors_sockets(const struct doors *doors, size_t door, size_t *count);
+const char *doors_configured(const struct doors *doors, size_t door);
 size_t doors_count(const struct doors *doors);
 /* What a door really has: "127.0.0.1:8080", also where the port was left to the system. */
 const char *doors_address(const struct doors *doors, size_t door);

@@ -178,6 +178,7 @@ static void on_closed(void *arg, struct client *client)
         session->worker->sessions = session->next;
     if (session->next)
         session->next->previous = session->previous;
+    __atomic_store_n(&session->worker->session_count, session->worker->session_count - 1, __ATOMIC_RELEASE);
     settings_drop(session->settings);
     mem_free(session);
 }
@@ -200,6 +201,7 @@ void exchange_accept(struct worker *worker, int descriptor, struct tls *tls, con
     if (worker->sessions)
         worker->sessions->previous = session;
     worker->sessions = session;
+    __atomic_store_n(&worker->session_count, worker->session_count + 1, __ATOMIC_RELEASE);
     session->client = client_open(worker->loop, descriptor, tls, peer, &session->settings->client, &hooks, session);
     if (worker->draining)
         client_retire(session->client);
@@ -213,6 +215,12 @@ void exchange_retire_all(struct worker *worker)
         next = session->next;
         client_retire(session->client);
     }
+}
+
+void exchange_wind_down_all(struct worker *worker)
+{
+    for (struct session *session = worker->sessions; session; session = session->next)
+        client_wind_down(session->client);
 }
 
 void exchange_cut_all(struct worker *worker)

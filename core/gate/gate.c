@@ -9,15 +9,17 @@
 #include "gate/health.h"
 #include "gate/settings.h"
 #include "gate/worker.h"
+#include "net/heritage.h"
 #include "net/resolver.h"
 #include "net/upstream.h"
 #include "store/store.h"
 
-struct gate *gate_open(const struct gate_script *script, struct settings *settings, char *error, size_t error_size)
+struct gate *gate_open(const struct gate_script *script, struct settings *settings, struct heritage *heritage,
+                       char *error, size_t error_size)
 {
     size_t workers = (size_t)settings->workers;
-    struct store *store = store_open(settings->store, error, error_size);
-    struct doors *doors = store ? doors_open(settings, workers, error, error_size) : NULL;
+    struct store *store = store_open_after(settings->store, heritage_take_store(heritage), error, error_size);
+    struct doors *doors = store ? doors_open(settings, workers, heritage, error, error_size) : NULL;
     struct gate *gate;
 
     if (!doors) {
@@ -129,6 +131,21 @@ void gate_drain(struct gate *gate)
     __atomic_store_n(&gate->draining, true, __ATOMIC_RELAXED);
     for (size_t i = 0; i < gate->worker_count; i++)
         worker_drain(gate->workers[i]);
+}
+
+void gate_leave(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_leave(gate->workers[i]);
+}
+
+size_t gate_sessions(const struct gate *gate)
+{
+    size_t sessions = 0;
+
+    for (size_t i = 0; i < gate->worker_count; i++)
+        sessions += worker_sessions(gate->workers[i]);
+    return sessions;
 }
 
 size_t gate_busy(const struct gate *gate)

@@ -158,6 +158,26 @@ void worker_drain(struct worker *worker)
     loop_post(worker->loop, on_drain, worker);
 }
 
+static void on_leave(void *arg)
+{
+    struct worker *worker = arg;
+
+    for (size_t i = 0; i < worker->listener_count; i++)
+        listener_leave(worker->listeners[i]);
+    worker->listener_count = 0;
+    exchange_wind_down_all(worker);
+}
+
+void worker_leave(struct worker *worker)
+{
+    loop_post(worker->loop, on_leave, worker);
+}
+
+size_t worker_sessions(const struct worker *worker)
+{
+    return __atomic_load_n(&worker->session_count, __ATOMIC_ACQUIRE);
+}
+
 size_t worker_busy(const struct worker *worker)
 {
     return __atomic_load_n(&worker->exchange_count, __ATOMIC_ACQUIRE);

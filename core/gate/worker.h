@@ -34,7 +34,7 @@ struct worker {
     size_t listener_count;
     struct session *sessions;   /* callers' connections */
     struct exchange *exchanges; /* requests under way */
-    size_t exchange_count;
+    size_t exchange_count, session_count;
     struct attempt *lingering; /* closed ones whose last bytes are awaited */
     bool draining;
     bool running;
@@ -51,6 +51,10 @@ void worker_configure(struct worker *worker, struct settings *settings);
 void worker_install(struct worker *worker, struct policyset *policies);
 /* No new connections; idle ones close, busy ones end after their reply. */
 void worker_drain(struct worker *worker);
+/* Another process listens on the same sockets: leaves them to it; connections get one more reply, and close. */
+void worker_leave(struct worker *worker);
+/* Callers' connections at this moment. */
+size_t worker_sessions(const struct worker *worker);
 /* Requests under way at this moment. */
 size_t worker_busy(const struct worker *worker);
 /* Cancels what is still under way and ends the thread, soon; worker_join waits for that. */

@@ -78,5 +78,7 @@ void client_finish(struct client *client);
 void client_abort(struct client *client);
 /* Draining: an idle connection closes at once, a busy one after its reply. */
 void client_retire(struct client *client);
+/* Moving house: the next reply is its last, so that no request meets a closed door; one that stays idle closes soon. */
+void client_wind_down(struct client *client);
 
 #endif

@@ -20,7 +20,8 @@ enum {
     READS_A_STEP = 4,
     LINGER_BYTES = 64 * 1024 * 1024, /* read after a last reply, so that the caller gets to see it */
     LINGER_QUIET_S = 5,
-    LINGER_S = 30
+    LINGER_S = 30,
+    WIND_DOWN_S = 5
 };
 
 void client_step_ask(struct client *client, short what)
@@ -268,6 +269,14 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* How long it may stay between two requests, or in its handshake. */
+static double patience(const struct client *client)
+{
+    double seconds = wire_is_open(&client->wire) ? client->limits->idle_s : client->limits->header_s;
+
+    return client->winding_down && (seconds <= 0 || seconds > WIND_DOWN_S) ? WIND_DOWN_S : seconds;
+}
+
 static int64_t due(int64_t start, double seconds)
 {
     return seconds > 0 ? start + micros(seconds) : 0;
@@ -283,7 +292,7 @@ static void arrange_deadline(struct client *client)
     if (wire_waiting(&client->wire) > 0)
         deadline = client->wire.blocked ? due(client->wire.progress_us, limits->write_s) : 0;
     else if (is_idle(client))
-        deadline = due(client->since, wire_is_open(&client->wire) ? limits->idle_s : limits->header_s);
+        deadline = due(client->since, patience(client));
     if (client->phase == PHASE_READING && client->reader)
         deadline = earlier(deadline, due(client->since, client->in_body ? limits->body_s : limits->header_s));
     else if (client->phase == PHASE_LINGERING)

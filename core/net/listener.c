@@ -221,6 +221,31 @@ int listener_port(int descriptor)
     return ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
 }
 
+bool listener_is_at(int descriptor, const char *address)
+{
+    char host[HOST_SIZE] = "";
+    union address bound = { 0 };
+    socklen_t size = sizeof bound, flag_size = sizeof(int);
+    struct place place = { 0 };
+    unsigned port;
+    int listens = 0;
+
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &flag_size) < 0 || !listens ||
+        getsockname(descriptor, &bound.any, &size) < 0)
+        return false;
+    if (!split(address, host, &port) || !is_literal(host, port, &place))
+        return false;
+    if (!*host && bound.any.sa_family == AF_INET) /* where there is no IPv6, all addresses are all of IPv4 */
+        is_literal("0.0.0.0", port, &place);
+    if (place.address.any.sa_family != bound.any.sa_family)
+        return false;
+    if (bound.any.sa_family == AF_INET)
+        return place.address.four.sin_port == bound.four.sin_port &&
+               place.address.four.sin_addr.s_addr == bound.four.sin_addr.s_addr;
+    return place.address.six.sin6_port == bound.six.sin6_port &&
+           IN6_ARE_ADDR_EQUAL(&place.address.six.sin6_addr, &bound.six.sin6_addr);
+}
+
 bool listener_is_loopback(const char *address)
 {
     char host[HOST_SIZE] = "";
@@ -379,6 +404,11 @@ void listener_stop(struct listener *listener)
     /* Closing a listening socket resets what is queued on it; these callers were promised a connection. */
     while (accept_some(listener, ACCEPTS_A_TURN))
         ;
+    listener_leave(listener);
+}
+
+void listener_leave(struct listener *listener)
+{
     loop_forget(listener->rest);
     event_del(&listener->event);
     close(listener->descriptor);

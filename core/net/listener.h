@@ -33,5 +33,9 @@ struct listener *listener_start(struct loop *loop, int descriptor, struct certif
                                 void *arg);
 /* Accepts what is queued, then closes. */
 void listener_stop(struct listener *listener);
+/* Closes our descriptor of a socket that another process listens on too, to which it leaves what is queued. */
+void listener_leave(struct listener *listener);
+/* True if the descriptor is a listening socket bound to just that address. */
+bool listener_is_at(int descriptor, const char *address);
 
 #endif

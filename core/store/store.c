@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "store/backend.h"
@@ -42,7 +43,7 @@ static const struct backend *backend_of(const char *address, const char **place)
     return NULL;
 }
 
-static struct store *open_store(const char *address, bool only_reads, char *error, size_t error_size)
+static struct store *open_store(const char *address, bool only_reads, int predecessor, char *error, size_t error_size)
 {
     const char *place;
     const struct backend *backend = backend_of(address, &place);
@@ -66,20 +67,33 @@ static struct store *open_store(const char *address, bool only_reads, char *erro
     store->marks = marks_new();
     store->keys = keys_new();
     store->usage = usage_thread_new(store);
+    store->predecessor = predecessor;
     if ((only_reads ? backend->open_reader : backend->open)(store, place, error, error_size))
         return store;
     free_tables(store);
     return NULL;
 }
 
+struct store *store_open_after(const char *address, int predecessor, char *error, size_t error_size)
+{
+    struct store *store = open_store(address, false, predecessor, error, error_size);
+
+    if (predecessor >= 0 && (!store || store->predecessor >= 0)) {
+        close(predecessor);
+        if (store)
+            store->predecessor = -1;
+    }
+    return store;
+}
+
 struct store *store_open(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, false, error, error_size);
+    return open_store(address, false, -1, error, error_size);
 }
 
 struct store *store_open_reader(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, true, error, error_size);
+    return open_store(address, true, -1, error, error_size);
 }
 
 void store_close(struct store *store)
@@ -90,6 +104,25 @@ void store_close(struct store *store)
     store->usage = NULL;
     store->backend->close(store);
     free_tables(store);
+}
+
+bool store_hand_over(struct store *store, int socket, char *error, size_t error_size)
+{
+    if (store->backend->hand_over)
+        return store->backend->hand_over(store, socket, error, error_size);
+    close(socket);
+    return true;
+}
+
+void store_take_back(struct store *store)
+{
+    if (store->backend->take_back)
+        store->backend->take_back(store);
+}
+
+bool store_inherits(struct store *store)
+{
+    return store->backend->inherits && store->backend->inherits(store);
 }
 
 const char *store_problem(struct store *store)
