@@ -5,13 +5,15 @@
 #   make test       every spec (SPECS=spec/store: those below); the last line is `N passed, N failed`
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
-#   make install    PREFIX=/usr/local, DESTDIR=
+#   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
+#   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
 #   make help       this text
 #
 # `make run` and `make test` install the Debian packages they miss.
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 CC = gcc
 OUT ?= build
 SANITIZE ?=
@@ -36,7 +38,7 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan install clean help deps deps-test deps-lint test-library \
+.PHONY: all run test specs lint asan install deb clean help deps deps-test deps-lint test-library \
 	lint-lua lint-format lint-c
 
 all: $(OUT)/moongate
@@ -157,10 +159,37 @@ lint-c: $(TIDIED)
 $(TIDIED): tidy/%:
 	@clang-tidy --quiet $* -- $(DEFS) $(INCLUDES) 2>/dev/null
 
+# An operator's configuration is never written over. The binary is replaced by renaming: one that runs stays as it is.
 install: all
-	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
+	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate.new
+	mv -f $(DESTDIR)$(PREFIX)/bin/moongate.new $(DESTDIR)$(PREFIX)/bin/moongate
 	for file in $$(find lua policies examples -type f); do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
+	install -D -m 644 examples/systemd/moongate.8 $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8
+	install -D -m 644 examples/systemd/moongate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in moongate.service moongate.socket; do \
+		sed 's|@BINDIR@|$(PREFIX)/bin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$unit \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/moongate
+	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.lua ] || \
+		sed 's|/etc/moongate|$(SYSCONFDIR)/moongate|g' examples/systemd/moongate.conf.lua \
+			>$(DESTDIR)$(SYSCONFDIR)/moongate/moongate.lua
+	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env ] || \
+		install -m 600 examples/systemd/moongate.env $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env
+
+# Made anew each time, in a folder of its own.
+DEB := $(OUT)/deb
+deb: all
+	rm -rf $(DEB)
+	$(MAKE) -s install PREFIX=/usr SYSCONFDIR=/etc DESTDIR=$(DEB)
+	strip --strip-unneeded $(DEB)/usr/bin/moongate
+	gzip -9n $(DEB)/usr/share/man/man8/moongate.8
+	install -d $(DEB)/DEBIAN
+	install -m 755 examples/debian/postinst examples/debian/prerm examples/debian/postrm $(DEB)/DEBIAN
+	install -m 644 examples/debian/conffiles $(DEB)/DEBIAN
+	sed "s|@VERSION@|$(VERSION)|; s|@ARCH@|$$(dpkg --print-architecture)|" examples/debian/control >$(DEB)/DEBIAN/control
+	dpkg-deb --root-owner-group --build $(DEB) $(OUT)/moongate_$(VERSION)_$$(dpkg --print-architecture).deb
 
 clean:
 	rm -rf build

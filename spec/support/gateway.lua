@@ -124,7 +124,9 @@ end
 
 --- Starts `moongate serve` in its folder and waits until it listens.
 function gateway:open()
-  local command = { gateway.binary, "serve" }
+  local command = {}
+  for _, word in ipairs(self.options.before or {}) do command[#command + 1] = word end
+  command[#command + 1], command[#command + 2] = gateway.binary, "serve"
   for _, argument in ipairs(self.options.args or {}) do command[#command + 1] = argument end
   os.remove(self.folder .. "/stderr") -- of the run before a restart
   self.process = process.start(command, {
@@ -139,7 +141,8 @@ function gateway:open()
 end
 
 --- Starts a gateway.
----@param options { config?: string|table, policies?: table, env?: table, args?: string[], clock?: boolean }
+---@param options { config?: string|table, policies?: table, env?: table, args?: string[], clock?: boolean,
+---  before?: string[] } before: words in front of the program
 function gateway.start(options)
   return gateway.prepare(options):open()
 end
