@@ -1,4 +1,5 @@
-/* notify.h - tells the service manager how we fare: systemd's protocol of $NOTIFY_SOCKET. Silent where there is none. */
+/* notify.h - tells the service manager how we fare: systemd's protocol of $NOTIFY_SOCKET. Silent where there is none.
+ */
 #ifndef BASE_NOTIFY_H
 #define BASE_NOTIFY_H
 

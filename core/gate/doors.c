@@ -19,7 +19,7 @@ struct door {
     char address[DOORS_ADDRESS];
     struct certificate *certificate;
     char problem[640]; /* why the newest certificate is not in force */
-    int *descriptors; /* the workers', once they are given out */
+    int *descriptors;  /* the workers', once they are given out */
     size_t count;
 };
 

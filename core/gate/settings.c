@@ -177,6 +177,7 @@ struct settings *settings_parse(const char *json)
     settings->spending = spending_new(cJSON_GetObjectItemCaseSensitive(root, "spending"));
     settings->keyless = is_true(root, "keyless");
     settings->log_level = (int)number_of(root, "log_level", 1);
+    settings->log_file = mem_text(text_of(root, "log_file"));
     settings->log_json = is_true(root, "log_json");
     settings->log_text = is_true(root, "log_text");
     settings->drain_s = number_of(limits, "drain_s", 30);
@@ -222,6 +223,7 @@ void settings_drop(struct settings *settings)
     mem_free(settings->texts);
     spending_free(settings->spending);
     mem_free(settings->doors);
+    mem_free(settings->log_file);
     mem_free(settings->targets);
     mem_free(settings->store);
     mem_free(settings->policies);

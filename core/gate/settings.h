@@ -45,6 +45,7 @@ struct settings {
     struct spending *spending;       /* what no body may say under zero_spend */
     bool keyless;                    /* auth = "none" */
     int log_level;                   /* as in base/log.h */
+    char *log_file;                  /* NULL: standard error */
     bool log_json, log_text;         /* neither: text on a terminal, else JSON */
     struct settings_target *targets; /* sorted by id */
     size_t target_count;

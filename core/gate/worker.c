@@ -47,7 +47,8 @@ struct worker *worker_new(struct gate *gate, int index, const struct door_socket
     worker->listener_count = count;
     worker->listeners = mem_zero(count * sizeof *worker->listeners);
     for (size_t i = 0; i < count; i++)
-        worker->listeners[i] = listener_start(worker->loop, sockets[i].descriptor, sockets[i].certificate, on_accept, worker);
+        worker->listeners[i] =
+            listener_start(worker->loop, sockets[i].descriptor, sockets[i].certificate, on_accept, worker);
     return worker;
 }
 

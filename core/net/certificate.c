@@ -137,7 +137,8 @@ static bool use_key(SSL_CTX *context, const char *chain, const char *path, char 
     is_good = key && X509_check_private_key(certificate, key) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1;
     if (file && asked)
         snprintf(error, error_size,
-                 "the key %.200s is encrypted: write it without a passphrase (openssl pkey -in KEY -out NEW_KEY)", path);
+                 "the key %.200s is encrypted: write it without a passphrase (openssl pkey -in KEY -out NEW_KEY)",
+                 path);
     else if (file && !key)
         snprintf(error, error_size, "%.200s holds no private key in PEM (-----BEGIN PRIVATE KEY-----)", path);
     else if (file && !is_good)
@@ -173,8 +174,8 @@ static SSL_CTX *make_context(const char *chain, const char *key, char *error, si
     SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                      SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_id_context(context, name, sizeof name - 1);
     /* Sessions are the callers' to keep, in tickets. */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);

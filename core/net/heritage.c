@@ -1,4 +1,5 @@
-/* heritage.c - see heritage.h. The environment holds numbers of descriptors; each is looked at before it is believed. */
+/* heritage.c - see heritage.h. The environment holds numbers of descriptors; each is looked at before it is believed.
+ */
 #include "net/heritage.h"
 
 #include <errno.h>

@@ -24,8 +24,8 @@ int heritage_take_store(struct heritage *heritage);
 /* True if there is a process before that is told how we fare. */
 bool heritage_has_predecessor(const struct heritage *heritage);
 /*
- * Asks it for the store of that address; waits until all is written there. False: it refuses, with a sentence. A process
- * that is gone, or has another store, refuses nothing.
+ * Asks it for the store of that address; waits until all is written there. False: it refuses, with a sentence. A
+ * process that is gone, or has another store, refuses nothing.
  */
 bool heritage_ask_for_store(struct heritage *heritage, const char *address, char *error, size_t error_size);
 /* Tells it that we serve: it drains and ends. Or why we do not: it goes on. */

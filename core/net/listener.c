@@ -33,7 +33,7 @@ static const int64_t warning_gap_us = 10000000;
 struct listener {
     struct event event;
     struct loop *loop;
-    struct loop_timer *rest; /* while out of descriptors */
+    struct loop_timer *rest;         /* while out of descriptors */
     struct certificate *certificate; /* NULL: no TLS */
     void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer);
     void *arg;

@@ -141,8 +141,8 @@ static bool heed(struct successor *successor, const char *line)
         event_del(&successor->event);
         successor->hooks->on_serving(successor->arg);
     } else {
-        fail(successor, reason && *reason ? reason
-                                          : "the two versions cannot take over from each other: restart instead");
+        fail(successor,
+             reason && *reason ? reason : "the two versions cannot take over from each other: restart instead");
         return false;
     }
     return true;

@@ -30,7 +30,8 @@ struct handover {
     struct buf bytes;
 };
 
-/* The next piece; waits for it. BROKEN: the other side is gone, or speaks otherwise. bytes is to be freed at the end. */
+/* The next piece; waits for it. BROKEN: the other side is gone, or speaks otherwise. bytes is to be freed at the end.
+ */
 enum handover_kind handover_receive(int socket, struct handover *piece);
 /* Answers a batch. */
 bool handover_answer(int socket, bool is_safe);

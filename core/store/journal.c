@@ -65,7 +65,7 @@ struct journal {
     uint32_t free_count;
     bool is_left;
     uint32_t writing; /* slots given out, whose notes are not written yet */
-    int64_t grow_at; /* not before; 0: at any time */
+    int64_t grow_at;  /* not before; 0: at any time */
     char problem[320];
 };
 
@@ -285,7 +285,8 @@ void journal_close(struct journal *journal)
     if (!journal)
         return;
     /* What a crowd once needed is given back. */
-    if (!journal->is_left && journal->segment_count > 1 && journal->free_count == journal->segment_count * SEGMENT_SLOTS - 1 &&
+    if (!journal->is_left && journal->segment_count > 1 &&
+        journal->free_count == journal->segment_count * SEGMENT_SLOTS - 1 &&
         ftruncate(journal->file, SEGMENT_BYTES) != 0)
         log_line(LOG_WARN, "the journal of open rows keeps its size", "file", journal->path, NULL);
     for (uint32_t i = 0; i < journal->segment_count; i++)

@@ -53,10 +53,10 @@ struct ledger {
     int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
     bool is_stopping;
     enum wish wish;
-    int heir;                /* HAND_OVER: the socket */
-    char refusal[320];       /* why it was not handed over; "": it was */
-    pthread_cond_t heeded;   /* there is no wish any more */
-    uint64_t refused; /* rows for which there was no room, since the trouble began */
+    int heir;              /* HAND_OVER: the socket */
+    char refusal[320];     /* why it was not handed over; "": it was */
+    pthread_cond_t heeded; /* there is no wish any more */
+    uint64_t refused;      /* rows for which there was no room, since the trouble began */
     char problem[320];
     int64_t refused_since;  /* by the disk; 0: it takes what it is given */
     atomic_bool is_refused; /* the same, for those who do not lock */

@@ -39,7 +39,7 @@ struct limits {
     uint32_t reservation_count;
     uint32_t first_free; /* 0: none */
     bool is_handed_over;
-    int64_t now;         /* as told last: a clock that was ahead for a moment leaves nothing behind */
+    int64_t now; /* as told last: a clock that was ahead for a moment leaves nothing behind */
 };
 
 /* Ends the list of changed counters: a counter whose next is NULL is on no list. */
@@ -498,15 +498,16 @@ void limits_take_back(struct limits *limits)
 
 bool limits_add(struct limits *limits, const struct counter_state *difference)
 {
-    struct store_limit limit = { .key = difference->key, .window = difference->window,
-                                 .sliding = difference->sliding, .zone = difference->zone };
+    struct store_limit limit = {
+        .key = difference->key, .window = difference->window, .sliding = difference->sliding, .zone = difference->zone
+    };
     struct counter *counter;
     bool changed;
 
     pthread_mutex_lock(&limits->lock);
     counter = find(limits, &limit, true);
-    changed = counter_add(counter, difference->at, difference->ends, difference->settled) &&
-              note_change(limits, counter);
+    changed =
+        counter_add(counter, difference->at, difference->ends, difference->settled) && note_change(limits, counter);
     pthread_mutex_unlock(&limits->lock);
     return changed;
 }

@@ -19,10 +19,10 @@ struct store;
 
 /* The database stays the caller's, the journal becomes the sink's. NULL: the database refuses. Any thread. */
 struct sink *sink_new(struct database *database, struct journal *journal);
-void sink_free(struct sink *sink);                              /* NULL is fine; any thread */
-struct statements *sink_statements(struct sink *sink);          /* before anything was handed over */
-struct journal *sink_journal(const struct sink *sink);          /* any thread */
-struct database *sink_database(const struct sink *sink);        /* NULL: it is not ours now */
+void sink_free(struct sink *sink);                       /* NULL is fine; any thread */
+struct statements *sink_statements(struct sink *sink);   /* before anything was handed over */
+struct journal *sink_journal(const struct sink *sink);   /* any thread */
+struct database *sink_database(const struct sink *sink); /* NULL: it is not ours now */
 
 /* False: nothing was written, as far as is known; sink_explain says why. */
 bool sink_write(struct sink *sink, struct batch *batch, int64_t forget_before);

@@ -25,7 +25,7 @@ struct sqlite {
     struct ledger *ledger;
     struct reader *reader;
     struct inherit *inherit; /* NULL: nobody was before */
-    sqlite3_stmt *page; /* of a store that is only read */
+    sqlite3_stmt *page;      /* of a store that is only read */
 };
 
 /* ---- loading ---- */

@@ -38,8 +38,8 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
- * As store_open, in a process that takes over from another one, which has answered store_hand_over with the other end of
- * the socket: what that one finishes is kept here. The socket is the store's from now on.
+ * As store_open, in a process that takes over from another one, which has answered store_hand_over with the other end
+ * of the socket: what that one finishes is kept here. The socket is the store's from now on.
  */
 struct store *store_open_after(const char *address, int predecessor, char *error, size_t error_size);
 /*

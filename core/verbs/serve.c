@@ -4,6 +4,7 @@
  */
 #include "verbs/verbs.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,14 +125,26 @@ static void on_drain_tick(void *arg)
         serving->drain = loop_after(serving->loop, 0.02, on_drain_tick, serving);
 }
 
+static void reopen_log(void)
+{
+    if (!log_reopen())
+        log_line(LOG_ERROR, "the log could not be reopened; it goes on in the old file", "reason",
+                 strerrordesc_np(errno), NULL);
+}
+
 static void on_signal(void *arg, int number)
 {
     struct serving *serving = arg;
 
     if (number == SIGHUP) {
         notify_reloading();
+        reopen_log();
         reload(serving);
         notify("READY=1");
+        return;
+    }
+    if (number == SIGUSR1) {
+        reopen_log();
         return;
     }
     if (number == SIGUSR2) {
@@ -158,7 +171,7 @@ static void prepare_process(void)
     struct rlimit files, none = { 0, 0 };
 
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of one write */
+    signal(SIGXFSZ, SIG_IGN);      /* a file that may not grow is an error of one write */
     setrlimit(RLIMIT_CORE, &none); /* memory holds keys */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
@@ -189,8 +202,8 @@ static bool give_up(struct serving *serving, const char *prefix, const char *rea
 }
 
 /*
- * A policy that does not load is no reason not to start: the last good one is kept, or the defaults serve. But a process
- * that is to take over has no last good one, and the process before has.
+ * A policy that does not load is no reason not to start: the last good one is kept, or the defaults serve. But a
+ * process that is to take over has no last good one, and the process before has.
  */
 static bool may_take_over(struct serving *serving)
 {
@@ -219,6 +232,11 @@ static bool start(struct serving *serving)
     }
     log_open((enum log_level)serving->settings->log_level,
              serving->settings->log_json || (!serving->settings->log_text && !isatty(STDERR_FILENO)));
+    if (serving->settings->log_file && !log_to(serving->settings->log_file)) {
+        snprintf(error, sizeof error, "log.file: %.200s cannot be written (%s): name a file that the gateway may write",
+                 serving->settings->log_file, strerrordesc_np(errno));
+        return give_up(serving, "moongate: ", error);
+    }
     serving->policies = read_policies(serving->settings, error, sizeof error);
     if (!serving->policies)
         return give_up(serving, "moongate: ", error);
@@ -262,7 +280,7 @@ static void run(struct serving *serving)
 
 int verb_serve(int count, char **words)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2, 0 };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0 };
     struct serving serving = { 0 };
     struct signals *signals;
     int code = 1;
@@ -273,8 +291,9 @@ int verb_serve(int count, char **words)
         puts("moongate serve [-c moongate.lua] [--listen ADDR:PORT]...\n\n"
              "Runs the gateway. Without a configuration file it finds providers from the usual key variables\n"
              "(OPENAI_API_KEY, GROQ_API_KEY, ...) and a local Ollama.\n\n"
-             "SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again, SIGUSR2 starts the program anew\n"
-             "in its place.\n\n"
+             "SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again, SIGUSR1 opens the log file "
+             "anew,\n"
+             "SIGUSR2 starts the program anew in its place.\n\n"
              "  moongate serve -c /etc/moongate/moongate.lua --listen 127.0.0.1:8080");
         return 0;
     }

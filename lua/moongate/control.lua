@@ -141,7 +141,7 @@ function control.load(path, addresses)
       .. "configuration to use those that ship with the program", loaded.policies)
   end
   loaded.keyless = loaded.auth == "none"
-  loaded.log_level = LEVELS[loaded.log.level]
+  loaded.log_level, loaded.log_file = LEVELS[loaded.log.level], loaded.log.file
   loaded.log_json, loaded.log_text = loaded.log.format == "json", loaded.log.format == "text"
   local packed = loaded.models_table and loaded.models_table.packed
   if packed then loaded.models_table.digest = hex(keys.hash(packed)) end

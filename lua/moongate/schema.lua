@@ -217,7 +217,8 @@ local whole_file = record {
     body_bytes = whole(1024, 2 ^ 30), policy_ms = number(1, 10000), policy_mb = number(1, 4096),
     header_s = seconds, body_s = seconds, idle_s = seconds, drain_s = seconds,
   },
-  log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" } },
+  log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" },
+    file = text() },
   providers = map(provider, plain_name "a provider"),
   models = list(model),
   models_table = function(value, path, report)

@@ -95,7 +95,8 @@ describe("an upgrade", function()
   end)
 
   it("counts what streams under way have reserved, and then what they took", function()
-    local gate = gateway.start { config = config { providers = { mock = { protocol = "mock", limits = { rpd = 3 } } } } }
+    local gate = gateway.start { config = config {
+      providers = { mock = { protocol = "mock", limits = { rpd = 3 } } } } }
     local stream = gate:stream({ model = "small",
       messages = { { role = "user", content = "mock: chunks=60 chunk-delay=0.02" } } })
     assert.truthy(stream:event())
@@ -128,7 +129,8 @@ describe("an upgrade", function()
   it("closes as lost what the old process had under way, if that is killed", function()
     local gate = gateway.start { config = config() }
     local stream = gate:stream({ model = "small",
-      messages = { { role = "user", content = "mock: chunks=60 chunk-delay=1" } } }, { headers = { ["x-request-id"] = "cut" } })
+      messages = { { role = "user", content = "mock: chunks=60 chunk-delay=1" } } },
+      { headers = { ["x-request-id"] = "cut" } })
     assert.truthy(stream:event())
     local _, before = gate:upgrade()
     assert.is_nil(rows(gate).cut)
@@ -175,7 +177,8 @@ describe("an upgrade", function()
   for _, case in ipairs(failures) do
     it("that meets " .. case[1] .. " changes nothing, and says why", function()
       local gate = gateway.prepare { policies = { ["routing/mine.lua"] = "return function(_, list) return list end" },
-        config = config { policy = "mine", listen = { "127.0.0.1:0", { addr = "127.0.0.1:0", cert = "one.pem", key = "one.key" } } } }
+        config = config { policy = "mine",
+          listen = { "127.0.0.1:0", { addr = "127.0.0.1:0", cert = "one.pem", key = "one.key" } } } }
       tls.certificate(gate.folder, "one")
       gate:open()
       local stream = gate:stream({ model = "small",

@@ -2,7 +2,6 @@
 -- and what is said where something is taken already.
 local gateway = require "spec.support.gateway"
 local process = require "spec.support.process"
-local socket = require "socket"
 local tree = require "spec.support.tree"
 local unix = require "socket.unix"
 local wait = require "spec.support.wait"
@@ -120,12 +119,37 @@ describe("a gateway as a service", function()
     local second = gateway.prepare { config = config { listen = gate.address } }
     local status, _, errors = second:command "serve"
     assert.equal(1, status)
-    assert.equal("moongate: " .. gate.address .. " is in use by another program: stop it or choose another with --listen "
-      .. "ADDR:PORT\n", errors)
+    assert.equal("moongate: " .. gate.address .. " is in use by another program: stop it or choose another with "
+      .. "--listen ADDR:PORT\n", errors)
     status, _, errors = gate:command "serve"
     assert.equal(1, status)
     assert.matches("moongate.db is in use by another moongate (pid " .. gate.process.pid .. ")", errors, 1, true)
     assert.equal(200, gate:chat({ model = "small" }).status)
+  end)
+
+  it("opens its log anew at SIGHUP and SIGUSR1, for whoever moved the file away", function()
+    local gate = gateway.prepare { config = config { log = { file = "moongate.log" } } }
+    function gate.errors(self) return self.process and self:read "moongate.log" or "" end
+    gate:write("moongate.log", "")
+    gate:open()
+    for index, name in ipairs { "HUP", "USR1" } do
+      assert(os.rename(gate.folder .. "/moongate.log", gate.folder .. "/" .. name .. ".log"))
+      gate.process:kill(name)
+      wait.until_(function() return io.open(gate.folder .. "/moongate.log") end, "a new file")
+      assert.equal(200, gate:chat({ model = "small" }).status)
+      wait.until_(function() return gate:logged "request" end, "a line in it")
+      assert.equal(index - 1, select(2, gate:read(name .. ".log"):gsub('"message":"request"', "")))
+    end
+    gate:stop()
+    assert.matches('"message":"stopped"', gate:read "moongate.log", 1, true)
+  end)
+
+  it("says when its log cannot be written", function()
+    local gate = gateway.prepare { config = config { log = { file = "none/moongate.log" } } }
+    local status, _, errors = gate:command "serve"
+    assert.equal(1, status)
+    assert.equal("moongate: log.file: none/moongate.log cannot be written (No such file or directory): name a file "
+      .. "that the gateway may write\n", errors)
   end)
 
   describe("installed", function()

@@ -182,7 +182,8 @@ function gateway:times(message)
   return count
 end
 
---- Starts the program anew in its place (SIGUSR2). The new process, which `stop` ends then; nil and why it was not to be.
+--- Starts the program anew in its place (SIGUSR2): the new process, which `stop` ends then, and the one before; or nil
+--- and why it was not to be.
 function gateway:upgrade()
   local moved, failed = "another process serves now; this one ends what is under way",
     "the upgrade failed; this process goes on"
