@@ -26,9 +26,9 @@ void notify(const char *state)
     line = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (line < 0)
         return;
-    if (sendto(line, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
-        length = 0; /* nobody listens: there is nobody to tell that either */
+    /* If nobody listens, there is nobody to tell that either. */
+    (void)sendto(line, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     close(line);
 }
 

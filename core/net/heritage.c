@@ -85,13 +85,11 @@ static void read_systemd(struct heritage *heritage)
     if (pid && strtol(pid, NULL, 10) == (long)getpid())
         for (long i = 0; i < number && i < SOCKETS_MOST; i++)
             add(heritage, NULL, take(FIRST_OF_SYSTEMD + i));
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
 }
 
 struct heritage *heritage_read(void)
 {
+    static const char *const variables[] = { SUCCESSOR_VARIABLE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES" };
     struct heritage *heritage = mem_zero(sizeof *heritage);
     const char *left = getenv(SUCCESSOR_VARIABLE);
     char *text = mem_text(left);
@@ -101,7 +99,9 @@ struct heritage *heritage_read(void)
         read_predecessor(heritage, text);
     else
         read_systemd(heritage);
-    unsetenv(SUCCESSOR_VARIABLE);
+    /* The process is alone with itself yet: no thread reads the environment. */
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        unsetenv(variables[i]); /* NOLINT(concurrency-mt-unsafe) */
     mem_free(text);
     if (heritage->count || heritage->line >= 0)
         return heritage;

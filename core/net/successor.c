@@ -189,7 +189,7 @@ struct successor *successor_start(struct loop *loop, char *const *words, const s
 {
     int line[2] = { -1, -1 }, store[2] = { -1, -1 }, fault;
     struct successor *successor;
-    pid_t pid;
+    pid_t pid = -1;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, store) < 0)
