@@ -8,13 +8,15 @@
 #   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
 #   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
 #   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
-#   make install    PREFIX=/usr/local, DESTDIR=
+#   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
+#   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
 #   make help       this text
 #
 # `make run` and `make test` install the Debian packages they miss.
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 CC = gcc
 OUT ?= build
 SANITIZE ?=
@@ -22,7 +24,7 @@ SANITIZE ?=
 VERSION := 0.1.0
 CFLAGS ?= -O2 -g
 LLHTTP := /usr/share/llhttp
-PACKAGES := libevent libevent_pthreads libcurl hiredis libcjson luajit sqlite3 libcrypto
+PACKAGES := libevent libevent_pthreads libcurl hiredis libcjson luajit sqlite3 libssl libcrypto
 
 WARN := -Wall -Wextra -Werror
 DEFS := -std=c11 -D_GNU_SOURCE -DMOONGATE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1
@@ -39,7 +41,8 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install clean help deps deps-test deps-lint deps-fuzz deps-valgrind test-library \
+.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install deb clean help deps deps-test deps-lint deps-fuzz \
+	deps-valgrind test-library \
 	lint-lua lint-format lint-c
 
 all: $(OUT)/moongate
@@ -222,10 +225,37 @@ lint-c: $(TIDIED)
 $(TIDIED): tidy/%:
 	@clang-tidy --quiet $* -- $(DEFS) $(INCLUDES) 2>/dev/null
 
+# An operator's configuration is never written over. The binary is replaced by renaming: one that runs stays as it is.
 install: all
-	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
+	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate.new
+	mv -f $(DESTDIR)$(PREFIX)/bin/moongate.new $(DESTDIR)$(PREFIX)/bin/moongate
 	for file in $$(find lua policies examples -type f); do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
+	install -D -m 644 examples/systemd/moongate.8 $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8
+	install -D -m 644 examples/systemd/moongate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in moongate.service moongate.socket; do \
+		sed 's|@BINDIR@|$(PREFIX)/bin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$unit \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/moongate
+	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.lua ] || \
+		sed 's|/etc/moongate|$(SYSCONFDIR)/moongate|g' examples/systemd/moongate.conf.lua \
+			>$(DESTDIR)$(SYSCONFDIR)/moongate/moongate.lua
+	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env ] || \
+		install -m 600 examples/systemd/moongate.env $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env
+
+# Made anew each time, in a folder of its own.
+DEB := $(OUT)/deb
+deb: all
+	rm -rf $(DEB)
+	$(MAKE) -s install PREFIX=/usr SYSCONFDIR=/etc DESTDIR=$(DEB)
+	strip --strip-unneeded $(DEB)/usr/bin/moongate
+	gzip -9n $(DEB)/usr/share/man/man8/moongate.8
+	install -d $(DEB)/DEBIAN
+	install -m 755 examples/debian/postinst examples/debian/prerm examples/debian/postrm $(DEB)/DEBIAN
+	install -m 644 examples/debian/conffiles $(DEB)/DEBIAN
+	sed "s|@VERSION@|$(VERSION)|; s|@ARCH@|$$(dpkg --print-architecture)|" examples/debian/control >$(DEB)/DEBIAN/control
+	dpkg-deb --root-owner-group --build $(DEB) $(OUT)/moongate_$(VERSION)_$$(dpkg --print-architecture).deb
 
 clean:
 	rm -rf build

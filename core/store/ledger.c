@@ -22,7 +22,7 @@
 #include "store/retention.h"
 #include "store/row.h"
 #include "store/rows.h"
-#include "store/statements.h"
+#include "store/sink.h"
 
 enum {
     LINGER_US = 5 * 1000,
@@ -34,11 +34,14 @@ enum {
 };
 static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
 
+/* What the thread is asked to do between two batches. */
+enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
+
 struct ledger {
     struct store *store;
     struct database *database;
-    struct statements *statements;
-    struct journal *journal;
+    struct sink *sink;
+    struct journal *journal; /* the sink's */
     pthread_t thread;
 
     pthread_mutex_t lock; /* for all below */
@@ -50,7 +53,11 @@ struct ledger {
     size_t unanswered;    /* queued changes that somebody waits for */
     int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
     bool is_stopping;
-    uint64_t refused; /* rows for which there was no room, since the trouble began */
+    enum wish wish;
+    int heir;              /* HAND_OVER: the socket */
+    char refusal[320];     /* why it was not handed over; "": it was */
+    pthread_cond_t heeded; /* there is no wish any more */
+    uint64_t refused;      /* rows for which there was no room, since the trouble began */
     char problem[320];
     int64_t refused_since;  /* by the disk; 0: it takes what it is given */
     atomic_bool is_refused; /* the same, for those who do not lock */
@@ -254,14 +261,39 @@ static int64_t sooner(int64_t one, int64_t other)
 /* Waits for work. False: there is none, and there will be none. */
 static bool wait_for_work(struct ledger *ledger)
 {
-    while (!ledger->queued && !ledger->is_stopping) {
+    while (!ledger->queued && !ledger->is_stopping && !ledger->wish) {
         int64_t until = sooner(ledger->linger_until, ledger->retention.due);
 
         if (until && clock_monotonic_us() >= until)
             return true;
         wait_until(ledger, until);
     }
-    return ledger->first || atomic_load(&ledger->is_changed);
+    return ledger->first || ledger->wish || atomic_load(&ledger->is_changed);
+}
+
+static void heed(struct ledger *ledger)
+{
+    char refusal[sizeof ledger->refusal] = "";
+    enum wish wish;
+    int heir;
+
+    pthread_mutex_lock(&ledger->lock);
+    wish = ledger->wish;
+    heir = ledger->heir;
+    pthread_mutex_unlock(&ledger->lock);
+    if (!wish)
+        return;
+    if (wish == TAKE_BACK)
+        sink_take_back(ledger->sink, ledger->batch, ledger->store);
+    else if (!batch_is_empty(ledger->batch))
+        sink_explain(ledger->sink, refusal, sizeof refusal);
+    else
+        sink_hand_over(ledger->sink, ledger->batch, ledger->store, heir, refusal, sizeof refusal);
+    pthread_mutex_lock(&ledger->lock);
+    ledger->wish = NO_WISH;
+    memcpy(ledger->refusal, refusal, sizeof refusal);
+    pthread_cond_signal(&ledger->heeded);
+    pthread_mutex_unlock(&ledger->lock);
 }
 
 static struct change *take_changes(struct ledger *ledger)
@@ -308,7 +340,7 @@ static bool note_trouble(struct ledger *ledger)
     int64_t now = clock_monotonic_us();
     bool is_new, is_enough;
 
-    database_explain(ledger->database, text, sizeof text);
+    sink_explain(ledger->sink, text, sizeof text);
     pthread_mutex_lock(&ledger->lock);
     is_new = strcmp(text, ledger->problem) != 0;
     memcpy(ledger->problem, text, sizeof text);
@@ -352,7 +384,7 @@ static void wait_to_retry(struct ledger *ledger, bool is_enough)
     int64_t until = clock_monotonic_us() + RETRY_US;
 
     pthread_mutex_lock(&ledger->lock);
-    while (!ledger->is_stopping && clock_monotonic_us() < until) {
+    while (!ledger->is_stopping && !ledger->wish && clock_monotonic_us() < until) {
         if (is_enough && ledger->unanswered)
             answer_queued(ledger); /* which lets go of the lock: look again */
         else
@@ -371,7 +403,7 @@ static bool write_batch(struct ledger *ledger)
         int64_t now = clock_monotonic_us(), told = limits_now(ledger->store->limits);
         bool forget = told > 0 && now >= ledger->forget_at;
 
-        if (batch_write(ledger->batch, forget ? told - DAY_MS : 0)) {
+        if (sink_write(ledger->sink, ledger->batch, forget ? told - DAY_MS : 0)) {
             if (forget)
                 ledger->forget_at = now + FORGET_EVERY_US;
             break;
@@ -385,6 +417,7 @@ static bool write_batch(struct ledger *ledger)
         if (is_stopping && ++last_tries >= LAST_TRIES)
             return false;
         wait_to_retry(ledger, is_enough);
+        heed(ledger); /* it cannot be handed over like this, but taken back */
     }
     note_success(ledger);
     batch_answer(ledger->batch, true);
@@ -424,7 +457,9 @@ static void *write_ledger(void *arg)
             give_up(ledger);
             return NULL;
         }
-        retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
+        heed(ledger);
+        if (sink_database(ledger->sink))
+            retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
     }
 }
 
@@ -440,14 +475,26 @@ static void free_ledger(struct ledger *ledger)
         change_free(change);
     }
     batch_free(ledger->batch);
-    journal_close(ledger->journal);
-    statements_free(ledger->statements);
+    sink_free(ledger->sink);
+    pthread_cond_destroy(&ledger->heeded);
     pthread_mutex_destroy(&ledger->lock);
     pthread_cond_destroy(&ledger->wake);
     mem_free(ledger);
 }
 
-static bool open_files(struct ledger *ledger, char *error, size_t error_size)
+static bool inherit_row(void *arg, uint32_t slot, const struct ledger_row *fields)
+{
+    struct ledger *ledger = arg;
+    struct row *row = row_copy(fields);
+    struct entry *entry = rows_add(&ledger->under_way, row, false);
+
+    entry->slot = slot;
+    entry->is_inherited = true;
+    row_drop(row);
+    return true;
+}
+
+static bool open_files(struct ledger *ledger, bool inherits, char *error, size_t error_size)
 {
     char *path = mem_format("%s-open", ledger->database->path);
 
@@ -455,14 +502,17 @@ static bool open_files(struct ledger *ledger, char *error, size_t error_size)
     mem_free(path);
     if (!ledger->journal)
         return false;
-    ledger->statements = statements_new(ledger->database);
-    if (ledger->statements && lost_close(ledger->journal, ledger->database, ledger->statements))
+    ledger->sink = sink_new(ledger->database, ledger->journal);
+    if (ledger->sink && inherits)
+        return journal_each_left(ledger->journal, inherit_row, ledger);
+    if (ledger->sink && lost_close(ledger->journal, ledger->database, sink_statements(ledger->sink)))
         return true;
     database_explain(ledger->database, error, error_size);
     return false;
 }
 
-struct ledger *ledger_start(struct store *store, struct database *database, char *error, size_t error_size)
+struct ledger *ledger_start(struct store *store, struct database *database, bool inherits, char *error,
+                            size_t error_size)
 {
     struct ledger *ledger = mem_zero(sizeof *ledger);
     pthread_condattr_t clock;
@@ -477,11 +527,12 @@ struct ledger *ledger_start(struct store *store, struct database *database, char
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&ledger->wake, &clock);
     pthread_condattr_destroy(&clock);
-    if (!open_files(ledger, error, error_size)) {
+    pthread_cond_init(&ledger->heeded, NULL);
+    if (!open_files(ledger, inherits, error, error_size)) {
         free_ledger(ledger);
         return NULL;
     }
-    ledger->batch = batch_new(database, ledger->statements);
+    ledger->batch = batch_new(database, sink_statements(ledger->sink));
     /* Signals are for the main thread. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -505,4 +556,54 @@ void ledger_stop(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
     pthread_join(ledger->thread, NULL);
     free_ledger(ledger);
+}
+
+/* ---- from one process to the next ---- */
+
+static void ask(struct ledger *ledger, enum wish wish, int heir)
+{
+    pthread_mutex_lock(&ledger->lock);
+    ledger->wish = wish;
+    ledger->heir = heir;
+    pthread_cond_signal(&ledger->wake);
+    while (ledger->wish)
+        pthread_cond_wait(&ledger->heeded, &ledger->lock);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+bool ledger_hand_over(struct ledger *ledger, int socket, char *error, size_t error_size)
+{
+    ask(ledger, HAND_OVER, socket);
+    if (!ledger->refusal[0])
+        return true;
+    snprintf(error, error_size, "%s", ledger->refusal);
+    return false;
+}
+
+void ledger_take_back(struct ledger *ledger)
+{
+    ask(ledger, TAKE_BACK, -1);
+}
+
+void ledger_lose_inherited(struct ledger *ledger)
+{
+    struct row **lost;
+    struct entry *entry;
+    size_t at = 0, count = 0;
+
+    pthread_mutex_lock(&ledger->lock);
+    lost = mem_alloc((ledger->under_way.by_id.count + 1) * sizeof *lost);
+    while ((entry = hash_next(&ledger->under_way.by_id, &at)))
+        if (entry->is_inherited && !entry->is_closed)
+            lost[count++] = row_take(entry->row);
+    pthread_mutex_unlock(&ledger->lock);
+    for (size_t i = 0; i < count; i++) {
+        struct ledger_row fields = *row_fields(lost[i]);
+
+        fields.outcome = "lost";
+        fields.estimated = true;
+        ledger_close_row(ledger, &fields, (struct answer){ 0 });
+        row_drop(lost[i]);
+    }
+    mem_free(lost);
 }

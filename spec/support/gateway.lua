@@ -134,6 +134,7 @@ end
 --- Starts `moongate serve` in its folder and waits until it listens.
 function gateway:open()
   local command = { unpack(under) }
+  for _, word in ipairs(self.options.before or {}) do command[#command + 1] = word end
   command[#command + 1], command[#command + 2] = gateway.binary, "serve"
   for _, argument in ipairs(self.options.args or {}) do command[#command + 1] = argument end
   os.remove(self.folder .. "/stderr") -- of the run before a restart
@@ -149,7 +150,8 @@ function gateway:open()
 end
 
 --- Starts a gateway.
----@param options { config?: string|table, policies?: table, env?: table, args?: string[], clock?: boolean }
+---@param options { config?: string|table, policies?: table, env?: table, args?: string[], clock?: boolean,
+---  before?: string[] } before: words in front of the program
 function gateway.start(options)
   return gateway.prepare(options):open()
 end
@@ -182,11 +184,45 @@ local function inspect(self)
   end
 end
 
+--- How often it has logged that message.
+function gateway:times(message)
+  local count = 0
+  for _, line in ipairs(self:log()) do
+    if line.message == message then count = count + 1 end
+  end
+  return count
+end
+
+--- Starts the program anew in its place (SIGUSR2): the new process, which `stop` ends then, and the one before; or nil
+--- and why it was not to be.
+function gateway:upgrade()
+  local moved, failed = "another process serves now; this one ends what is under way",
+    "the upgrade failed; this process goes on"
+  local count, failures = self:times(moved), self:times(failed)
+  local before = self.heir or self.process
+  before:kill "USR2"
+  wait.until_(function() return self:times(moved) > count or self:times(failed) > failures end, "the new process")
+  local last
+  for _, line in ipairs(self:log()) do
+    if line.message == moved or line.message == failed then last = line end
+  end
+  if last.message == failed then return nil, last.reason end
+  self.heir = process.adopt(tonumber(last.pid))
+  return self.heir, before
+end
+
 --- Ends it as an operator does, and expects it to end well; the folder stays for a restart.
 function gateway:stop()
   if not started[self] then return self end
   started[self] = nil
-  self.process:kill("TERM")
+  local heir = self.heir
+  if heir then
+    self.heir = nil
+    heir:kill("TERM")
+    wait.until_(function() return heir:has_ended() end, "the end of the process that took over")
+  else
+    self.process:kill("TERM")
+  end
   local status, signal = self.process:wait()
   inspect(self)
   assert(status == 0, ("the gateway ended with %s:\n%s"):format(status or "signal " .. signal, self:errors()))
@@ -196,6 +232,8 @@ end
 --- Ends it as a power cut does.
 function gateway:kill()
   started[self] = nil
+  if self.heir then self.heir:kill("KILL") end
+  self.heir = nil
   self.process:kill("KILL")
   self.process:wait()
   return self
