@@ -18,7 +18,7 @@
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
 
-static const double DEADLINE_S = 0.03;
+static const int DEADLINE_MS = 30;
 /* A link that has just been made is waited for, this long at most. */
 static const int64_t PATIENCE_US = 500000;
 static const double LINK_TICK_S = 0.002;
@@ -73,6 +73,11 @@ struct redis_link *redis_reserve_link(struct redis *redis)
     struct redis_desk *desk = desk_here(redis);
 
     return desk && desk->link && redis_link_is_up(desk->link) ? desk->link : NULL;
+}
+
+static int deadline_ms(const struct redis *redis)
+{
+    return redis->address.deadline_ms ? redis->address.deadline_ms : DEADLINE_MS;
 }
 
 static void tell_news(struct redis *redis)
@@ -285,7 +290,7 @@ static bool is_held_up(struct ask *ask)
 
     if (ask->held_us == 0)
         ask->held_us = now_us;
-    if ((double)(now_us - ask->held_us) > DEADLINE_S * 1e6)
+    if (now_us - ask->held_us > (int64_t)deadline_ms(ask->desk->redis) * 1000)
         return false;
     wait_for(ask, LINK_TICK_S);
     return true;
@@ -420,7 +425,7 @@ void redis_reserve_join(struct redis *redis, struct loop *loop)
     desk->joined_us = clock_monotonic_us();
     desk->next_here = desks_here;
     desks_here = desk;
-    desk->link = redis_link_new(loop, &redis->address, DEADLINE_S, on_state, desk);
+    desk->link = redis_link_new(loop, &redis->address, deadline_ms(redis) / 1e3, on_state, desk);
     pthread_mutex_lock(&redis->lock);
     desk->next = redis->desks;
     redis->desks = desk;

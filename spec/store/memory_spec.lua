@@ -1,4 +1,4 @@
--- What the store in memory does beside what every store does.
+-- The store that keeps nothing, and addresses of none.
 local bench = require "spec.store.workbench"
 local library = bench.library
 
@@ -34,5 +34,13 @@ describe("a store in memory", function()
     assert.is_nil(desk:find_row(store, "again"))
     library.store_close(store)
     desk:free()
+  end)
+end)
+
+describe("an address of no store", function()
+  it("is refused with the ones there are", function()
+    local store, message = bench.open("postgres://x")
+    assert.is_nil(store)
+    assert.equal('there is no store "postgres://x": it is "memory:", "sqlite:PATH" or "redis://host:port/db"', message)
   end)
 end)
