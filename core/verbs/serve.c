@@ -24,6 +24,7 @@
 #include "net/watch.h"
 #include "script/budget.h"
 #include "script/policyset.h"
+#include "store/store.h"
 #include "verbs/options.h"
 
 struct serving {
@@ -37,6 +38,7 @@ struct serving {
     struct watch *watch;
     struct loop_timer *drain;
     int64_t drain_until_us; /* 0: not draining */
+    bool is_over;           /* what was posted to the loop comes too late */
 };
 
 static struct policyset *read_policies(const struct settings *settings, char *error, size_t error_size)
@@ -112,6 +114,22 @@ static char *on_order(void *arg, const char *name, const char *text, size_t leng
         return answer;
     reload(serving);
     return control_answer(serving->control);
+}
+
+static void on_other_models(void *arg)
+{
+    struct serving *serving = arg;
+
+    if (!serving->is_over && control_is_outdated(serving->control))
+        reload(serving);
+}
+
+/* On the store's thread: another gateway has imported models. */
+static void on_import(void *arg)
+{
+    struct serving *serving = arg;
+
+    loop_post(serving->loop, on_other_models, serving);
 }
 
 static void on_drain_tick(void *arg)
@@ -195,6 +213,7 @@ static bool start(struct serving *serving)
     }
     serving->gate->orders = serving->orders;
     control_attach(serving->control, serving->gate->store);
+    store_watch_imports(serving->gate->store, on_import, serving);
     publish_problems(serving);
     return gate_start(serving->gate, serving->settings, serving->policies);
 }
@@ -239,6 +258,7 @@ int verb_serve(int count, char **words)
         run(&serving);
         code = 0;
     }
+    serving.is_over = true;
     orders_stop(serving.orders);
     if (serving.gate)
         gate_close(serving.gate);

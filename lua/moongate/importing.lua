@@ -126,6 +126,7 @@ end
 ---@param config table
 ---@return moongate.import_report|nil
 ---@return string[]|nil what is wrong, one line a problem
+---@return boolean|nil it is the store that refuses
 function importing.run(order, config)
   local size = #order.text
   local found, problems = importing.read(order.text, order.format, order.origin)
@@ -133,7 +134,7 @@ function importing.run(order, config)
   order.text = nil
   if size > LARGE then collectgarbage() end -- what was read of it may be large, and is of no more use
   local sources, reason = importing.sources(config.store)
-  if not sources then return nil, { reason } end
+  if not sources then return nil, { reason }, true end
   local before = ""
   for _, each in ipairs(sources) do
     if each.source == found.source then before = each.models end
@@ -153,7 +154,7 @@ function importing.run(order, config)
     source = found.source, time = order.now, models = packed,
     changes = #changes > 0 and imports.pack_changes(changes) or "",
   })
-  if not kept then return nil, { reason } end
+  if not kept then return nil, { reason }, true end
   return report
 end
 
