@@ -158,17 +158,18 @@ function importing.run(order, config)
   return report
 end
 
+local function is_unborn(address, reason)
+  return address == "memory:" or string.find(reason, "there is no database", 1, true) ~= nil
+    or string.find(reason, "is empty: the gateway fills it", 1, true) ~= nil
+end
+
 -- What each source brought last: { source, time, models }. A store that is not there yet has none.
 ---@param address string
 ---@return table[]|nil
 ---@return string|nil
 function importing.sources(address)
   local sources, reason = models.sources(address)
-  if sources then return sources end
-  if address == "memory:" or string.find(reason, "there is no database", 1, true)
-    or string.find(reason, "is empty: the gateway fills it", 1, true) then
-    return {}
-  end
+  if sources or is_unborn(address, reason) then return sources or {} end
   return nil, reason
 end
 
@@ -179,10 +180,8 @@ end
 ---@return string|nil
 function importing.changes(address, since)
   local found, reason = models.changes(address, since)
-  if not found then
-    if importing.sources(address) then return {} end
-    return nil, reason
-  end
+  if not found and not is_unborn(address, reason) then return nil, reason end
+  found = found or {}
   local list = {}
   for i = #found, 1, -1 do
     for change in imports.each_change(found[i]) do list[#list + 1] = change end
