@@ -225,7 +225,9 @@ describe("imported models on Redis", function()
     local store, many = open(), {}
     for i = 1, 20000 do many[i] = ("shop\tm%d\t{\"id\":\"m%d\"}\n"):format(i, i) end
     many = table.concat(many)
-    for i = 1, 50 do assert.is_true(import(store, desk, "table", NOON + i, many .. i .. "\n", "changed " .. i .. "\n")) end
+    for i = 1, 50 do
+      assert.is_true(import(store, desk, "table", NOON + i, many .. i .. "\n", "changed " .. i .. "\n"))
+    end
     assert.equal(many .. "50\n", sources(open())[1][3])
     local trail = changes(store, NOON + 3)
     assert.same({ 48, "changed 3\n", "changed 50\n" }, { #trail, trail[1][3], trail[48][3] })
