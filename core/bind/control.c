@@ -119,6 +119,20 @@ void control_attach(struct control *control, struct store *store)
     bind_set_store(vm_state(control->vm), store);
 }
 
+bool control_is_outdated(struct control *control)
+{
+    lua_State *L = vm_state(control->vm);
+    bool is_outdated;
+
+    if (!call(control, "moongate.control", "is_outdated", 0, 1)) {
+        log_line(LOG_ERROR, "the control thread's script failed", "error", lua_tostring(L, -1), NULL);
+        lua_pushboolean(L, 0);
+    }
+    is_outdated = lua_toboolean(L, -1);
+    lua_settop(L, 0);
+    return is_outdated;
+}
+
 /* The text that a call left, as a new one; NULL if it left nil. */
 static char *answer_of(struct control *control, bool called)
 {

@@ -6,6 +6,7 @@
 #ifndef BIND_CONTROL_H
 #define BIND_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct control;
@@ -31,6 +32,8 @@ void control_note(struct control *control, const char *what, const char *error);
 /* The gateway's own store, now that it is open: it is not asked for from outside any more. */
 struct store;
 void control_attach(struct control *control, struct store *store);
+/* Whether models were imported, by another gateway, that the configuration in force does not have yet. */
+bool control_is_outdated(struct control *control);
 /*
  * What workers order, see orders.h: the answer, a new text; or NULL: load the configuration again first, and take the
  * answer with control_answer then.

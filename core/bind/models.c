@@ -5,7 +5,7 @@
  */
 #include "bind/bind.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include <lauxlib.h>
 
@@ -110,7 +110,8 @@ static int models_keep(lua_State *L)
     struct saving saving = SAVING_NEW;
     struct store *live = live_store(L), *store = live;
     struct store_import import;
-    char error[512] = "the store did not take it; nothing was changed";
+    const char *problem;
+    char error[512] = "";
     bool is_saved;
 
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -122,11 +123,14 @@ static int models_keep(lua_State *L)
     };
     luaL_argcheck(L, import.source && import.models && import.changes, 2, "source, models and changes are needed");
     if (!store)
-        store = store_open(luaL_checkstring(L, 1), error, sizeof error);
+        store = store_open_keys(luaL_checkstring(L, 1), error, sizeof error);
     if (!store)
         return fail(L, error);
     store_import(store, &import, NULL, saving_done, &saving);
     is_saved = saving_wait(&saving);
+    problem = is_saved ? NULL : store_problem(store);
+    snprintf(error, sizeof error, "the store did not take it; nothing was changed%s%s%s", problem ? " (" : "",
+             problem ? problem : "", problem ? ")" : "");
     if (!live)
         store_close(store);
     if (!is_saved)

@@ -36,7 +36,7 @@ struct backend {
     bool (*open)(struct store *store, const char *place, char *error, size_t error_size);
     /* Sets store->own for each_row alone. NULL: there is nothing that another process could read. */
     bool (*open_reader)(struct store *store, const char *place, char *error, size_t error_size);
-    /* Sets store->own for keep_key alone, and fills the table of keys. NULL: open does it. */
+    /* Sets store->own for keep_key and keep_import alone, and fills the table of keys. NULL: open does it. */
     bool (*open_keys)(struct store *store, const char *place, char *error, size_t error_size);
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
@@ -59,9 +59,9 @@ struct backend {
     int64_t (*used)(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
-    /* NULL, all three: they are in this process alone. */
+    /* NULL: it goes into the table of this process alone. */
     void (*keep_import)(struct store *store, const struct store_import *import, struct answer answer);
-    /* As store_each_source and store_each_import. */
+    /* As store_each_source and store_each_import. NULL: out of the table. */
     bool (*each_source)(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
     bool (*each_import)(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
                         void *arg);

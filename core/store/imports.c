@@ -15,6 +15,9 @@ struct imports {
     size_t source_count;
     struct store_import *ring[IMPORTS_KEPT]; /* without models */
     size_t count;                            /* ever added */
+    void (*on_import)(void *arg);
+    void *arg;
+    bool is_news; /* others came, and nobody was told */
 };
 
 struct imports *imports_new(void)
@@ -77,16 +80,63 @@ static struct store_import **place_of(struct imports *imports, const char *sourc
     return &imports->sources[at];
 }
 
-void imports_add(struct imports *imports, const struct store_import *import)
+/* Under the lock. True: they are other models than before. */
+static bool put(struct imports *imports, const struct store_import *import)
 {
-    struct store_import models = *import, changes = *import, **place;
+    struct store_import models = *import, **place = place_of(imports, import->source), *before = *place;
+    bool is_other;
 
     models.changes = NULL;
+    *place = imports_copy(&models);
+    is_other = !before || strcmp(before->models, (*place)->models) != 0;
+    mem_free(before);
+    return is_other;
+}
+
+static void tell(struct imports *imports)
+{
+    if (!imports->is_news || !imports->on_import)
+        return;
+    imports->is_news = false;
+    imports->on_import(imports->arg);
+}
+
+void imports_put(struct imports *imports, const struct store_import *import)
+{
+    pthread_mutex_lock(&imports->lock);
+    imports->is_news |= put(imports, import);
+    tell(imports);
+    pthread_mutex_unlock(&imports->lock);
+}
+
+void imports_watch(struct imports *imports, void (*on_import)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&imports->lock);
+    imports->on_import = on_import;
+    imports->arg = arg;
+    tell(imports);
+    pthread_mutex_unlock(&imports->lock);
+}
+
+int64_t imports_time(struct imports *imports, const char *source)
+{
+    int64_t time = -1;
+
+    pthread_mutex_lock(&imports->lock);
+    for (size_t i = 0; i < imports->source_count; i++)
+        if (strcmp(imports->sources[i]->source, source) == 0)
+            time = imports->sources[i]->time;
+    pthread_mutex_unlock(&imports->lock);
+    return time;
+}
+
+void imports_add(struct imports *imports, const struct store_import *import)
+{
+    struct store_import changes = *import, **place;
+
     changes.models = NULL;
     pthread_mutex_lock(&imports->lock);
-    place = place_of(imports, import->source);
-    mem_free(*place);
-    *place = imports_copy(&models);
+    put(imports, import);
     if (import->changes && *import->changes) {
         place = &imports->ring[imports->count++ % IMPORTS_KEPT];
         mem_free(*place);

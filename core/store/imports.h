@@ -13,6 +13,12 @@ struct imports;
 struct imports *imports_new(void);
 void imports_free(struct imports *imports); /* NULL is fine */
 void imports_add(struct imports *imports, const struct store_import *import);
+/* As another process keeps it: its models, without what they change. */
+void imports_put(struct imports *imports, const struct store_import *import);
+/* The time of what that source brought last; -1: nothing. */
+int64_t imports_time(struct imports *imports, const char *source);
+/* As store_watch_imports; it is imports_put that may bring other models. */
+void imports_watch(struct imports *imports, void (*on_import)(void *arg), void *arg);
 /* Both run under the lock: copy and return. */
 void imports_each_source(struct imports *imports, void (*each)(void *arg, const struct store_import *), void *arg);
 void imports_each(struct imports *imports, int64_t since, void (*each)(void *arg, const struct store_import *),

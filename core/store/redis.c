@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "store/backend.h"
+#include "store/redis_imports.h"
 #include "store/redis_keeper.h"
 #include "store/redis_news.h"
 #include "store/redis_offline.h"
@@ -41,6 +42,7 @@ static void close_all(struct redis *redis)
     redis_rows_free(redis->rows); /* which may still wake the keeper */
     redis_keeper_free(redis->keeper);
     redis_news_free(redis->news);
+    redis_imports_free(redis->imports);
     redis_shares_free(redis->shares);
     pthread_mutex_destroy(&redis->lock);
     mem_free(redis);
@@ -56,6 +58,7 @@ static bool open_redis(struct store *store, const char *place, char *error, size
     if (!redis_place_parse(place, &redis->address, redis->spool, sizeof redis->spool, error, error_size))
         goto failed;
     redis->shares = redis_shares_new(redis->id, store->limits);
+    redis->imports = redis_imports_new(redis);
     redis->news = redis_news_new(redis);
     redis->rows = redis_rows_new(redis, redis->spool, error, error_size);
     if (!redis->rows)
@@ -131,6 +134,17 @@ static void keep_key(struct store *store, const struct store_key *key, struct an
     redis_news_keep_key(((struct redis *)store->own)->news, key, answer);
 }
 
+static void keep_import(struct store *store, const struct store_import *import, struct answer answer)
+{
+    redis_imports_keep(((struct redis *)store->own)->imports, import, answer);
+}
+
+static bool each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                        void *arg)
+{
+    return redis_imports_each(((struct redis *)store->own)->imports, since, each, arg);
+}
+
 static void open_row(struct store *store, const struct ledger_row *row)
 {
     redis_rows_open(((struct redis *)store->own)->rows, row);
@@ -167,6 +181,8 @@ const struct backend backend_redis = {
     .settle = settle,
     .used = used,
     .keep_key = keep_key,
+    .keep_import = keep_import,
+    .each_import = each_import,
     .open_row = open_row,
     .close_row = close_row,
     .find_row = find_row,

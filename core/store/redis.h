@@ -3,7 +3,7 @@
  * Workers reserve and settle over links of their own (redis_reserve.c); one
  * thread does all that may wait (redis_keeper.c); what this process knows is in
  * the books (redis_shares.c), the ledger in redis_rows.c, keys, marks and
- * learnt limits in redis_news.c.
+ * learnt limits in redis_news.c, imported models in redis_imports.c.
  */
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
@@ -16,6 +16,7 @@
 #include "net/redis.h"
 
 struct redis_desk;
+struct redis_imports;
 struct redis_keeper;
 struct redis_news;
 struct redis_rows;
@@ -29,6 +30,7 @@ struct redis {
     char id[ID_LENGTH + 1]; /* names this process in Redis; new at each start */
     struct redis_shares *shares;
     struct redis_rows *rows;
+    struct redis_imports *imports;
     struct redis_news *news;
     struct redis_keeper *keeper;
     pthread_mutex_t lock;     /* guards what follows */

@@ -291,8 +291,8 @@ static bool hear(struct redis_keeper *keeper, const char *text, size_t length)
     }
     if (length == 5 && strncmp(text, "hello", 5) == 0)
         keeper->beat_at = 0; /* how many there are decides on shares */
-    else
-        redis_news_heard(keeper->redis->news, text, length);
+    else if (redis_news_heard(keeper->redis->news, text, length))
+        keeper->due_at = 0;
     return true;
 }
 

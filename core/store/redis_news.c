@@ -17,6 +17,7 @@
 #include "store/limits.h"
 #include "store/marks.h"
 #include "store/redis.h"
+#include "store/redis_imports.h"
 #include "store/redis_keeper.h"
 #include "store/redis_keys.h"
 #include "store/redis_mend.h"
@@ -338,47 +339,59 @@ void redis_news_keep_keys(struct redis_news *news, struct redis_line *line)
         redis_reply_free(reply);
     }
     redis_order_free(&order);
+    redis_imports_turn(news->redis->imports, line);
 }
 
 /* ---- what Redis and the others tell ---- */
 
-static void hear_key(struct redis_news *news, const char *json, size_t length)
+static bool hear_key(struct redis_news *news, const char *json, size_t length)
 {
     redis_keys_hear(news->redis->store->keys, json, length);
+    return false;
 }
 
-static void hear_mark(struct redis_news *news, const char *json, size_t length)
+static bool hear_mark(struct redis_news *news, const char *json, size_t length)
 {
     struct mark_state mark;
 
     if (!redis_told_read_mark(json, length, &mark))
-        return;
+        return false;
     marks_hear(news->redis->store->marks, &mark);
     mem_free(mark.target);
     mem_free(mark.reason);
+    return false;
 }
 
-static void hear_learnt(struct redis_news *news, const char *json, size_t length)
+static bool hear_learnt(struct redis_news *news, const char *json, size_t length)
 {
     struct store_learnt word;
 
     if (redis_told_read_learnt(json, length, &word) && note_word(news, &word))
         limits_learn(news->redis->store->limits, &word);
+    return false;
 }
 
-void redis_news_heard(struct redis_news *news, const char *text, size_t length)
+static bool hear_models(struct redis_news *news, const char *text, size_t length)
+{
+    return redis_imports_heard(news->redis->imports, text, length);
+}
+
+bool redis_news_heard(struct redis_news *news, const char *text, size_t length)
 {
     static const struct {
         const char *word;
-        void (*hear)(struct redis_news *news, const char *json, size_t length);
-    } kinds[] = { { "key ", hear_key }, { "mark ", hear_mark }, { "learnt ", hear_learnt } };
+        bool (*hear)(struct redis_news *news, const char *json, size_t length);
+    } kinds[] = {
+        { "key ", hear_key }, { "mark ", hear_mark }, { "learnt ", hear_learnt }, { "models ", hear_models }
+    };
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         size_t size = strlen(kinds[i].word);
 
         if (length > size && memcmp(text, kinds[i].word, size) == 0)
-            kinds[i].hear(news, text + size, length - size);
+            return kinds[i].hear(news, text + size, length - size);
     }
+    return false;
 }
 
 /* A plain command of two words; its answer, to be freed. */
@@ -451,7 +464,8 @@ bool redis_news_load(struct redis_news *news, struct redis_line *line)
     if (!mend(line))
         return false;
     forget_words(news);
-    if (!redis_keys_load(news->redis->store->keys, line) || !load_marks(news, line) || !load_learnt(news, line))
+    if (!redis_keys_load(news->redis->store->keys, line) || !load_marks(news, line) || !load_learnt(news, line) ||
+        !redis_imports_load(news->redis->imports, line))
         return false;
     atomic_store(&news->is_behind, false);
     return tell_again(news, line);

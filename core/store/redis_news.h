@@ -30,11 +30,14 @@ bool redis_news_changed(struct redis_news *news);
 
 /* The rest is on the keeper's thread. Redis was out of reach: reads all, before anyone is served by it. */
 bool redis_news_load(struct redis_news *news, struct redis_line *line);
-/* What waits of keys; line NULL: Redis is away. At least once a second while something waits. */
+/* What waits of keys and imports; line NULL: Redis is away. At least once a second while something waits. */
 void redis_news_keep_keys(struct redis_news *news, struct redis_line *line);
 /* Tells what changed here since the last time. */
 void redis_news_publish(struct redis_news *news, struct redis_line *line);
-/* What another gateway published on moongate:news, but for what the keeper itself understands. */
-void redis_news_heard(struct redis_news *news, const char *text, size_t length);
+/*
+ * What another gateway published on moongate:news, but for what the keeper itself understands. True: something has to
+ * be asked for, by redis_news_keep_keys, soon.
+ */
+bool redis_news_heard(struct redis_news *news, const char *text, size_t length);
 
 #endif

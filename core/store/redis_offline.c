@@ -9,8 +9,10 @@
 #include "net/redis.h"
 #include "net/redis_line.h"
 #include "store/backend.h"
+#include "store/imports.h"
 #include "store/redis_keys.h"
 #include "store/redis_ledger.h"
+#include "store/redis_models.h"
 #include "store/redis_place.h"
 
 static const double TIMEOUT = 5;
@@ -55,6 +57,31 @@ static void keep_key(struct store *store, const struct store_key *key, struct an
     answer_give(&answer, is_kept);
 }
 
+static void keep_import(struct store *store, const struct store_import *import, struct answer answer)
+{
+    struct offline *offline = store->own;
+
+    answer_give(&answer, redis_models_keep(offline->line, import, false) >= 0);
+}
+
+static bool each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
+{
+    struct offline *offline = store->own;
+
+    if (!redis_models_load(store->imports, offline->line))
+        return false;
+    imports_each_source(store->imports, each, arg);
+    return true;
+}
+
+static bool each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                        void *arg)
+{
+    struct offline *offline = store->own;
+
+    return redis_models_each_import(offline->line, since, each, arg);
+}
+
 static int read_rows(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows)
 {
     struct offline *offline = store->own;
@@ -67,6 +94,9 @@ static const struct backend backend_offline = {
     .close = close_offline,
     .problem = problem,
     .keep_key = keep_key,
+    .keep_import = keep_import,
+    .each_source = each_source,
+    .each_import = each_import,
     .read_rows = read_rows,
 };
 

@@ -17,6 +17,7 @@ extern struct redis_script redis_script_hello;
 extern struct redis_script redis_script_keep_key;
 extern struct redis_script redis_script_keep_learnt;
 extern struct redis_script redis_script_keep_mark;
+extern struct redis_script redis_script_keep_models;
 extern struct redis_script redis_script_keep_rows;
 extern struct redis_script redis_script_read_rows;
 extern struct redis_script redis_script_ready;

@@ -324,6 +324,11 @@ bool store_each_import(struct store *store, int64_t since, void (*each)(void *ar
     return true;
 }
 
+void store_watch_imports(struct store *store, void (*on_import)(void *arg), void *arg)
+{
+    imports_watch(store->imports, on_import, arg);
+}
+
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])
 {
     struct ledger_row named = *row;

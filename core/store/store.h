@@ -39,8 +39,8 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
- * For the keys alone: only store_key_add, store_key_revoke, store_each_key and store_close may be called of it, and
- * those may wait. sqlite: only while no gateway runs.
+ * For keys and imports alone: only store_key_add, store_key_revoke, store_each_key, store_import, store_problem after it
+ * failed, and store_close may be called of it, and those may wait. sqlite: only while no gateway runs.
  */
 struct store *store_open_keys(const char *address, char *error, size_t error_size);
 /*
@@ -205,6 +205,11 @@ void store_import(struct store *store, const struct store_import *import, const 
 bool store_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
 bool store_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
                        void *arg);
+/*
+ * on_import comes when another gateway's import has changed the models of a source, and at once if that was since the
+ * store was opened; on any thread, under a lock: note it and return. NULL: it comes no more.
+ */
+void store_watch_imports(struct store *store, void (*on_import)(void *arg), void *arg);
 
 /* ---- the ledger: a row opened at admission, closed at the end ---- */
 

@@ -124,6 +124,22 @@ static char *on_order(void *arg, const char *name, const char *text, size_t leng
     return control_answer(serving->control);
 }
 
+static void on_other_models(void *arg)
+{
+    struct serving *serving = arg;
+
+    if (!serving->is_over && control_is_outdated(serving->control))
+        reload(serving);
+}
+
+/* On the store's thread: another gateway has imported models. */
+static void on_import(void *arg)
+{
+    struct serving *serving = arg;
+
+    loop_post(serving->loop, on_other_models, serving);
+}
+
 static void on_drain_tick(void *arg)
 {
     struct serving *serving = arg;
@@ -260,6 +276,7 @@ static bool start(struct serving *serving)
         return give_up(serving, "moongate: ", error);
     serving->gate->orders = serving->orders;
     control_attach(serving->control, serving->gate->store);
+    store_watch_imports(serving->gate->store, on_import, serving);
     publish_problems(serving);
     return gate_start(serving->gate, serving->settings, serving->policies) ||
            give_up(serving, "moongate: ", "its workers do not start");
@@ -324,6 +341,7 @@ int verb_serve(int count, char **words)
         run(&serving);
         code = 0;
     }
+    serving.is_over = true;
     orders_stop(serving.orders);
     if (serving.gate)
         gate_close(serving.gate);

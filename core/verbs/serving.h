@@ -34,6 +34,7 @@ struct serving {
     struct successor *successor; /* that is to take over, or has */
     bool is_succeeded;           /* it has: this process only ends what is under way */
     bool is_handed_over;         /* it has the store */
+    bool is_over;                /* what was posted to the loop comes too late */
 };
 
 /* SIGUSR2: starts the program anew, which takes over. */

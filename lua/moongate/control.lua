@@ -30,6 +30,7 @@ local state = {
   faults = {}, -- "configuration" or "certificate" -> why the newest did not load, a line each
   problems = {},
   alerts = nil, -- the problem that prices have jumped
+  is_readable = true, -- the store told what was imported, when the configuration was loaded
   syncs = {}, -- by address: why its list could not be fetched or read
 }
 
@@ -63,7 +64,7 @@ end
 -- opened.
 local function imported(loaded)
   local sources = importing.sources(loaded.store)
-  loaded.synced = {}
+  loaded.synced, state.is_readable = {}, sources ~= nil
   for _, each in ipairs(sources or {}) do loaded.synced[each.source] = each.time end
   local packed = sources and #sources > 0 and imports.merged(sources, loaded.providers) or ""
   if packed == "" then return nil end
@@ -173,7 +174,8 @@ function control.load(path, addresses)
   local settings = json.encode(loaded)
   loaded.targets, loaded.rows = nil, nil
   state.current, state.label = loaded, loaded.policies or "policies"
-  state.alerts = ordering.alerts(loaded, clock.now())
+  -- A store that does not answer is not waited for twice.
+  state.alerts = state.is_readable and ordering.alerts(loaded, clock.now()) or nil
   return settings
 end
 
@@ -239,6 +241,19 @@ function control.problem_list()
   list[#list + 1] = state.alerts
   for _, problem in ipairs(ordering.sync_problems(state)) do list[#list + 1] = problem end
   return list
+end
+
+-- Whether other models were imported, by another gateway, than the configuration in force has.
+---@return boolean
+function control.is_outdated()
+  local sources, synced = importing.sources(state.current.store), state.current.synced or {}
+  for _, each in ipairs(sources or {}) do
+    if each.time ~= synced[each.source] then
+      log.write("info", "another gateway has imported models", string.sub(json.encode { source = each.source }, 2, -2))
+      return true
+    end
+  end
+  return false
 end
 
 -- An order of a worker, see moongate.ordering: the answer as JSON, or nil: first the configuration is to be loaded

@@ -126,6 +126,7 @@ end
 ---@param config table
 ---@return moongate.import_report|nil
 ---@return string[]|nil what is wrong, one line a problem
+---@return boolean|nil it is the store that refuses
 function importing.run(order, config)
   local size = #order.text
   local found, problems = importing.read(order.text, order.format, order.origin)
@@ -133,7 +134,7 @@ function importing.run(order, config)
   order.text = nil
   if size > LARGE then collectgarbage() end -- what was read of it may be large, and is of no more use
   local sources, reason = importing.sources(config.store)
-  if not sources then return nil, { reason } end
+  if not sources then return nil, { reason }, true end
   local before = ""
   for _, each in ipairs(sources) do
     if each.source == found.source then before = each.models end
@@ -153,8 +154,13 @@ function importing.run(order, config)
     source = found.source, time = order.now, models = packed,
     changes = #changes > 0 and imports.pack_changes(changes) or "",
   })
-  if not kept then return nil, { reason } end
+  if not kept then return nil, { reason }, true end
   return report
+end
+
+local function is_unborn(address, reason)
+  return address == "memory:" or string.find(reason, "there is no database", 1, true) ~= nil
+    or string.find(reason, "is empty: the gateway fills it", 1, true) ~= nil
 end
 
 -- What each source brought last: { source, time, models }. A store that is not there yet has none.
@@ -163,11 +169,7 @@ end
 ---@return string|nil
 function importing.sources(address)
   local sources, reason = models.sources(address)
-  if sources then return sources end
-  if address == "memory:" or string.find(reason, "there is no database", 1, true)
-    or string.find(reason, "is empty: the gateway fills it", 1, true) then
-    return {}
-  end
+  if sources or is_unborn(address, reason) then return sources or {} end
   return nil, reason
 end
 
@@ -178,10 +180,8 @@ end
 ---@return string|nil
 function importing.changes(address, since)
   local found, reason = models.changes(address, since)
-  if not found then
-    if importing.sources(address) then return {} end
-    return nil, reason
-  end
+  if not found and not is_unborn(address, reason) then return nil, reason end
+  found = found or {}
   local list = {}
   for i = #found, 1, -1 do
     for change in imports.each_change(found[i]) do list[#list + 1] = change end

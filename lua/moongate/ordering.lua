@@ -73,14 +73,15 @@ function orders.import(text, state)
   local list, answer = whole(head, body)
   if not list then return answer end
   local now = clock.now()
-  local report, problems = importing.run({
+  local report, problems, is_stores = importing.run({
     text = list, format = head.format, origin = head.origin, dry_run = head.dry_run, now = now,
   }, state.current)
   local was_told = head.sync and state.syncs[head.sync] ~= nil
   if head.sync then state.syncs[head.sync] = problems and problems[1] or nil end
   if not report then
     log_failure(head, problems)
-    finished = { error = { status = 422, code = "import_refused", message = problems[1] } }
+    finished = { error = { status = is_stores and 503 or 422, message = problems[1],
+      code = is_stores and "store_refused" or "import_refused" } }
     finished.problems = json.array(problems)
     -- What /ready tells has changed.
     if head.sync then return nil end

@@ -125,6 +125,12 @@ void inbox_note(void *arg, bool kept)
     *(int *)arg = kept ? 1 : 0;
 }
 
+/* on_import: the same. */
+void inbox_told(void *arg)
+{
+    *(int *)arg = 1;
+}
+
 /* ---- reserving ---- */
 
 struct asked {

@@ -30,6 +30,7 @@ void inbox_free(struct inbox *inbox);
 const struct store_home *inbox_home(const struct inbox *inbox);
 bool inbox_run(struct inbox *inbox, int seconds);
 void inbox_note(void *arg, bool kept);
+void inbox_told(void *arg);
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 void inbox_reserve(struct store *store, struct loop *loop, const struct store_call *call, int64_t now,

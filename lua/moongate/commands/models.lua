@@ -134,9 +134,9 @@ end
 
 -- Without a gateway: in its store.
 local function import_offline(config, list, origin, options)
-  if not string.find(config.store, "^sqlite:") then
-    return nil, { string.format("no gateway answers at %s, and its store (%s) keeps no models without one: start it "
-      .. "first", config.listen[1].addr, string.match(config.store, "^%w+:")) }
+  if config.store == "memory:" then
+    return nil, { string.format("no gateway answers at %s, and its store (memory:) keeps no models without one: start "
+      .. "it first", config.listen[1].addr) }
   end
   return importing.run({
     text = list, format = options.format, origin = origin, dry_run = options.dry_run, now = clock.now(),
@@ -175,7 +175,7 @@ end
 local function told(config, path, member, read)
   local status, reply = asking.ask(config, { path = path, seconds = FETCH_SECONDS })
   if status == 200 and type(reply[member]) == "table" then return reply[member] end
-  if not string.find(config.store, "^sqlite:") then
+  if config.store == "memory:" then
     if status then return nil, asking.refusal(config, status, reply) end
     if member == "changes" then return nil, reply end
   end
