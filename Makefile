@@ -5,6 +5,9 @@
 #   make test       every spec (SPECS=spec/store: those below); the last line is `N passed, N failed`
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
+#   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
+#   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
+#   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
 #   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
 #   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
@@ -38,7 +41,7 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan install deb clean help deps deps-test deps-lint test-library \
+.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install deb clean help deps deps-test deps-lint deps-fuzz deps-valgrind test-library \
 	lint-lua lint-format lint-c
 
 all: $(OUT)/moongate
@@ -60,9 +63,9 @@ $(OUT)/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $(@D)
 	$(QUIET)$(COMPILE) -w -c -o $@ $<
 
-$(OUT)/embedded.c: core/embed.lua $(LUA)
+$(OUT)/embedded.c: core/embed.lua $(LUA) $(PAGES)
 	@mkdir -p $(@D)
-	$(QUIET)luajit core/embed.lua $@ $(LUA)
+	$(QUIET)luajit core/embed.lua $@ $(LUA) $(PAGES)
 $(OUT)/redis_scripts.c: core/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
 	$(QUIET)luajit core/embed.lua redis $@ $(SCRIPTS)
@@ -75,8 +78,10 @@ $(OUT)/embedded.o $(OUT)/redis_scripts.o: %.o: %.c
 
 BUILD_NEEDS := gcc libc6-dev pkg-config libevent-dev libcurl4-openssl-dev libhiredis-dev libcjson-dev libluajit-5.1-dev \
 	luajit libsqlite3-dev libssl-dev node-llhttp tzdata ca-certificates curl
-TEST_NEEDS := $(BUILD_NEEDS) lua-busted lua-check lua-dkjson lua-filesystem lua-socket openssl procps redis-server
+TEST_NEEDS := $(BUILD_NEEDS) lua-busted lua-check lua-dkjson lua-filesystem lua-socket openssl procps redis-server \
+	chromium fonts-dejavu-core
 LINT_NEEDS := $(BUILD_NEEDS) lua-check clang-format clang-tidy
+FUZZ_NEEDS := $(BUILD_NEEDS) clang libclang-rt-dev lua-socket
 
 # Installs those of $(1) that are missing, as root or through sudo; else says what to type.
 define install_missing
@@ -102,10 +107,16 @@ deps-test:
 deps-lint:
 	$(call install_missing,$(LINT_NEEDS))
 
-# The SDKs that spec/sdk drives, as its lock file pins them.
-SDK := spec/sdk/node_modules/.package-lock.json
-$(SDK): spec/sdk/package-lock.json
-	@cd spec/sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+deps-valgrind:
+	$(call install_missing,$(TEST_NEEDS) valgrind)
+
+deps-fuzz:
+	$(call install_missing,$(FUZZ_NEEDS))
+
+# The SDKs that spec/sdk drives, and what spec/browser drives a browser with, as their lock files pin them.
+NODE_NEEDS := spec/sdk/node_modules/.package-lock.json spec/browser/node_modules/.package-lock.json
+$(NODE_NEEDS): %/node_modules/.package-lock.json: %/package-lock.json
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
 # ---- run, test, lint, asan, install ----
 
@@ -132,17 +143,71 @@ specs: export MOONGATE_BINARY = $(OUT)/moongate
 specs: export MOONGATE_TEST_LIBRARY = $(OUT)/libmoongate-test.so
 specs: export MOONGATE_TEST_ECHO = $(OUT)/spec/echo
 specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
-specs: all test-library $(SDK)
+specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
-# What specs drive besides the gateway: a server that is nothing but the edge, and a clock that can be shifted.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so
+# What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, and faults in
+# system calls, to be preloaded.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/faults.so
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
-$(OUT)/spec/clock.so: spec/support/clock.c
+$(OUT)/spec/%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARN) -fPIC -shared -o $@ $<
+
+# ---- fuzz ----
+
+# Targets in C have a file of their own; those in Lua are lua.c with a script and a word for it.
+FUZZED := request head sse json_scan limits config policies openai openai_responses anthropic gemini ollama
+FUZZ_OBJECTS := $(FUZZED:%=$(OUT)/spec/fuzz/%.o)
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(FUZZED)
+
+$(OUT)/spec/fuzz/%.o: spec/fuzz/%.c
+	@mkdir -p $(@D)
+	$(QUIET)$(COMPILE) -c -o $@ $<
+$(OUT)/spec/fuzz/limits.o $(OUT)/spec/fuzz/config.o $(OUT)/spec/fuzz/policies.o: $(OUT)/spec/fuzz/%.o: spec/fuzz/lua.c
+	@mkdir -p $(@D)
+	$(QUIET)$(COMPILE) -DFUZZ_SCRIPT='"spec/fuzz/$*.lua"' -DFUZZ_WORD='""' -c -o $@ $<
+$(OUT)/spec/fuzz/openai.o $(OUT)/spec/fuzz/openai_responses.o $(OUT)/spec/fuzz/anthropic.o $(OUT)/spec/fuzz/gemini.o \
+$(OUT)/spec/fuzz/ollama.o: $(OUT)/spec/fuzz/%.o: spec/fuzz/lua.c
+	@mkdir -p $(@D)
+	$(QUIET)$(COMPILE) -DFUZZ_SCRIPT='"spec/fuzz/protocol.lua"' -DFUZZ_WORD='"$*"' -c -o $@ $<
+
+# For `make test`: no clang, a plain main, the kept inputs once each.
+test-library: $(FUZZED:%=$(OUT)/spec/fuzz/%)
+$(FUZZED:%=$(OUT)/spec/fuzz/%): $(OUT)/spec/fuzz/%: $(OUT)/spec/fuzz/%.o $(OUT)/spec/fuzz/replay.o $(OUT)/libmoongate-test.so
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -rdynamic -o $@ $^ $(LIBS) -Wl,-rpath,'$$ORIGIN/../..'
+
+# For `make fuzz`: of the library only what a target needs, so that the coverage told is that of what it tries.
+fuzz-targets: $(FUZZ_TARGETS:%=$(OUT)/fuzz-%)
+$(OUT)/library.a: $(LIBRARY_OBJECTS)
+	$(QUIET)rm -f $@ && ar rcs $@ $(LIBRARY_OBJECTS)
+$(OUT)/fuzz-%: $(OUT)/spec/fuzz/%.o $(OUT)/library.a
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -fsanitize=fuzzer -rdynamic -o $@ $^ $(LIBS)
+.SECONDARY: $(FUZZ_OBJECTS)
+
+fuzz: deps-fuzz
+	$(BUILD) OUT=build/fuzz CC=clang CFLAGS='-O1 -g' WARN=-w DEFS='$(DEFS) -DFUZZ_COVERAGE' \
+		SANITIZE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
+		FUZZ_TARGETS='$(FUZZ_TARGETS)' fuzz-targets
+	@luajit spec/fuzz/run.lua $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# ---- valgrind ----
+
+# LuaJIT reads strings word by word, on purpose past their ends: that alone is suppressed.
+VALGRIND := valgrind --quiet --error-exitcode=98 --leak-check=full --errors-for-leak-kinds=definite --num-callers=24 \
+	--suppressions=$(CURDIR)/spec/support/valgrind.supp
+VALGRIND_SPECS := chat input stream attacks cors
+valgrind: deps-valgrind
+	$(BUILD) MOONGATE_UNDER='$(VALGRIND)' SPECS='$(or $(SPECS),$(VALGRIND_SPECS:%=spec/gateway/%_spec.lua))' specs
+
+# ---- soak ----
+
+soak: deps-test
+	$(BUILD) all
+	@luajit spec/bench/soak.lua
 
 lint: deps-lint
 	$(BUILD) -k lint-lua lint-format lint-c

@@ -1,8 +1,8 @@
--- Writes C source that holds Lua files as text: run by the Makefile as
--- `luajit core/embed.lua OUT FILE...`. lua/a/b.lua becomes "a.b"; a file below
--- policies/ keeps its path as its name. With `redis` before OUT the files are
--- scripts for Redis: name.lua becomes redis_script_name, with the file before
--- it that its first line needs (`-- needs: other.lua`).
+-- Writes C source that holds files as text: run by the Makefile as
+-- `luajit core/embed.lua OUT FILE...`. lua/a/b.lua becomes "a.b", core/dashboard/x
+-- "dashboard/x"; a file below policies/ keeps its path as its name. With `redis`
+-- before OUT the files are scripts for Redis: name.lua becomes redis_script_name,
+-- with the file before it that its first line needs (`-- needs: other.lua`).
 local is_redis = arg[1] == "redis"
 if is_redis then table.remove(arg, 1) end
 local out_path = arg[1]
@@ -18,7 +18,7 @@ end
 
 local function name_of(path)
   local module = path:match("^lua/(.*)%.lua$")
-  return module and module:gsub("/", ".") or path
+  return module and module:gsub("/", ".") or path:match("^core/(dashboard/.*)$") or path
 end
 
 local function bytes_of(text)

@@ -15,6 +15,10 @@ static const struct {
     { "replay", verb_replay, "decide recorded requests again with a changed policy, and compare" },
     { "key", verb_key, "create, list and revoke callers' keys" },
     { "usage", verb_usage, "add requests, tokens and cost up, by model, key, day, ..." },
+    { "models", verb_models, "import models and prices from lists, list them, and what has changed" },
+    { "status", verb_status, "how providers and their quotas stand; --line: in one line, for status bars" },
+    { "top", verb_top, "watch the gateway at work, live in the terminal" },
+    { "reload", verb_reload, "have the running gateway read configuration and policies again" },
     { "probe", verb_probe, "ask a provider for its limits, by one small request" },
 };
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

@@ -26,7 +26,8 @@ end
 -- Those that start whole gateways first, and of all the large ones before the small: so no processor is left alone
 -- with a long one at the end.
 local function weight(path, size)
-  return (path:match("^spec/sdk/") or path:match("^spec/gateway/")) and size + 1e9 or size
+  local starts_gateways = path:match("^spec/sdk/") or path:match("^spec/gateway/") or path:match("^spec/browser/")
+  return starts_gateways and size + 1e9 or size
 end
 
 local function jobs()

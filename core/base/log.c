@@ -11,7 +11,10 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json_scan.h"
 #include "base/mem.h"
+
+enum { FIELD_DEPTH = 32 };
 
 static enum log_level least_level = LOG_INFO;
 static bool as_json = true;
@@ -107,6 +110,31 @@ void log_line(enum log_level level, const char *message, ...)
     finish(&line);
 }
 
+/* name=value for each member, values as JSON has them. */
+static void add_plain(struct buf *line, const char *fields)
+{
+    struct json_index index = { 0 };
+    struct json_fault fault;
+    struct buf object = { 0 };
+
+    buf_add_format(&object, "{%s}", fields);
+    if (json_scan(object.data, object.length, FIELD_DEPTH, &index, &fault)) {
+        for (size_t name = 1; name < index.nodes[0].next; name = index.nodes[name + 1].next) {
+            const struct json_node *value = &index.nodes[name + 1];
+
+            buf_add_char(line, ' ');
+            buf_add(line, object.data + index.nodes[name].start + 1,
+                    index.nodes[name].end - index.nodes[name].start - 2);
+            buf_add_char(line, '=');
+            buf_add(line, object.data + value->start, value->end - value->start);
+        }
+    } else {
+        buf_add_format(line, " %s", fields);
+    }
+    json_index_free(&index);
+    buf_free(&object);
+}
+
 void log_members(enum log_level level, const char *message, const char *fields)
 {
     struct buf line = { 0 };
@@ -114,9 +142,9 @@ void log_members(enum log_level level, const char *message, const char *fields)
     if (level < least_level)
         return;
     start(&line, level, message);
-    if (*fields) {
-        buf_add_char(&line, as_json ? ',' : ' ');
-        buf_add_text(&line, fields);
-    }
+    if (*fields && as_json)
+        buf_add_format(&line, ",%s", fields);
+    else if (*fields)
+        add_plain(&line, fields);
     finish(&line);
 }

@@ -27,6 +27,7 @@ static const struct {
 } modules[] = {
     { "moongate.core.affinity", bind_affinity_module },
     { "moongate.core.attempt", bind_attempt_module },
+    { "moongate.core.bulletin", bind_bulletin_module },
     { "moongate.core.clock", bind_clock_module },
     { "moongate.core.exchange", bind_exchange_module },
     { "moongate.core.gate", bind_gate_module },
@@ -38,10 +39,14 @@ static const struct {
     { "moongate.core.ledger", bind_ledger_module },
     { "moongate.core.log", bind_log_module },
     { "moongate.core.metrics", bind_metrics_module },
+    { "moongate.core.models", bind_models_module },
     { "moongate.core.offline", bind_offline_module },
+    { "moongate.core.orders", bind_orders_module },
+    { "moongate.core.pages", bind_pages_module },
     { "moongate.core.process", bind_process_module },
     { "moongate.core.sheet", bind_sheet_module },
     { "moongate.core.store", bind_store_module },
+    { "moongate.core.terminal", bind_terminal_module },
     { "moongate.core.usage", bind_usage_module },
 };
 

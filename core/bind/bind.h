@@ -42,6 +42,8 @@ struct exchange *bind_exchange(lua_State *L, int index);
 /* Leaves an array of { prefix, settings (JSON text), created, revoked }. */
 struct store;
 void bind_push_keys(lua_State *L, struct store *store);
+/* What moongate.core.models goes by from here on: the store of the gateway that runs in this process. */
+void bind_set_store(lua_State *L, struct store *store);
 /* Leaves a row of the ledger as a table. */
 struct ledger_row;
 void bind_push_row(lua_State *L, const struct ledger_row *row);
@@ -63,6 +65,7 @@ void bind_push_policies(lua_State *L, const struct policyset *policies);
 
 int bind_affinity_module(lua_State *L);
 int bind_attempt_module(lua_State *L);
+int bind_bulletin_module(lua_State *L);
 int bind_clock_module(lua_State *L);
 int bind_exchange_module(lua_State *L);
 int bind_gate_module(lua_State *L);
@@ -71,10 +74,14 @@ int bind_http_module(lua_State *L);
 int bind_keys_module(lua_State *L);
 int bind_log_module(lua_State *L);
 int bind_metrics_module(lua_State *L);
+int bind_models_module(lua_State *L);
 int bind_offline_module(lua_State *L);
+int bind_orders_module(lua_State *L);
+int bind_pages_module(lua_State *L);
 int bind_process_module(lua_State *L);
 int bind_sheet_module(lua_State *L);
 int bind_store_module(lua_State *L);
+int bind_terminal_module(lua_State *L);
 int bind_ledger_module(lua_State *L);
 int bind_usage_module(lua_State *L);
 

@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "gate/settings.h"
@@ -111,6 +112,39 @@ void control_note(struct control *control, const char *what, const char *error)
     if (!call(control, "moongate.control", "note", 2, 0))
         fprintf(stderr, "moongate: %s\n", lua_tostring(L, -1));
     lua_settop(L, 0);
+}
+
+void control_attach(struct control *control, struct store *store)
+{
+    bind_set_store(vm_state(control->vm), store);
+}
+
+/* The text that a call left, as a new one; NULL if it left nil. */
+static char *answer_of(struct control *control, bool called)
+{
+    static const char failed[] = "{\"error\":\"the gateway's own script failed; see the log\"}";
+    lua_State *L = vm_state(control->vm);
+    char *answer;
+
+    if (!called)
+        log_line(LOG_ERROR, "the control thread's script failed", "error", lua_tostring(L, -1), NULL);
+    answer = called ? mem_text(lua_tostring(L, -1)) : mem_text(failed);
+    lua_settop(L, 0);
+    return answer;
+}
+
+char *control_order(struct control *control, const char *name, const char *text, size_t length)
+{
+    lua_State *L = vm_state(control->vm);
+
+    lua_pushstring(L, name);
+    lua_pushlstring(L, text, length);
+    return answer_of(control, call(control, "moongate.control", "order", 2, 1));
+}
+
+char *control_answer(struct control *control)
+{
+    return answer_of(control, call(control, "moongate.control", "answer", 0, 1));
 }
 
 int control_command(struct control *control, const char *name, int count, char **words)

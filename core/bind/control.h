@@ -28,6 +28,15 @@ void control_install(struct control *control, struct policyset *policies);
 char *control_problems(struct control *control);
 /* Notes what is wrong with the "configuration", or the "certificate": one line a problem (NULL: nothing any more). */
 void control_note(struct control *control, const char *what, const char *error);
+/* The gateway's own store, now that it is open: it is not asked for from outside any more. */
+struct store;
+void control_attach(struct control *control, struct store *store);
+/*
+ * What workers order, see orders.h: the answer, a new text; or NULL: load the configuration again first, and take the
+ * answer with control_answer then.
+ */
+char *control_order(struct control *control, const char *name, const char *text, size_t length);
+char *control_answer(struct control *control);
 /* Runs lua/moongate/commands/<name>.lua with the words behind its name; its exit code. */
 int control_command(struct control *control, const char *name, int count, char **words);
 

@@ -133,6 +133,16 @@ static int exchange_calm(lua_State *L)
     return 0;
 }
 
+/* always(headers): what goes with the answer, whatever it will be; again, in the place of those */
+static int exchange_always(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+
+    headers_free(&exchange->always);
+    bind_read_headers(L, 2, &exchange->always);
+    return 0;
+}
+
 /* reply(status, headers, body): the whole answer */
 static int exchange_lua_reply(lua_State *L)
 {
@@ -192,6 +202,17 @@ static int exchange_lua_write(lua_State *L)
     return task_wait(L, on_cancel, exchange);
 }
 
+/* offer(text): true; false, and nothing is sent, while the caller has yet to read what it was offered before */
+static int exchange_lua_offer(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 2, &length);
+
+    lua_pushboolean(L, exchange_offer(exchange, text, length));
+    return 1;
+}
+
 static int exchange_lua_finish(lua_State *L)
 {
     exchange_finish(bind_exchange(L, 1));
@@ -207,6 +228,7 @@ static int exchange_lua_abort(lua_State *L)
 
 static const luaL_Reg methods[] = {
     { "abort", exchange_lua_abort },
+    { "always", exchange_always },
     { "begin", exchange_lua_begin },
     { "begun", exchange_begun },
     { "body", exchange_body },
@@ -219,6 +241,7 @@ static const luaL_Reg methods[] = {
     { "id", exchange_id },
     { "keep_private", exchange_keep_private },
     { "method", exchange_method },
+    { "offer", exchange_lua_offer },
     { "path", exchange_path },
     { "peer", exchange_peer },
     { "query", exchange_query },

@@ -39,8 +39,16 @@ static void push_reports(lua_State *L, struct gate *gate)
     }
 }
 
-/* state(): { draining, store_problem, problems (JSON array), reports (one such of each worker), uptime_s, worker,
-   workers, busy } */
+static bool is_starved(const struct gate *gate)
+{
+    for (size_t i = 0; i < gate->worker_count; i++)
+        if (worker_is_starved(gate->workers[i]))
+            return true;
+    return false;
+}
+
+/* state(): { draining, starved, store_problem, problems (JSON array), reports (one such of each worker), uptime_s,
+   worker, workers, busy } */
 static int gate_state(lua_State *L)
 {
     struct worker *worker = bind_worker(L);
@@ -48,9 +56,11 @@ static int gate_state(lua_State *L)
     const char *store = store_problem(gate->store);
     char *problems = gate_problems(gate);
 
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     lua_pushboolean(L, __atomic_load_n(&gate->draining, __ATOMIC_RELAXED));
     lua_setfield(L, -2, "draining");
+    lua_pushboolean(L, is_starved(gate));
+    lua_setfield(L, -2, "starved");
     if (store) {
         lua_pushstring(L, store);
         lua_setfield(L, -2, "store_problem");

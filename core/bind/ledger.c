@@ -215,10 +215,7 @@ static int ledger_find(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "open", ledger_open },
-    { "close", ledger_close },
-    { "find", ledger_find },
-    { "refuses", ledger_refuses_rows },
+    { "open", ledger_open }, { "close", ledger_close }, { "find", ledger_find }, { "refuses", ledger_refuses_rows },
     { NULL, NULL },
 };
 

@@ -33,23 +33,50 @@ static int metrics_observe(lua_State *L)
     return 0;
 }
 
-static int metrics_text(lua_State *L)
+/* The sets of all workers, in a block that Lua frees: it stays on the stack. */
+static struct counters **push_sets(lua_State *L, const struct gate *gate)
 {
-    struct gate *gate = bind_worker(L)->gate;
     struct counters **sets = lua_newuserdata(L, gate->worker_count * sizeof *sets);
-    struct buf text = { 0 };
 
     for (size_t i = 0; i < gate->worker_count; i++)
         sets[i] = gate->workers[i]->counters;
+    return sets;
+}
+
+static int metrics_text(lua_State *L)
+{
+    struct gate *gate = bind_worker(L)->gate;
+    struct counters **sets = push_sets(L, gate);
+    struct buf text = { 0 };
+
     counters_write(sets, gate->worker_count, &text);
     lua_pushlstring(L, text.data, text.length);
     buf_free(&text);
     return 1;
 }
 
+static void on_series(void *arg, const char *labels, int64_t value, double seconds)
+{
+    buf_add_format(arg, "%lld %.6f %s\n", (long long)value, seconds, labels);
+}
+
+/* read(name): the series of that name, a line each: value, seconds, labels */
+static int metrics_read(lua_State *L)
+{
+    struct gate *gate = bind_worker(L)->gate;
+    const char *name = luaL_checkstring(L, 1);
+    struct counters **sets = push_sets(L, gate);
+    struct buf text = { 0 };
+
+    counters_each(sets, gate->worker_count, name, on_series, &text);
+    lua_pushlstring(L, text.data ? text.data : "", text.length);
+    buf_free(&text);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    { "series", metrics_series }, { "add", metrics_add }, { "observe", metrics_observe },
-    { "text", metrics_text },     { NULL, NULL },
+    { "series", metrics_series }, { "add", metrics_add },   { "observe", metrics_observe },
+    { "text", metrics_text },     { "read", metrics_read }, { NULL, NULL },
 };
 
 int bind_metrics_module(lua_State *L)

@@ -6,7 +6,6 @@
 #include "bind/bind.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
+#include "bind/saving.h"
 #include "store/store.h"
 #include "store/usage.h"
 
@@ -41,32 +41,6 @@ static void post(void *loop, void (*on_call)(void *), void *arg)
 
 static const struct store_home home = { post, NULL };
 
-struct saving {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool over, saved;
-};
-
-static void on_saved(void *arg, bool saved)
-{
-    struct saving *saving = arg;
-
-    pthread_mutex_lock(&saving->lock);
-    saving->saved = saved;
-    saving->over = true;
-    pthread_cond_signal(&saving->done);
-    pthread_mutex_unlock(&saving->lock);
-}
-
-static bool wait_saved(struct saving *saving)
-{
-    pthread_mutex_lock(&saving->lock);
-    while (!saving->over)
-        pthread_cond_wait(&saving->done, &saving->lock);
-    pthread_mutex_unlock(&saving->lock);
-    return saving->saved;
-}
-
 /* A handle on the store at the address, or nil and why not. */
 static int push_store(lua_State *L, struct store *(*open)(const char *, char *, size_t), const char *type)
 {
@@ -85,16 +59,16 @@ static int push_store(lua_State *L, struct store *(*open)(const char *, char *, 
     return 1;
 }
 
-/* open(address): a store, or nil and why not */
+/* open(address): the keys of a store, or nil and why not */
 static int offline_open(lua_State *L)
 {
-    return push_store(L, store_open, TYPE);
+    return push_store(L, store_open_keys, TYPE);
 }
 
 /* add(prefix, hash, settings as JSON text): true, false if the disk refused it, nil if it is there already */
 static int offline_add(lua_State *L)
 {
-    struct saving saving = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false };
+    struct saving saving = SAVING_NEW;
     struct store *store = store_of(L);
     struct store_key key = { 0 };
     size_t length;
@@ -105,20 +79,20 @@ static int offline_add(lua_State *L)
     memcpy(key.hash, hash, STORE_HASH);
     key.settings = luaL_checkstring(L, 4);
     key.created = clock_wall_ms();
-    if (!store_key_add(store, &key, &home, on_saved, &saving))
+    if (!store_key_add(store, &key, &home, saving_done, &saving))
         return 0;
-    lua_pushboolean(L, wait_saved(&saving));
+    lua_pushboolean(L, saving_wait(&saving));
     return 1;
 }
 
 /* revoke(prefix): how many keys in force begin with it; revoked only if one. false if the disk refused it */
 static int offline_revoke(lua_State *L)
 {
-    struct saving saving = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false };
+    struct saving saving = SAVING_NEW;
     struct store *store = store_of(L);
-    size_t count = store_key_revoke(store, luaL_checkstring(L, 2), clock_wall_ms(), &home, on_saved, &saving);
+    size_t count = store_key_revoke(store, luaL_checkstring(L, 2), clock_wall_ms(), &home, saving_done, &saving);
 
-    if (count == 1 && !wait_saved(&saving))
+    if (count == 1 && !saving_wait(&saving))
         lua_pushboolean(L, 0);
     else
         lua_pushinteger(L, (lua_Integer)count);

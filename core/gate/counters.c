@@ -116,14 +116,20 @@ static int make(struct counters *counters, int family, const char *labels)
     return counters->chains[hash];
 }
 
+/* -1: there is none of that name. */
+static int family_of(const char *name)
+{
+    for (int family = 0; family < FAMILIES; family++)
+        if (strcmp(families[family].name, name) == 0)
+            return family;
+    return -1;
+}
+
 int counters_series(struct counters *counters, const char *name, const char *labels)
 {
-    int family, at;
+    int family = family_of(name), at;
 
-    for (family = 0; family < FAMILIES; family++)
-        if (strcmp(families[family].name, name) == 0)
-            break;
-    if (family == FAMILIES)
+    if (family < 0)
         return -1;
     at = find(counters, family, labels);
     if (at >= 0)
@@ -166,14 +172,19 @@ void counters_observe(struct counters *counters, int series, double seconds)
         __atomic_store_n(&at->within[step], at->within[step] + 1, __ATOMIC_RELEASE);
 }
 
-static void merge(struct counters *sum, struct counters *set)
+enum { EVERY_FAMILY = -1 };
+
+static void merge(struct counters *sum, struct counters *set, int family)
 {
     pthread_mutex_lock(&set->lock);
     for (size_t i = 0; i < set->count; i++) {
         const struct series *from = &set->series[i];
-        int at = find(sum, from->family, from->labels);
         struct series *to;
+        int at;
 
+        if (family != EVERY_FAMILY && family != from->family)
+            continue;
+        at = find(sum, from->family, from->labels);
         if (at < 0)
             at = make(sum, from->family, from->labels);
         to = &sum->series[at];
@@ -183,6 +194,19 @@ static void merge(struct counters *sum, struct counters *set)
         to->microseconds += __atomic_load_n(&from->microseconds, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&set->lock);
+}
+
+void counters_each(struct counters *const *sets, size_t count, const char *name,
+                   void (*each)(void *arg, const char *labels, int64_t value, double seconds), void *arg)
+{
+    struct counters *sum = counters_new();
+    int family = family_of(name);
+
+    for (size_t i = 0; family >= 0 && i < count; i++)
+        merge(sum, sets[i], family);
+    for (size_t i = 0; i < sum->count; i++)
+        each(arg, sum->series[i].labels, sum->series[i].value, (double)sum->series[i].microseconds / 1e6);
+    counters_free(sum);
 }
 
 static void write_histogram(const char *name, const struct series *series, struct buf *out)
@@ -206,7 +230,7 @@ void counters_write(struct counters *const *sets, size_t count, struct buf *out)
     struct counters *sum = counters_new();
 
     for (size_t i = 0; i < count; i++)
-        merge(sum, sets[i]);
+        merge(sum, sets[i], EVERY_FAMILY);
     for (int family = 0; family < FAMILIES; family++) {
         const struct family *of = &families[family];
 

@@ -24,6 +24,11 @@ void counters_add(struct counters *counters, int series, int64_t amount);
 /* Counts a duration into a histogram. */
 void counters_observe(struct counters *counters, int series, double seconds);
 
+/*
+ * Each series of that name, summed over all sets: a histogram's value is its count, seconds its sum. Any thread.
+ */
+void counters_each(struct counters *const *sets, size_t count, const char *name,
+                   void (*each)(void *arg, const char *labels, int64_t value, double seconds), void *arg);
 /* The sum of all sets in Prometheus' text format. Any thread. */
 void counters_write(struct counters *const *sets, size_t count, struct buf *out);
 

@@ -36,6 +36,7 @@ static void end(struct exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     __atomic_store_n(&worker->exchange_count, worker->exchange_count - 1, __ATOMIC_RELEASE);
+    headers_free(&exchange->always);
     mem_free(exchange);
 }
 
@@ -250,13 +251,20 @@ void exchange_drop_all(struct worker *worker)
     }
 }
 
+static void add_own(const struct exchange *exchange, struct headers *headers)
+{
+    headers_add(headers, "x-request-id", exchange->id);
+    for (size_t i = 0; i < exchange->always.count; i++)
+        headers_add(headers, exchange->always.fields[i].name, exchange->always.fields[i].value);
+}
+
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length)
 {
     struct session *session = exchange->session;
 
     if (!session || exchange->begun)
         return;
-    headers_add(headers, "x-request-id", exchange->id);
+    add_own(exchange, headers);
     exchange->answered = true;
     exchange->status = status;
     detach(exchange);
@@ -267,7 +275,7 @@ void exchange_begin(struct exchange *exchange, int status, struct headers *heade
 {
     if (!exchange->session || exchange->begun)
         return;
-    headers_add(headers, "x-request-id", exchange->id);
+    add_own(exchange, headers);
     exchange->begun = true;
     exchange->status = status;
     client_begin(exchange->session->client, status, headers);
@@ -284,6 +292,22 @@ bool exchange_write(struct exchange *exchange, const char *data, size_t length, 
     if (!client_write(exchange->session->client, data, length))
         return false;
     exchange->on_drained = NULL;
+    return true;
+}
+
+static void on_room(void *arg)
+{
+    ((struct exchange *)arg)->full = false;
+}
+
+bool exchange_offer(struct exchange *exchange, const char *data, size_t length)
+{
+    if (exchange->full)
+        return false;
+    /* Set first: the caller may read within the write. */
+    exchange->full = true;
+    if (exchange_write(exchange, data, length, on_room, exchange))
+        exchange->full = false;
     return true;
 }
 

@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/headers.h"
 #include "base/id.h"
 
 struct client;
 struct client_request;
-struct headers;
 struct task;
 struct tls;
 struct worker;
@@ -37,6 +37,8 @@ struct exchange {
     int status;
     void (*on_drained)(void *arg); /* who waits for the caller to read on */
     void *drained_arg;
+    bool full;             /* exchange_offer: what it took last is still on its way */
+    struct headers always; /* go with the reply, whatever it is */
 };
 
 /* Serves an accepted connection. */
@@ -58,6 +60,8 @@ void exchange_begin(struct exchange *exchange, int status, struct headers *heade
 /* False: on_drained will be called when the caller has read enough; wait for it. */
 bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg),
                     void *arg);
+/* Never waits: false if the caller has not read yet what it was offered before; then nothing is taken. */
+bool exchange_offer(struct exchange *exchange, const char *data, size_t length);
 /* The writer no longer waits. */
 void exchange_forget(struct exchange *exchange);
 void exchange_finish(struct exchange *exchange);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/affinity.h"
+#include "gate/bulletin.h"
 #include "gate/doors.h"
 #include "gate/health.h"
 #include "gate/settings.h"
@@ -35,6 +36,7 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     gate->started = clock_wall_ms();
     gate->health = health_new();
     gate->affinity = affinity_new();
+    gate->bulletin = bulletin_new(workers);
     gate->resolver = resolver_new();
     gate->problems = mem_text("[]");
     gate->readings = mem_text("{}");
@@ -173,6 +175,7 @@ void gate_close(struct gate *gate)
     resolver_free(gate->resolver);
     health_free(gate->health);
     affinity_free(gate->affinity);
+    bulletin_free(gate->bulletin);
     pthread_mutex_destroy(&gate->lock);
     doors_free(gate->doors);
     mem_free(gate->workers);

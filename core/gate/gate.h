@@ -11,10 +11,12 @@
 #include <stdint.h>
 
 struct affinity;
+struct bulletin;
 struct doors;
 struct exchange;
 struct health;
 struct heritage;
+struct orders;
 struct policyset;
 struct resolver;
 struct settings;
@@ -37,7 +39,9 @@ struct gate {
     struct store *store;
     struct health *health;
     struct affinity *affinity;
+    struct bulletin *bulletin;
     struct resolver *resolver;
+    struct orders *orders; /* the control thread's; set before the workers start */
     struct worker **workers;
     size_t worker_count;
     bool draining;

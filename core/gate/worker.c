@@ -46,9 +46,11 @@ struct worker *worker_new(struct gate *gate, int index, const struct door_socket
     worker->counters = counters_new();
     worker->listener_count = count;
     worker->listeners = mem_zero(count * sizeof *worker->listeners);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         worker->listeners[i] =
             listener_start(worker->loop, sockets[i].descriptor, sockets[i].certificate, on_accept, worker);
+        listener_watch(worker->listeners[i], &worker->starved);
+    }
     return worker;
 }
 
@@ -177,6 +179,11 @@ void worker_leave(struct worker *worker)
 size_t worker_sessions(const struct worker *worker)
 {
     return __atomic_load_n(&worker->session_count, __ATOMIC_ACQUIRE);
+}
+
+bool worker_is_starved(const struct worker *worker)
+{
+    return __atomic_load_n(&worker->starved, __ATOMIC_RELAXED);
 }
 
 size_t worker_busy(const struct worker *worker)

@@ -10,7 +10,7 @@
 #include "base/headers.h"
 #include "base/mem.h"
 
-enum { REPLY_MAX = 8 * 1024 * 1024 };
+enum { REPLY_MAX = 64 * 1024 * 1024 };
 
 static size_t on_data(char *data, size_t size, size_t count, void *arg)
 {
@@ -65,6 +65,8 @@ int fetch(const char *method, const char *url, const struct headers *headers, co
     code = curl_easy_perform(easy);
     if (code == CURLE_OK)
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    else if (code == CURLE_WRITE_ERROR)
+        snprintf(error, error_size, "the answer is larger than %d MiB", REPLY_MAX >> 20);
     else
         snprintf(error, error_size, "%s", curl_easy_strerror(code));
     curl_slist_free_all(list);

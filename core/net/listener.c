@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,7 +26,14 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
-enum { BACKLOG = 4096, ACCEPTS_A_TURN = 64, HOST_SIZE = 256, UNSENT_BYTES = 128 * 1024 };
+enum {
+    BACKLOG = 4096,
+    ACCEPTS_A_TURN = 64,
+    HOST_SIZE = 256,
+    UNSENT_BYTES = 128 * 1024,
+    KEPT_LEAST = 16,
+    KEPT_MOST = 1024
+};
 
 static const double rest_s = 0.1;
 static const int64_t warning_gap_us = 10000000;
@@ -38,7 +46,8 @@ struct listener {
     void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer);
     void *arg;
     int descriptor;
-    int spare; /* given up for a moment to be able to turn a connection away */
+    bool *starved; /* where to tell that there are no descriptors; NULL: nowhere */
+    int spare;     /* given up for a moment to be able to turn a connection away */
     int64_t warned_us;
 };
 
@@ -275,6 +284,28 @@ static void write_peer(const union address *address, char *peer, size_t size)
                  ntohs(address->four.sin_port));
 }
 
+static void tell(struct listener *listener, bool starved)
+{
+    if (listener->starved && __atomic_load_n(listener->starved, __ATOMIC_RELAXED) != starved)
+        __atomic_store_n(listener->starved, starved, __ATOMIC_RELAXED);
+}
+
+/*
+ * True if the descriptor is one of the last: an eighth of them is kept for calls to providers, so that those who are
+ * connected are served still. A new descriptor is the lowest that is free.
+ */
+static bool is_kept(int descriptor)
+{
+    struct rlimit limit;
+    rlim_t kept;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    kept = limit.rlim_cur / 8;
+    kept = kept < KEPT_LEAST ? KEPT_LEAST : kept > KEPT_MOST ? KEPT_MOST : kept;
+    return (rlim_t)descriptor + kept >= limit.rlim_cur;
+}
+
 /* Accepts one. False with errno: there is none, or it can't be had. */
 static bool accept_one(struct listener *listener)
 {
@@ -286,6 +317,12 @@ static bool accept_one(struct listener *listener)
 
     if (accepted < 0)
         return false;
+    if (is_kept(accepted)) {
+        close(accepted);
+        errno = EMFILE;
+        return false;
+    }
+    tell(listener, false);
     if (listener->certificate) {
         tls = tls_new(listener->certificate, accepted);
         if (!tls) {
@@ -362,6 +399,7 @@ static bool accept_some(struct listener *listener, int count)
         if (fault == EAGAIN || fault == EWOULDBLOCK)
             return false;
         warn(listener, fault);
+        tell(listener, true);
         if (fault == EMFILE || fault == ENFILE)
             shed(listener);
         if (!listener->rest) {
@@ -395,6 +433,11 @@ struct listener *listener_start(struct loop *loop, int descriptor, struct certif
     event_assign(&listener->event, loop_base(loop), descriptor, EV_READ | EV_PERSIST, on_acceptable, listener);
     event_add(&listener->event, NULL);
     return listener;
+}
+
+void listener_watch(struct listener *listener, bool *starved)
+{
+    listener->starved = starved;
 }
 
 void listener_stop(struct listener *listener)

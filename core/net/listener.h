@@ -1,6 +1,6 @@
 /*
  * listener.h - a listening socket, and accepting from it on one loop without
- * ever spinning: out of descriptors it rests and sheds.
+ * ever spinning: short of descriptors it rests and sheds.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -31,6 +31,11 @@ bool listener_is_loopback(const char *address);
 struct listener *listener_start(struct loop *loop, int descriptor, struct certificate *certificate,
                                 void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer),
                                 void *arg);
+/*
+ * Keeps *starved (any thread may read it): true from when connections are turned away for want of descriptors until one
+ * is accepted again.
+ */
+void listener_watch(struct listener *listener, bool *starved);
 /* Accepts what is queued, then closes. */
 void listener_stop(struct listener *listener);
 /* Closes our descriptor of a socket that another process listens on too, to which it leaves what is queued. */

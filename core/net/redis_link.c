@@ -446,7 +446,7 @@ void redis_link_close(struct redis_link *link)
 
 bool redis_link_is_up(const struct redis_link *link)
 {
-    return link->state == UP;
+    return link->state == UP && link->told_up;
 }
 
 const char *redis_link_fault(const struct redis_link *link)

@@ -27,6 +27,7 @@ struct redis_link *redis_link_new(struct loop *loop, const struct redis_address 
                                   void (*on_state)(void *arg, bool is_up), void *arg);
 /* What is under way gets no answer: those calls come before this returns. NULL is fine. */
 void redis_link_close(struct redis_link *link);
+/* From on_state(true) on until the connection is lost, which is a moment before on_state(false). */
 bool redis_link_is_up(const struct redis_link *link);
 /* A sentence: why it is not up, or why it was not last; "" if it always was. Valid until the loop's next turn. */
 const char *redis_link_fault(const struct redis_link *link);

@@ -17,6 +17,7 @@
 enum {
     FIRST_LINE_FRAME = 32,  /* method, spaces and version beside the target */
     EXTENSION_BYTES = 4096, /* of chunk extensions in one request */
+    CHUNK_FRAME = 24,       /* sixteen digits, two line ends, and some */
     BODY_RESERVED = 256 * 1024
 };
 
@@ -40,9 +41,10 @@ struct request_reader {
     struct buf head; /* what came before, if it did not come in one piece */
     size_t scanned, line_length, lines;
     bool after_cr;
+    bool named; /* a trailer's colon has been seen */
     /* parsing */
     struct span url, name, value;
-    size_t extension_bytes;
+    size_t extension_bytes, chunks, framing_bytes; /* of a chunked body */
     bool wants_continue;
 };
 
@@ -73,15 +75,27 @@ static void refuse_length(struct request_reader *reader)
 /* A line has ended. Returns true at the blank line that ends the section. */
 static bool end_line(struct request_reader *reader)
 {
-    bool blank = reader->line_length == 0;
+    bool blank = reader->line_length == 0, nameless = reader->part == PART_TRAILERS && !reader->named;
 
     reader->line_length = 0;
+    reader->named = false;
     if (blank)
         return reader->lines > 0;
+    if (nameless)
+        return refuse(reader, 400, "a trailer field has no name");
     reader->lines++;
     if (reader->lines > reader->limits->header_count + 1)
         refuse(reader, 431, "there are too many header fields");
     return false;
+}
+
+/* The parser never sees a trailer: what is none, a request for one, must not be swallowed as if it were. */
+static void scan_trailer(struct request_reader *reader, char c)
+{
+    if (c == ':')
+        reader->named = true;
+    else if (!reader->named && !headers_is_token(&c, 1))
+        refuse(reader, 400, "the name of a trailer field is not a word");
 }
 
 /* Looks at the next byte of a head; returns true behind its blank line. */
@@ -106,6 +120,8 @@ static bool scan_byte(struct request_reader *reader, unsigned char c)
         refuse(reader, 400, "a header field has no name");
     } else {
         reader->line_length++;
+        if (reader->part == PART_TRAILERS)
+            scan_trailer(reader, (char)c);
     }
     return false;
 }
@@ -252,6 +268,7 @@ static int on_chunk(llhttp_t *parser)
 {
     struct request_reader *reader = parser->data;
 
+    reader->chunks++;
     if (parser->content_length > reader->limits->body_bytes - reader->request.body.length) {
         refuse_body(reader);
         return -1;
@@ -315,6 +332,17 @@ static size_t parse(struct request_reader *reader, const char *data, size_t leng
     return length;
 }
 
+/* Parses on in a body. A size may begin with zeros, but not without end. */
+static size_t parse_body(struct request_reader *reader, const char *data, size_t length)
+{
+    size_t before = reader->request.body.length, used = parse(reader, data, length);
+
+    reader->framing_bytes += used - (reader->request.body.length - before);
+    if (reader->framing_bytes > 3 * reader->extension_bytes + CHUNK_FRAME * (reader->chunks + 1))
+        refuse(reader, 400, "a chunk size is too long");
+    return used;
+}
+
 static void parse_head(struct request_reader *reader, const char *head, size_t length)
 {
     const char *line_end, *message;
@@ -369,7 +397,7 @@ enum request_outcome request_reader_read(struct request_reader *reader, const ch
         if (reader->part == PART_HEAD) {
             *used += read_head(reader, rest, left);
         } else if (reader->part == PART_BODY) {
-            *used += parse(reader, rest, left);
+            *used += parse_body(reader, rest, left);
         } else {
             *used += scan(reader, rest, left, &done);
             if (done)

@@ -10,6 +10,7 @@
 #include "store/answer.h"
 #include "store/store.h"
 
+struct imports;
 struct limits;
 struct marks;
 struct keys;
@@ -23,6 +24,7 @@ struct store {
     struct limits *limits;
     struct marks *marks;
     struct keys *keys;
+    struct imports *imports;
     struct usage_thread *usage;
     int predecessor; /* the socket of the process before, for a backend that heeds it and then sets -1; else -1 */
     _Atomic int64_t keep_days; /* of closed rows; 0: for ever. changed() is called when it does. */
@@ -34,6 +36,8 @@ struct backend {
     bool (*open)(struct store *store, const char *place, char *error, size_t error_size);
     /* Sets store->own for each_row alone. NULL: there is nothing that another process could read. */
     bool (*open_reader)(struct store *store, const char *place, char *error, size_t error_size);
+    /* Sets store->own for keep_key alone, and fills the table of keys. NULL: open does it. */
+    bool (*open_keys)(struct store *store, const char *place, char *error, size_t error_size);
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);
@@ -55,9 +59,16 @@ struct backend {
     int64_t (*used)(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end);
     /* A key that was added, or revoked (its settings are NULL then). */
     void (*keep_key)(struct store *store, const struct store_key *key, struct answer answer);
+    /* NULL, all three: they are in this process alone. */
+    void (*keep_import)(struct store *store, const struct store_import *import, struct answer answer);
+    /* As store_each_source and store_each_import. */
+    bool (*each_source)(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
+    bool (*each_import)(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                        void *arg);
     /* Rows come with their row_id. */
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);
+    void (*forget_row)(struct store *store, const char *row_id); /* may be NULL: nobody asks it for that */
     void (*find_row)(struct store *store, const char *request_id, const struct row_answer *answer);
     /* Up to count rows behind the place into rows, each held for the caller; the place moves. -1: cannot be read. */
     int (*read_rows)(struct store *store, struct store_place *place, int64_t until, int count, struct row **rows);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/backend.h"
 #include "store/database.h"
+#include "store/imports_sql.h"
 #include "store/limits.h"
 #include "store/marks.h"
 #include "store/row.h"
@@ -25,6 +26,7 @@ void change_free(struct change *change)
         return;
     row_drop(change->row);
     mem_free((char *)change->key.settings);
+    mem_free(change->import);
     mem_free(change);
 }
 
@@ -99,10 +101,16 @@ bool batch_is_empty(const struct batch *batch)
     return !batch->changes && !batch->counters.length && !batch->learnt.length && !batch->marks.length;
 }
 
-static bool write_change(struct statements *statements, const struct change *change)
+static bool write_change(struct batch *batch, const struct change *change)
 {
+    struct statements *statements = batch->statements;
+
+    if (change->kind == CHANGE_IMPORT)
+        return imports_sql_keep(batch->database, change->import);
     if (change->kind == CHANGE_KEY)
         return statements_keep_key(statements, &change->key);
+    if (change->kind == CHANGE_FORGET)
+        return statements_forget_row(statements, change->row_id);
     return statements_close_row(statements, row_fields(change->row));
 }
 
@@ -115,7 +123,7 @@ static bool write_all(struct batch *batch)
     bool is_good = true;
 
     for (const struct change *change = batch->changes; is_good && change; change = change->next)
-        is_good = write_change(batch->statements, change);
+        is_good = write_change(batch, change);
     counters = batch_counters(batch, &count);
     for (size_t i = 0; is_good && i < count; i++)
         is_good = statements_keep_counter(batch->statements, &counters[i]);

@@ -14,13 +14,15 @@ struct database;
 struct row;
 struct statements;
 
-enum change_kind { CHANGE_CLOSE, CHANGE_KEY };
+enum change_kind { CHANGE_CLOSE, CHANGE_FORGET, CHANGE_KEY, CHANGE_IMPORT };
 
 struct change {
     struct change *next;
     enum change_kind kind;
-    struct row *row;      /* held */
-    struct store_key key; /* its settings are its own */
+    struct row *row;            /* held */
+    struct store_key key;       /* its settings are its own */
+    char row_id[ID_LENGTH + 1]; /* forget */
+    struct store_import *import;
     size_t size;
     struct answer answer;
 };

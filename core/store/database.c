@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "store/imports_sql.h"
 #include "store/usage_sql.h"
 
 enum { SCHEMA = 2, APPLICATION = 0x6d6f6f6e /* "moon" */ };
@@ -213,8 +214,8 @@ static bool set_up(struct database *database, char *error, size_t error_size)
     is_wal = sqlite3_prepare_v2(database->connection, "PRAGMA journal_mode = WAL", -1, &mode, NULL) == SQLITE_OK &&
              sqlite3_step(mode) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
     sqlite3_finalize(mode);
-    /* A file made before there was that index gets it now; what that sorts need not be in memory. */
-    if (is_wal && database_run(database, usage_sql_index) &&
+    /* A file made before there were these gets them now; what that sorts need not be in memory. */
+    if (is_wal && database_run(database, usage_sql_index) && database_run(database, imports_sql_tables) &&
         database_run(database, "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
                                "PRAGMA journal_size_limit = 67108864"))
         return true;

@@ -44,6 +44,47 @@ void keys_free(struct keys *keys)
     mem_free(keys);
 }
 
+void keys_put(struct keys *keys, const struct store_key *key)
+{
+    struct store_key *known;
+
+    if (keys_add(keys, key))
+        return;
+    pthread_rwlock_wrlock(&keys->lock);
+    known = hash_get(&keys->hashes, key->hash, STORE_HASH);
+    if (known && !known->revoked && key->revoked) {
+        known->revoked = key->revoked;
+        atomic_fetch_add(&keys->generation, 1);
+    }
+    pthread_rwlock_unlock(&keys->lock);
+}
+
+void keys_remove(struct keys *keys, const unsigned char hash[static STORE_HASH])
+{
+    struct store_key *key;
+
+    pthread_rwlock_wrlock(&keys->lock);
+    key = hash_remove(&keys->hashes, hash, STORE_HASH);
+    if (key) {
+        hash_remove(&keys->prefixes, key->prefix, strlen(key->prefix));
+        atomic_fetch_add(&keys->generation, 1);
+    }
+    pthread_rwlock_unlock(&keys->lock);
+    mem_free(key);
+}
+
+char *keys_settings(struct keys *keys, const unsigned char hash[static STORE_HASH])
+{
+    const struct store_key *key;
+    char *settings;
+
+    pthread_rwlock_rdlock(&keys->lock);
+    key = hash_get(&keys->hashes, hash, STORE_HASH);
+    settings = key ? mem_text(key->settings) : NULL;
+    pthread_rwlock_unlock(&keys->lock);
+    return settings;
+}
+
 bool keys_add(struct keys *keys, const struct store_key *key)
 {
     const char *settings = key->settings ? key->settings : "{}";

@@ -1,5 +1,5 @@
 /* ledger.c - see ledger.h. */
-#include "store/ledger.h"
+#include "store/ledger_inside.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +15,7 @@
 #include "store/backend.h"
 #include "store/batch.h"
 #include "store/database.h"
+#include "store/imports.h"
 #include "store/journal.h"
 #include "store/limits.h"
 #include "store/lost.h"
@@ -32,40 +33,6 @@ enum {
     QUEUE_BYTES = 64 * 1024 * 1024,
 };
 static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
-
-/* What the thread is asked to do between two batches. */
-enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
-
-struct ledger {
-    struct store *store;
-    struct database *database;
-    struct sink *sink;
-    struct journal *journal; /* the sink's */
-    pthread_t thread;
-
-    pthread_mutex_t lock; /* for all below */
-    pthread_cond_t wake;
-    struct rows under_way; /* open, or closed and not yet written */
-    struct change *first, **last;
-    size_t bytes;         /* queued, and in the batch */
-    size_t queued;        /* changes */
-    size_t unanswered;    /* queued changes that somebody waits for */
-    int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
-    bool is_stopping;
-    enum wish wish;
-    int heir;              /* HAND_OVER: the socket */
-    char refusal[320];     /* why it was not handed over; "": it was */
-    pthread_cond_t heeded; /* there is no wish any more */
-    uint64_t refused;      /* rows for which there was no room, since the trouble began */
-    char problem[320];
-    int64_t refused_since;  /* by the disk; 0: it takes what it is given */
-    atomic_bool is_refused; /* the same, for those who do not lock */
-    atomic_bool is_changed; /* the tables hold something new */
-
-    struct batch *batch; /* the thread's own */
-    struct retention retention;
-    int64_t forget_at;
-};
 
 /* ---- what others call ---- */
 
@@ -147,6 +114,25 @@ void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, st
     answer_give(&answer, false);
 }
 
+void ledger_forget_row(struct ledger *ledger, const char *row_id)
+{
+    struct change *change = NULL;
+    struct entry *entry;
+
+    pthread_mutex_lock(&ledger->lock);
+    entry = rows_get(&ledger->under_way, row_id);
+    if (entry && !entry->is_closed) {
+        journal_remove(ledger->journal, entry->slot);
+        rows_remove(&ledger->under_way, entry);
+    } else {
+        change = mem_zero(sizeof *change);
+        change->kind = CHANGE_FORGET;
+        snprintf(change->row_id, sizeof change->row_id, "%s", row_id);
+        enqueue(ledger, change);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+}
+
 void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer)
 {
     struct change *change = mem_zero(sizeof *change);
@@ -154,6 +140,18 @@ void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct 
     change->kind = CHANGE_KEY;
     change->key = *key;
     change->key.settings = mem_text(key->settings);
+    change->answer = answer;
+    pthread_mutex_lock(&ledger->lock);
+    enqueue(ledger, change);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_keep_import(struct ledger *ledger, const struct store_import *import, struct answer answer)
+{
+    struct change *change = mem_zero(sizeof *change);
+
+    change->kind = CHANGE_IMPORT;
+    change->import = imports_copy(import);
     change->answer = answer;
     pthread_mutex_lock(&ledger->lock);
     enqueue(ledger, change);
@@ -450,18 +448,6 @@ static void free_ledger(struct ledger *ledger)
     mem_free(ledger);
 }
 
-static bool inherit_row(void *arg, uint32_t slot, const struct ledger_row *fields)
-{
-    struct ledger *ledger = arg;
-    struct row *row = row_copy(fields);
-    struct entry *entry = rows_add(&ledger->under_way, row, false);
-
-    entry->slot = slot;
-    entry->is_inherited = true;
-    row_drop(row);
-    return true;
-}
-
 static bool open_files(struct ledger *ledger, bool inherits, char *error, size_t error_size)
 {
     char *path = mem_format("%s-open", ledger->database->path);
@@ -472,7 +458,7 @@ static bool open_files(struct ledger *ledger, bool inherits, char *error, size_t
         return false;
     ledger->sink = sink_new(ledger->database, ledger->journal);
     if (ledger->sink && inherits)
-        return journal_each_left(ledger->journal, inherit_row, ledger);
+        return ledger_inherit(ledger);
     if (ledger->sink && lost_close(ledger->journal, ledger->database, sink_statements(ledger->sink)))
         return true;
     database_explain(ledger->database, error, error_size);
@@ -524,54 +510,4 @@ void ledger_stop(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
     pthread_join(ledger->thread, NULL);
     free_ledger(ledger);
-}
-
-/* ---- from one process to the next ---- */
-
-static void ask(struct ledger *ledger, enum wish wish, int heir)
-{
-    pthread_mutex_lock(&ledger->lock);
-    ledger->wish = wish;
-    ledger->heir = heir;
-    pthread_cond_signal(&ledger->wake);
-    while (ledger->wish)
-        pthread_cond_wait(&ledger->heeded, &ledger->lock);
-    pthread_mutex_unlock(&ledger->lock);
-}
-
-bool ledger_hand_over(struct ledger *ledger, int socket, char *error, size_t error_size)
-{
-    ask(ledger, HAND_OVER, socket);
-    if (!ledger->refusal[0])
-        return true;
-    snprintf(error, error_size, "%s", ledger->refusal);
-    return false;
-}
-
-void ledger_take_back(struct ledger *ledger)
-{
-    ask(ledger, TAKE_BACK, -1);
-}
-
-void ledger_lose_inherited(struct ledger *ledger)
-{
-    struct row **lost;
-    struct entry *entry;
-    size_t at = 0, count = 0;
-
-    pthread_mutex_lock(&ledger->lock);
-    lost = mem_alloc((ledger->under_way.by_id.count + 1) * sizeof *lost);
-    while ((entry = hash_next(&ledger->under_way.by_id, &at)))
-        if (entry->is_inherited && !entry->is_closed)
-            lost[count++] = row_take(entry->row);
-    pthread_mutex_unlock(&ledger->lock);
-    for (size_t i = 0; i < count; i++) {
-        struct ledger_row fields = *row_fields(lost[i]);
-
-        fields.outcome = "lost";
-        fields.estimated = true;
-        ledger_close_row(ledger, &fields, (struct answer){ 0 });
-        row_drop(lost[i]);
-    }
-    mem_free(lost);
 }

@@ -30,7 +30,9 @@ void ledger_stop(struct ledger *ledger); /* NULL is fine */
 
 void ledger_open_row(struct ledger *ledger, const struct ledger_row *row);
 void ledger_close_row(struct ledger *ledger, const struct ledger_row *row, struct answer answer);
+void ledger_forget_row(struct ledger *ledger, const char *row_id); /* one that is closed must have been written */
 void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer);
+void ledger_keep_import(struct ledger *ledger, const struct store_import *import, struct answer answer);
 void ledger_changed(struct ledger *ledger);
 /* The newest row of that request id that is open or not yet written (to be dropped), else NULL. */
 struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id);

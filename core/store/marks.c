@@ -164,6 +164,31 @@ void marks_load(struct marks *marks, const struct mark_state *state)
     set_reason(mark, state->reason);
 }
 
+void marks_hear(struct marks *marks, const struct mark_state *state)
+{
+    struct mark *mark;
+
+    pthread_rwlock_wrlock(&marks->lock);
+    mark = mark_of(marks, state->target);
+    if (state->until > mark->until || !mark->reason)
+        set_reason(mark, state->reason);
+    if (state->until > mark->until)
+        mark->until = state->until;
+    mark->step = state->step;
+    pthread_rwlock_unlock(&marks->lock);
+}
+
+void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg)
+{
+    const struct mark *mark;
+    size_t at = 0;
+
+    pthread_rwlock_rdlock(&marks->lock);
+    while ((mark = hash_next(&marks->targets, &at)))
+        each(arg, &(struct mark_state){ mem_text(mark->target), mark->until, mark->step, mem_text(mark->reason) });
+    pthread_rwlock_unlock(&marks->lock);
+}
+
 void marks_each_changed(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg)
 {
     pthread_rwlock_wrlock(&marks->lock);

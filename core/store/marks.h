@@ -28,6 +28,10 @@ bool marks_recovered(struct marks *marks, const char *target);
 /* True: it was out, and is no longer. */
 bool marks_pardon(struct marks *marks, const char *target, int64_t now);
 void marks_load(struct marks *marks, const struct mark_state *state);
+/* As another process told it: an expiry is only raised. Nothing that changed here. */
+void marks_hear(struct marks *marks, const struct mark_state *state);
+/* All of them; the receiver frees both texts. */
+void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);
 void marks_each_changed(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);
 
 #endif

@@ -8,6 +8,8 @@
 #include "store/backend.h"
 #include "store/redis_keeper.h"
 #include "store/redis_news.h"
+#include "store/redis_offline.h"
+#include "store/redis_place.h"
 #include "store/redis_reserve.h"
 #include "store/redis_rows.h"
 #include "store/redis_shares.h"
@@ -36,7 +38,8 @@ struct redis_link *redis_link_here(struct redis *redis)
 static void close_all(struct redis *redis)
 {
     redis_keeper_stop(redis->keeper);
-    redis_rows_free(redis->rows);
+    redis_rows_free(redis->rows); /* which may still wake the keeper */
+    redis_keeper_free(redis->keeper);
     redis_news_free(redis->news);
     redis_shares_free(redis->shares);
     pthread_mutex_destroy(&redis->lock);
@@ -50,11 +53,11 @@ static bool open_redis(struct store *store, const char *place, char *error, size
     redis->store = store;
     id_make(redis->id);
     pthread_mutex_init(&redis->lock, NULL);
-    if (!redis_parse(place, &redis->address, error, error_size))
+    if (!redis_place_parse(place, &redis->address, redis->spool, sizeof redis->spool, error, error_size))
         goto failed;
     redis->shares = redis_shares_new(redis->id, store->limits);
     redis->news = redis_news_new(redis);
-    redis->rows = redis_rows_new(redis, error, error_size);
+    redis->rows = redis_rows_new(redis, redis->spool, error, error_size);
     if (!redis->rows)
         goto failed;
     redis->keeper = redis_keeper_start(redis, error, error_size);
@@ -79,9 +82,17 @@ static bool problem(struct store *store, char *text, size_t size)
     return redis_keeper_problem(redis->keeper, text, size) || redis_rows_problem(redis->rows, text, size);
 }
 
+static bool refuses(struct store *store, char *text, size_t size)
+{
+    return redis_rows_refuses(((struct redis *)store->own)->rows, text, size);
+}
+
 static void changed(struct store *store)
 {
-    redis_keeper_wake(((struct redis *)store->own)->keeper);
+    struct redis *redis = store->own;
+
+    if (!redis_news_changed(redis->news))
+        redis_keeper_wake(redis->keeper);
 }
 
 static void join(struct store *store, struct loop *loop)
@@ -143,8 +154,11 @@ static int read_rows(struct store *store, struct store_place *place, int64_t unt
 const struct backend backend_redis = {
     .scheme = "redis",
     .open = open_redis,
+    .open_reader = redis_offline_open_reader,
+    .open_keys = redis_offline_open_keys,
     .close = close_redis,
     .problem = problem,
+    .refuses = refuses,
     .changed = changed,
     .join = join,
     .leave = leave,

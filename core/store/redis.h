@@ -8,6 +8,7 @@
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -24,6 +25,7 @@ struct store;
 struct redis {
     struct store *store;
     struct redis_address address;
+    char spool[PATH_MAX];   /* the folder where ledger rows wait */
     char id[ID_LENGTH + 1]; /* names this process in Redis; new at each start */
     struct redis_shares *shares;
     struct redis_rows *rows;
@@ -40,7 +42,8 @@ struct redis {
 bool redis_is_online(struct redis *redis, uint64_t *epoch);
 /*
  * A command of that epoch (0: the present one) got no answer, or one that says that Redis does not know this process
- * any more. Every link is begun anew, and the keeper comes back as soon as it can. why NULL: that is no news. Any thread.
+ * any more. Every link is begun anew, and the keeper comes back as soon as it can. why NULL: that is no news. Any
+ * thread.
  */
 void redis_go_away(struct redis *redis, uint64_t epoch, const char *why);
 /* This thread's link; NULL: it has not joined, or the link is down. */

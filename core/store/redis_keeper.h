@@ -17,8 +17,9 @@ struct redis_keeper;
  * no Redis. If nothing answers it goes on trying on its own thread.
  */
 struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t error_size);
-/* Tells Redis the last figures, if it is there. NULL is fine. */
+/* Ends its thread, and tells Redis the last figures, if it is there. NULL is fine. */
 void redis_keeper_stop(struct redis_keeper *keeper);
+void redis_keeper_free(struct redis_keeper *keeper); /* NULL is fine */
 /* There is something to tell, to deliver or to reconnect. Any thread. */
 void redis_keeper_wake(struct redis_keeper *keeper);
 /* Redis is away; see redis_go_away. Any thread; NULL is fine, as it is for wake. */

@@ -18,7 +18,7 @@
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
 
-static const double DEADLINE_S = 0.02;
+static const double DEADLINE_S = 0.03;
 /* A link that has just been made is waited for, this long at most. */
 static const int64_t PATIENCE_US = 500000;
 static const double LINK_TICK_S = 0.002;
@@ -53,6 +53,7 @@ struct ask {
     int64_t now;
     uint64_t epoch;
     size_t waits;
+    int64_t held_us; /* since when it waits for Redis to count again; 0: it does not */
     struct loop_timer *timer;
     void (*on_verdict)(void *arg, const struct store_verdict *verdict);
     void *arg;
@@ -220,6 +221,7 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
     struct ask *ask = arg;
     struct redis *redis = ask->desk->redis;
     const char *fault = fault_of(reply);
+    bool has_waited = ask->waits == LEASE_WAITS;
     struct store_verdict verdict;
 
     if (!fault && !read_told(ask, reply))
@@ -233,8 +235,8 @@ static void on_reserved(void *arg, const struct redis_reply *reply)
             finish(ask, &verdict);
         else
             decide(ask);
-    } else if (redis_shares_refuse(redis->shares, &ask->call, ask->holds, ask->told, ask->waits == LEASE_WAITS,
-                                   ask->now, &verdict)) {
+    } else if (redis_shares_refuse(redis->shares, &ask->call, ask->holds, ask->told, has_waited, ask->now, &verdict) &&
+               !has_waited) {
         wait_for(ask, lease_waits[ask->waits++]);
     } else {
         redis_shares_let_go(redis->shares, ask->holds, ask->call.claim_count);
@@ -264,8 +266,8 @@ static bool send(struct ask *ask)
 {
     struct redis_desk *desk = ask->desk;
     struct redis_words reserve = { 0 }, add = { 0 };
-    bool is_online = redis_shares_ask(desk->redis->shares, &ask->call, ask->holds, ask->now, &reserve, &add,
-                                      &ask->epoch);
+    bool is_online =
+        redis_shares_ask(desk->redis->shares, &ask->call, ask->holds, ask->now, &reserve, &add, &ask->epoch);
 
     if (is_online && add.key_count > 2)
         run(desk, &redis_script_add, &add, on_added, desk);
@@ -274,6 +276,19 @@ static bool send(struct ask *ask)
     redis_words_free(&reserve);
     redis_words_free(&add);
     return is_online;
+}
+
+/* Waits a moment for Redis to have the last figures; false: it takes longer than an answer may. */
+static bool is_held_up(struct ask *ask)
+{
+    int64_t now_us = clock_monotonic_us();
+
+    if (ask->held_us == 0)
+        ask->held_us = now_us;
+    if ((double)(now_us - ask->held_us) > DEADLINE_S * 1e6)
+        return false;
+    wait_for(ask, LINK_TICK_S);
+    return true;
 }
 
 /* Asks Redis if it counts, else the books. Redis may come and go meanwhile. */
@@ -285,7 +300,13 @@ static void decide(struct ask *ask)
     uint64_t epoch;
 
     for (int round = 0; round < 8; round++) {
-        if (redis_standing_of(redis->shares, &epoch) != REDIS_ONLINE) {
+        enum redis_state state = redis_standing_of(redis->shares, &epoch);
+
+        if (state == REDIS_LANDING) {
+            if (is_held_up(ask))
+                return;
+            redis_go_away(redis, epoch, "no answer in time");
+        } else if (state != REDIS_ONLINE) {
             if (redis_shares_take(redis->shares, &ask->call, ask->holds, ask->now, &verdict)) {
                 finish(ask, &verdict);
                 return;

@@ -1,7 +1,7 @@
 /*
  * redis_reserve.h - reserving and settling on a worker's thread, over the link
  * that its desk has: one script, one round trip. When Redis does not answer
- * within 20 ms the books decide alone.
+ * within 30 ms the books decide alone.
  */
 #ifndef STORE_REDIS_RESERVE_H
 #define STORE_REDIS_RESERVE_H
@@ -20,8 +20,7 @@ void redis_reserve_join(struct redis *redis, struct loop *loop);
 void redis_reserve_leave(struct redis *redis);
 void redis_reserve_call(struct redis *redis, const struct store_call *call, int64_t now,
                         void (*on_verdict)(void *arg, const struct store_verdict *verdict), void *arg);
-void redis_reserve_settle(struct redis *redis, uint64_t reservation, const int64_t *amounts, size_t count,
-                          int64_t now);
+void redis_reserve_settle(struct redis *redis, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
 
 /* This thread's link, if it is up. */
 struct redis_link *redis_reserve_link(struct redis *redis);

@@ -11,10 +11,18 @@
 extern struct redis_script redis_script_add;
 extern struct redis_script redis_script_beat;
 extern struct redis_script redis_script_bury;
+extern struct redis_script redis_script_drop_mark;
+extern struct redis_script redis_script_find_row;
 extern struct redis_script redis_script_hello;
+extern struct redis_script redis_script_keep_key;
+extern struct redis_script redis_script_keep_learnt;
+extern struct redis_script redis_script_keep_mark;
+extern struct redis_script redis_script_keep_rows;
+extern struct redis_script redis_script_read_rows;
 extern struct redis_script redis_script_ready;
 extern struct redis_script redis_script_reserve;
 extern struct redis_script redis_script_sync;
+extern struct redis_script redis_script_trim_rows;
 extern struct redis_script redis_script_unlease;
 
 /* The first number of what reserve, add, sync, unlease and beat answer; BROKEN: the second is which key, from 1. */

@@ -36,9 +36,9 @@ struct redis_share {
     int64_t others, told_at;
     int64_t lease, unsent_lease; /* units that nobody else gets */
     int64_t recall;              /* what was lent up to this recall number is void */
-    int64_t cap;                 /* while Redis is away: the most that own may be; -1: Redis never told of this window */
-    int64_t lent_until_us;       /* until then nobody is asked for leases: they did not give them back */
-    unsigned touched;            /* in which beat */
+    int64_t cap;           /* while Redis is away: the most that own may be; -1: Redis never told of this window */
+    int64_t lent_until_us; /* until then nobody is asked for leases: they did not give them back */
+    unsigned touched;      /* in which beat */
     unsigned holders;
     struct redis_part parts[];
 };

@@ -1,4 +1,5 @@
-/* redis_words.c - see redis_words.h. Texts move while the buffer grows: until the list is asked for they are offsets. */
+/* redis_words.c - see redis_words.h. Texts move while the buffer grows: until the list is asked for they are offsets.
+ */
 #include "store/redis_words.h"
 
 #include <inttypes.h>

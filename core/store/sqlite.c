@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/backend.h"
 #include "store/database.h"
+#include "store/imports_sql.h"
 #include "store/inherit.h"
 #include "store/keys.h"
 #include "store/ledger.h"
@@ -229,6 +230,28 @@ static void sqlite_keep_key(struct store *store, const struct store_key *key, st
     ledger_keep_key(sqlite->ledger, key, answer);
 }
 
+static void sqlite_keep_import(struct store *store, const struct store_import *import, struct answer answer)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_keep_import(sqlite->ledger, import, answer);
+}
+
+static bool sqlite_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
+{
+    struct sqlite *sqlite = store->own;
+
+    return imports_sql_each_source(sqlite->database, each, arg);
+}
+
+static bool sqlite_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                               void *arg)
+{
+    struct sqlite *sqlite = store->own;
+
+    return imports_sql_each(sqlite->database, since, each, arg);
+}
+
 static void sqlite_open_row(struct store *store, const struct ledger_row *row)
 {
     struct sqlite *sqlite = store->own;
@@ -241,6 +264,13 @@ static void sqlite_close_row(struct store *store, const struct ledger_row *row, 
     struct sqlite *sqlite = store->own;
 
     ledger_close_row(sqlite->ledger, row, answer);
+}
+
+static void sqlite_forget_row(struct store *store, const char *row_id)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_forget_row(sqlite->ledger, row_id);
 }
 
 static void sqlite_find_row(struct store *store, const char *request_id, const struct row_answer *answer)
@@ -300,8 +330,12 @@ const struct backend backend_sqlite = {
     .refuses = sqlite_refuses,
     .changed = sqlite_changed,
     .keep_key = sqlite_keep_key,
+    .keep_import = sqlite_keep_import,
+    .each_source = sqlite_each_source,
+    .each_import = sqlite_each_import,
     .open_row = sqlite_open_row,
     .close_row = sqlite_close_row,
+    .forget_row = sqlite_forget_row,
     .find_row = sqlite_find_row,
     .read_rows = sqlite_read_rows,
     .usage = sqlite_usage,

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "store/database.h"
 
-enum { CLOSE_ROW, ADD_KEY, REVOKE_KEY, KEEP_COUNTER, KEEP_MARK, KEEP_LEARNT, FORGET, STATEMENTS };
+enum { CLOSE_ROW, DELETE_ROW, ADD_KEY, REVOKE_KEY, KEEP_COUNTER, KEEP_MARK, KEEP_LEARNT, FORGET, STATEMENTS };
 
 struct statements {
     sqlite3_stmt *list[STATEMENTS];
@@ -17,6 +17,7 @@ struct statements {
 
 static const char *const texts[STATEMENTS] = {
     [CLOSE_ROW] = "INSERT OR IGNORE INTO ledger ",
+    [DELETE_ROW] = "DELETE FROM ledger WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
     [KEEP_COUNTER] = "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
@@ -104,6 +105,12 @@ bool statements_close_row(struct statements *statements, const struct ledger_row
     }
     bind_text(statement, ROW_COLUMNS + 1, fields.detail);
     return run(statement);
+}
+
+bool statements_forget_row(struct statements *statements, const char *row_id)
+{
+    bind_text(statements->list[DELETE_ROW], 1, row_id);
+    return run(statements->list[DELETE_ROW]);
 }
 
 bool statements_keep_key(struct statements *statements, const struct store_key *key)

@@ -20,6 +20,7 @@ void statements_free(struct statements *statements);
 
 /* A row that is in the ledger already stays as it is. */
 bool statements_close_row(struct statements *statements, const struct ledger_row *row);
+bool statements_forget_row(struct statements *statements, const char *row_id);
 /* Without settings: only that it was revoked. */
 bool statements_keep_key(struct statements *statements, const struct store_key *key);
 bool statements_keep_counter(struct statements *statements, const struct counter_state *state);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "store/backend.h"
+#include "store/imports.h"
 #include "store/keys.h"
 #include "store/limits.h"
 #include "store/marks.h"
@@ -27,6 +28,7 @@ static void free_tables(struct store *store)
     limits_free(store->limits);
     marks_free(store->marks);
     keys_free(store->keys);
+    imports_free(store->imports);
     mem_free(store);
 }
 
@@ -43,7 +45,22 @@ static const struct backend *backend_of(const char *address, const char **place)
     return NULL;
 }
 
-static struct store *open_store(const char *address, bool only_reads, int predecessor, char *error, size_t error_size)
+/* What a store is opened for. */
+enum purpose { TO_SERVE, TO_READ, TO_KEEP_KEYS };
+
+static bool open_for(enum purpose purpose, struct store *store, const char *place, char *error, size_t error_size)
+{
+    const struct backend *backend = store->backend;
+
+    if (purpose == TO_READ)
+        return backend->open_reader(store, place, error, error_size);
+    if (purpose == TO_KEEP_KEYS && backend->open_keys)
+        return backend->open_keys(store, place, error, error_size);
+    return backend->open(store, place, error, error_size);
+}
+
+static struct store *open_store(const char *address, enum purpose purpose, int predecessor, char *error,
+                                size_t error_size)
 {
     const char *place;
     const struct backend *backend = backend_of(address, &place);
@@ -55,7 +72,7 @@ static struct store *open_store(const char *address, bool only_reads, int predec
                  address);
         return NULL;
     }
-    if (only_reads && !backend->open_reader) {
+    if (purpose == TO_READ && !backend->open_reader) {
         snprintf(error, error_size,
                  "the store \"%s:\" is inside the running gateway and cannot be read from here: use \"sqlite:PATH\"",
                  backend->scheme);
@@ -66,9 +83,10 @@ static struct store *open_store(const char *address, bool only_reads, int predec
     store->limits = limits_new();
     store->marks = marks_new();
     store->keys = keys_new();
+    store->imports = imports_new();
     store->usage = usage_thread_new(store);
     store->predecessor = predecessor;
-    if ((only_reads ? backend->open_reader : backend->open)(store, place, error, error_size))
+    if (open_for(purpose, store, place, error, error_size))
         return store;
     free_tables(store);
     return NULL;
@@ -76,7 +94,7 @@ static struct store *open_store(const char *address, bool only_reads, int predec
 
 struct store *store_open_after(const char *address, int predecessor, char *error, size_t error_size)
 {
-    struct store *store = open_store(address, false, predecessor, error, error_size);
+    struct store *store = open_store(address, TO_SERVE, predecessor, error, error_size);
 
     if (predecessor >= 0 && (!store || store->predecessor >= 0)) {
         close(predecessor);
@@ -88,12 +106,17 @@ struct store *store_open_after(const char *address, int predecessor, char *error
 
 struct store *store_open(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, false, -1, error, error_size);
+    return open_store(address, TO_SERVE, -1, error, error_size);
 }
 
 struct store *store_open_reader(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, true, -1, error, error_size);
+    return open_store(address, TO_READ, -1, error, error_size);
+}
+
+struct store *store_open_keys(const char *address, char *error, size_t error_size)
+{
+    return open_store(address, TO_KEEP_KEYS, -1, error, error_size);
 }
 
 void store_close(struct store *store)
@@ -271,6 +294,36 @@ uint64_t store_key_generation(struct store *store)
     return keys_generation(store->keys);
 }
 
+void store_import(struct store *store, const struct store_import *import, const struct store_home *home,
+                  void (*on_saved)(void *arg, bool saved), void *arg)
+{
+    struct answer answer = answer_of(home, on_saved, arg);
+
+    if (store->backend->keep_import) {
+        store->backend->keep_import(store, import, answer);
+        return;
+    }
+    imports_add(store->imports, import);
+    answer_give(&answer, true);
+}
+
+bool store_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg)
+{
+    if (store->backend->each_source)
+        return store->backend->each_source(store, each, arg);
+    imports_each_source(store->imports, each, arg);
+    return true;
+}
+
+bool store_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                       void *arg)
+{
+    if (store->backend->each_import)
+        return store->backend->each_import(store, since, each, arg);
+    imports_each(store->imports, since, each, arg);
+    return true;
+}
+
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])
 {
     struct ledger_row named = *row;
@@ -291,6 +344,11 @@ void store_row_close(struct store *store, const struct ledger_row *row, const st
         named.row_id = row_id;
     }
     store->backend->close_row(store, &named, answer_of(home, on_committed, arg));
+}
+
+void store_row_forget(struct store *store, const char *row_id)
+{
+    store->backend->forget_row(store, row_id);
 }
 
 void store_row_find(struct store *store, const char *request_id, const struct store_home *home,

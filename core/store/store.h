@@ -1,7 +1,7 @@
 /*
  * store.h - the one contract for what must be exact and what must last:
- * counters, reservations, exhaustion marks, learnt limits, keys, the ledger.
- * Backends: memory.c, sqlite.c, redis.c.
+ * counters, reservations, exhaustion marks, learnt limits, keys, imported
+ * models, the ledger. Backends: memory.c, sqlite.c, redis.c.
  *
  * Any thread may call; a call never waits for a disk or a network. Answers that
  * have to wait come back through a home, or through the loop that a thread has
@@ -34,7 +34,8 @@ struct store_home {
 struct store *store_open(const char *address, char *error, size_t error_size);
 /*
  * For reading beside a gateway that runs, or without one: writes nothing and takes no lock. Only store_each_row,
- * store_usage_now, store_close and, when rows could not be read, store_problem may be called of it.
+ * store_usage_now, store_each_source, store_each_import, store_close and, when something could not be read,
+ * store_problem may be called of it.
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
@@ -51,6 +52,11 @@ bool store_hand_over(struct store *store, int socket, char *error, size_t error_
 void store_take_back(struct store *store);
 /* Whether the process before still has something to tell. */
 bool store_inherits(struct store *store);
+/*
+ * For the keys alone: only store_key_add, store_key_revoke, store_each_key and store_close may be called of it, and
+ * those may wait. sqlite: only while no gateway runs.
+ */
+struct store *store_open_keys(const char *address, char *error, size_t error_size);
 /* Writes everything out first. Every thread that joined has left by then. */
 void store_close(struct store *store);
 /*
@@ -180,6 +186,26 @@ size_t store_key_revoke(struct store *store, const char *prefix, int64_t now, co
 /* Counts up whenever a key is added or revoked: what was looked up before is then stale. */
 uint64_t store_key_generation(struct store *store);
 
+/* ---- models that were imported, and what each import changed ---- */
+
+struct store_import {
+    const char *source;  /* "openrouter": its models take the place of those that it brought before */
+    int64_t time;        /* when */
+    const char *models;  /* as text, a line each; whoever imports knows what is in a line */
+    const char *changes; /* the same; "" where nothing changed */
+};
+
+/* on_saved (may be NULL) when it is on the disk, or cannot be. The texts are copied. */
+void store_import(struct store *store, const struct store_import *import, const struct store_home *home,
+                  void (*on_saved)(void *arg, bool saved), void *arg);
+/*
+ * The models of every source there is, by name, without their changes; and every import since that time that changed
+ * something, the oldest first, without its models. False: they cannot be read. Blocks: not for a loop's thread.
+ */
+bool store_each_source(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
+bool store_each_import(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
+                       void *arg);
+
 /* ---- the ledger: a row opened at admission, closed at the end ---- */
 
 struct ledger_row {
@@ -211,6 +237,8 @@ void store_row_open(struct store *store, const struct ledger_row *row, char row_
  */
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg);
+/* That row, open or closed, is kept elsewhere: it is given up here, without a `lost` one in its place. sqlite only. */
+void store_row_forget(struct store *store, const char *row_id);
 /*
  * The row of that request id: of several the one opened last of those under way, else the one closed last. NULL if
  * there is none. It is valid inside on_row.
@@ -228,7 +256,8 @@ struct store_place {
  */
 int store_each_row(struct store *store, struct store_place *place, int64_t until, int count,
                    void (*each)(void *arg, const struct ledger_row *row), void *arg);
-/* Closed rows older than so many days go, a few at a time (sqlite; memory keeps its newest rows). 0: none goes. */
+/* Closed rows older than so many days go, a few at a time (sqlite and redis; memory keeps its newest rows). 0: none
+ * goes. */
 void store_keep_rows(struct store *store, int64_t days);
 
 /* ---- usage: what closed rows add up to ---- */

@@ -1,6 +1,7 @@
 /*
  * scripted.c - the commands whose work is done in Lua, each in
- * lua/moongate/commands/ under its own name: explain, key, probe, replay, usage.
+ * lua/moongate/commands/ under its own name: explain, key, models, probe, reload,
+ * replay, status, top, usage.
  */
 #include "verbs/verbs.h"
 
@@ -34,14 +35,34 @@ int verb_key(int count, char **words)
     return run("key", count, words);
 }
 
+int verb_models(int count, char **words)
+{
+    return run("models", count, words);
+}
+
 int verb_probe(int count, char **words)
 {
     return run("probe", count, words);
 }
 
+int verb_reload(int count, char **words)
+{
+    return run("reload", count, words);
+}
+
 int verb_replay(int count, char **words)
 {
     return run("replay", count, words);
+}
+
+int verb_status(int count, char **words)
+{
+    return run("status", count, words);
+}
+
+int verb_top(int count, char **words)
+{
+    return run("top", count, words);
 }
 
 int verb_usage(int count, char **words)

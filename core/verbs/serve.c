@@ -19,6 +19,7 @@
 #include "bind/control.h"
 #include "gate/doors.h"
 #include "gate/gate.h"
+#include "gate/orders.h"
 #include "gate/settings.h"
 #include "net/heritage.h"
 #include "net/loop.h"
@@ -110,6 +111,17 @@ static void reload(struct serving *serving)
     log_line(LOG_INFO, "configuration reloaded", NULL);
     on_policies_changed(serving);
     start_watch(serving);
+}
+
+static char *on_order(void *arg, const char *name, const char *text, size_t length)
+{
+    struct serving *serving = arg;
+    char *answer = control_order(serving->control, name, text, length);
+
+    if (answer)
+        return answer;
+    reload(serving);
+    return control_answer(serving->control);
 }
 
 static void on_drain_tick(void *arg)
@@ -246,6 +258,8 @@ static bool start(struct serving *serving)
     serving->gate = gate_open(&bind_script, serving->settings, serving->heritage, error, sizeof error);
     if (!serving->gate)
         return give_up(serving, "moongate: ", error);
+    serving->gate->orders = serving->orders;
+    control_attach(serving->control, serving->gate->store);
     publish_problems(serving);
     return gate_start(serving->gate, serving->settings, serving->policies) ||
            give_up(serving, "moongate: ", "its workers do not start");
@@ -304,16 +318,19 @@ int verb_serve(int count, char **words)
     serving.loop = loop_new();
     /* From here on a signal waits until the gateway can heed it. */
     signals = signals_start(serving.loop, numbers, on_signal, &serving);
+    serving.orders = orders_new(serving.loop, on_order, &serving);
     serving.control = control_new();
     if (serving.control && start(&serving)) {
         run(&serving);
         code = 0;
     }
+    orders_stop(serving.orders);
     if (serving.gate)
         gate_close(serving.gate);
     signals_stop(signals);
     heritage_free(serving.heritage);
     loop_free(serving.loop);
+    orders_free(serving.orders);
     policyset_drop(serving.policies);
     settings_drop(serving.settings);
     control_free(serving.control);

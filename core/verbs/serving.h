@@ -12,6 +12,7 @@ struct gate;
 struct heritage;
 struct loop;
 struct loop_timer;
+struct orders;
 struct policyset;
 struct settings;
 struct successor;
@@ -23,6 +24,7 @@ struct serving {
     struct settings *settings;
     struct policyset *policies;
     struct gate *gate;
+    struct orders *orders;
     struct loop *loop;
     struct watch *watch;
     struct loop_timer *look; /* at the certificates' files */

@@ -6,10 +6,15 @@ local key_maker = require "moongate.key_maker"
 local keys = require "moongate.core.keys"
 local log = require "moongate.core.log"
 local near = require "moongate.near"
+local operator = require "moongate.operator"
 local probe = require "moongate.probe"
 local store = require "moongate.core.store"
 
 local admin = {}
+
+local NOT_CREATED = "the key could not be stored; nothing was created (GET /ready says what is wrong)"
+local NOT_REVOKED = "this gateway takes the key no more, but that is not stored yet (GET /ready says what is wrong): "
+  .. "until it is, other gateways take the key, and so would this one after a restart"
 
 local JSON = { ["content-type"] = "application/json" }
 
@@ -17,14 +22,7 @@ local function reply(handle, status, value)
   handle:reply(status, JSON, json.encode(value))
 end
 
--- True for the admin; else the request is refused.
-local function is_admin(handle, state)
-  if state.callers:is_admin(handle) then return true end
-  local message = state.config.admin_token and "this needs the admin token: send it as Authorization: Bearer TOKEN"
-    or "there is no admin token: set admin_token in the configuration"
-  exchange.refuse(handle, { status = 401, message = message, code = "admin_token_required" })
-  return false
-end
+local is_admin = operator.is_admin
 
 function admin.list_keys(handle, state)
   if not is_admin(handle, state) then return end
@@ -42,7 +40,7 @@ function admin.create_key(handle, state)
   end
   local saved = keys.add(made.prefix, made.hash, made.settings)
   if not saved then
-    return exchange.refuse(handle, { status = 500, message = "the key could not be stored; nothing was created" })
+    return exchange.refuse(handle, { status = 500, message = NOT_CREATED })
   end
   reply(handle, 201, { key = made.key, prefix = made.prefix, name = made.name })
 end
@@ -52,8 +50,7 @@ function admin.revoke_key(handle, state, prefix)
   local outcome = keys.revoke(prefix)
   if outcome == true then return reply(handle, 200, { revoked = prefix }) end
   if outcome == false then
-    local message = "the change could not be stored; the key is still in force"
-    return exchange.refuse(handle, { status = 500, message = message })
+    return exchange.refuse(handle, { status = 500, message = NOT_REVOKED })
   end
   exchange.refuse(handle, key_maker.not_one(prefix, outcome or 0))
 end

@@ -15,6 +15,8 @@ local function routed(call, target)
   local headers = extra(call)
   headers["x-moongate-provider"], headers["x-moongate-model"] = target.provider, target.model
   headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
+  local replaced = call.plan.replaced
+  if replaced then headers["x-moongate-deprecated"] = replaced.asked .. " " .. replaced.words end
   own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
   return headers
 end

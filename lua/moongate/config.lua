@@ -81,6 +81,7 @@ local function complete(known, env)
     provider = known.provider or providers.get, providers = known.providers or providers.names(),
     own_protocols = known.own_protocols, own_checkers = known.own_checkers, env = env,
     policies = known.policies, is_folder = known.is_folder, is_zone = known.is_zone, files = known.files,
+    imported = known.imported, without_names = known.without_names,
   }
 end
 
@@ -120,7 +121,8 @@ end
 -- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
 -- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
 -- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) and own_checkers(folder or nil) ->
--- names, is_folder(path), is_zone(name), files = what models_table.apply reads the model table with.
+-- names, is_folder(path), is_zone(name), imported(config) -> { packed, digest } of what was imported, files = what
+-- models_table.apply reads the model table with.
 ---@param text string
 ---@param filename string
 ---@param env fun(name: string): string|nil
@@ -163,7 +165,9 @@ function config.load(text, filename, env, known)
       for _, problem in ipairs(wrong_table or {}) do problems[#problems + 1] = problem end
     end
   end
-  if is_complete and (filled.models_table or not has_table) then crosscheck.names(filled, known, report_new) end
+  filled.imported = known.imported and not has_table and known.imported(filled) or nil
+  local has_names = is_complete and not known.without_names
+  if has_names and (filled.models_table or not has_table) then crosscheck.names(filled, known, report_new) end
   if #problems == 0 then return filled end
   table.sort(problems, in_order)
   return nil, problems

@@ -1,9 +1,13 @@
 -- The control thread's half of the gateway: reads and checks the configuration and the policies before any worker
 -- sees them, and remembers what is wrong for /ready. Called by core/bind/control.c and the commands.
+local clock = require "moongate.core.clock"
 local config = require "moongate.config"
+local importing = require "moongate.importing"
+local imports = require "moongate.imports"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 local log = require "moongate.core.log"
+local ordering = require "moongate.ordering"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
 local protocol_names = require("moongate.protocols").names
@@ -25,6 +29,8 @@ local state = {
   label = "policies", -- the folder as problems name it
   faults = {}, -- "configuration" or "certificate" -> why the newest did not load, a line each
   problems = {},
+  alerts = nil, -- the problem that prices have jumped
+  syncs = {}, -- by address: why its list could not be fetched or read
 }
 
 function control.start() end
@@ -49,8 +55,24 @@ local function own_names(place)
   end
 end
 
+local function hex(bytes)
+  return (string.gsub(bytes, ".", function(byte) return string.format("%02x", string.byte(byte)) end))
+end
+
+-- What was imported of the models at the configuration's providers. A store that cannot be read says so when it is
+-- opened.
+local function imported(loaded)
+  local sources = importing.sources(loaded.store)
+  loaded.synced = {}
+  for _, each in ipairs(sources or {}) do loaded.synced[each.source] = each.time end
+  local packed = sources and #sources > 0 and imports.merged(sources, loaded.providers) or ""
+  if packed == "" then return nil end
+  return { packed = packed, digest = hex(keys.hash(packed)) }
+end
+
 local function known()
   return {
+    imported = imported,
     protocols = protocol_names(),
     own_protocols = own_names "protocols",
     own_checkers = own_names "checkers",
@@ -73,21 +95,26 @@ local function local_models()
   return names
 end
 
+-- What config.load answers, its problems as one line each.
+local function in_lines(loaded, problems)
+  if loaded then return loaded end
+  local lines = {}
+  for i, problem in ipairs(problems) do lines[i] = config.message(problem) end
+  return nil, table.concat(lines, "\n")
+end
+
 -- The configuration at path, or what is wrong with it, one line a problem.
 local function read(path)
   local given = path or USUAL_FILE
   if not path and not process.kind(USUAL_FILE) then
     local found, hint = config.discover(process.env, local_models(), known())
+    found.imported = imported(found)
     log.write("info", hint)
     return found
   end
   local text, reason = process.read(given)
   if not text then return nil, "moongate: " .. given .. ": " .. reason .. "; name a configuration with -c FILE" end
-  local loaded, problems = config.load(text, given, process.env, known())
-  if loaded then return loaded end
-  local lines = {}
-  for i, problem in ipairs(problems) do lines[i] = config.message(problem) end
-  return nil, table.concat(lines, "\n")
+  return in_lines(config.load(text, given, process.env, known()))
 end
 
 local function guarded(target, provider)
@@ -114,10 +141,6 @@ local function guarded_targets(loaded)
     list[i] = guarded(target, loaded.providers[target.provider])
   end
   return json.array(list), { kinds = json.array(kinds), lines = table.concat(lines) }
-end
-
-local function hex(bytes)
-  return (string.gsub(bytes, ".", function(byte) return string.format("%02x", string.byte(byte)) end))
 end
 
 local function override_listen(loaded, addresses)
@@ -150,7 +173,28 @@ function control.load(path, addresses)
   local settings = json.encode(loaded)
   loaded.targets, loaded.rows = nil, nil
   state.current, state.label = loaded, loaded.policies or "policies"
+  state.alerts = ordering.alerts(loaded, clock.now())
   return settings
+end
+
+-- What commands need that only ask the gateway: the configuration as it is written, without what else it leans on
+-- (model tables, what was imported, an Ollama that may be there). nil and what is wrong with it.
+---@param path string|nil
+---@return table|nil
+---@return string|nil
+function control.peek(path)
+  local all = known()
+  local few = {
+    protocols = all.protocols, own_protocols = all.own_protocols, own_checkers = all.own_checkers,
+    is_folder = all.is_folder, without_names = true,
+  }
+  if not path and not process.kind(USUAL_FILE) then
+    return (config.load("return { store = \"memory:\", auth = \"none\" }", USUAL_FILE, process.env, few))
+  end
+  local given = path or USUAL_FILE
+  local text, reason = process.read(given)
+  if not text then return nil, "moongate: " .. given .. ": " .. reason .. "; name a configuration with -c FILE" end
+  return in_lines(config.load(text, given, process.env, few))
 end
 
 -- The configuration that was loaded last: for commands.
@@ -192,7 +236,24 @@ function control.problem_list()
   for _, problem in ipairs(state.problems) do
     list[#list + 1] = { what = "policy", file = problem.file, line = problem.line, message = problem.message }
   end
+  list[#list + 1] = state.alerts
+  for _, problem in ipairs(ordering.sync_problems(state)) do list[#list + 1] = problem end
   return list
+end
+
+-- An order of a worker, see moongate.ordering: the answer as JSON, or nil: first the configuration is to be loaded
+-- again.
+---@param name string
+---@param text string
+---@return string|nil
+function control.order(name, text)
+  return ordering.run(name, text, state)
+end
+
+-- The answer to the last order, now that the configuration was loaded again.
+---@return string
+function control.answer()
+  return ordering.finish(control.problem_list())
 end
 
 ---@return string JSON array

@@ -145,7 +145,7 @@ function crosscheck.names(config, known, report)
   local all = registry.new(config, known.provider)
   for name, alias in pairs(config.aliases) do
     for i, target in ipairs(alias.targets) do
-      if not (all.by_model[target.model] or all.by_id[target.model]) then
+      if not (all.by_model[target.model] or all.by_id[target.model] or all.also[target.model]) then
         report(places.below("aliases", name) .. "[" .. i .. "].model",
           dangling("model", target.model, all:names()))
       end

@@ -4,6 +4,7 @@ local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
+local notice = require "moongate.notice"
 local policies = require "moongate.policies"
 
 local decider = {}
@@ -30,7 +31,8 @@ end
 
 ---@return moongate.decider
 function decider.new()
-  local self = setmetatable({}, methods)
+  -- By path: { loaded_at, error = { at, file, line, message, mended_at } }.
+  local self = setmetatable({ past = {}, installs = 0 }, methods)
 
   local function switched(label, fault)
     publish(self.set)
@@ -50,8 +52,32 @@ function methods:bound(milliseconds, megabytes)
   self.set.milliseconds, self.set.bytes = milliseconds, megabytes * MEGABYTE
 end
 
+-- Notes when each file went live, and what kept it from that.
+local function remember(self, report)
+  local now, wrong = clock.now(), {}
+  local function past_of(path)
+    self.past[path] = self.past[path] or {}
+    return self.past[path]
+  end
+  for _, problem in ipairs(report.problems) do
+    local path = problem.policy and problem.policy .. ".lua" or string.gsub(problem.file, "^policies/", "")
+    local past = past_of(path)
+    local last = past.error
+    local is_new = not last or last.mended_at or last.message ~= problem.message or last.line ~= problem.line
+    if is_new then past.error = { at = now, file = problem.file, line = problem.line, message = problem.message } end
+    wrong[path] = true
+  end
+  for _, path in ipairs(report.loaded) do past_of(path).loaded_at = now end
+  for _, path in ipairs(report.removed) do self.past[path] = nil end
+  for path, past in pairs(self.past) do
+    if past.error and not wrong[path] then past.error.mended_at = past.error.mended_at or now end
+  end
+  self.installs = self.installs + 1
+end
+
 function methods:install(files)
   local report = self.set:install(files)
+  remember(self, report)
   publish(self.set)
   return report
 end
@@ -65,11 +91,33 @@ function methods:checker(name) return self.set:checker(name) end
 function methods:hooks() return self.set:hooks() end
 function methods:routing_names() return self.set:routing_names() end
 
+-- How often files were installed: the same on every worker.
+---@return integer
+function methods:generation() return self.installs end
+
+-- All files as they were installed last: { path, role, version (that is in force, nil: none), saved_version, past }.
+---@return table[]
+function methods:files()
+  local list = {}
+  for path, file in pairs(self.set.sources) do
+    local unit = self.set.units[path]
+    local is_live = unit and not unit.policy.broken
+    list[#list + 1] = {
+      path = path, role = unit and unit.place or string.match(path, "^([^/.]+)"), past = self.past[path],
+      version = unit and is_live and unit.version or not unit and string.find(path, "^lib/") and file.version or nil,
+      saved_version = file.version,
+    }
+  end
+  table.sort(list, function(a, b) return a.path < b.path end)
+  return list
+end
+
 -- Counts and tells of a fault. That a policy is switched off has been told.
 ---@param fault moongate.fault
 function methods:count(fault) -- luacheck: no unused args
   meter.add("moongate_policy_faults_total", 1, "policy", fault.policy, "kind", fault.kind)
   if fault.kind == "off" then return end
+  notice.fault(fault)
   log.write("warn", "a policy failed", string.sub(json.encode {
     policy = fault.policy, kind = fault.kind, file = fault.file, line = fault.line, error = fault.message,
   }, 2, -2))

@@ -118,6 +118,7 @@ function decision.registry(text)
     self.targets[i], self.by_id[target.id] = lists_of(target), target
     local same = self.by_model[target.model] or {}
     same[#same + 1], self.by_model[target.model] = target, same
+    registry_of.know_also(self, target)
     if target.priority ~= world.targets[1].priority then self.varied = true end
   end
   for name, alias in pairs(world.aliases) do

@@ -64,7 +64,24 @@ function defaults.path(path, filename)
   return folder and folder .. path or path
 end
 
+-- Where ledger rows wait for Redis: in the config's folder, if the address names no other.
+local function redis_store(address, filename)
+  local server, query = string.match(address, "^([^?]*)%??(.*)$")
+  local options, folder = {}, "."
+  for option in string.gmatch(query, "[^&]+") do
+    local named = string.match(option, "^spool=(.+)$")
+    if named then folder = named else options[#options + 1] = option end
+  end
+  folder = string.gsub(folder, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  folder = folder == "." and string.match(filename, "^(.+)/[^/]*$") or defaults.path(folder, filename)
+  options[#options + 1] = "spool=" .. string.gsub(folder, "[^%w/._~-]", function(byte)
+    return string.format("%%%02X", string.byte(byte))
+  end)
+  return server .. "?" .. table.concat(options, "&")
+end
+
 local function store(address, filename)
+  if string.find(address, "^redis:") then return redis_store(address, filename) end
   local file = string.match(address, "^sqlite:(.*)$")
   if not file or string.sub(file, 1, 1) == ":" then return address end
   return "sqlite:" .. defaults.path(file, filename)
@@ -255,6 +272,18 @@ local function aliases(given, listed)
   return result
 end
 
+local function cors(given)
+  if not given then return nil end
+  return { origins = type(given.origins) == "string" and { given.origins } or copy(given.origins) }
+end
+
+-- Lists of models that are fetched now and then; once a day unless told otherwise.
+local function syncs(given)
+  local list = {}
+  for i, each in ipairs(given or {}) do list[i] = over(each, { interval = 86400 }) end
+  return list
+end
+
 -- The whole file. known.provider(name) gives built-in tables; known.is_folder(path), if there, tells whether the
 -- usual policies folder is beside the file.
 ---@param given table
@@ -280,8 +309,9 @@ function defaults.fill(given, filename, env, known)
     store = store(given.store or "sqlite:moongate.db", filename), retention_days = given.retention_days or 0,
     policies = policies, policy = given.policy or "auto-cheapest", on_fault = given.on_fault or "default",
     zero_spend = given.zero_spend or false, auth = given.auth or "keys", admin_token = given.admin_token,
-    premium_baseline = given.premium_baseline or "gpt-4o",
+    premium_baseline = given.premium_baseline or "gpt-4o", cors = cors(given.cors),
     limits = over(given.limits, limits), log = logging(given.log, filename),
+    sync = syncs(given.sync), price_alert = given.price_alert or 2,
     providers = providers, models = models(given.models), models_table = table_of_models,
     aliases = aliases(given.aliases, given.models),
     keys = keys(given.keys), tiers = groups(given.tiers), orgs = groups(given.orgs), agents = copy(given.agents or {}),

@@ -1,6 +1,7 @@
 -- What keeps a target from being offered to any policy: the caller's patterns, privacy, what the model cannot do, and
 -- the caller's max_cost. Each gate has its refusal for when nothing gets past it. Pure.
 
+local deprecation = require "moongate.deprecation"
 local money = require "moongate.money"
 local patterns = require "moongate.patterns"
 
@@ -8,6 +9,7 @@ local gates = {}
 
 -- What the target lacks for this request; nil when it can do it. What is not known of a model is not held against it.
 local function lack(target, request, needed)
+  if target.retired_at and deprecation.is_over(target, request.now) then return deprecation.words(target) end
   if request.surface == "embeddings" then
     if target.embeddings == false then return "makes no embeddings" end
   elseif target.embeddings then

@@ -1,14 +1,18 @@
 -- A worker's Lua: its configuration, registry and policies, and the functions that C calls (core/bind/bind.c).
 local callers = require "moongate.callers"
+local clock = require "moongate.core.clock"
+local cors = require "moongate.cors"
 local decider = require "moongate.decider"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local meter = require "moongate.meter"
 local polling = require "moongate.polling"
+local price_log = require "moongate.price_log"
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local routes = require "moongate.routes"
+local syncing = require "moongate.syncing"
 
 local gateway = {}
 
@@ -17,6 +21,7 @@ local gateway = {}
 ---@field registry table
 ---@field policies moongate.decider
 ---@field callers table
+---@field is_over boolean|nil another has taken its place
 local state = { policies = decider.new() }
 
 -- A new configuration is in force.
@@ -24,6 +29,7 @@ local state = { policies = decider.new() }
 function gateway.configure(text)
   local config = assert(json.decode(text))
   state.policies:bound(config.limits.policy_ms, config.limits.policy_mb)
+  local before = state
   state = {
     config = config,
     registry = registry.new(config, providers.get),
@@ -33,7 +39,11 @@ function gateway.configure(text)
   -- Large where there is a model table, and of no more use.
   config.models, config.targets, config.rows = nil, nil, nil
   if config.models_table then config.models_table.packed = nil end
+  if config.imported then config.imported.packed = nil end
+  before.is_over = true -- for whoever stays longer than a request
+  if before.registry then price_log.note(before.registry.targets, state.registry.targets, clock.now()) end
   polling.configure(state)
+  syncing.configure(state)
 end
 
 -- New policies are in force; what does not load keeps its last good version.
@@ -53,6 +63,9 @@ end
 
 -- Serves one request, from its first line to its last. Runs as a task.
 function gateway.serve(handle)
+  local preflight, refusal = cors.begin(handle, state.config.cors)
+  if preflight then return handle:reply(204, preflight) end
+  if refusal then return exchange.refuse(handle, refusal) end
   local handler, rest = routes.find(handle:method(), handle:path())
   if not handler then return exchange.refuse(handle, rest) end
   return handler(handle, state, rest)
@@ -60,6 +73,7 @@ end
 
 -- Answers what the connection itself had to refuse (malformed, too large, too slow).
 function gateway.refuse(handle, status, message)
+  cors.begin(handle, state.config and state.config.cors)
   exchange.refuse(handle, { status = status, message = message })
 end
 

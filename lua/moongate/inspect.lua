@@ -1,5 +1,6 @@
 -- What the gateway tells of itself: models, limits, past requests, health, readiness, metrics. Reads only.
 local access = require "moongate.access"
+local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
@@ -23,7 +24,11 @@ local function reply(handle, value)
 end
 
 -- Whoever may ask for what callers may see: a caller, or the admin. nil after it was refused.
-local function known(handle, state, surface)
+---@param handle table
+---@param state moongate.state
+---@param surface moongate.surface|nil
+---@return table|nil
+function inspect.known(handle, state, surface)
   if state.callers:is_admin(handle) then return { is_admin = true } end
   local caller, refusal = state.callers:of(handle)
   if not caller then
@@ -32,6 +37,8 @@ local function known(handle, state, surface)
   end
   return caller
 end
+
+local known = inspect.known
 
 local function query_value(handle, wanted)
   for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do
@@ -47,6 +54,7 @@ local function model_entry(entry)
     id = entry.id, owned_by = target.provider, provider = target.provider, context_length = target.context_length,
     max_output = target.max_output, cost = target.cost, free = target.free, is_local = target.is_local,
     tools = target.tools, vision = target.vision, strengths = json.array(target.strengths), quality = target.quality,
+    deprecated = target.deprecated, replacement = target.replacement,
   }
 end
 
@@ -173,20 +181,40 @@ local function add_reports(problems, reports)
   end
 end
 
-function inspect.ready(handle, state)
-  if not open_to(handle, state) then return end
-  local now = gate.state()
-  local problems = json.decode(now.problems)
+-- How fit the gateway is to serve, in a word, and what is wrong.
+---@param state moongate.state
+---@param now table what gate.state answers
+---@return "ready"|"degraded"|"draining"
+---@return table[]
+function inspect.readiness(state, now)
+  local problems = {}
+  for _, problem in ipairs(json.decode(now.problems)) do
+    -- Some are told for a while only.
+    local is_over = problem["until"] and problem["until"] < clock.now()
+    problem["until"] = nil
+    if not is_over then problems[#problems + 1] = problem end
+  end
   add_reports(problems, now.reports)
   for _, problem in ipairs(spend_alarm.problems(state.registry.targets)) do problems[#problems + 1] = problem end
   if now.store_problem then table.insert(problems, { what = "store", message = now.store_problem }) end
+  if now.starved then
+    table.insert(problems, {
+      what = "connections", message = "callers are turned away: no more files may be open; raise the limit (ulimit -n)",
+    })
+  end
   if next(state.config.providers) == nil then
     table.insert(problems, {
       what = "configuration",
       message = "no provider is configured: set a key variable such as OPENAI_API_KEY, or write a moongate.lua",
     })
   end
-  local status = now.draining and "draining" or #problems > 0 and "degraded" or "ready"
+  return now.draining and "draining" or #problems > 0 and "degraded" or "ready", problems
+end
+
+function inspect.ready(handle, state)
+  if not open_to(handle, state) then return end
+  local now = gate.state()
+  local status, problems = inspect.readiness(state, now)
   handle:reply(now.draining and 503 or 200, JSON, json.encode { status = status, problems = json.array(problems) })
 end
 

@@ -120,7 +120,10 @@ end
 ---@param plan table
 ---@return string
 function reasons.sentence(plan)
-  local parts = {}
+  local parts, replaced = {}, plan.replaced
+  if replaced then
+    parts[1] = string.format('"%s" %s, "%s" stands in its place', replaced.asked, replaced.words, replaced.name)
+  end
   for _, fault in ipairs(plan.faults) do parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")" end
   for i = 1, #plan.runs - 1 do
     local run = plan.runs[i]

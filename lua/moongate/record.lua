@@ -12,6 +12,7 @@ local ledger = require "moongate.core.ledger"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local money = require "moongate.money"
+local notice = require "moongate.notice"
 local router = require "moongate.router"
 local spend_alarm = require "moongate.spend_alarm"
 local standing = require "moongate.standing"
@@ -76,6 +77,7 @@ function record.faults(plan)
     if fault.kind == "result" or fault.kind == "missing" then
       local label = "routing/" .. string.match(fault.policy, "^[^@]*")
       meter.add("moongate_policy_faults_total", 1, "policy", label, "kind", fault.kind)
+      notice.fault { policy = label, kind = fault.kind, message = fault.message }
       log.write("warn", "a policy failed", string.sub(json.encode {
         policy = label, kind = fault.kind, error = fault.message,
       }, 2, -2))
@@ -139,6 +141,7 @@ local function tell(call, row, refusal)
     cached_tokens = row.cached_tokens, output_tokens = row.output_tokens, reasoning_tokens = row.reasoning_tokens,
     billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
     latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
+    replaced = call.plan and call.plan.replaced and call.plan.replaced.asked or nil,
   }, 2, -2))
 end
 
@@ -163,6 +166,7 @@ local function close(call, row, status, refusal)
   local kept = ledger.close(row)
   count(call, row, status)
   tell(call, row, refusal)
+  notice.ended(row)
   return kept
 end
 

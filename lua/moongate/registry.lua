@@ -2,6 +2,8 @@
 -- name finds its targets: "auto", an alias, a model's id, or "provider/model". Immutable once built.
 
 local defaults = require "moongate.defaults"
+local deprecation = require "moongate.deprecation"
+local imported = require "moongate.imported"
 local near = require "moongate.near"
 local patterns = require "moongate.patterns"
 local providers = require "moongate.providers"
@@ -11,6 +13,7 @@ local table_rows = require "moongate.table_rows"
 ---@field targets table[] in the order of the config
 ---@field by_id table<string, table>
 ---@field by_model table<string, table[]>
+---@field also table<string, table[]> by what a model is called elsewhere, where nothing else is called so here
 ---@field aliases table<string, table> { order, balanced, targets = { target... }, weights, places }
 ---@field policy string the default routing policy
 ---@field on_fault string
@@ -43,10 +46,11 @@ local function stated(a, b, c)
 end
 
 -- Whether no call can cost money, for sure. Free means nothing unless the price is known to be zero; what is local, or
--- needs no network, costs nothing unless it has a price. Of a row of a model table both have to be stated.
-local function is_safe(provider, free, cost, is_tabled)
+-- needs no network, costs nothing unless it has a price (of the latter a list may say that its price varies). Of a row
+-- of a model table both have to be stated.
+local function is_safe(provider, free, cost, is_tabled, varies)
   if is_tabled then return free == true and costs_nothing(cost) end
-  local is_here = provider.is_local or provider.protocol == "mock"
+  local is_here = provider.is_local or provider.protocol == "mock" and not varies
   if cost == nil then return is_here end
   return costs_nothing(cost) and (is_here or free == true)
 end
@@ -85,12 +89,13 @@ local function new_target(model, provider, known, builtin)
   local id = model.id or known.id
   local cost = whole_cost(stated(model.cost, known.cost), builtin) -- false: stated to be unknown
   local strengths = model.strengths or known.strengths or {}
-  local free = is_free(model, provider, known, cost)
+  local free, varies = is_free(model, provider, known, cost), cost == nil and known.cost == false
+  local deprecated = stated(model.deprecated, known.deprecated)
   return {
     id = provider.name .. "/" .. id, model = id, provider = provider.name,
     upstream_id = model.upstream_id or known.upstream_id or id,
     protocol = provider.protocol, is_local = provider.is_local or false,
-    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost, model.tabled),
+    free = free, cost = cost, costs_nothing = is_safe(provider, free, cost, model.tabled, varies),
     tabled = model.tabled,
     context_length = model.context_length or known.context_length or (model.tabled and TABLE_CONTEXT or nil),
     max_output = model.max_output or known.max_output,
@@ -103,6 +108,8 @@ local function new_target(model, provider, known, builtin)
     embeddings = stated(model.embeddings, known.embeddings, is_embedding(id, strengths)),
     priority = model.priority or known.priority or MIDDLE,
     limits = model.limits or defaults.limits(known.limits, true), provider_limits = provider.limits,
+    deprecated = deprecated or nil, retired_at = deprecation.moment(deprecated),
+    replacement = model.replacement or known.replacement, also = known.also ~= id and known.also or nil,
     pool = model.pool or provider.pool, weight = 1, keyed = #provider.keys > 0 or provider.protocol == "mock",
   }
 end
@@ -157,6 +164,41 @@ local function new_row(self, model, provider, builtin)
   }, kind)
 end
 
+-- Whole prices, one table for all rows that have the same.
+local function shared_cost(self, cost, builtin)
+  if not cost then return nil end
+  local name = string.format("%s %s %s %s", cost.input, cost.output, cost.cached_input, cost.cache_write)
+  local costs = self.costs[builtin] or {}
+  self.costs[builtin] = costs
+  costs[name] = costs[name] or whole_cost(cost, builtin)
+  return costs[name]
+end
+
+-- A model that an import alone tells of has little of its own, too. Its provider's being free says nothing of one that
+-- has a price. It keeps the name that its list has; in what it is as a rung a provider's name stands once.
+local function new_imported(self, row, provider, builtin)
+  local id, cost = row.upstream_id or row.id, shared_cost(self, row.cost, builtin)
+  local free = provider.free ~= false and stated(row.free, costs_nothing(cost))
+  local safe = is_safe(provider, free, cost, false, row.cost == false)
+  local embeddings = stated(row.embeddings, is_embedding(id, nothing))
+  local name = string.format("%s\n%s\n%s\n%s\n%s\n%s\n%s", provider.name, free, safe, row.tools, row.vision,
+    row.json_schema, embeddings)
+  local kind = self.kinds[name]
+  if not kind then
+    local facts = new_target({ free = free, cost = cost }, provider, { id = id, tools = row.tools, vision = row.vision,
+      json_schema = row.json_schema, embeddings = embeddings }, builtin)
+    facts.id, facts.model, facts.upstream_id, facts.cost, facts.costs_nothing = nil, nil, nil, nil, safe
+    kind = { __index = facts }
+    self.kinds[name] = kind
+  end
+  return setmetatable({
+    id = provider.name .. "/" .. id, model = row.id, upstream_id = id, cost = cost, also = row.upstream_id,
+    context_length = row.context_length, max_output = row.max_output, priority = row.priority, quality = row.quality,
+    rank = row.quality and (provider.quality or row.quality), deprecated = row.deprecated,
+    retired_at = deprecation.moment(row.deprecated), replacement = row.replacement, index = #self.targets + 1,
+  }, kind), kind
+end
+
 -- All that is known of a target, in one table: what it has from its kind, too.
 ---@param target table
 ---@return table
@@ -169,6 +211,16 @@ function registry.whole(target)
   return facts
 end
 
+-- Notes what else a target may be asked for as.
+---@param self table
+---@param target table
+function registry.know_also(self, target)
+  if not target.also then return end
+  local same = self.also[target.also] or {}
+  same[#same + 1] = target
+  self.also[target.also] = same
+end
+
 local function add(self, target)
   if self.by_id[target.id] then return end
   target.index = #self.targets + 1
@@ -177,11 +229,12 @@ local function add(self, target)
   local same = self.by_model[target.model] or {}
   same[#same + 1] = target
   self.by_model[target.model] = same
+  registry.know_also(self, target)
   if target.priority ~= self.targets[1].priority then self.varied = true end
 end
 
 local function find(self, name)
-  return self.by_model[name] or (self.by_id[name] and { self.by_id[name] })
+  return self.by_model[name] or (self.by_id[name] and { self.by_id[name] }) or self.also[name]
 end
 
 local function new_alias(self, alias)
@@ -199,16 +252,33 @@ local function new_alias(self, alias)
   return result
 end
 
--- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets the rows of a model
--- table of which nothing else is said, and what such targets share; the registry is then without them.
+-- Adds the models that imports alone tell of; to on_row, where it is given, see registry.new.
+local function add_imported(self, list, config, tables, on_row)
+  for row in list:others() do
+    local provider = config.providers[row.provider]
+    if provider then
+      local target, kind = new_imported(self, row, provider, tables[row.provider])
+      if on_row and not self.by_id[target.id] then
+        on_row(kind.__index, target.upstream_id)
+        self.by_id[target.id] = target
+      elseif not on_row then
+        add(self, target)
+      end
+    end
+  end
+end
+
+-- Builds it. builtin(name) gives a built-in provider table or nil. Where on_row is given, it gets what only a model
+-- table or an import tells of (its upstream name), and what such targets share; the registry is then without them.
 ---@param config table
 ---@param builtin fun(name: string): table|nil
 ---@param on_row nil|fun(facts: table, model: string)
 ---@return registry
 function registry.new(config, builtin, on_row)
+  local large = config.models_table or config.imported
   local self = setmetatable({
-    targets = {}, by_id = {}, by_model = {}, aliases = {}, varied = false, kinds = {},
-    table_digest = config.models_table and config.models_table.digest,
+    targets = {}, by_id = {}, by_model = {}, also = {}, aliases = {}, varied = false, kinds = {},
+    costs = {}, table_digest = large and large.digest,
     policy = config.policy, on_fault = config.on_fault, zero_spend = config.zero_spend,
   }, registry)
   local configured, tables, shipped, known = {}, {}, {}, {}
@@ -218,9 +288,15 @@ function registry.new(config, builtin, on_row)
     shipped[name], known[name] = known_models(provider, tables[name])
     if mock then shipped[name] = { { id = "mock" } } end
   end
+  -- A model table is all that there is.
+  local list = not config.models_table and imported.read(config.imported and config.imported.packed) or nil
+  local function with_imported(name, model, builtin_model)
+    if not list then return builtin_model end
+    return imported.over(list:of(name, model.upstream_id or model.id, model.id), builtin_model)
+  end
   local function known_of(model)
     local own = known[model.provider]
-    return own[model.upstream_id or model.id] or own[model.id]
+    return with_imported(model.provider, model, own[model.upstream_id or model.id] or own[model.id])
   end
   local function add_model(model)
     local name = model.provider
@@ -242,11 +318,13 @@ function registry.new(config, builtin, on_row)
     for _, model in ipairs(config.models) do add_model(model) end
     for _, name in ipairs(sorted(config.providers)) do
       for _, model in ipairs(configured[name] and nothing or shipped[name]) do
-        add(self, new_target(nothing, config.providers[name], model, tables[name]))
+        add(self, new_target(nothing, config.providers[name], with_imported(name, model, model), tables[name]))
       end
     end
+    if list then add_imported(self, list, config, tables, on_row) end
   end
   for _, kind in pairs(self.kinds) do kind.costs = nil end
+  self.costs = nil
   for name, alias in pairs(config.aliases) do self.aliases[name] = new_alias(self, alias) end
   return self
 end

@@ -4,6 +4,7 @@
 local access = require "moongate.access"
 local candidates = require "moongate.candidates"
 local chance = require "moongate.chance"
+local deprecation = require "moongate.deprecation"
 local faults = require "moongate.faults"
 local gates = require "moongate.gates"
 local list = require "moongate.list"
@@ -27,6 +28,7 @@ local LONGEST_TASK = 64
 ---@field faults table[] { policy, kind, message }: policies that failed on the way
 ---@field seed number|nil what chance was drawn from: the same again gives the same plan
 ---@field name string what it is served under, be it an alias or "auto"; targets are all that this names
+---@field replaced table|nil { asked, name, words }: what was asked for is deprecated, and name stands in its place
 ---@field verdicts table|nil what the access policy says of them
 
 local lazy = {
@@ -271,6 +273,9 @@ function router.plan(request, caller, registry, policies, view, entry)
     name, refusal = access.resolve(policies, caller, request.model, registry)
   end
   if not name then return nil, refusal end
+  local replaced
+  name, replaced = deprecation.follow(registry, name, request.now)
+  if not name then return nil, replaced end
   local targets, alias = registry:resolve(name)
   if not targets then return nil, unknown_model(name, registry) end
 
@@ -292,6 +297,7 @@ function router.plan(request, caller, registry, policies, view, entry)
   local plan = setmetatable({
     request = request, runs = {}, faults = {}, ladder = {}, policy = policy and full_name(policy) or policy_name,
     classify = more.task, seed = request.seed, name = name, targets = targets, verdicts = verdicts,
+    replaced = replaced,
   }, plan_meta)
   local lists, owners = gates.lists(caller, name, verdicts ~= nil)
   plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {

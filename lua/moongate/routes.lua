@@ -2,15 +2,24 @@
 local admin = require "moongate.admin"
 local agents = require "moongate.agents"
 local anthropic = require "moongate.surfaces.anthropic"
+local board = require "moongate.board"
+local dashboard = require "moongate.dashboard"
 local debug = require "moongate.debug"
+local events = require "moongate.events"
 local exchange = require "moongate.exchange"
 local gemini = require "moongate.surfaces.gemini"
 local inspect = require "moongate.inspect"
+local model_page = require "moongate.model_page"
 local near = require "moongate.near"
 local ollama = require "moongate.surfaces.ollama"
 local openai = require "moongate.surfaces.openai"
+local operator = require "moongate.operator"
+local orders_page = require "moongate.orders_page"
+local policy_page = require "moongate.policy_page"
+local recent = require "moongate.recent"
 local responses = require "moongate.surfaces.responses"
 local router = require "moongate.surfaces.router"
+local status_page = require "moongate.status_page"
 local usage_page = require "moongate.usage_page"
 
 local routes = {}
@@ -59,10 +68,23 @@ local exact = {
   ["/v1/router/debug"] = { POST = debug.explain },
   ["/v1/models"] = { GET = inspect.models },
   ["/v1/limits"] = { GET = inspect.limits },
+  ["/v1/status"] = { GET = status_page.get },
   ["/v1/usage"] = { GET = usage_page.get },
   ["/health"] = { GET = inspect.health },
   ["/ready"] = { GET = inspect.ready },
   ["/metrics"] = { GET = inspect.metrics },
+  ["/dashboard"] = { GET = dashboard.page },
+  ["/dashboard/door"] = { GET = dashboard.door },
+  ["/dashboard/"] = { GET = dashboard.away },
+  ["/admin/overview"] = { GET = operator.only(board.overview) },
+  ["/admin/events"] = { GET = operator.only(events.stream) },
+  ["/admin/requests"] = { GET = operator.only(recent.requests) },
+  ["/admin/policies"] = { GET = operator.only(policy_page.policies) },
+  ["/admin/models"] = { GET = operator.only(model_page.models) },
+  ["/admin/models/known"] = { GET = operator.only(orders_page.known) },
+  ["/admin/models/changes"] = { GET = operator.only(orders_page.changes) },
+  ["/admin/models/import"] = { POST = operator.only(orders_page.import) },
+  ["/admin/reload"] = { POST = operator.only(orders_page.reload) },
   ["/admin/keys"] = { GET = admin.list_keys, POST = admin.create_key },
 }
 
@@ -73,6 +95,7 @@ local around = {
   { "/v1/limits/", "", { GET = inspect.provider_limits } },
   { "/v1/requests/", "", { GET = inspect.request } },
   { "/agents/", "/run", { POST = agents.run } },
+  { "/dashboard/", "", { GET = dashboard.part } },
   { "/admin/keys/", "", { DELETE = admin.revoke_key } },
   { "/admin/probe/", "", { POST = admin.probe } },
   { "/admin/marks/", "", { DELETE = admin.pardon } },
@@ -106,6 +129,14 @@ local function find(path)
       return each[3], string.sub(path, #prefix + 1, #path - #suffix)
     end
   end
+end
+
+-- The methods of a path, joined; those of all paths where there is nothing.
+---@param path string
+---@return string
+function routes.methods(path)
+  local entry = find(path)
+  return entry and methods(entry) or "DELETE, GET, POST"
 end
 
 -- The handler, and what is left of the path; or nil and a refusal.

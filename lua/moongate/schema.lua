@@ -193,6 +193,13 @@ local agent = record({
   timeout_secs = seconds,
 })
 
+local sync = record({
+  url = text(function(value)
+    if not string.find(value, "^https?://[^%s/?#@]+[^%s#]*$") then return "must be an http:// or https:// address" end
+  end),
+  format = choice { "openrouter", "litellm", "table" }, interval = number(60, 31 * DAY),
+}, { required = { "url" } })
+
 local tls_listener = record({ addr = listen_address, cert = text(), key = text() }, { required = { "addr" } })
 
 local listener = function(value, path, report)
@@ -201,6 +208,14 @@ local listener = function(value, path, report)
   tls_listener(value, path, report)
   if (value.cert == nil) ~= (value.key == nil) then report(path, "needs both cert and key for TLS, or neither") end
 end
+
+-- As a browser writes it: no path behind it, and no port where it is the usual one.
+local origin = text(function(value)
+  if value == "*" then return end
+  if not string.find(value, "^%l[%l%d+.-]*://[^%s/?#@%u]+$") then
+    return 'must be an origin as browsers send it, like "https://app.example" or "http://localhost:3000", or "*"'
+  end
+end)
 
 local whole_file = record {
   listen = function(value, path, report)
@@ -217,6 +232,7 @@ local whole_file = record {
     body_bytes = whole(1024, 2 ^ 30), policy_ms = number(1, 10000), policy_mb = number(1, 4096),
     header_s = seconds, body_s = seconds, idle_s = seconds, drain_s = seconds,
   },
+  cors = record({ origins = either { string = origin, table = list(origin, 1) } }, { required = { "origins" } }),
   log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" },
     file = text() },
   providers = map(provider, plain_name "a provider"),
@@ -229,6 +245,7 @@ local whole_file = record {
       report(path, value.sqlite and 'needs table = "NAME" beside sqlite' or "table goes with sqlite, not with csv")
     end
   end,
+  sync = list(sync), price_alert = number(1, 1e6),
   aliases = map(alias, function(name)
     if name == "auto" then return '"auto" is kept for "let the policy choose"' end
     if #name > 127 or string.find(name, "[%c%s]") then return "is no name for a model" end

@@ -9,7 +9,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
   ffi.cdef [[
     struct stage_worker {
       int index; void *gate, *loop, *vm, *upstream, *counters, *settings, **listeners; size_t listener_count;
-      void *sessions, *exchanges; size_t exchange_count, session_count; void *lingering;
+      bool starved; void *sessions, *exchanges; size_t exchange_count, session_count; void *lingering;
       bool draining, running; int ticks_left; unsigned long thread;
     };
     struct stage_exchange {

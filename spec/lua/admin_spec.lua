@@ -106,7 +106,7 @@ describe("the admin calls", function()
     { "revoke the one key that begins so", true, 200, "mg-12" },
     { "revoke none where none begins so", 0, 404, 'no key in force begins with "mg-12"' },
     { "revoke none where several do", 3, 409, "3 keys begin with" },
-    { "revoke none that the store could not change", false, 500, "the key is still in force" },
+    { "revoke none that the store could not change", false, 500, "that is not stored yet" },
   } do
     it(case[1], function()
       core.set("keys.revoke", function() return case[2] end)

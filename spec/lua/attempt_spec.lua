@@ -197,7 +197,7 @@ describe("an attempt", function()
     it("says that the limit was counted without Redis", function()
       core.set("store.reserve", function() return nil, "key:config:dev:requests minute", 20, true end)
       local _, outcome = try(nil, { caller = { rpm = 60 } })
-      assert.same({ refusal = "key:config:dev:requests minute", wait = 20, max = 60, away = true }, outcome)
+      assert.same({ refusal = "key:config:dev:requests minute", wait = 20, max = 60, amount = 1, away = true }, outcome)
     end)
 
     it("is over for a caller that left while the store was asked", function()

@@ -89,7 +89,8 @@ describe("claims", function()
 
   it("are strict where they are money, and nowhere else", function()
     local strict = {}
-    for _, claim in ipairs(of { caller = { rpm = 9, tpm = 9, budget = { usd = 1, billed_tokens = 9, window = "day" } } }) do
+    local budget = { usd = 1, billed_tokens = 9, window = "day" }
+    for _, claim in ipairs(of { caller = { rpm = 9, tpm = 9, budget = budget } }) do
       if claim.strict then strict[#strict + 1] = claim.kind end
     end
     assert.same({ "billed_tokens", "microusd" }, strict)

@@ -131,6 +131,19 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
     assert.equal("balanced", loaded.policy)
   end)
 
+  it("takes origins as browsers send them, and says what is none", function()
+    assert.same({ origins = { "*" } }, assert(load 'return { cors = { origins = "*" } }').cors)
+    assert.same({ origins = { "https://app.example", "http://localhost:3000" } },
+      assert(load 'return { cors = { origins = { "https://app.example", "http://localhost:3000" } } }').cors)
+    assert.is_nil(assert(load "return {}").cors)
+    assert.same({ "moongate.lua:1: cors: needs the key origins" }, wrong "return { cors = {} }")
+    assert.same({ "moongate.lua:1: cors.origins: must not be empty" }, wrong "return { cors = { origins = {} } }")
+    for _, origin in ipairs { "app.example", "https://app.example/", "https://App.example", "https://a b" } do
+      assert.matches("^moongate.lua:1: cors.origins%[1%]: must be an origin as browsers send it",
+        wrong(('return { cors = { origins = { "%s" } } }'):format(origin))[1])
+    end
+  end)
+
   it("knows no function but env", function()
     assert.same({ 'moongate.lua:1: a config knows no "os": it is data, and env "NAME" its only function' },
       wrong "return { store = os.getenv 'X' }")
@@ -180,6 +193,9 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
       'keys = { { name = "k", key = "abc", budget = { window = "day" } } }',
       'keys = { { name = "k", key = "abc" }, { name = "k", key = "abd" } }',
       'tiers = { t = { budget = { usd = 1, window = "year" } } }', 'agents = { a = { modle = "x" } }',
+      'sync = { url = "http://a/b" }', 'sync = { { format = "litellm" } }', 'sync = { { url = "ftp://a/b" } }',
+      'sync = { { url = "http://a/b", format = "csv" } }', 'sync = { { url = "http://a/b", interval = 1 } }',
+      'price_alert = 0.5',
     } do
       assert.is_nil((load("return { " .. text .. " }")), text)
     end

@@ -58,6 +58,18 @@ describe("defaults.fill", function()
     assert.equal("mine", fill(given, { filename = "moongate.lua" }).policies)
   end)
 
+  it("keeps what waits for Redis beside the config, or in the folder that the address names", function()
+    local function store(address, more)
+      local given = { store = address }
+      for name, value in pairs(more or {}) do given[name] = value end
+      return fill(given).store
+    end
+    assert.equal("redis://host:1/2?spool=/etc/gate", store "redis://host:1/2")
+    assert.equal("redis://host?spool=.", fill({ store = "redis://host" }, { filename = "moongate.lua" }).store)
+    assert.equal("redis://host/0?spool=/etc/gate/waiting", store "redis://host/0?spool=waiting")
+    assert.equal("redis:///run/r.sock?db=3&spool=/a%20%25b", store "redis:///run/r.sock?spool=/a%20%25b&db=3")
+  end)
+
   it("takes the policies folder beside the file where there is one", function()
     local asked
     local config = fill({}, { is_folder = function(path)

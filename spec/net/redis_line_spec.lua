@@ -115,7 +115,11 @@ describe("a line", function()
       call("SUBSCRIBE", "news")
       for index = 1, 20 do server:command("PUBLISH", "news", index) end
       assert.same({ "subscribe", "more", 2, n = 3 }, call("SUBSCRIBE", "more"))
+      assert.same({ "pong", "", n = 2 }, call("PING"))
+      server:command("PUBLISH", "more", 21)
+      assert.same({ "pong", "", n = 2 }, call("PING"))
       for index = 1, 20 do assert.same({ "message", "news", tostring(index), n = 3 }, await_pushed()) end
+      assert.same({ "message", "more", "21", n = 3 }, await_pushed())
     end)
 
     it("takes a list that begins like a message for an answer", function()

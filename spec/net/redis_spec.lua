@@ -109,6 +109,16 @@ describe("a link", function()
       for index = 1, 5000 do assert.equal("word " .. index, loop.answers[first + index - 1][1]) end
     end)
 
+    it("goes on sending while thousands of answers come in", function()
+      local link = loop:link_up(address())
+      loop.on_answer = function(number)
+        if number <= 5000 and number % 100 == 0 then loop:send(link, "ECHO", "more " .. number) end
+      end
+      for index = 1, 5000 do loop:send(link, "ECHO", "word " .. index) end
+      loop:run_until(function() return #loop.order == 5050 end)
+      for index = 1, 50 do assert.equal("more " .. 100 * index, loop.answers[5000 + index][1]) end
+    end)
+
     it("carries words and replies of megabytes", function()
       local link = loop:link_up(address())
       local big = ("0123456789abcdef"):rep(512 * 1024)
@@ -267,6 +277,8 @@ describe("a link", function()
       server:freeze()
       local first = loop.asked + 1
       for _ = 1, 100 do loop:send(link, "INCR", "a") end
+      loop:send(link, "SET", "b", ("x"):rep(1000000))
+      loop:send(link, "INCR", "a")
       loop.on_answer = function() assert.is_false(library.redis_link_is_up(link)) end
       local began = socket.gettime()
       loop:await(loop.asked)
@@ -287,17 +299,21 @@ describe("a link", function()
     it("does not take its own loop's lateness for the server's", function()
       server = redis.start()
       local link = loop:link_up(address(), DEADLINE)
+      local blocker = assert(socket.connect("127.0.0.1", server.port))
       local number = loop:send(link, "ECHO", "in time")
       loop.on_answer = function(answered)
         loop.on_answer = nil
         assert.equal(number, answered)
-        -- Another is on its way while this callback holds the loop for much longer than the deadline.
+        -- Another is on its way while this callback holds the loop for longer than the deadline; the server takes a
+        -- while for it, but less.
         number = loop:send(link, "ECHO", "late loop")
         server:command("DEBUG", "SLEEP", 3 * DEADLINE)
+        blocker:send(("DEBUG SLEEP %s\r\n"):format(DEADLINE / 3))
       end
       loop:await(number)
       assert.equal("late loop", loop:await(number))
       assert.same({ true }, loop.states)
+      blocker:close()
     end)
 
     it("reads what has come when a deadline is over before it believes in it", function()

@@ -150,7 +150,8 @@ static void on_blown(void *arg, const struct store_verdict *verdict)
 
     raise_to(&storm->longest_us, now_us() - blow->began_us);
     gust->asking--;
-    __atomic_add_fetch(verdict->granted ? &storm->granted : &storm->refused, 1, __ATOMIC_RELAXED);
+    if (blow->amount > 0)
+        __atomic_add_fetch(verdict->granted ? &storm->granted : &storm->refused, 1, __ATOMIC_RELAXED);
     if (verdict->away)
         __atomic_add_fetch(&storm->away, 1, __ATOMIC_RELAXED);
     if (verdict->granted) {
@@ -185,7 +186,7 @@ static void on_gust(void *arg)
     struct gust *gust = arg;
     bool stops = __atomic_load_n(&gust->storm->stop, __ATOMIC_ACQUIRE);
 
-    while (!stops && gust->asking < ASKS_AT_ONCE)
+    for (int i = 0; !stops && i < 3 && gust->asking < ASKS_AT_ONCE; i++)
         ask(gust, 1 + draw(gust, gust->storm->amount_most));
     for (int i = 0; i < 3 && gust->kept > (stops ? 0 : HOLDS_KEPT / 2); i++)
         settle_one(gust, (int)draw(gust, gust->kept));

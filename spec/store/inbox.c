@@ -1,8 +1,8 @@
 /*
  * inbox.c - what store specs need of C: a home for answers (LuaJIT must not be
- * called from another thread), a loop that runs until a verdict is there, and a
- * backend that has no way of its own to add rows up; threads that reserve at the
- * same time are in crowd.c.
+ * called from another thread), a loop that runs until a verdict is there, a
+ * crowd at a journal, and a backend that has no way of its own to add rows up;
+ * threads that reserve at the same time are in crowd.c.
  * Built and loaded by spec/store/workbench.lua; never part of the program.
  */
 #include <pthread.h>
@@ -24,10 +24,16 @@ struct letter {
 
 struct inbox {
     pthread_mutex_t lock;
-    pthread_cond_t wake;
     struct letter *first, **last;
     struct store_home home;
+    struct loop *our_loop;
+    struct loop_timer *timer;
 };
+
+static void stop(void *loop)
+{
+    loop_stop(loop);
+}
 
 static void post(void *loop, void (*on_call)(void *arg), void *arg)
 {
@@ -38,16 +44,17 @@ static void post(void *loop, void (*on_call)(void *arg), void *arg)
     pthread_mutex_lock(&inbox->lock);
     *inbox->last = letter;
     inbox->last = &letter->next;
-    pthread_cond_signal(&inbox->wake);
     pthread_mutex_unlock(&inbox->lock);
+    loop_post(inbox->our_loop, stop, inbox->our_loop);
 }
 
-struct inbox *inbox_new(void)
+/* Of the thread whose loop that is. */
+struct inbox *inbox_new(struct loop *our_loop)
 {
     struct inbox *inbox = calloc(1, sizeof *inbox);
 
     pthread_mutex_init(&inbox->lock, NULL);
-    pthread_cond_init(&inbox->wake, NULL);
+    inbox->our_loop = our_loop;
     inbox->last = &inbox->first;
     inbox->home = (struct store_home){ post, inbox };
     return inbox;
@@ -58,17 +65,11 @@ const struct store_home *inbox_home(const struct inbox *inbox)
     return &inbox->home;
 }
 
-/* Runs one call on this thread; false: none came within that many seconds. */
-bool inbox_run(struct inbox *inbox, int seconds)
+static struct letter *take(struct inbox *inbox)
 {
     struct letter *letter;
-    struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
     pthread_mutex_lock(&inbox->lock);
-    while (!inbox->first && pthread_cond_timedwait(&inbox->wake, &inbox->lock, &until) == 0)
-        ;
     letter = inbox->first;
     if (letter) {
         inbox->first = letter->next;
@@ -76,6 +77,33 @@ bool inbox_run(struct inbox *inbox, int seconds)
             inbox->last = &inbox->first;
     }
     pthread_mutex_unlock(&inbox->lock);
+    return letter;
+}
+
+static void on_second(void *arg)
+{
+    struct inbox *inbox = arg;
+
+    inbox->timer = NULL;
+    loop_stop(inbox->our_loop);
+}
+
+/* Runs one call on this thread, and the loop until there is one; false: none came within that many seconds. */
+bool inbox_run(struct inbox *inbox, int seconds)
+{
+    struct letter *letter = take(inbox);
+    struct timespec now;
+    time_t until;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    until = now.tv_sec + seconds;
+    while (!letter && now.tv_sec <= until) {
+        inbox->timer = loop_after(inbox->our_loop, 1, on_second, inbox);
+        loop_run(inbox->our_loop);
+        loop_forget(inbox->timer);
+        letter = take(inbox);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    }
     if (!letter)
         return false;
     letter->on_call(letter->arg);
@@ -88,7 +116,6 @@ void inbox_free(struct inbox *inbox)
     while (inbox->first)
         inbox_run(inbox, 0);
     pthread_mutex_destroy(&inbox->lock);
-    pthread_cond_destroy(&inbox->wake);
     free(inbox);
 }
 
@@ -124,20 +151,31 @@ void inbox_reserve(struct store *store, struct loop *loop, const struct store_ca
 
     store_reserve(store, call, now, on_verdict, &asked);
     asked.is_waiting = true;
-    if (!asked.is_told)
+    while (!asked.is_told) /* an inbox stops the loop too */
         loop_run(loop);
 }
 
+struct turn {
+    struct loop *loop;
+    bool is_over;
+};
+
 static void on_elapsed(void *arg)
 {
-    loop_stop(arg);
+    struct turn *turn = arg;
+
+    turn->is_over = true;
+    loop_stop(turn->loop);
 }
 
 /* Runs the loop for so long. */
 void inbox_turn(struct loop *loop, double seconds)
 {
-    loop_after(loop, seconds, on_elapsed, loop);
-    loop_run(loop);
+    struct turn turn = { loop, false };
+
+    loop_after(loop, seconds, on_elapsed, &turn);
+    while (!turn.is_over)
+        loop_run(loop);
 }
 
 /* Several threads at once: each notes a row, removes the one before it, and leaves its last. */

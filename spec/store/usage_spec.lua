@@ -9,6 +9,7 @@ local HOUR, DAY = 3600000, 86400000
 local addresses = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
+  redis = function() return (select(2, bench.redis())) end,
 }
 
 for backend, address in pairs(addresses) do
@@ -24,7 +25,7 @@ for backend, address in pairs(addresses) do
         store, desk, closed = assert(bench.open(address())), bench.desk(), 0
       end)
       after_each(function()
-        library.store_close(store)
+        bench.close(store)
         desk:free()
         bench.clean()
       end)

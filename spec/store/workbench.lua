@@ -1,6 +1,7 @@
 -- The bench that store specs work at: the C declarations, temporary folders, and short ways to call a store.
 local ffi = require "ffi"
 local lfs = require "lfs"
+local wait = require "spec.support.wait"
 
 local function read(path)
   local file = assert(io.open(path))
@@ -24,7 +25,7 @@ if not pcall(ffi.typeof, "struct store_verdict") then
   declare("core/store/usage.h")
   ffi.cdef [[
 struct inbox;
-struct inbox *inbox_new(void);
+struct inbox *inbox_new(struct loop *our_loop);
 void inbox_free(struct inbox *inbox);
 const struct store_home *inbox_home(const struct inbox *inbox);
 bool inbox_run(struct inbox *inbox, int seconds);
@@ -37,6 +38,7 @@ void inbox_turn(struct loop *loop, double seconds);
 long crowd_run(struct store *store, const struct store_call *call, int threads, int rounds, int64_t now,
                const int64_t *actual);
 void crowd_journal(struct journal *journal, int threads, int rounds, void *add, void *remove);
+void *redis_link_here(void *redis); /* the second member of its store */
 bool paged_read(struct usage *usage, struct store *store, void *read);
 struct storm;
 struct storm *storm_begin(struct store **stores, int count, const struct store_limit *limit, int64_t amount_most,
@@ -92,9 +94,25 @@ os.remove(built)
 local loop = bench.library.loop_new()
 bench.loop = loop
 
+local server
+
+-- An empty Redis server, one a process, and the address of a store on it whose spool is in that folder.
+function bench.redis(folder)
+  if not server then
+    server = require("spec.support.redis").start()
+  else
+    server:command("FLUSHALL")
+  end
+  return server, ("redis://127.0.0.1:%d/0?spool=%s"):format(server.port, folder or bench.folder())
+end
+
 -- A store that this thread has not joined.
 ---@return ffi.cdata*? store, string? error
 function bench.open_apart(address)
+  -- Ledger rows of a store on Redis do not wait in the folder of the sources.
+  if address:match "^redis:" and not address:find("spool=", 1, true) then
+    address = address .. "?spool=" .. bench.folder()
+  end
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
   if store == nil then return nil, ffi.string(message) end
@@ -104,8 +122,15 @@ end
 ---@return ffi.cdata*? store, string? error
 function bench.open(address)
   local store, message = bench.open_apart(address)
-  if store then bench.library.store_join(store, loop) end
-  return store, message
+  if not store then return nil, message end
+  bench.library.store_join(store, loop)
+  if address:match "^redis:" and bench.library.store_problem(store) == nil then
+    wait.until_(function()
+      bench.turn(0.001)
+      return bench.library.redis_link_here(ffi.cast("void **", store)[1]) ~= nil
+    end, "the link to Redis")
+  end
+  return store
 end
 
 -- Lets the loop run for so long.
@@ -210,7 +235,7 @@ local desk = {}
 desk.__index = desk
 
 function bench.desk()
-  return setmetatable({ inbox = bench.inbox.inbox_new() }, desk)
+  return setmetatable({ inbox = bench.inbox.inbox_new(loop) }, desk)
 end
 
 function desk:home() return bench.inbox.inbox_home(self.inbox) end

@@ -30,6 +30,16 @@ local function behaviours(self)
   return {
     affinity = { recall = nothing, remember = nothing },
     attempt = { send = wire, play = wire },
+    bulletin = {
+      watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
+      post = function(text) self.posted[#self.posted + 1] = text end,
+      since = function(number)
+        local behind = {}
+        for i = math.max(0, number) + 1, #self.posted do behind[#behind + 1] = self.posted[i] .. "\n" end
+        return #self.posted, table.concat(behind)
+      end,
+      keep = function(text) self.kept = text end, kept = function() return { self.kept } end,
+    },
     clock = {
       now = function() return self.now end,
       monotonic = function()
@@ -70,9 +80,19 @@ local function behaviours(self)
       series = function(name, labels) return name .. "{" .. labels .. "}" end,
       add = function(series, amount) self.counted[series] = (self.counted[series] or 0) + amount end,
       observe = function(series, seconds) self.observed[series] = seconds end,
-      text = function() return "counted 1\n" end,
+      text = function() return "counted 1\n" end, read = function(name) return self.series[name] or "" end,
     },
+    models = {
+      sources = function() return self.sources end, changes = function() return self.imports end,
+      keep = function(_, import)
+        self.kept_imports[#self.kept_imports + 1] = import
+        return true
+      end,
+    },
+    orders = { ask = nothing },
+    terminal = {},
     offline = { open = function() return nil, "there is no store" end },
+    pages = { get = function(name) return self.pages[name] end },
     process = {
       env = nothing, read = function() return nil, "No such file or directory" end, kind = nothing,
       processors = function() return 2 end, is_zone = function() return true end, policies = function() return {} end,
@@ -81,6 +101,7 @@ local function behaviours(self)
       fetch = function() return nil, "connection refused" end,
     },
     sheet = { read = function() return nil, "No such file or directory" end },
+    usage = { ask = nothing },
     store = {
       reserve = function()
         self.reservations = self.reservations + 1
@@ -90,7 +111,6 @@ local function behaviours(self)
       exhausted = function() return 0, "" end, fits = function() return true end, learn = nothing,
       learnt = function() return {} end, recovered = nothing, pardon = function() return false end,
     },
-    usage = { ask = nothing },
   }
 end
 
@@ -98,7 +118,8 @@ end
 function fakes.install()
   local self = {
     calls = {}, wires = {}, now = 1700000000, monotonic = 0, tick = 0, generation = 1, stored = {}, counted = {},
-    observed = {}, later = {}, printed = {}, complaints = {}, reservations = 0,
+    observed = {}, later = {}, printed = {}, complaints = {}, reservations = 0, posted = {}, watchers = 0, kept = "[]",
+    pages = {}, series = {}, sources = {}, imports = {}, kept_imports = {},
   }
   local before, own = {}, behaviours(self)
   for name, module in pairs(package.loaded) do
@@ -226,11 +247,16 @@ function fakes.handle(given)
   function handle.elapsed() return handle.elapsed_s end
   function handle.keep_private() handle.private = true end
   function handle.calm() handle.calmed = handle.calmed + 1 end
+  function handle.always(_, headers) handle.kept = headers end
   function handle.reply(_, status, headers, body)
     handle.replies[#handle.replies + 1] = { status = status, headers = headers, body = body }
   end
   function handle.begin(_, status, headers) handle.begun = { status = status, headers = headers } end
   function handle.write(_, text)
+    handle.written[#handle.written + 1] = text
+    return true
+  end
+  function handle.offer(_, text)
     handle.written[#handle.written + 1] = text
     return true
   end

@@ -6,8 +6,10 @@
 //   error                 status, message, type, code in the protocol's dialect, or body as it is (string or object)
 //   silence               nothing at all; `head` gives status line and headers first, then nothing
 //   reset, close          the connection ends before a byte of the answer
-//   wrong_length          a content-length that is 100 too big (`by`), then the end of the connection
+//   wrong_length          a content-length that is 100 too big (`by`), then the end of the connection (hold: nothing)
 //   huge_head             `bytes` of headers
+//   drip                  a whole or streamed answer that is `text` again and again, each after `delay` ms, for ever;
+//                         `drip_head` does it with the head
 //   text                  200 and `body` with `type`
 "use strict";
 
@@ -119,7 +121,22 @@ const kinds = {
     const data = Buffer.from(JSON.stringify(protocol.whole(behaviour, request)));
     await out.head(200, { ...JSON_TYPE, "content-length": data.length + (behaviour.by || 100) }, "length");
     await out.write(data);
-    return out.cut();
+    return behaviour.hold ? out.silence() : out.cut();
+  },
+  async drip(out, behaviour, { protocol, record, request }) {
+    const type = protocol.streamed(request, record) ? { "content-type": protocol.stream_type } : JSON_TYPE;
+    await out.head(200, { ...type, ...behaviour.headers }, "chunked");
+    for (;;) {
+      if (behaviour.delay) await out.delay(behaviour.delay);
+      await out.write(behaviour.text.repeat(behaviour.times || 1));
+    }
+  },
+  async drip_head(out, behaviour) {
+    await out.bytes("HTTP/1.1 200 OK\r\nx-slow: ");
+    for (;;) {
+      await out.delay(behaviour.delay);
+      await out.bytes("x");
+    }
   },
   huge_head: (out, behaviour, asked) => {
     const headers = {};

@@ -1,0 +1,8 @@
+-- Forgets the oldest ledger rows of before a time. Answers how many.
+-- KEYS: the index by time, the stream. ARGV: before time, how many at most.
+local found = redis.call("ZRANGE", KEYS[1], "-inf", "(" .. ARGV[1], "BYSCORE", "LIMIT", 0, ARGV[2])
+if #found > 0 then
+  redis.call("XDEL", KEYS[2], unpack(found))
+  redis.call("ZREM", KEYS[1], unpack(found))
+end
+return #found
