@@ -161,11 +161,6 @@ void worker_drain(struct worker *worker)
     loop_post(worker->loop, on_drain, worker);
 }
 
-bool worker_is_starved(const struct worker *worker)
-{
-    return __atomic_load_n(&worker->starved, __ATOMIC_RELAXED);
-}
-
 static void on_leave(void *arg)
 {
     struct worker *worker = arg;
@@ -184,6 +179,11 @@ void worker_leave(struct worker *worker)
 size_t worker_sessions(const struct worker *worker)
 {
     return __atomic_load_n(&worker->session_count, __ATOMIC_ACQUIRE);
+}
+
+bool worker_is_starved(const struct worker *worker)
+{
+    return __atomic_load_n(&worker->starved, __ATOMIC_RELAXED);
 }
 
 size_t worker_busy(const struct worker *worker)

@@ -32,7 +32,7 @@ struct worker {
     struct settings *settings;
     struct listener **listeners;
     size_t listener_count;
-    bool starved; /* callers are turned away: there are no descriptors */
+    bool starved;               /* callers are turned away: there are no descriptors */
     struct session *sessions;   /* callers' connections */
     struct exchange *exchanges; /* requests under way */
     size_t exchange_count, session_count;
@@ -52,12 +52,12 @@ void worker_configure(struct worker *worker, struct settings *settings);
 void worker_install(struct worker *worker, struct policyset *policies);
 /* No new connections; idle ones close, busy ones end after their reply. */
 void worker_drain(struct worker *worker);
-/* True while it turns callers away because no more files may be open. */
-bool worker_is_starved(const struct worker *worker);
 /* Another process listens on the same sockets: leaves them to it; connections get one more reply, and close. */
 void worker_leave(struct worker *worker);
 /* Callers' connections at this moment. */
 size_t worker_sessions(const struct worker *worker);
+/* True while it turns callers away because no more files may be open. */
+bool worker_is_starved(const struct worker *worker);
 /* Requests under way at this moment. */
 size_t worker_busy(const struct worker *worker);
 /* Cancels what is still under way and ends the thread, soon; worker_join waits for that. */

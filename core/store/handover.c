@@ -111,10 +111,10 @@ bool handover_send(int socket, struct batch *batch)
     bool is_sent = true;
 
     for (struct change *change = batch_changes(batch); is_sent && change; change = change->next) {
-        if (change->kind != CHANGE_CLOSE)
-            answer_give(&change->answer, false);
-        else
+        if (change->kind == CHANGE_CLOSE)
             is_sent = send_row(socket, row_fields(change->row), &bytes);
+        else
+            answer_give(&change->answer, false);
     }
     for (size_t i = 0; is_sent && i < count; i++)
         is_sent = send_counter(socket, &counters[i], &bytes);

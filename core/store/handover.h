@@ -18,7 +18,8 @@ struct ledger_row;
 
 enum { HANDOVER_VERSION = 1 };
 
-/* Sends it and waits until it is safe there. Changes of keys go unsent, and who waits for them is told so. */
+/* Sends it and waits until it is safe there. Changes of keys and imports go unsent, and who waits for them is told so.
+ */
 bool handover_send(int socket, struct batch *batch);
 
 enum handover_kind { HANDOVER_ROW, HANDOVER_COUNTER, HANDOVER_END, HANDOVER_BROKEN };

@@ -1,5 +1,5 @@
 /* ledger.c - see ledger.h. */
-#include "store/ledger.h"
+#include "store/ledger_inside.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,13 +15,13 @@
 #include "store/database.h"
 #include "store/imports.h"
 #include "store/journal.h"
-#include "store/ledger_own.h"
 #include "store/lost.h"
 #include "store/row.h"
 #include "store/rows.h"
 #include "store/sink.h"
 
 enum { LINGER_US = 5 * 1000, QUEUE_BYTES = 64 * 1024 * 1024 };
+
 /* ---- what others call ---- */
 
 static struct entry *entry_of(struct ledger *ledger, const struct change *change)
@@ -213,18 +213,6 @@ static void free_ledger(struct ledger *ledger)
     mem_free(ledger);
 }
 
-static bool inherit_row(void *arg, uint32_t slot, const struct ledger_row *fields)
-{
-    struct ledger *ledger = arg;
-    struct row *row = row_copy(fields);
-    struct entry *entry = rows_add(&ledger->under_way, row, false);
-
-    entry->slot = slot;
-    entry->is_inherited = true;
-    row_drop(row);
-    return true;
-}
-
 static bool open_files(struct ledger *ledger, bool inherits, char *error, size_t error_size)
 {
     char *path = mem_format("%s-open", ledger->database->path);
@@ -235,7 +223,7 @@ static bool open_files(struct ledger *ledger, bool inherits, char *error, size_t
         return false;
     ledger->sink = sink_new(ledger->database, ledger->journal);
     if (ledger->sink && inherits)
-        return journal_each_left(ledger->journal, inherit_row, ledger);
+        return ledger_inherit(ledger);
     if (ledger->sink && lost_close(ledger->journal, ledger->database, sink_statements(ledger->sink)))
         return true;
     database_explain(ledger->database, error, error_size);
@@ -287,54 +275,4 @@ void ledger_stop(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
     pthread_join(ledger->thread, NULL);
     free_ledger(ledger);
-}
-
-/* ---- from one process to the next ---- */
-
-static void ask(struct ledger *ledger, enum wish wish, int heir)
-{
-    pthread_mutex_lock(&ledger->lock);
-    ledger->wish = wish;
-    ledger->heir = heir;
-    pthread_cond_signal(&ledger->wake);
-    while (ledger->wish)
-        pthread_cond_wait(&ledger->heeded, &ledger->lock);
-    pthread_mutex_unlock(&ledger->lock);
-}
-
-bool ledger_hand_over(struct ledger *ledger, int socket, char *error, size_t error_size)
-{
-    ask(ledger, HAND_OVER, socket);
-    if (!ledger->refusal[0])
-        return true;
-    snprintf(error, error_size, "%s", ledger->refusal);
-    return false;
-}
-
-void ledger_take_back(struct ledger *ledger)
-{
-    ask(ledger, TAKE_BACK, -1);
-}
-
-void ledger_lose_inherited(struct ledger *ledger)
-{
-    struct row **lost;
-    struct entry *entry;
-    size_t at = 0, count = 0;
-
-    pthread_mutex_lock(&ledger->lock);
-    lost = mem_alloc((ledger->under_way.by_id.count + 1) * sizeof *lost);
-    while ((entry = hash_next(&ledger->under_way.by_id, &at)))
-        if (entry->is_inherited && !entry->is_closed)
-            lost[count++] = row_take(entry->row);
-    pthread_mutex_unlock(&ledger->lock);
-    for (size_t i = 0; i < count; i++) {
-        struct ledger_row fields = *row_fields(lost[i]);
-
-        fields.outcome = "lost";
-        fields.estimated = true;
-        ledger_close_row(ledger, &fields, (struct answer){ 0 });
-        row_drop(lost[i]);
-    }
-    mem_free(lost);
 }

@@ -1,5 +1,5 @@
 /* ledger_writer.c - the ledger's thread: takes what is queued, writes it as one batch, says so. See ledger.h. */
-#include "store/ledger_own.h"
+#include "store/ledger_inside.h"
 
 #include <stdio.h>
 #include <string.h>

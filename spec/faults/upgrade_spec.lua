@@ -5,6 +5,7 @@ local gateway = require "spec.support.gateway"
 local http = require "spec.support.http"
 local json = require "dkjson"
 local process = require "spec.support.process"
+local redis = require "spec.support.redis"
 local tls = require "spec.support.tls"
 local wait = require "spec.support.wait"
 
@@ -79,6 +80,26 @@ describe("an upgrade", function()
       assert.equal(0, bench.open_rows(gate.folder .. "/moongate.db"))
     end)
   end
+
+  it("needs nothing of the old process on Redis, where both count side by side", function()
+    local server = redis.start()
+    local gate = gateway.start { config = config { store = ("redis://127.0.0.1:%d/0"):format(server.port) } }
+    local streams = {}
+    for i = 1, 2 do
+      streams[i] = gate:stream({ model = "small",
+        messages = { { role = "user", content = "mock: chunks=60 chunk-delay=0.02" } } })
+      assert.truthy(streams[i]:event())
+      assert(gate:upgrade())
+      assert.equal(200, gate:chat({ model = "small" }).status)
+    end
+    for i = 1, 2 do
+      local events = streams[i]:events()
+      assert.equal("[DONE]", events[#events])
+    end
+    assert.equal(4, gate:admin("/v1/usage?by=model").totals.requests)
+    gate:stop()
+    server:free()
+  end)
 
   it("leaves a stream to the process that began it, while the new one answers", function()
     local gate = gateway.start { config = config() }

@@ -1,6 +1,9 @@
-/* ledger_own.h - what ledger.c, which queues, and ledger_writer.c, which writes, share. For nobody else. */
-#ifndef STORE_LEDGER_OWN_H
-#define STORE_LEDGER_OWN_H
+/*
+ * ledger_inside.h - the inside of a ledger, for ledger.c, ledger_writer.c and
+ * ledger_heirs.c alone: what is queued, what is under way, and what its thread is asked to do.
+ */
+#ifndef STORE_LEDGER_INSIDE_H
+#define STORE_LEDGER_INSIDE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,15 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/ledger.h"
 #include "store/retention.h"
 #include "store/rows.h"
 
 struct batch;
 struct change;
-struct database;
 struct journal;
 struct sink;
-struct store;
 
 /* What the thread is asked to do between two batches. */
 enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
@@ -52,7 +54,9 @@ struct ledger {
     int64_t forget_at;
 };
 
-/* The writer's thread: until the ledger is stopping and all is written. */
+/* The thread: writes until the ledger is stopping and all is written. */
 void *ledger_writer_run(void *ledger);
+/* Takes what the journal holds for rows that the process before has open. */
+bool ledger_inherit(struct ledger *ledger);
 
 #endif
