@@ -32,7 +32,7 @@ struct worker {
     struct settings *settings;
     struct listener **listeners;
     size_t listener_count;
-    bool starved; /* callers are turned away: there are no descriptors */
+    bool starved;               /* callers are turned away: there are no descriptors */
     struct session *sessions;   /* callers' connections */
     struct exchange *exchanges; /* requests under way */
     size_t exchange_count, session_count;
