@@ -37,7 +37,7 @@ struct exchange {
     int status;
     void (*on_drained)(void *arg); /* who waits for the caller to read on */
     void *drained_arg;
-    bool full; /* exchange_offer: what it took last is still on its way */
+    bool full;             /* exchange_offer: what it took last is still on its way */
     struct headers always; /* go with the reply, whatever it is */
 };
 
