@@ -16,7 +16,7 @@ local backends = {
   redis = function()
     server = server or redis.start()
     server:command("FLUSHALL")
-    return ("redis://127.0.0.1:%d/0"):format(server.port)
+    return ("redis://127.0.0.1:%d/0?deadline_ms=5000"):format(server.port)
   end,
 }
 
