@@ -15,6 +15,7 @@
 #include "store/redis_rows.h"
 #include "store/redis_shares.h"
 #include "store/redis_standing.h"
+#include "store/usage.h"
 
 bool redis_is_online(struct redis *redis, uint64_t *epoch)
 {
@@ -165,6 +166,14 @@ static int read_rows(struct store *store, struct store_place *place, int64_t unt
     return redis_rows_read(((struct redis *)store->own)->rows, place, until, count, rows);
 }
 
+/* Rows themselves have more fields than the index. */
+static bool usage_of(struct store *store, struct usage *usage)
+{
+    if (usage_query(usage)->by == STORE_BY_REQUEST)
+        return usage_read_pages(usage, store);
+    return redis_rows_usage(((struct redis *)store->own)->rows, usage);
+}
+
 const struct backend backend_redis = {
     .scheme = "redis",
     .open = open_redis,
@@ -187,4 +196,5 @@ const struct backend backend_redis = {
     .close_row = close_row,
     .find_row = find_row,
     .read_rows = read_rows,
+    .usage = usage_of,
 };
