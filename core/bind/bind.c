@@ -47,6 +47,7 @@ static const struct {
     { "moongate.core.sheet", bind_sheet_module },
     { "moongate.core.store", bind_store_module },
     { "moongate.core.terminal", bind_terminal_module },
+    { "moongate.core.turns", bind_turns_module },
     { "moongate.core.usage", bind_usage_module },
 };
 

@@ -83,6 +83,7 @@ int bind_sheet_module(lua_State *L);
 int bind_store_module(lua_State *L);
 int bind_terminal_module(lua_State *L);
 int bind_ledger_module(lua_State *L);
+int bind_turns_module(lua_State *L);
 int bind_usage_module(lua_State *L);
 
 #endif

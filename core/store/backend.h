@@ -65,6 +65,10 @@ struct backend {
     bool (*each_source)(struct store *store, void (*each)(void *arg, const struct store_import *), void *arg);
     bool (*each_import)(struct store *store, int64_t since, void (*each)(void *arg, const struct store_import *),
                         void *arg);
+    /* As their namesakes in store.h. NULL, both: it is always our turn. */
+    void (*take_turn)(struct store *store, const char *name, int64_t milliseconds,
+                      void (*on_turn)(void *arg, const struct store_turn *turn), void *arg);
+    void (*tell_turn)(struct store *store, const char *name, int64_t milliseconds, const char *told);
     /* Rows come with their row_id. */
     void (*open_row)(struct store *store, const struct ledger_row *row);
     void (*close_row)(struct store *store, const struct ledger_row *row, struct answer answer);

@@ -15,6 +15,8 @@
 #include "store/redis_rows.h"
 #include "store/redis_shares.h"
 #include "store/redis_standing.h"
+#include "store/redis_turns.h"
+#include "store/usage.h"
 
 bool redis_is_online(struct redis *redis, uint64_t *epoch)
 {
@@ -145,6 +147,17 @@ static bool each_import(struct store *store, int64_t since, void (*each)(void *a
     return redis_imports_each(((struct redis *)store->own)->imports, since, each, arg);
 }
 
+static void take_turn(struct store *store, const char *name, int64_t milliseconds,
+                      void (*on_turn)(void *arg, const struct store_turn *turn), void *arg)
+{
+    redis_turns_take(store->own, name, milliseconds, on_turn, arg);
+}
+
+static void tell_turn(struct store *store, const char *name, int64_t milliseconds, const char *told)
+{
+    redis_turns_tell(store->own, name, milliseconds, told);
+}
+
 static void open_row(struct store *store, const struct ledger_row *row)
 {
     redis_rows_open(((struct redis *)store->own)->rows, row);
@@ -165,6 +178,14 @@ static int read_rows(struct store *store, struct store_place *place, int64_t unt
     return redis_rows_read(((struct redis *)store->own)->rows, place, until, count, rows);
 }
 
+/* Rows themselves have more fields than the index. */
+static bool usage_of(struct store *store, struct usage *usage)
+{
+    if (usage_query(usage)->by == STORE_BY_REQUEST)
+        return usage_read_pages(usage, store);
+    return redis_rows_usage(((struct redis *)store->own)->rows, usage);
+}
+
 const struct backend backend_redis = {
     .scheme = "redis",
     .open = open_redis,
@@ -183,8 +204,11 @@ const struct backend backend_redis = {
     .keep_key = keep_key,
     .keep_import = keep_import,
     .each_import = each_import,
+    .take_turn = take_turn,
+    .tell_turn = tell_turn,
     .open_row = open_row,
     .close_row = close_row,
     .find_row = find_row,
     .read_rows = read_rows,
+    .usage = usage_of,
 };

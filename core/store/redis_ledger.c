@@ -9,6 +9,7 @@
 #include "net/redis_line.h"
 #include "store/redis_mend.h"
 #include "store/redis_scripts.h"
+#include "store/redis_usage.h"
 #include "store/row.h"
 
 enum { MARKS_LAST_S = 35 * 24 * 3600, PAGE_ROWS = 100, PAGE_BYTES = 1024 * 1024, PIECE_BYTES = 256 * 1024 };
@@ -50,6 +51,7 @@ void redis_ledger_keep(struct redis_order *order, const struct ledger_row *const
         redis_order_key(order, REQUEST, rows[i]->request_id);
     }
     redis_words_integer(&order->words, MARKS_LAST_S);
+    redis_words_text(&order->words, redis_usage_fields);
     for (size_t i = 0; i < count; i++)
         add_row(&order->words, rows[i]);
 }

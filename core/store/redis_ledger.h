@@ -6,7 +6,7 @@
  * A row is an entry with a field for every column; `moongate:row:<row_id>`
  * marks for 35 days that it is there, `moongate:request:<request_id>` names for
  * as long the one that was closed last, and `moongate:ledger:times` holds all by
- * their time.
+ * their time: the id, and behind a NUL each the fields that usage adds up.
  */
 #ifndef STORE_REDIS_LEDGER_H
 #define STORE_REDIS_LEDGER_H

@@ -14,6 +14,8 @@
 #include "store/redis_ledger.h"
 #include "store/redis_models.h"
 #include "store/redis_place.h"
+#include "store/redis_usage.h"
+#include "store/usage.h"
 
 static const double TIMEOUT = 5;
 
@@ -89,6 +91,15 @@ static int read_rows(struct store *store, struct store_place *place, int64_t unt
     return redis_ledger_read(offline->line, place, until, count, rows);
 }
 
+static bool usage_of(struct store *store, struct usage *usage)
+{
+    struct offline *offline = store->own;
+
+    if (usage_query(usage)->by == STORE_BY_REQUEST)
+        return usage_read_pages(usage, store);
+    return redis_usage_read(offline->line, usage);
+}
+
 static const struct backend backend_offline = {
     .scheme = "redis",
     .close = close_offline,
@@ -98,6 +109,7 @@ static const struct backend backend_offline = {
     .each_source = each_source,
     .each_import = each_import,
     .read_rows = read_rows,
+    .usage = usage_of,
 };
 
 bool redis_offline_open_reader(struct store *store, const char *place, char *error, size_t error_size)

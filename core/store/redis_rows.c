@@ -15,6 +15,7 @@
 #include "store/redis_ledger.h"
 #include "store/redis_recent.h"
 #include "store/redis_spool.h"
+#include "store/redis_usage.h"
 #include "store/row.h"
 #include "store/rows.h"
 
@@ -230,6 +231,16 @@ int redis_rows_read(struct redis_rows *rows, struct store_place *place, int64_t 
 
     redis_line_close(line);
     return got;
+}
+
+bool redis_rows_usage(struct redis_rows *rows, struct usage *usage)
+{
+    char error[320];
+    struct redis_line *line = redis_line_open(&rows->redis->address, READ_TIMEOUT, error, sizeof error);
+    bool is_read = line && redis_usage_read(line, usage);
+
+    redis_line_close(line);
+    return is_read;
 }
 
 /* ---- on the keeper's thread ---- */

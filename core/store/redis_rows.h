@@ -17,6 +17,7 @@ struct redis;
 struct redis_line;
 struct redis_rows;
 struct row;
+struct usage;
 
 /* folder: where the spool is. NULL with a sentence in error. Before the keeper starts. */
 struct redis_rows *redis_rows_new(struct redis *redis, const char *folder, char *error, size_t error_size);
@@ -29,6 +30,8 @@ bool redis_rows_refuses(struct redis_rows *rows, char *text, size_t size);
 void redis_rows_open(struct redis_rows *rows, const struct ledger_row *row);
 void redis_rows_close(struct redis_rows *rows, const struct ledger_row *row, struct answer answer);
 void redis_rows_find(struct redis_rows *rows, const char *request_id, const struct row_answer *answer);
+/* Of sums, not by request. */
+bool redis_rows_usage(struct redis_rows *rows, struct usage *usage);
 int redis_rows_read(struct redis_rows *rows, struct store_place *place, int64_t until, int count, struct row **read);
 
 /* ---- on the keeper's thread ---- */

@@ -23,6 +23,8 @@ extern struct redis_script redis_script_read_rows;
 extern struct redis_script redis_script_ready;
 extern struct redis_script redis_script_reserve;
 extern struct redis_script redis_script_sync;
+extern struct redis_script redis_script_take_turn;
+extern struct redis_script redis_script_tell_turn;
 extern struct redis_script redis_script_trim_rows;
 extern struct redis_script redis_script_unlease;
 

@@ -329,6 +329,21 @@ void store_watch_imports(struct store *store, void (*on_import)(void *arg), void
     imports_watch(store->imports, on_import, arg);
 }
 
+void store_take_turn(struct store *store, const char *name, int64_t milliseconds,
+                     void (*on_turn)(void *arg, const struct store_turn *turn), void *arg)
+{
+    if (store->backend->take_turn)
+        store->backend->take_turn(store, name, milliseconds, on_turn, arg);
+    else
+        on_turn(arg, &(struct store_turn){ .is_ours = true, .told = "" });
+}
+
+void store_tell_turn(struct store *store, const char *name, int64_t milliseconds, const char *told)
+{
+    if (store->backend->tell_turn)
+        store->backend->tell_turn(store, name, milliseconds, told);
+}
+
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1])
 {
     struct ledger_row named = *row;

@@ -211,6 +211,24 @@ bool store_each_import(struct store *store, int64_t since, void (*each)(void *ar
  */
 void store_watch_imports(struct store *store, void (*on_import)(void *arg), void *arg);
 
+/* ---- what one of several gateways does for all ---- */
+
+struct store_turn {
+    bool is_ours;
+    const char *told; /* not ours: what was told last, "" if nothing; valid inside on_turn */
+    int64_t wait_ms;  /* not ours: for how long the turn is taken */
+};
+
+/*
+ * Whether it is our turn to do what name says; it is for so many milliseconds, and goes on if it is asked for meanwhile.
+ * With nobody to ask (one gateway, or Redis is away) it always is. The answer comes exactly once, before this returns or
+ * later on this thread.
+ */
+void store_take_turn(struct store *store, const char *name, int64_t milliseconds,
+                     void (*on_turn)(void *arg, const struct store_turn *turn), void *arg);
+/* What came of our turn, for the others; the turn stays ours for so many milliseconds. Not waited for. */
+void store_tell_turn(struct store *store, const char *name, int64_t milliseconds, const char *told);
+
 /* ---- the ledger: a row opened at admission, closed at the end ---- */
 
 struct ledger_row {

@@ -248,7 +248,7 @@ static int read_page(struct usage *usage, struct store *store, struct store_plac
     return store->backend->read_rows(store, place, usage->query.to, last + 1, rows);
 }
 
-static bool read_by_pages(struct usage *usage, struct store *store)
+bool usage_read_pages(struct usage *usage, struct store *store)
 {
     struct store_place place =
         usage->query.by == STORE_BY_REQUEST ? usage->place : (struct store_place){ usage->query.from, 0 };
@@ -286,7 +286,7 @@ static int compare_days(const void *a, const void *b)
 
 bool usage_read(struct usage *usage, struct store *store)
 {
-    if (!(store->backend->usage ? store->backend->usage(store, usage) : read_by_pages(usage, store)))
+    if (!(store->backend->usage ? store->backend->usage(store, usage) : usage_read_pages(usage, store)))
         return false;
     if (usage->groups)
         qsort(usage->groups, usage->count, sizeof(struct group *),

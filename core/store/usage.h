@@ -38,6 +38,8 @@ bool usage_is_cancelled(const struct usage *usage);
 void usage_add(struct usage *usage, const struct ledger_row *row);
 /* By request: holds the row that is at that place. False: it has all it may have, or the row is not asked for. */
 bool usage_add_row(struct usage *usage, struct row *row, struct store_place place);
+/* Through the pages of rows that the backend's read_rows reads. */
+bool usage_read_pages(struct usage *usage, struct store *store);
 /* How many more rows it may hold. */
 int64_t usage_room(const struct usage *usage);
 

@@ -1,15 +1,18 @@
 -- Asks the providers that have a quota checker what is left, each at its own interval, on one worker; publishes it to
--- all of them, and teaches it to the store. A failed poll leaves the last good answer there, as a stale one.
+-- all of them, and teaches it to the store. A failed poll leaves the last good answer there, as a stale one. Of several
+-- gateways on one store one asks, and the others take over what it found.
 local checkers = require "moongate.checkers"
 local checking = require "moongate.checking"
 local clock = require "moongate.core.clock"
 local gate = require "moongate.core.gate"
 local http = require "moongate.core.http"
 local json = require "moongate.core.json"
+local keys = require "moongate.core.keys"
 local log = require "moongate.core.log"
 local readings = require "moongate.readings"
 local store = require "moongate.core.store"
 local time = require "moongate.time"
+local turns = require "moongate.core.turns"
 
 local polling = {}
 
@@ -18,6 +21,9 @@ local DEADLINE, BODY_BYTES = 10, 1024 * 1024
 local SPREAD, JITTER = 0.2, 0.1
 -- One that fails is asked less and less often: up to so many intervals, and no longer than this.
 local MOST_BACKED_OFF, LONGEST = 16, 3600
+-- Whose turn it is has it for so much longer than until its next poll; a poll may take long. The others look again a
+-- little after that, or soon where nothing new was told.
+local MARGIN, LONGEST_POLL, SOON = 2, 20, 1
 local COUNTED = { requests = true, tokens = true, input_tokens = true, percent = true }
 
 local jobs, decider = {}, nil -- by provider
@@ -98,10 +104,48 @@ local function pause(job, wait)
   return seconds * (1 + JITTER * (2 * math.random() - 1))
 end
 
+-- Gateways that ask the same of the same account take turns.
+local function turn_of(provider, job)
+  local own = decider:checker(job.checker.name)
+  local function text(value)
+    if type(value) ~= "table" then return tostring(value) end
+    local names, parts = {}, {}
+    for name in pairs(value) do names[#names + 1] = tostring(name) end
+    table.sort(names)
+    for i, name in ipairs(names) do parts[i] = name .. "=" .. text(value[name] or value[tonumber(name)]) end
+    return "{" .. table.concat(parts, ",") .. "}"
+  end
+  local whole = text { job.checker, job.key or "", job.base_url or "", own and own.version or "" }
+  return "poll:" .. provider .. ":" .. string.gsub(string.sub(keys.hash(whole), 1, 8), ".", function(byte)
+    return string.format("%02x", string.byte(byte))
+  end)
+end
+
+local SHARED = { "checked_at", "reason", "meters", "credits", "status" }
+
+-- What the gateway whose turn it is found last. False: that is known already, or not told yet.
+local function take_over(job, text)
+  if text == "" or text == job.heard then return false end
+  local told = json.decode(text)
+  if type(told) ~= "table" or type(told.entry) ~= "table" then return false end
+  job.heard, job.failures = text, 0
+  for _, name in ipairs(SHARED) do job.entry[name] = told.entry[name] end
+  publish()
+  return true
+end
+
 local schedule
 
 local function poll(provider, job)
   job.timer, job.busy, job.again = nil, true, false
+  local turn = turn_of(provider, job)
+  local is_ours, told, wait_s = turns.take(turn, job.entry.interval + LONGEST_POLL)
+  if job.over then return end -- another configuration is in force
+  if not is_ours then
+    job.busy = false
+    local is_news = take_over(job, told)
+    return schedule(provider, job, job.again and 0 or (is_news and wait_s or 0) + SOON * (1 + math.random()))
+  end
   local fine, result, why, wait = pcall(check, job)
   job.busy = false
   if job.over then return end -- another configuration is in force
@@ -126,7 +170,9 @@ local function poll(provider, job)
     entry.reason = why
   end
   publish()
-  schedule(provider, job, job.again and 0 or pause(job, wait))
+  local seconds = pause(job, wait)
+  turns.tell(turn, seconds + MARGIN, json.encode { at = clock.now(), entry = entry })
+  schedule(provider, job, job.again and 0 or seconds)
 end
 
 function schedule(provider, job, seconds)

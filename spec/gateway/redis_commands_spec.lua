@@ -147,6 +147,31 @@ describe("on one Redis", function()
     wait.until_(function() return status(first) == 200 end, "the pardon at the first")
   end)
 
+  it("one gateway asks a provider what is left, and all know", function()
+    upstream:usually { kind = "text", type = "application/json",
+      body = '{"code":0,"status":true,"data":{"available_balance":9.8,"cash_balance":0}}' }
+    local gateways = {}
+    for i = 1, 3 do
+      gateways[i] = prepare { models = { { id = "m", provider = "p" } }, policy = "dear", providers = {
+        p = { protocol = "openai", base_url = upstream.base_url, api_key = "sk-1",
+          checker = { "moonshot", interval = 3600, base_url = upstream.base_url .. "/" } } } }:open()
+    end
+    local moments = {}
+    for i, moongate in ipairs(gateways) do
+      wait.until_(function()
+        local limits = moongate:admin "/v1/limits/p"
+        moments[i] = limits.checked_at
+        return limits.stale == false and limits.credits == 9.8
+      end, "the balance")
+    end
+    assert.same({ moments[1], moments[1] }, { moments[2], moments[3] })
+    assert.equal(1, #upstream:seen())
+    local fourth = gateways[1]:stop() -- one that is started anew knows at once
+    fourth:open()
+    wait.until_(function() return fourth:admin("/v1/limits/p").credits == 9.8 end, "the balance")
+    assert.equal(1, #upstream:seen())
+  end)
+
   describe("the ledger", function()
     local function usage(moongate, ...)
       local code, output, errors = moongate:command("usage", "--format", "jsonl", ...)

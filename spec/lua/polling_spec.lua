@@ -181,6 +181,89 @@ describe("the poll of quota checkers", function()
     assert.equal("there is no checker mine now", readings.of("p").reason)
   end)
 
+  describe("of several gateways", function()
+    local function told(entry, at) return json.encode { at = at or 1, entry = entry } end
+    local function turn(...)
+      local answers = { ... }
+      core.set("turns.take", function() return unpack(answers, 1, 3) end)
+    end
+
+    it("tells the others what it found, and keeps the turn until a little after its next poll", function()
+      configure { p = { name = "naga" } }
+      due()
+      local taken, kept = core.of("turns.take")[1], core.of("turns.tell")[1]
+      assert.matches("^poll:p:%x+$", taken[1])
+      assert.same({ taken[1], 80 }, { kept[1], taken[2] })
+      assert.equal(next_in() + 2, kept[2])
+      assert.equal(4.25, json.decode(kept[3]).entry.credits)
+    end)
+
+    it("takes over what another found, asks nobody, and looks again when that one's turn is over", function()
+      turn(false, told { checker = "naga", interval = 5, checked_at = core.now - 7, credits = 3, status = "low",
+        meters = {} }, 40)
+      configure { p = { name = "naga" } }
+      due()
+      assert.same({ 0, 0, 0 }, { #core.of "http.call", #core.of "store.learn", #core.of "turns.tell" })
+      local entry = readings.of "p"
+      assert.same({ 3, "low", core.now - 7, 60 }, { entry.credits, entry.status, entry.checked_at, entry.interval })
+      assert.is_true(next_in() >= 41 and next_in() <= 42)
+    end)
+
+    it("looks again soon where nothing new was told, and takes over failures, too", function()
+      configure { p = { name = "naga" } }
+      for _, text in ipairs { "", "no JSON", "[]", '{"entry": 5}' } do
+        turn(false, text, 40)
+        due()
+        assert.is_true(next_in() <= 2)
+        assert.is_nil(readings.of("p").checked_at)
+      end
+      local failed = told { checked_at = core.now, credits = 3, reason = "it answered 503" }
+      turn(false, failed, 40)
+      due()
+      assert.equal("it answered 503", readings.of("p").reason)
+      assert.is_true(next_in() >= 41)
+      due()
+      assert.is_true(next_in() <= 2) -- the same once more
+    end)
+
+    it("asks itself once it is its turn", function()
+      turn(false, told { checked_at = core.now, credits = 3 }, 40)
+      configure { p = { name = "naga" } }
+      due()
+      turn(true, "", 0)
+      due()
+      assert.same({ 4.25, 1 }, { readings.of("p").credits, #core.of "http.call" })
+      assert.is_true(about(60))
+    end)
+
+    it("gives way to a configuration that came while it asked whose turn it is", function()
+      core.set("turns.take", function()
+        configure {}
+        return true, "", 0
+      end)
+      configure { p = { name = "naga" } }
+      due()
+      assert.equal(0, #core.of "http.call")
+    end)
+
+    it("takes turns only with those that ask the same of the same account", function()
+      core.set("keys.hash", function(text)
+        local sum = 7
+        for i = 1, #text do sum = (sum * 31 + text:byte(i)) % 99999989 end
+        return ("%08d"):format(sum)
+      end)
+      local names = {}
+      for i, change in ipairs { {}, {}, { key = "sk-2" }, { base_url = "http://q.example" }, { checker = "kilo" }, {} } do
+        configure({ p = { name = change.checker or "naga", api_key = change.key } }, { base_url = change.base_url,
+          keys = { { key = i == 2 and "sk-other" or "sk-1" } } })
+        due()
+        names[i] = core.of("turns.take")[i][1]
+      end
+      for i = 2, 5 do assert.is_true(names[i] ~= names[1]) end
+      assert.equal(names[6], names[1])
+    end)
+  end)
+
   it("publishes JSON that any worker reads", function()
     configure { p = { name = "naga" } }
     due()

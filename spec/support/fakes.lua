@@ -101,6 +101,7 @@ local function behaviours(self)
       fetch = function() return nil, "connection refused" end,
     },
     sheet = { read = function() return nil, "No such file or directory" end },
+    turns = { take = function() return true, "", 0 end, tell = nothing },
     usage = { ask = nothing },
     store = {
       reserve = function()

@@ -4,7 +4,8 @@
 local found = redis.call("ZRANGE", KEYS[1], ARGV[1], "(" .. ARGV[3], "BYSCORE", "LIMIT", ARGV[2], ARGV[4], "WITHSCORES")
 local most, bytes, rows = tonumber(ARGV[5]), 0, {}
 for i = 1, #found, 2 do
-  local fields = (redis.call("XRANGE", KEYS[2], found[i], found[i])[1] or {})[2] or {}
+  local id = string.match(found[i], "^[^%z]+")
+  local fields = (redis.call("XRANGE", KEYS[2], id, id)[1] or {})[2] or {}
   rows[#rows + 1], rows[#rows + 2] = found[i + 1], fields
   for _, word in ipairs(fields) do bytes = bytes + #word end
   if bytes > most then break end
