@@ -39,8 +39,8 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
- * For keys and imports alone: only store_key_add, store_key_revoke, store_each_key, store_import, store_problem after it
- * failed, and store_close may be called of it, and those may wait. sqlite: only while no gateway runs.
+ * For keys and imports alone: only store_key_add, store_key_revoke, store_each_key, store_import, store_problem after
+ * it failed, and store_close may be called of it, and those may wait. sqlite: only while no gateway runs.
  */
 struct store *store_open_keys(const char *address, char *error, size_t error_size);
 /*
@@ -220,9 +220,9 @@ struct store_turn {
 };
 
 /*
- * Whether it is our turn to do what name says; it is for so many milliseconds, and goes on if it is asked for meanwhile.
- * With nobody to ask (one gateway, or Redis is away) it always is. The answer comes exactly once, before this returns or
- * later on this thread.
+ * Whether it is our turn to do what name says; it is for so many milliseconds, and goes on if it is asked for
+ * meanwhile. With nobody to ask (one gateway, or Redis is away) it always is. The answer comes exactly once, before
+ * this returns or later on this thread.
  */
 void store_take_turn(struct store *store, const char *name, int64_t milliseconds,
                      void (*on_turn)(void *arg, const struct store_turn *turn), void *arg);
