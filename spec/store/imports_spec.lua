@@ -37,7 +37,7 @@ end
 for name, address in pairs {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
-  redis = function() return (select(2, bench.redis())) end,
+  redis = function() return (select(2, bench.patient())) end,
 } do
   describe("imported models in " .. name, function()
     local store, desk

@@ -24,7 +24,7 @@ end
 for backend, address_in in pairs {
   memory = function() return "memory:" end,
   sqlite = function(folder) return "sqlite:" .. folder .. "/moongate.db" end,
-  redis = function(folder) return (select(2, bench.redis(folder))) end,
+  redis = function(folder) return (select(2, bench.patient(folder))) end,
 } do
   describe("the ledger of a store in " .. backend, function()
     local store, desk, address

@@ -10,7 +10,7 @@ local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 local backends = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
-  redis = function() return (select(2, bench.redis())) .. "&deadline_ms=5000" end,
+  redis = function() return (select(2, bench.patient())) end,
 }
 
 for name, address in pairs(backends) do

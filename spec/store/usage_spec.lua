@@ -9,7 +9,7 @@ local HOUR, DAY = 3600000, 86400000
 local addresses = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
-  redis = function() return (select(2, bench.redis())) end,
+  redis = function() return (select(2, bench.patient())) end,
 }
 
 for backend, address in pairs(addresses) do

@@ -98,6 +98,7 @@ bench.loop = loop
 local server
 
 -- An empty Redis server, one a process, and the address of a store on it whose spool is in that folder.
+-- bench.patient is the same for specs that do not care how soon it answers on a machine that is busy.
 function bench.redis(folder)
   if not server then
     server = require("spec.support.redis").start()
@@ -107,12 +108,17 @@ function bench.redis(folder)
   return server, ("redis://127.0.0.1:%d/0?spool=%s"):format(server.port, folder or bench.folder())
 end
 
+function bench.patient(folder)
+  local own, address = bench.redis(folder)
+  return own, address .. "&deadline_ms=5000"
+end
+
 -- A store that this thread has not joined.
 ---@return ffi.cdata*? store, string? error
 function bench.open_apart(address)
   -- Ledger rows of a store on Redis do not wait in the folder of the sources.
   if address:match "^redis:" and not address:find("spool=", 1, true) then
-    address = address .. "?spool=" .. bench.folder()
+    address = address .. (address:find("?", 1, true) and "&" or "?") .. "spool=" .. bench.folder()
   end
   local message = ffi.new("char[512]")
   local store = bench.library.store_open(address, message, 512)
