@@ -253,7 +253,8 @@ describe("the poll of quota checkers", function()
         return ("%08d"):format(sum)
       end)
       local names = {}
-      for i, change in ipairs { {}, {}, { key = "sk-2" }, { base_url = "http://q.example" }, { checker = "kilo" }, {} } do
+      local changes = { {}, {}, { key = "sk-2" }, { base_url = "http://q.example" }, { checker = "kilo" }, {} }
+      for i, change in ipairs(changes) do
         configure({ p = { name = change.checker or "naga", api_key = change.key } }, { base_url = change.base_url,
           keys = { { key = i == 2 and "sk-other" or "sk-1" } } })
         due()
