@@ -5,13 +5,18 @@
 #   make test       every spec (SPECS=spec/store: those below); the last line is `N passed, N failed`
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
-#   make install    PREFIX=/usr/local, DESTDIR=
+#   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
+#   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
+#   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
+#   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
+#   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
 #   make help       this text
 #
 # `make run` and `make test` install the Debian packages they miss.
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 CC = gcc
 OUT ?= build
 SANITIZE ?=
@@ -19,7 +24,7 @@ SANITIZE ?=
 VERSION := 0.1.0
 CFLAGS ?= -O2 -g
 LLHTTP := /usr/share/llhttp
-PACKAGES := libevent libevent_pthreads libcurl hiredis libcjson luajit sqlite3 libcrypto
+PACKAGES := libevent libevent_pthreads libcurl hiredis libcjson luajit sqlite3 libssl libcrypto
 
 WARN := -Wall -Wextra -Werror
 DEFS := -std=c11 -D_GNU_SOURCE -DMOONGATE_VERSION='"$(VERSION)"' -DLLHTTP_STRICT_MODE=1
@@ -36,7 +41,8 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan install clean help deps deps-test deps-lint test-library \
+.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install deb clean help deps deps-test deps-lint deps-fuzz \
+	deps-valgrind test-library \
 	lint-lua lint-format lint-c
 
 all: $(OUT)/moongate
@@ -76,6 +82,7 @@ BUILD_NEEDS := gcc libc6-dev pkg-config libevent-dev libcurl4-openssl-dev libhir
 TEST_NEEDS := $(BUILD_NEEDS) lua-busted lua-check lua-dkjson lua-filesystem lua-socket openssl procps redis-server \
 	chromium fonts-dejavu-core
 LINT_NEEDS := $(BUILD_NEEDS) lua-check clang-format clang-tidy
+FUZZ_NEEDS := $(BUILD_NEEDS) clang libclang-rt-dev lua-socket
 
 # Installs those of $(1) that are missing, as root or through sudo; else says what to type.
 define install_missing
@@ -100,6 +107,12 @@ deps-test:
 
 deps-lint:
 	$(call install_missing,$(LINT_NEEDS))
+
+deps-valgrind:
+	$(call install_missing,$(TEST_NEEDS) valgrind)
+
+deps-fuzz:
+	$(call install_missing,$(FUZZ_NEEDS))
 
 # The SDKs that spec/sdk drives, and what spec/browser drives a browser with, as their lock files pin them.
 NODE_NEEDS := spec/sdk/node_modules/.package-lock.json spec/browser/node_modules/.package-lock.json
@@ -134,14 +147,68 @@ specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
 specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
-# What specs drive besides the gateway: a server that is nothing but the edge, and a clock that can be shifted.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so
+# What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, and faults in
+# system calls, to be preloaded.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/faults.so
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
-$(OUT)/spec/clock.so: spec/support/clock.c
+$(OUT)/spec/%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARN) -fPIC -shared -o $@ $<
+
+# ---- fuzz ----
+
+# Targets in C have a file of their own; those in Lua are lua.c with a script and a word for it.
+FUZZED := request head sse json_scan limits config policies openai openai_responses anthropic gemini ollama
+FUZZ_OBJECTS := $(FUZZED:%=$(OUT)/spec/fuzz/%.o)
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(FUZZED)
+
+$(OUT)/spec/fuzz/%.o: spec/fuzz/%.c
+	@mkdir -p $(@D)
+	$(QUIET)$(COMPILE) -c -o $@ $<
+$(OUT)/spec/fuzz/limits.o $(OUT)/spec/fuzz/config.o $(OUT)/spec/fuzz/policies.o: $(OUT)/spec/fuzz/%.o: spec/fuzz/lua.c
+	@mkdir -p $(@D)
+	$(QUIET)$(COMPILE) -DFUZZ_SCRIPT='"spec/fuzz/$*.lua"' -DFUZZ_WORD='""' -c -o $@ $<
+$(OUT)/spec/fuzz/openai.o $(OUT)/spec/fuzz/openai_responses.o $(OUT)/spec/fuzz/anthropic.o $(OUT)/spec/fuzz/gemini.o \
+$(OUT)/spec/fuzz/ollama.o: $(OUT)/spec/fuzz/%.o: spec/fuzz/lua.c
+	@mkdir -p $(@D)
+	$(QUIET)$(COMPILE) -DFUZZ_SCRIPT='"spec/fuzz/protocol.lua"' -DFUZZ_WORD='"$*"' -c -o $@ $<
+
+# For `make test`: no clang, a plain main, the kept inputs once each.
+test-library: $(FUZZED:%=$(OUT)/spec/fuzz/%)
+$(FUZZED:%=$(OUT)/spec/fuzz/%): $(OUT)/spec/fuzz/%: $(OUT)/spec/fuzz/%.o $(OUT)/spec/fuzz/replay.o $(OUT)/libmoongate-test.so
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -rdynamic -o $@ $^ $(LIBS) -Wl,-rpath,'$$ORIGIN/../..'
+
+# For `make fuzz`: of the library only what a target needs, so that the coverage told is that of what it tries.
+fuzz-targets: $(FUZZ_TARGETS:%=$(OUT)/fuzz-%)
+$(OUT)/library.a: $(LIBRARY_OBJECTS)
+	$(QUIET)rm -f $@ && ar rcs $@ $(LIBRARY_OBJECTS)
+$(OUT)/fuzz-%: $(OUT)/spec/fuzz/%.o $(OUT)/library.a
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -fsanitize=fuzzer -rdynamic -o $@ $^ $(LIBS)
+.SECONDARY: $(FUZZ_OBJECTS)
+
+fuzz: deps-fuzz
+	$(BUILD) OUT=build/fuzz CC=clang CFLAGS='-O1 -g' WARN=-w DEFS='$(DEFS) -DFUZZ_COVERAGE' \
+		SANITIZE='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
+		FUZZ_TARGETS='$(FUZZ_TARGETS)' fuzz-targets
+	@luajit spec/fuzz/run.lua $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# ---- valgrind ----
+
+# LuaJIT reads strings word by word, on purpose past their ends: that alone is suppressed.
+VALGRIND := valgrind --quiet --error-exitcode=98 --leak-check=full --errors-for-leak-kinds=definite --num-callers=24 \
+	--suppressions=$(CURDIR)/spec/support/valgrind.supp
+VALGRIND_SPECS := chat input stream attacks cors
+valgrind: deps-valgrind
+	$(BUILD) MOONGATE_UNDER='$(VALGRIND)' SPECS='$(or $(SPECS),$(VALGRIND_SPECS:%=spec/gateway/%_spec.lua))' specs
+
+# ---- soak ----
+
+soak: deps-test
+	$(BUILD) all
+	@luajit spec/bench/soak.lua
 
 lint: deps-lint
 	$(BUILD) -k lint-lua lint-format lint-c
@@ -158,10 +225,37 @@ lint-c: $(TIDIED)
 $(TIDIED): tidy/%:
 	@clang-tidy --quiet $* -- $(DEFS) $(INCLUDES) 2>/dev/null
 
+# An operator's configuration is never written over. The binary is replaced by renaming: one that runs stays as it is.
 install: all
-	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
+	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate.new
+	mv -f $(DESTDIR)$(PREFIX)/bin/moongate.new $(DESTDIR)$(PREFIX)/bin/moongate
 	for file in $$(find lua policies examples -type f); do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
+	install -D -m 644 examples/systemd/moongate.8 $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8
+	install -D -m 644 examples/systemd/moongate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in moongate.service moongate.socket; do \
+		sed 's|@BINDIR@|$(PREFIX)/bin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$unit \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/moongate
+	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.lua ] || \
+		sed 's|/etc/moongate|$(SYSCONFDIR)/moongate|g' examples/systemd/moongate.conf.lua \
+			>$(DESTDIR)$(SYSCONFDIR)/moongate/moongate.lua
+	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env ] || \
+		install -m 600 examples/systemd/moongate.env $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env
+
+# Made anew each time, in a folder of its own.
+DEB := $(OUT)/deb
+deb: all
+	rm -rf $(DEB)
+	$(MAKE) -s install PREFIX=/usr SYSCONFDIR=/etc DESTDIR=$(DEB)
+	strip --strip-unneeded $(DEB)/usr/bin/moongate
+	gzip -9n $(DEB)/usr/share/man/man8/moongate.8
+	install -d $(DEB)/DEBIAN
+	install -m 755 examples/debian/postinst examples/debian/prerm examples/debian/postrm $(DEB)/DEBIAN
+	install -m 644 examples/debian/conffiles $(DEB)/DEBIAN
+	sed "s|@VERSION@|$(VERSION)|; s|@ARCH@|$$(dpkg --print-architecture)|" examples/debian/control >$(DEB)/DEBIAN/control
+	dpkg-deb --root-owner-group --build $(DEB) $(OUT)/moongate_$(VERSION)_$$(dpkg --print-architecture).deb
 
 clean:
 	rm -rf build

@@ -1,6 +1,7 @@
 /* log.c - see log.h. */
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,11 +12,14 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json_scan.h"
+#include "base/mem.h"
 
 enum { FIELD_DEPTH = 32 };
 
 static enum log_level least_level = LOG_INFO;
 static bool as_json = true;
+static int output = STDERR_FILENO;
+static char *file; /* NULL: standard error */
 
 static const char *const names[] = { "debug", "info", "warn", "error" };
 
@@ -23,6 +27,28 @@ void log_open(enum log_level least, bool json)
 {
     least_level = least;
     as_json = json;
+}
+
+bool log_reopen(void)
+{
+    int opened = file ? open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640) : -1;
+
+    if (opened < 0)
+        return !file;
+    if (output == STDERR_FILENO) {
+        output = opened;
+        return true;
+    }
+    /* Under the same number: a thread that writes now writes to the one or the other. */
+    dup3(opened, output, O_CLOEXEC);
+    close(opened);
+    return true;
+}
+
+bool log_to(const char *path)
+{
+    file = mem_text(path);
+    return log_reopen();
 }
 
 static void add_time(struct buf *line)
@@ -53,7 +79,7 @@ static void finish(struct buf *line)
 {
     buf_add_text(line, as_json ? "}\n" : "\n");
     /* One write a line: lines of several threads do not mix. A log nobody takes must not stop the gateway. */
-    if (write(STDERR_FILENO, line->data, line->length) < 0)
+    if (write(output, line->data, line->length) < 0)
         line->length = 0;
     buf_free(line);
 }

@@ -103,12 +103,13 @@ char *control_problems(struct control *control)
     return problems;
 }
 
-void control_note(struct control *control, const char *error)
+void control_note(struct control *control, const char *what, const char *error)
 {
     lua_State *L = vm_state(control->vm);
 
+    lua_pushstring(L, what);
     lua_pushstring(L, error);
-    if (!call(control, "moongate.control", "note", 1, 0))
+    if (!call(control, "moongate.control", "note", 2, 0))
         fprintf(stderr, "moongate: %s\n", lua_tostring(L, -1));
     lua_settop(L, 0);
 }

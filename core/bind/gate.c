@@ -47,8 +47,8 @@ static bool is_starved(const struct gate *gate)
     return false;
 }
 
-/* state(): { draining, starved, store_problem, problems (JSON array), reports (one such of each worker), uptime_s, worker,
-   workers, busy } */
+/* state(): { draining, starved, store_problem, problems (JSON array), reports (one such of each worker), uptime_s,
+   worker, workers, busy } */
 static int gate_state(lua_State *L)
 {
     struct worker *worker = bind_worker(L);

@@ -179,6 +179,7 @@ static void on_closed(void *arg, struct client *client)
         session->worker->sessions = session->next;
     if (session->next)
         session->next->previous = session->previous;
+    __atomic_store_n(&session->worker->session_count, session->worker->session_count - 1, __ATOMIC_RELEASE);
     settings_drop(session->settings);
     mem_free(session);
 }
@@ -191,7 +192,7 @@ static const struct client_hooks hooks = {
     .on_closed = on_closed,
 };
 
-void exchange_accept(struct worker *worker, int descriptor, const char *peer)
+void exchange_accept(struct worker *worker, int descriptor, struct tls *tls, const char *peer)
 {
     struct session *session = mem_zero(sizeof *session);
 
@@ -201,7 +202,8 @@ void exchange_accept(struct worker *worker, int descriptor, const char *peer)
     if (worker->sessions)
         worker->sessions->previous = session;
     worker->sessions = session;
-    session->client = client_open(worker->loop, descriptor, peer, &session->settings->client, &hooks, session);
+    __atomic_store_n(&worker->session_count, worker->session_count + 1, __ATOMIC_RELEASE);
+    session->client = client_open(worker->loop, descriptor, tls, peer, &session->settings->client, &hooks, session);
     if (worker->draining)
         client_retire(session->client);
 }
@@ -214,6 +216,12 @@ void exchange_retire_all(struct worker *worker)
         next = session->next;
         client_retire(session->client);
     }
+}
+
+void exchange_wind_down_all(struct worker *worker)
+{
+    for (struct session *session = worker->sessions; session; session = session->next)
+        client_wind_down(session->client);
 }
 
 void exchange_cut_all(struct worker *worker)

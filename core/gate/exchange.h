@@ -16,6 +16,7 @@
 struct client;
 struct client_request;
 struct task;
+struct tls;
 struct worker;
 
 struct session; /* a caller's connection */
@@ -36,14 +37,16 @@ struct exchange {
     int status;
     void (*on_drained)(void *arg); /* who waits for the caller to read on */
     void *drained_arg;
-    bool full; /* exchange_offer: what it took last is still on its way */
+    bool full;             /* exchange_offer: what it took last is still on its way */
     struct headers always; /* go with the reply, whatever it is */
 };
 
 /* Serves an accepted connection. */
-void exchange_accept(struct worker *worker, int descriptor, const char *peer);
+void exchange_accept(struct worker *worker, int descriptor, struct tls *tls, const char *peer);
 /* Draining: idle connections close, busy ones after their reply. */
 void exchange_retire_all(struct worker *worker);
+/* Another process takes over: each connection gets one more reply, and closes. */
+void exchange_wind_down_all(struct worker *worker);
 /* Cuts every connection at once; they are freed with the loop. */
 void exchange_cut_all(struct worker *worker);
 /* Cancels every task still at work (for the end of the process). */

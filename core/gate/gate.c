@@ -1,67 +1,37 @@
 /* gate.c - see gate.h. On the control thread but where it says otherwise. */
 #include "gate/gate.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/affinity.h"
 #include "gate/bulletin.h"
+#include "gate/doors.h"
 #include "gate/health.h"
 #include "gate/settings.h"
 #include "gate/worker.h"
-#include "net/listener.h"
+#include "net/heritage.h"
 #include "net/resolver.h"
 #include "net/upstream.h"
 #include "store/store.h"
 
-/* The address with the port that the system chose, where the configuration left it open with 0. */
-static void real_address(char *address, size_t size, const char *configured, int descriptor)
+struct gate *gate_open(const struct gate_script *script, struct settings *settings, struct heritage *heritage,
+                       char *error, size_t error_size)
 {
-    const char *colon = strrchr(configured, ':');
+    size_t workers = (size_t)settings->workers;
+    struct store *store = store_open_after(settings->store, heritage_take_store(heritage), error, error_size);
+    struct doors *doors = store ? doors_open(settings, workers, heritage, error, error_size) : NULL;
+    struct gate *gate;
 
-    snprintf(address, size, "%.*s:%d", colon ? (int)(colon - configured) : 0, configured, listener_port(descriptor));
-}
-
-/* Every worker has a socket of its own for every address; the first one of an address fixes its port. */
-static bool bind_all(int *descriptors, char (*addresses)[GATE_ADDRESS], const struct settings *settings, size_t workers,
-                     char *error, size_t error_size)
-{
-    for (size_t i = 0; i < settings->listen_count; i++) {
-        const char *address = settings->listen[i];
-        descriptors[i * workers] = listener_bind(address, true, error, error_size);
-        if (descriptors[i * workers] < 0)
-            return false;
-        real_address(addresses[i], GATE_ADDRESS, address, descriptors[i * workers]);
-        for (size_t j = 1; j < workers; j++) {
-            descriptors[i * workers + j] = listener_bind(addresses[i], false, error, error_size);
-            if (descriptors[i * workers + j] < 0)
-                return false;
-        }
+    if (!doors) {
+        store_close(store);
+        return NULL;
     }
-    return true;
-}
-
-struct gate *gate_open(const struct gate_script *script, struct settings *settings, char *error, size_t error_size)
-{
-    size_t workers = (size_t)settings->workers, total = workers * settings->listen_count;
-    int *descriptors = mem_alloc(total * sizeof *descriptors);
-    int *own = mem_alloc(settings->listen_count * sizeof *own);
-    struct gate *gate = NULL;
-    char(*addresses)[GATE_ADDRESS] = mem_zero(settings->listen_count * sizeof *addresses);
-    struct store *store = store_open(settings->store, error, error_size);
-
-    for (size_t i = 0; i < total; i++)
-        descriptors[i] = -1;
-    if (!store || !bind_all(descriptors, addresses, settings, workers, error, error_size))
-        goto out;
     gate = mem_zero(sizeof *gate);
     pthread_mutex_init(&gate->lock, NULL);
     gate->script = script;
     gate->store = store;
+    gate->doors = doors;
     store_keep_rows(store, settings->retention_days);
     gate->started = clock_wall_ms();
     gate->health = health_new();
@@ -70,27 +40,18 @@ struct gate *gate_open(const struct gate_script *script, struct settings *settin
     gate->resolver = resolver_new();
     gate->problems = mem_text("[]");
     gate->readings = mem_text("{}");
-    gate->addresses = addresses;
     gate->worker_count = workers;
     gate->workers = mem_zero(workers * sizeof *gate->workers);
     gate->reports = mem_zero(workers * sizeof *gate->reports);
     for (size_t i = 0; i < workers; i++)
         gate->reports[i] = mem_text("[]");
     for (size_t i = 0; i < workers; i++) {
-        for (size_t j = 0; j < settings->listen_count; j++)
-            own[j] = descriptors[j * workers + i];
-        gate->workers[i] = worker_new(gate, (int)i, own, settings->listen_count);
+        size_t count;
+        struct door_socket *sockets = doors_of_worker(doors, i, &count);
+
+        gate->workers[i] = worker_new(gate, (int)i, sockets, count);
+        mem_free(sockets);
     }
-out:
-    for (size_t i = 0; !gate && i < total; i++)
-        if (descriptors[i] >= 0)
-            close(descriptors[i]);
-    if (!gate)
-        mem_free(addresses);
-    if (!gate && store)
-        store_close(store);
-    mem_free(own);
-    mem_free(descriptors);
     return gate;
 }
 
@@ -99,14 +60,16 @@ bool gate_start(struct gate *gate, struct settings *settings, struct policyset *
     for (size_t i = 0; i < gate->worker_count; i++)
         if (!worker_start(gate->workers[i], settings, policies))
             return false;
-    for (size_t i = 0; i < settings->listen_count; i++)
-        log_line(LOG_INFO, "listening", "address", gate->addresses[i], NULL);
+    for (size_t i = 0; i < doors_count(gate->doors); i++)
+        log_line(LOG_INFO, "listening", "address", doors_address(gate->doors, i), "tls",
+                 doors_is_tls(gate->doors, i) ? "yes" : NULL, NULL);
     return true;
 }
 
 void gate_configure(struct gate *gate, struct settings *settings)
 {
     store_keep_rows(gate->store, settings->retention_days);
+    doors_reload(gate->doors, settings);
     for (size_t i = 0; i < gate->worker_count; i++)
         worker_configure(gate->workers[i], settings);
 }
@@ -172,6 +135,21 @@ void gate_drain(struct gate *gate)
         worker_drain(gate->workers[i]);
 }
 
+void gate_leave(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->worker_count; i++)
+        worker_leave(gate->workers[i]);
+}
+
+size_t gate_sessions(const struct gate *gate)
+{
+    size_t sessions = 0;
+
+    for (size_t i = 0; i < gate->worker_count; i++)
+        sessions += worker_sessions(gate->workers[i]);
+    return sessions;
+}
+
 size_t gate_busy(const struct gate *gate)
 {
     size_t busy = 0;
@@ -199,7 +177,7 @@ void gate_close(struct gate *gate)
     affinity_free(gate->affinity);
     bulletin_free(gate->bulletin);
     pthread_mutex_destroy(&gate->lock);
-    mem_free(gate->addresses);
+    doors_free(gate->doors);
     mem_free(gate->workers);
     mem_free(gate->reports);
     mem_free(gate->problems);

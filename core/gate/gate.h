@@ -12,16 +12,16 @@
 
 struct affinity;
 struct bulletin;
+struct doors;
 struct exchange;
 struct health;
+struct heritage;
 struct orders;
 struct policyset;
 struct resolver;
 struct settings;
 struct store;
 struct worker;
-
-enum { GATE_ADDRESS = 160 };
 
 /* What the gate asks of Lua; bind/ answers. Each runs on the worker's own thread. */
 struct gate_script {
@@ -45,16 +45,20 @@ struct gate {
     struct worker **workers;
     size_t worker_count;
     bool draining;
-    char (*addresses)[GATE_ADDRESS]; /* what each listener really has: "127.0.0.1:8080" */
-    int64_t started;                 /* unix milliseconds */
-    pthread_mutex_t lock;            /* guards what follows */
-    char *problems;                  /* JSON array for /ready: what is wrong with policies and configuration */
-    char *readings;                  /* JSON object: what the quota checkers found, for every worker */
-    char **reports;                  /* JSON arrays for /ready: what each worker found wrong as it served */
+    struct doors *doors;
+    int64_t started;      /* unix milliseconds */
+    pthread_mutex_t lock; /* guards what follows */
+    char *problems;       /* JSON array for /ready: what is wrong with policies and configuration */
+    char *readings;       /* JSON object: what the quota checkers found, for every worker */
+    char **reports;       /* JSON arrays for /ready: what each worker found wrong as it served */
 };
 
-/* Opens the store, binds every address. NULL with a sentence in error. */
-struct gate *gate_open(const struct gate_script *script, struct settings *settings, char *error, size_t error_size);
+/*
+ * Opens the store and every address, with what the process before left (heritage may be NULL). NULL with a sentence in
+ * error.
+ */
+struct gate *gate_open(const struct gate_script *script, struct settings *settings, struct heritage *heritage,
+                       char *error, size_t error_size);
 /* Starts the workers, and tells "listening" of every address. False: Lua could not be loaded. */
 bool gate_start(struct gate *gate, struct settings *settings, struct policyset *policies);
 void gate_configure(struct gate *gate, struct settings *settings);
@@ -68,6 +72,9 @@ char *gate_report(struct gate *gate, int worker);
 void gate_set_readings(struct gate *gate, char *readings);
 char *gate_readings(struct gate *gate); /* a copy */
 void gate_drain(struct gate *gate);
+/* As worker_leave, for all. */
+void gate_leave(struct gate *gate);
+size_t gate_sessions(const struct gate *gate);
 size_t gate_busy(const struct gate *gate);
 /* Cancels what is left, writes everything out, frees. */
 void gate_close(struct gate *gate);

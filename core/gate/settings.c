@@ -142,13 +142,17 @@ static void read_listen(struct settings *settings, const cJSON *listen)
 {
     const cJSON *item;
 
-    settings->listen = mem_zero((size_t)cJSON_GetArraySize(listen) * sizeof *settings->listen);
+    settings->doors = mem_zero((size_t)cJSON_GetArraySize(listen) * sizeof *settings->doors);
     cJSON_ArrayForEach(item, listen)
     {
-        const char *address = text_of(item, "addr");
+        struct settings_door *door = &settings->doors[settings->door_count];
 
-        if (address)
-            settings->listen[settings->listen_count++] = mem_text(address);
+        if (!text_of(item, "addr"))
+            continue;
+        door->address = mem_text(text_of(item, "addr"));
+        door->chain = mem_text(text_of(item, "cert"));
+        door->key = mem_text(text_of(item, "key"));
+        settings->door_count++;
     }
 }
 
@@ -173,6 +177,7 @@ struct settings *settings_parse(const char *json)
     settings->spending = spending_new(cJSON_GetObjectItemCaseSensitive(root, "spending"));
     settings->keyless = is_true(root, "keyless");
     settings->log_level = (int)number_of(root, "log_level", 1);
+    settings->log_file = mem_text(text_of(root, "log_file"));
     settings->log_json = is_true(root, "log_json");
     settings->log_text = is_true(root, "log_text");
     settings->drain_s = number_of(limits, "drain_s", 30);
@@ -210,11 +215,15 @@ void settings_drop(struct settings *settings)
 {
     if (!settings || __atomic_sub_fetch(&settings->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    for (size_t i = 0; i < settings->listen_count; i++)
-        mem_free(settings->listen[i]);
+    for (size_t i = 0; i < settings->door_count; i++) {
+        mem_free(settings->doors[i].address);
+        mem_free(settings->doors[i].chain);
+        mem_free(settings->doors[i].key);
+    }
     mem_free(settings->texts);
     spending_free(settings->spending);
-    mem_free(settings->listen);
+    mem_free(settings->doors);
+    mem_free(settings->log_file);
     mem_free(settings->targets);
     mem_free(settings->store);
     mem_free(settings->policies);

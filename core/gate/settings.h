@@ -24,10 +24,16 @@ struct settings_target {
     bool costs_nothing; /* stated free, and no price above zero */
 };
 
+/* An address to listen on. */
+struct settings_door {
+    char *address;
+    char *chain, *key; /* files in PEM; both NULL: no TLS */
+};
+
 struct settings {
     char *json;
-    char **listen;
-    size_t listen_count;
+    struct settings_door *doors;
+    size_t door_count;
     int workers;
     char *store;
     int64_t retention_days; /* how long rows stay in the ledger; 0: for ever */
@@ -39,6 +45,7 @@ struct settings {
     struct spending *spending;       /* what no body may say under zero_spend */
     bool keyless;                    /* auth = "none" */
     int log_level;                   /* as in base/log.h */
+    char *log_file;                  /* NULL: standard error */
     bool log_json, log_text;         /* neither: text on a terminal, else JSON */
     struct settings_target *targets; /* sorted by id */
     size_t target_count;

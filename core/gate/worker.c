@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gate/attempt.h"
 #include "gate/counters.h"
+#include "gate/doors.h"
 #include "gate/exchange.h"
 #include "gate/gate.h"
 #include "gate/settings.h"
@@ -28,12 +29,12 @@ struct order {
     struct policyset *policies;
 };
 
-static void on_accept(void *arg, int descriptor, const char *peer)
+static void on_accept(void *arg, int descriptor, struct tls *tls, const char *peer)
 {
-    exchange_accept(arg, descriptor, peer);
+    exchange_accept(arg, descriptor, tls, peer);
 }
 
-struct worker *worker_new(struct gate *gate, int index, const int *descriptors, size_t count)
+struct worker *worker_new(struct gate *gate, int index, const struct door_socket *sockets, size_t count)
 {
     struct worker *worker = mem_zero(sizeof *worker);
 
@@ -46,7 +47,8 @@ struct worker *worker_new(struct gate *gate, int index, const int *descriptors, 
     worker->listener_count = count;
     worker->listeners = mem_zero(count * sizeof *worker->listeners);
     for (size_t i = 0; i < count; i++) {
-        worker->listeners[i] = listener_start(worker->loop, descriptors[i], on_accept, worker);
+        worker->listeners[i] =
+            listener_start(worker->loop, sockets[i].descriptor, sockets[i].certificate, on_accept, worker);
         listener_watch(worker->listeners[i], &worker->starved);
     }
     return worker;
@@ -157,6 +159,26 @@ static void on_drain(void *arg)
 void worker_drain(struct worker *worker)
 {
     loop_post(worker->loop, on_drain, worker);
+}
+
+static void on_leave(void *arg)
+{
+    struct worker *worker = arg;
+
+    for (size_t i = 0; i < worker->listener_count; i++)
+        listener_leave(worker->listeners[i]);
+    worker->listener_count = 0;
+    exchange_wind_down_all(worker);
+}
+
+void worker_leave(struct worker *worker)
+{
+    loop_post(worker->loop, on_leave, worker);
+}
+
+size_t worker_sessions(const struct worker *worker)
+{
+    return __atomic_load_n(&worker->session_count, __ATOMIC_ACQUIRE);
 }
 
 bool worker_is_starved(const struct worker *worker)

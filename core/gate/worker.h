@@ -11,6 +11,7 @@
 
 struct attempt;
 struct counters;
+struct door_socket;
 struct exchange;
 struct gate;
 struct listener;
@@ -31,10 +32,10 @@ struct worker {
     struct settings *settings;
     struct listener **listeners;
     size_t listener_count;
-    bool starved; /* callers are turned away: there are no descriptors */
+    bool starved;               /* callers are turned away: there are no descriptors */
     struct session *sessions;   /* callers' connections */
     struct exchange *exchanges; /* requests under way */
-    size_t exchange_count;
+    size_t exchange_count, session_count;
     struct attempt *lingering; /* closed ones whose last bytes are awaited */
     bool draining;
     bool running;
@@ -42,8 +43,8 @@ struct worker {
     pthread_t thread;
 };
 
-/* Makes the worker's parts on the calling thread; descriptors are its own listening sockets from now on. */
-struct worker *worker_new(struct gate *gate, int index, const int *descriptors, size_t count);
+/* Makes the worker's parts on the calling thread; the listening sockets are its own from now on. */
+struct worker *worker_new(struct gate *gate, int index, const struct door_socket *sockets, size_t count);
 /* Runs its thread until worker_stop. False: its Lua could not be loaded (logged). */
 bool worker_start(struct worker *worker, struct settings *settings, struct policyset *policies);
 /* From the control thread. Settings and policies are taken (counted). */
@@ -51,6 +52,10 @@ void worker_configure(struct worker *worker, struct settings *settings);
 void worker_install(struct worker *worker, struct policyset *policies);
 /* No new connections; idle ones close, busy ones end after their reply. */
 void worker_drain(struct worker *worker);
+/* Another process listens on the same sockets: leaves them to it; connections get one more reply, and close. */
+void worker_leave(struct worker *worker);
+/* Callers' connections at this moment. */
+size_t worker_sessions(const struct worker *worker);
 /* True while it turns callers away because no more files may be open. */
 bool worker_is_starved(const struct worker *worker);
 /* Requests under way at this moment. */

@@ -7,19 +7,21 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/client_step.h"
 #include "net/reply.h"
 #include "net/request_reader.h"
 
-struct client *client_open(struct loop *loop, int descriptor, const char *peer, const struct client_limits *limits,
-                           const struct client_hooks *hooks, void *arg)
+struct client *client_open(struct loop *loop, int descriptor, struct tls *tls, const char *peer,
+                           const struct client_limits *limits, const struct client_hooks *hooks, void *arg)
 {
     size_t peer_length = strlen(peer);
     struct client *client = mem_zero(sizeof *client + peer_length + 1);
 
     client->loop = loop;
     client->wire.descriptor = descriptor;
+    client->wire.tls = tls;
     client->limits = limits;
     client->hooks = hooks;
     client->arg = arg;
@@ -40,7 +42,7 @@ void *client_data(const struct client *client)
 
 static const char *connection_of(struct client *client, bool old)
 {
-    if (client->retired)
+    if (client->retired || client->winding_down)
         client->keep_alive = false;
     if (!client->keep_alive)
         return "close";
@@ -118,6 +120,15 @@ void client_abort(struct client *client)
         wire_send(&client->wire);
     /* A reply that lasts until the close has no other sign that it is not whole than a reset. */
     client_step_cut(client, begun);
+}
+
+void client_wind_down(struct client *client)
+{
+    client->winding_down = true;
+    /* The quiet that it may keep is counted from now. */
+    if (client->phase == PHASE_READING && !client->reader)
+        client->since = clock_monotonic_us();
+    client_step_ask(client, EV_READ);
 }
 
 void client_retire(struct client *client)

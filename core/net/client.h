@@ -14,6 +14,7 @@
 
 struct loop;
 struct client;
+struct tls;
 
 struct client_limits {
     size_t target_bytes; /* request line's target */
@@ -21,7 +22,7 @@ struct client_limits {
     size_t header_count;
     size_t body_bytes;
     size_t output_bytes; /* unsent output at which client_write says stop */
-    double header_s;     /* from the first byte of a request to the end of its headers */
+    double header_s;     /* from the first byte of a request to the end of its headers; for a TLS handshake too */
     double body_s;       /* from there to the end of the body */
     double idle_s;       /* between two requests */
     double write_s;      /* without progress while output waits */
@@ -56,9 +57,9 @@ struct client_hooks {
     void (*on_closed)(void *arg, struct client *client);
 };
 
-/* Serves an accepted descriptor, which it now owns. limits and hooks must outlive it. */
-struct client *client_open(struct loop *loop, int descriptor, const char *peer, const struct client_limits *limits,
-                           const struct client_hooks *hooks, void *arg);
+/* Serves an accepted descriptor (over TLS, unless tls is NULL), which it now owns. limits and hooks must outlive it. */
+struct client *client_open(struct loop *loop, int descriptor, struct tls *tls, const char *peer,
+                           const struct client_limits *limits, const struct client_hooks *hooks, void *arg);
 /* What the gate keeps with the request under way. */
 void client_set_data(struct client *client, void *data);
 void *client_data(const struct client *client);
@@ -77,5 +78,7 @@ void client_finish(struct client *client);
 void client_abort(struct client *client);
 /* Draining: an idle connection closes at once, a busy one after its reply. */
 void client_retire(struct client *client);
+/* Moving house: the next reply is its last, so that no request meets a closed door; one that stays idle closes soon. */
+void client_wind_down(struct client *client);
 
 #endif

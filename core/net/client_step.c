@@ -20,7 +20,8 @@ enum {
     READS_A_STEP = 4,
     LINGER_BYTES = 64 * 1024 * 1024, /* read after a last reply, so that the caller gets to see it */
     LINGER_QUIET_S = 5,
-    LINGER_S = 30
+    LINGER_S = 30,
+    WIND_DOWN_S = 5
 };
 
 void client_step_ask(struct client *client, short what)
@@ -66,6 +67,11 @@ void client_step_cut(struct client *client, bool reset)
 /* Only from a step: the client is gone after it. */
 static void destroy(struct client *client)
 {
+    /* Between two requests an end is no cut, and says so if it can at once. */
+    if (client->phase == PHASE_READING && wire_is_open(&client->wire)) {
+        wire_end(&client->wire);
+        wire_send(&client->wire);
+    }
     cut(client, false);
     release(client);
 }
@@ -89,8 +95,10 @@ static void end_exchange(struct client *client)
     client->phase = client->keep_alive && !client->retired ? PHASE_READING : PHASE_CLOSING;
     client->since = clock_monotonic_us();
     client->begun = client->refused = client->stopped = client->in_body = false;
-    if (client->phase == PHASE_CLOSING)
+    if (client->phase == PHASE_CLOSING) {
         buf_free(&client->pending);
+        wire_end(&client->wire);
+    }
 }
 
 static void serve(struct client *client)
@@ -189,6 +197,7 @@ static bool end_of_input(struct client *client)
     }
     client->keep_alive = false;
     client->phase = PHASE_CLOSING;
+    wire_end(&client->wire);
     return true;
 }
 
@@ -260,6 +269,14 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* How long it may stay between two requests, or in its handshake. */
+static double patience(const struct client *client)
+{
+    double seconds = wire_is_open(&client->wire) ? client->limits->idle_s : client->limits->header_s;
+
+    return client->winding_down && (seconds <= 0 || seconds > WIND_DOWN_S) ? WIND_DOWN_S : seconds;
+}
+
 static int64_t due(int64_t start, double seconds)
 {
     return seconds > 0 ? start + micros(seconds) : 0;
@@ -275,7 +292,7 @@ static void arrange_deadline(struct client *client)
     if (wire_waiting(&client->wire) > 0)
         deadline = client->wire.blocked ? due(client->wire.progress_us, limits->write_s) : 0;
     else if (is_idle(client))
-        deadline = due(client->since, limits->idle_s);
+        deadline = due(client->since, patience(client));
     if (client->phase == PHASE_READING && client->reader)
         deadline = earlier(deadline, due(client->since, client->in_body ? limits->body_s : limits->header_s));
     else if (client->phase == PHASE_LINGERING)
@@ -329,6 +346,8 @@ static void on_event(evutil_socket_t descriptor, short what, void *arg)
     (void)descriptor;
     if (what & EV_READ)
         client->wire.readable = true;
+    if (what & EV_WRITE)
+        wire_note_writable(&client->wire);
     if (what & EV_CLOSED)
         client->half_closed = true;
     /* A reset comes as readable, and must not hide behind pipelined bytes that are not read yet. */

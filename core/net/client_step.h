@@ -45,7 +45,7 @@ struct client {
     int64_t deadline; /* 0: none */
     int64_t armed;    /* when the timer goes off; 0: it does not */
     enum phase phase;
-    bool refused, begun, chunked, bodiless, keep_alive, retired;
+    bool refused, begun, chunked, bodiless, keep_alive, retired, winding_down;
     bool in_body;     /* since counts from the end of the head */
     bool stopped;     /* client_write said so; on_drained is owed */
     bool half_closed; /* the caller will send no more, or is gone */

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 enum {
     BACKLOG = 4096,
@@ -40,8 +41,9 @@ static const int64_t warning_gap_us = 10000000;
 struct listener {
     struct event event;
     struct loop *loop;
-    struct loop_timer *rest; /* while out of descriptors */
-    void (*on_accept)(void *arg, int accepted, const char *peer);
+    struct loop_timer *rest;         /* while out of descriptors */
+    struct certificate *certificate; /* NULL: no TLS */
+    void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer);
     void *arg;
     int descriptor;
     bool *starved; /* where to tell that there are no descriptors; NULL: nowhere */
@@ -228,6 +230,31 @@ int listener_port(int descriptor)
     return ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
 }
 
+bool listener_is_at(int descriptor, const char *address)
+{
+    char host[HOST_SIZE] = "";
+    union address bound = { 0 };
+    socklen_t size = sizeof bound, flag_size = sizeof(int);
+    struct place place = { 0 };
+    unsigned port;
+    int listens = 0;
+
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &flag_size) < 0 || !listens ||
+        getsockname(descriptor, &bound.any, &size) < 0)
+        return false;
+    if (!split(address, host, &port) || !is_literal(host, port, &place))
+        return false;
+    if (!*host && bound.any.sa_family == AF_INET) /* where there is no IPv6, all addresses are all of IPv4 */
+        is_literal("0.0.0.0", port, &place);
+    if (place.address.any.sa_family != bound.any.sa_family)
+        return false;
+    if (bound.any.sa_family == AF_INET)
+        return place.address.four.sin_port == bound.four.sin_port &&
+               place.address.four.sin_addr.s_addr == bound.four.sin_addr.s_addr;
+    return place.address.six.sin6_port == bound.six.sin6_port &&
+           IN6_ARE_ADDR_EQUAL(&place.address.six.sin6_addr, &bound.six.sin6_addr);
+}
+
 bool listener_is_loopback(const char *address)
 {
     char host[HOST_SIZE] = "";
@@ -285,6 +312,7 @@ static bool accept_one(struct listener *listener)
     union address address = { 0 };
     socklen_t size = sizeof address;
     char peer[INET6_ADDRSTRLEN + 16];
+    struct tls *tls = NULL;
     int accepted = accept4(listener->descriptor, &address.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (accepted < 0)
@@ -295,8 +323,15 @@ static bool accept_one(struct listener *listener)
         return false;
     }
     tell(listener, false);
+    if (listener->certificate) {
+        tls = tls_new(listener->certificate, accepted);
+        if (!tls) {
+            close(accepted);
+            return true;
+        }
+    }
     write_peer(&address, peer, sizeof peer);
-    listener->on_accept(listener->arg, accepted, peer);
+    listener->on_accept(listener->arg, accepted, tls, peer);
     return true;
 }
 
@@ -383,13 +418,15 @@ static void on_acceptable(evutil_socket_t descriptor, short what, void *arg)
     accept_some(arg, ACCEPTS_A_TURN);
 }
 
-struct listener *listener_start(struct loop *loop, int descriptor,
-                                void (*on_accept)(void *arg, int accepted, const char *peer), void *arg)
+struct listener *listener_start(struct loop *loop, int descriptor, struct certificate *certificate,
+                                void (*on_accept)(void *arg, int accepted, struct tls *tls, const char *peer),
+                                void *arg)
 {
     struct listener *listener = mem_zero(sizeof *listener);
 
     listener->loop = loop;
     listener->descriptor = descriptor;
+    listener->certificate = certificate;
     listener->spare = open_spare();
     listener->on_accept = on_accept;
     listener->arg = arg;
@@ -410,6 +447,11 @@ void listener_stop(struct listener *listener)
     /* Closing a listening socket resets what is queued on it; these callers were promised a connection. */
     while (accept_some(listener, ACCEPTS_A_TURN))
         ;
+    listener_leave(listener);
+}
+
+void listener_leave(struct listener *listener)
+{
     loop_forget(listener->rest);
     event_del(&listener->event);
     close(listener->descriptor);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-enum { PORT = 6379, PORT_MOST = 65535, DATABASE_DIGITS = 9 };
+enum { PORT = 6379, PORT_MOST = 65535, DATABASE_DIGITS = 9, DEADLINE_MOST_MS = 10000 };
 
 /* Errors that speak of the server's state, not of the command; the last ones mean that we are not let in (any more). */
 static const char *const unavailable[] = { "LOADING",    "READONLY", "MASTERDOWN", "OOM",    "MISCONF",
@@ -126,11 +126,27 @@ static bool parse_database(const char *text, size_t length, struct redis_address
     return address->database >= 0 || refuse(error, size, "database", "is not a number, such as 0");
 }
 
+static bool parse_option(const char *option, size_t length, struct redis_address *address, char *error, size_t size)
+{
+    if (length >= 3 && strncmp(option, "db=", 3) == 0)
+        return parse_database(option + 3, length - 3, address, error, size);
+    if (length < 12 || strncmp(option, "deadline_ms=", 12) != 0)
+        return refuse(error, size, "option", "is not known: there are ?db=NUMBER and deadline_ms=NUMBER");
+    address->deadline_ms = number_of(option + 12, length - 12, 1, DEADLINE_MOST_MS);
+    return address->deadline_ms > 0 || refuse(error, size, "deadline_ms", "is not a number from 1 to 10000");
+}
+
 static bool parse_query(const char *query, struct redis_address *address, char *error, size_t size)
 {
-    if (strncmp(query, "db=", 3) != 0)
-        return refuse(error, size, "option", "is not known: there is only ?db=NUMBER");
-    return parse_database(query + 3, strlen(query + 3), address, error, size);
+    for (;;) {
+        size_t length = strcspn(query, "&");
+
+        if (!parse_option(query, length, address, error, size))
+            return false;
+        if (!query[length])
+            return true;
+        query += length + 1;
+    }
 }
 
 static bool parse_place(const char *place, struct redis_address *address, char *error, size_t size)

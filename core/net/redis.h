@@ -18,13 +18,14 @@ struct redis_address {
     int database;
     char user[64]; /* "": none */
     char password[256];
+    int deadline_ms; /* how long a command on a link may take; 0: not told */
 };
 
 enum { REDIS_NAME_SIZE = 320 };
 
 /*
- * "//[user][:password@]host[:port][/db]" or "//[user][:password@]/path/to/socket[?db=N]", percent-decoded; what follows
- * a scheme. False: error says what is wrong, without the password.
+ * "//[user][:password@]host[:port][/db]" or "//[user][:password@]/path/to/socket", both with ?db=N&deadline_ms=N if
+ * need be, percent-decoded; what follows a scheme. False: error says what is wrong, without the password.
  */
 bool redis_parse(const char *place, struct redis_address *address, char *error, size_t error_size);
 /* The address for messages: "127.0.0.1:6379/2", without user and password. */

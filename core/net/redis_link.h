@@ -19,9 +19,10 @@ struct redis_word;
 /*
  * Connects, and again with growing waits (20 ms to 1 s, with jitter) whenever the connection is lost; logs in, chooses
  * the database, and is up once the server has answered a PING. on_state (may be NULL, never comes before this returns):
- * it can take commands, or no more. A command unanswered deadline seconds after it was written (counted while the loop
- * runs, to some 5 ms), or a connection that does not come about in half a second, costs the connection: whatever is
- * under way gets no answer. A login or database that is refused is logged, once until that changes.
+ * it can take commands, or no more. A command unanswered deadline seconds after it was written (to some 5 ms; up
+ * to three times that while Redis answers others, or where this machine is too busy to look in time), or a connection
+ * that does not come about in half a second, costs the connection: whatever is under way gets no answer. A login or
+ * database that is refused is logged, once until that changes.
  */
 struct redis_link *redis_link_new(struct loop *loop, const struct redis_address *address, double deadline,
                                   void (*on_state)(void *arg, bool is_up), void *arg);

@@ -50,6 +50,7 @@ void redis_pipeline_repeat_oldest(struct redis_pipeline *pipeline)
     size_t from = pipeline->bytes.length;
 
     sent.is_again = true;
+    sent.graces = 0;
     buf_reserve(&pipeline->bytes, sent.length); /* first: what is copied lies in the same memory */
     buf_add(&pipeline->bytes, pipeline->bytes.data + pipeline->answered, sent.length);
     redis_pipeline_add(pipeline, sent, from);

@@ -23,6 +23,7 @@ struct redis_sent {
     bool is_again;
     size_t length;  /* of its bytes */
     int64_t due_us; /* monotonic; INT64_MAX: not written yet */
+    int graces;     /* how often it was given more time */
 };
 
 struct redis_pipeline {

@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "net/tls.h"
 
 size_t wire_waiting(const struct wire *wire)
 {
-    return wire->output.length - wire->sent;
+    return wire->output.length - wire->sent + (wire->ending ? 1 : 0);
 }
 
 static void block(struct wire *wire, bool moved)
@@ -23,33 +24,66 @@ static void block(struct wire *wire, bool moved)
     }
 }
 
+/* Bytes that went out; -1: none can now, 0: none ever will. */
+static ssize_t send_some(struct wire *wire)
+{
+    const char *data = wire->output.data + wire->sent;
+    size_t length = wire->output.length - wire->sent;
+    ssize_t n;
+
+    if (wire->tls)
+        return tls_write(wire->tls, data, length);
+    do
+        n = send(wire->descriptor, data, length, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? -1 : 0;
+    return n;
+}
+
 bool wire_send(struct wire *wire)
 {
     bool moved = false;
 
-    while (wire_waiting(wire) > 0) {
-        ssize_t n = send(wire->descriptor, wire->output.data + wire->sent, wire_waiting(wire), MSG_NOSIGNAL);
+    while (wire->sent < wire->output.length) {
+        ssize_t n = send_some(wire);
 
-        if (n > 0) {
-            wire->sent += (size_t)n;
-            moved = true;
-        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        if (n == 0)
+            return false;
+        if (n < 0) {
             block(wire, moved);
             return true;
-        } else if (n == 0 || errno != EINTR) {
-            return false;
         }
+        wire->sent += (size_t)n;
+        moved = true;
     }
+    if (wire->ending && !tls_end(wire->tls)) {
+        block(wire, moved);
+        return true;
+    }
+    wire->ending = false;
     wire->blocked = false;
     wire->sent = 0;
     buf_free(&wire->output);
     return true;
 }
 
+/* OpenSSL may hold bytes that the socket no longer has: only its own word for "none" counts. */
+static ssize_t receive_by_tls(struct wire *wire, char piece[static WIRE_READ_BYTES])
+{
+    ssize_t n = tls_read(wire->tls, piece, WIRE_READ_BYTES);
+
+    if (n <= 0)
+        wire->readable = false;
+    return n;
+}
+
 ssize_t wire_receive(struct wire *wire, char piece[static WIRE_READ_BYTES], bool ending)
 {
     ssize_t n;
 
+    if (wire->tls)
+        return receive_by_tls(wire, piece);
     do
         n = recv(wire->descriptor, piece, WIRE_READ_BYTES, 0);
     while (n < 0 && errno == EINTR);
@@ -69,12 +103,31 @@ bool wire_is_broken(const struct wire *wire)
     return getsockopt(wire->descriptor, SOL_SOCKET, SO_ERROR, &fault, &size) < 0 || fault != 0;
 }
 
+void wire_end(struct wire *wire)
+{
+    wire->ending = wire->tls != NULL;
+}
+
+void wire_note_writable(struct wire *wire)
+{
+    if (wire->tls && tls_read_waits_to_write(wire->tls))
+        wire->readable = true;
+}
+
+bool wire_is_open(const struct wire *wire)
+{
+    return !wire->tls || tls_is_open(wire->tls);
+}
+
 void wire_close(struct wire *wire, bool reset)
 {
     struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
     if (reset)
         (void)setsockopt(wire->descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    tls_free(wire->tls);
+    wire->tls = NULL;
+    wire->ending = false;
     close(wire->descriptor);
     wire->descriptor = -1;
     buf_free(&wire->output);

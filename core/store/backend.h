@@ -26,6 +26,7 @@ struct store {
     struct keys *keys;
     struct imports *imports;
     struct usage_thread *usage;
+    int predecessor; /* the socket of the process before, for a backend that heeds it and then sets -1; else -1 */
     _Atomic int64_t keep_days; /* of closed rows; 0: for ever. changed() is called when it does. */
 };
 
@@ -40,6 +41,10 @@ struct backend {
     void (*close)(struct store *store);
     /* True: something is wrong, and text says what. */
     bool (*problem)(struct store *store, char *text, size_t size);
+    /* As store_hand_over, store_take_back and store_inherits. All NULL: processes need nothing of each other. */
+    bool (*hand_over)(struct store *store, int socket, char *error, size_t error_size);
+    void (*take_back)(struct store *store);
+    bool (*inherits)(struct store *store);
     /* As store_refuses. NULL: it takes every row. */
     bool (*refuses)(struct store *store, char *text, size_t size);
     /* Counters, marks or learnt limits changed: fetch them with the each_changed functions, soon. */

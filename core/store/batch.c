@@ -39,7 +39,7 @@ struct batch *batch_new(struct database *database, struct statements *statements
     return batch;
 }
 
-static const struct counter_state *counters_of(const struct batch *batch, size_t *count)
+const struct counter_state *batch_counters(const struct batch *batch, size_t *count)
 {
     *count = batch->counters.length / sizeof(struct counter_state);
     return (const void *)batch->counters.data;
@@ -86,6 +86,16 @@ void batch_fill(struct batch *batch, struct change *changes, struct store *store
     marks_each_changed(store->marks, on_mark, batch);
 }
 
+void batch_hand_over(struct batch *batch, struct store *store)
+{
+    limits_hand_over(store->limits, on_counter, batch);
+}
+
+void batch_use(struct batch *batch, struct statements *statements)
+{
+    batch->statements = statements;
+}
+
 bool batch_is_empty(const struct batch *batch)
 {
     return !batch->changes && !batch->counters.length && !batch->learnt.length && !batch->marks.length;
@@ -114,7 +124,7 @@ static bool write_all(struct batch *batch)
 
     for (const struct change *change = batch->changes; is_good && change; change = change->next)
         is_good = write_change(batch, change);
-    counters = counters_of(batch, &count);
+    counters = batch_counters(batch, &count);
     for (size_t i = 0; is_good && i < count; i++)
         is_good = statements_keep_counter(batch->statements, &counters[i]);
     marks = marks_of(batch, &count);
@@ -147,18 +157,13 @@ struct change *batch_changes(const struct batch *batch)
     return batch->changes;
 }
 
-void batch_clear(struct batch *batch)
+void batch_clear_tables(struct batch *batch)
 {
     const struct counter_state *counters;
     const struct mark_state *marks;
-    struct change *change;
     size_t count;
 
-    while ((change = batch->changes)) {
-        batch->changes = change->next;
-        change_free(change);
-    }
-    counters = counters_of(batch, &count);
+    counters = batch_counters(batch, &count);
     for (size_t i = 0; i < count; i++)
         mem_free(counters[i].key);
     marks = marks_of(batch, &count);
@@ -169,6 +174,17 @@ void batch_clear(struct batch *batch)
     buf_clear(&batch->counters);
     buf_clear(&batch->learnt);
     buf_clear(&batch->marks);
+}
+
+void batch_clear(struct batch *batch)
+{
+    struct change *change;
+
+    while ((change = batch->changes)) {
+        batch->changes = change->next;
+        change_free(change);
+    }
+    batch_clear_tables(batch);
 }
 
 void batch_free(struct batch *batch)

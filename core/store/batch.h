@@ -9,6 +9,7 @@
 #include "store/answer.h"
 
 struct batch;
+struct counter_state;
 struct database;
 struct row;
 struct statements;
@@ -32,11 +33,19 @@ struct batch *batch_new(struct database *database, struct statements *statements
 void batch_free(struct batch *batch); /* NULL is fine */
 /* Takes a list of changes over, and fetches what changed in the tables. */
 void batch_fill(struct batch *batch, struct change *changes, struct store *store);
+/* Adds every counter as limits_hand_over tells it. */
+void batch_hand_over(struct batch *batch, struct store *store);
+/* What it has of counters; count may be 0. */
+const struct counter_state *batch_counters(const struct batch *batch, size_t *count);
+/* Other statements from now on; NULL: none, and nothing may be written. */
+void batch_use(struct batch *batch, struct statements *statements);
 bool batch_is_empty(const struct batch *batch);
 /* In one transaction; counters that were over at that time (0: none) are forgotten. False: nothing was written. */
 bool batch_write(struct batch *batch, int64_t forget_before);
 void batch_answer(struct batch *batch, bool kept);
 struct change *batch_changes(const struct batch *batch);
+/* Frees what it holds of tables; the changes stay. */
+void batch_clear_tables(struct batch *batch);
 /* Frees what it holds. */
 void batch_clear(struct batch *batch);
 

@@ -192,6 +192,30 @@ void counter_settle(struct counter *counter, struct counter_place place, int64_t
     counter->dirty |= UINT64_C(1) << slot;
 }
 
+void counter_touch(struct counter *counter, struct counter_place place)
+{
+    if (is_present(counter, place))
+        counter->dirty |= UINT64_C(1) << slot_of(counter, place.at);
+}
+
+bool counter_add(struct counter *counter, int64_t at, int64_t ends, int64_t amount)
+{
+    if (at < 0)
+        return false;
+    if (counter->sliding && at > counter->at)
+        roll_sliding(counter, at * part_length(counter));
+    if (!counter->sliding && at > counter->at) {
+        clear_slot(counter, 0);
+        counter->at = at;
+        counter->ends = ends;
+    }
+    if (at <= counter->at - slot_count(counter))
+        return false; /* of a fixed window: any but the present one */
+    add(&counter->slots[slot_of(counter, at)].settled, amount);
+    counter->dirty |= UINT64_C(1) << slot_of(counter, at);
+    return true;
+}
+
 bool counter_is_over(const struct counter *counter, int64_t now)
 {
     if (counter->ends == INT64_MAX)

@@ -21,6 +21,7 @@ enum { COUNTER_SLOTS = 61 };
 struct counter_slot {
     int64_t settled;
     int64_t reserved;
+    int64_t told; /* both, as the process that took the store over knows them */
 };
 
 struct counter {
@@ -65,6 +66,10 @@ void counter_cancel(struct counter *counter, struct counter_place place, int64_t
  * gets only what was used beyond the reserved amount: what had been reserved went with the old window.
  */
 void counter_settle(struct counter *counter, struct counter_place place, int64_t reserved, int64_t actual);
+/* What was put there has changed: it is to be written out, if its window is not over. */
+void counter_touch(struct counter *counter, struct counter_place place);
+/* Adds what another process counted in the slot of that time. False: that window is over. */
+bool counter_add(struct counter *counter, int64_t at, int64_t ends, int64_t amount);
 /* Nothing in it counts any more, even for a clock put back by less than a window. */
 bool counter_is_over(const struct counter *counter, int64_t now);
 /* One written slot: its number, its time (as `at`) and the first millisecond that it does not count. */

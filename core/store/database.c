@@ -223,6 +223,23 @@ static bool set_up(struct database *database, char *error, size_t error_size)
     return false;
 }
 
+bool database_regain(struct database *database, char *error, size_t error_size)
+{
+    database->lock = take_lock(database->path, error, error_size);
+    if (database->lock < 0 || !make_file(database->path, error, error_size))
+        goto failed;
+    if (sqlite3_open_v2(database->path, &database->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
+        database_explain(database, error, error_size);
+        goto failed;
+    }
+    if (set_up(database, error, error_size))
+        return true;
+failed:
+    database_release(database);
+    return false;
+}
+
 struct database *database_open(const char *path, char *error, size_t error_size)
 {
     struct database *database;
@@ -231,16 +248,8 @@ struct database *database_open(const char *path, char *error, size_t error_size)
         return NULL;
     database = mem_zero(sizeof *database);
     database->path = mem_text(path);
-    database->lock = take_lock(path, error, error_size);
-    if (database->lock < 0 || !make_file(path, error, error_size))
-        goto failed;
-    if (sqlite3_open_v2(path, &database->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-        database_explain(database, error, error_size);
-        goto failed;
-    }
-    if (set_up(database, error, error_size))
+    if (database_regain(database, error, error_size))
         return database;
-failed:
     database_close(database);
     return NULL;
 }
@@ -270,13 +279,20 @@ struct database *database_open_beside(const char *path, char *error, size_t erro
     return NULL;
 }
 
+void database_release(struct database *database)
+{
+    sqlite3_close(database->connection);
+    database->connection = NULL;
+    if (database->lock >= 0)
+        close(database->lock);
+    database->lock = -1;
+}
+
 void database_close(struct database *database)
 {
     if (!database)
         return;
-    sqlite3_close(database->connection);
-    if (database->lock >= 0)
-        close(database->lock);
+    database_release(database);
     mem_free(database->path);
     mem_free(database);
 }

@@ -22,6 +22,10 @@ struct database {
 struct database *database_open(const char *path, char *error, size_t error_size);
 /* Only to be read, beside whoever writes it: takes no lock. NULL with a sentence in error. */
 struct database *database_open_beside(const char *path, char *error, size_t error_size);
+/* Closes it, so that another process may have it; its readers go on. */
+void database_release(struct database *database);
+/* Opens a released one again. False with a sentence in error. */
+bool database_regain(struct database *database, char *error, size_t error_size);
 void database_close(struct database *database); /* NULL is fine */
 /* A second connection that cannot write; NULL if it cannot be opened. */
 struct sqlite3 *database_open_reader(const struct database *database);

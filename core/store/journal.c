@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +63,9 @@ struct journal {
     uint32_t segment_count;
     uint32_t *free; /* a stack with room for every slot */
     uint32_t free_count;
-    int64_t grow_at; /* not before; 0: at any time */
+    bool is_left;
+    uint32_t writing; /* slots given out, whose notes are not written yet */
+    int64_t grow_at;  /* not before; 0: at any time */
     char problem[320];
 };
 
@@ -282,7 +285,8 @@ void journal_close(struct journal *journal)
     if (!journal)
         return;
     /* What a crowd once needed is given back. */
-    if (journal->segment_count > 1 && journal->free_count == journal->segment_count * SEGMENT_SLOTS - 1 &&
+    if (!journal->is_left && journal->segment_count > 1 &&
+        journal->free_count == journal->segment_count * SEGMENT_SLOTS - 1 &&
         ftruncate(journal->file, SEGMENT_BYTES) != 0)
         log_line(LOG_WARN, "the journal of open rows keeps its size", "file", journal->path, NULL);
     for (uint32_t i = 0; i < journal->segment_count; i++)
@@ -322,15 +326,20 @@ uint32_t journal_add(struct journal *journal, const struct ledger_row *row)
     uint32_t slot = 0;
 
     pthread_mutex_lock(&journal->lock);
-    if (!journal->free_count)
+    if (!journal->free_count && !journal->is_left)
         grow(journal);
-    if (journal->free_count) {
+    if (journal->free_count && !journal->is_left) {
         slot = journal->free[--journal->free_count];
         journal->problem[0] = '\0';
+        journal->writing++;
     }
     pthread_mutex_unlock(&journal->lock);
-    if (slot)
-        write_slot(slot_at(journal, slot), row);
+    if (!slot)
+        return 0;
+    write_slot(slot_at(journal, slot), row);
+    pthread_mutex_lock(&journal->lock);
+    journal->writing--;
+    pthread_mutex_unlock(&journal->lock);
     return slot;
 }
 
@@ -338,10 +347,38 @@ void journal_remove(struct journal *journal, uint32_t slot)
 {
     if (!slot)
         return;
-    atomic_store_explicit(&slot_at(journal, slot)->mark, 0, memory_order_release);
     pthread_mutex_lock(&journal->lock);
+    if (!journal->is_left) /* else its owner has removed it */
+        atomic_store_explicit(&slot_at(journal, slot)->mark, 0, memory_order_release);
     journal->free[journal->free_count++] = slot;
     pthread_mutex_unlock(&journal->lock);
+}
+
+void journal_leave(struct journal *journal)
+{
+    bool is_written;
+
+    do {
+        pthread_mutex_lock(&journal->lock);
+        journal->is_left = true;
+        is_written = journal->writing == 0;
+        pthread_mutex_unlock(&journal->lock);
+        if (!is_written)
+            sched_yield();
+    } while (!is_written);
+    flock(journal->file, LOCK_UN);
+}
+
+bool journal_return(struct journal *journal)
+{
+    /* The other process may have made it shorter. */
+    if (flock(journal->file, LOCK_EX | LOCK_NB) != 0 ||
+        posix_fallocate(journal->file, 0, (off_t)journal->segment_count * SEGMENT_BYTES) != 0)
+        return false;
+    pthread_mutex_lock(&journal->lock);
+    journal->is_left = false;
+    pthread_mutex_unlock(&journal->lock);
+    return true;
 }
 
 bool journal_each_left(struct journal *journal, bool (*each)(void *arg, uint32_t slot, const struct ledger_row *row),

@@ -34,6 +34,13 @@ void journal_remove(struct journal *journal, uint32_t slot); /* 0 is fine */
  */
 bool journal_each_left(struct journal *journal, bool (*each)(void *arg, uint32_t slot, const struct ledger_row *row),
                        void *arg);
+/*
+ * Lets another process have the file, from now on its owner: nothing is added or removed here, and the slots that were
+ * given out stay as they are. Waits for notes that are just being written.
+ */
+void journal_leave(struct journal *journal);
+/* Takes it back from a process that left all slots as they were. False: it cannot be had. */
+bool journal_return(struct journal *journal);
 /* Whether rows go unnoted now; then text says why. */
 bool journal_problem(struct journal *journal, char *text, size_t size);
 

@@ -19,8 +19,12 @@ struct database;
 struct ledger;
 struct row;
 
-/* Closes as lost what the journal still holds. NULL with a sentence in error. */
-struct ledger *ledger_start(struct store *store, struct database *database, char *error, size_t error_size);
+/*
+ * Closes as lost what the journal still holds, or, if inherits, takes it for rows that the process before has open.
+ * NULL with a sentence in error.
+ */
+struct ledger *ledger_start(struct store *store, struct database *database, bool inherits, char *error,
+                            size_t error_size);
 /* Writes all, or gives up with a line in the log after three refusals. */
 void ledger_stop(struct ledger *ledger); /* NULL is fine */
 
@@ -35,5 +39,16 @@ struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id);
 bool ledger_problem(struct ledger *ledger, char *text, size_t size);
 /* Whether the disk refuses rows now; text then says why. Costs next to nothing while it does not. */
 bool ledger_refuses(struct ledger *ledger, char *text, size_t size);
+
+/*
+ * Another process takes the database over: all that is known is written, the database closed, and what ends from now on
+ * told to that process over the socket, which is the ledger's from now on. Waits for that. False with a sentence: all
+ * is as before.
+ */
+bool ledger_hand_over(struct ledger *ledger, int socket, char *error, size_t error_size);
+/* It never began to serve. Waits until the database is ours again, or cannot be had for now. */
+void ledger_take_back(struct ledger *ledger);
+/* Closes as lost what the process before left open. */
+void ledger_lose_inherited(struct ledger *ledger);
 
 #endif

@@ -38,7 +38,8 @@ struct limits {
     struct reservation *reservations; /* place 0 is never given out */
     uint32_t reservation_count;
     uint32_t first_free; /* 0: none */
-    int64_t now;         /* as told last: a clock that was ahead for a moment leaves nothing behind */
+    bool is_handed_over;
+    int64_t now; /* as told last: a clock that was ahead for a moment leaves nothing behind */
 };
 
 /* Ends the list of changed counters: a counter whose next is NULL is on no list. */
@@ -240,6 +241,15 @@ static bool note_changes(struct limits *limits, const struct hold *holds, size_t
     return changed;
 }
 
+/* Who took the store over is to know of reservations too. */
+static bool touch(struct limits *limits, const struct hold *hold)
+{
+    if (!limits->is_handed_over)
+        return false;
+    counter_touch(hold->counter, hold->place);
+    return note_change(limits, hold->counter);
+}
+
 static void give_back(const struct hold *holds, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -264,6 +274,8 @@ bool limits_reserve(struct limits *limits, const struct store_call *call, int64_
         reservation->hold_count = call->claim_count;
         reservation->draw_count = learnt_take(&limits->learnt, call, now, &reservation->draws);
         changed |= reservation->draw_count > 0;
+        for (size_t i = 0; i < call->claim_count; i++)
+            changed |= touch(limits, &holds[i]);
     } else {
         give_back(holds, call->claim_count);
         mem_free(holds);
@@ -300,7 +312,7 @@ static bool settle(struct limits *limits, struct reservation *reservation, const
         counter_roll(hold->counter, now);
         counter_settle(hold->counter, hold->place, hold->amount, actual > 0 ? actual : 0);
         hold->counter->holders--;
-        changed |= note_change(limits, hold->counter);
+        changed |= note_change(limits, hold->counter) | touch(limits, hold);
         all_back = all_back && actual <= 0;
     }
     for (size_t i = 0; all_back && i < reservation->draw_count; i++) {
@@ -391,30 +403,113 @@ void limits_load_learnt(struct limits *limits, const struct store_learnt *word)
     learnt_load(&limits->learnt, word);
 }
 
+static void tell_slot(const struct counter *counter, int slot, int64_t amount,
+                      void (*on_counter)(void *arg, const struct counter_state *), void *arg)
+{
+    struct counter_state state = { NULL, counter->window, counter->sliding, counter->zone, slot, 0, 0, amount };
+
+    state.key = mem_copy(counter->name, counter->key_length);
+    state.at = counter_slot_at(counter, slot);
+    state.ends = counter_slot_ends(counter, slot);
+    on_counter(arg, &state);
+}
+
+static int64_t total_of(const struct counter_slot *slot)
+{
+    return slot->settled > INT64_MAX - slot->reserved ? INT64_MAX : slot->settled + slot->reserved;
+}
+
+/* What is to be told of a changed slot. False: nothing. */
+static bool news_of(const struct limits *limits, struct counter_slot *slot, int64_t *amount)
+{
+    int64_t total = total_of(slot);
+
+    *amount = slot->settled;
+    if (!limits->is_handed_over)
+        return true;
+    *amount = total - slot->told;
+    slot->told = total;
+    return *amount != 0;
+}
+
+static struct counter *take_dirty(struct limits *limits)
+{
+    struct counter *counter = limits->dirty;
+
+    if (counter == &last_dirty)
+        return NULL;
+    limits->dirty = counter->next_dirty;
+    counter->next_dirty = NULL;
+    return counter;
+}
+
 void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
                          void (*on_learnt)(void *arg, const struct store_learnt *), void *arg)
 {
+    struct counter *counter;
+    int64_t amount;
+
     pthread_mutex_lock(&limits->lock);
-    while (limits->dirty != &last_dirty) {
-        struct counter *counter = limits->dirty;
-
-        limits->dirty = counter->next_dirty;
-        counter->next_dirty = NULL;
-        for (int slot = 0; counter->dirty >> slot; slot++) {
-            struct counter_state state = { NULL, counter->window, counter->sliding, counter->zone, slot, 0, 0, 0 };
-
-            if (!(counter->dirty >> slot & 1))
-                continue;
-            state.key = mem_copy(counter->name, counter->key_length);
-            state.at = counter_slot_at(counter, slot);
-            state.ends = counter_slot_ends(counter, slot);
-            state.settled = counter->slots[slot].settled;
-            on_counter(arg, &state);
-        }
+    while ((counter = take_dirty(limits))) {
+        for (int slot = 0; counter->dirty >> slot; slot++)
+            if ((counter->dirty >> slot & 1) && news_of(limits, &counter->slots[slot], &amount))
+                tell_slot(counter, slot, amount, on_counter, arg);
         counter->dirty = 0;
     }
     learnt_each_dirty(&limits->learnt, on_learnt, arg);
     pthread_mutex_unlock(&limits->lock);
+}
+
+void limits_hand_over(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *), void *arg)
+{
+    struct counter *counter;
+    size_t at = 0;
+
+    pthread_mutex_lock(&limits->lock);
+    limits->is_handed_over = true;
+    while ((counter = hash_next(&limits->counters, &at))) {
+        for (int slot = 0; slot < (counter->sliding ? COUNTER_SLOTS : 1); slot++) {
+            struct counter_slot *here = &counter->slots[slot];
+
+            here->told = total_of(here);
+            if (here->told || (counter->dirty >> slot & 1))
+                tell_slot(counter, slot, here->told, on_counter, arg);
+        }
+        counter->dirty = 0;
+    }
+    while (take_dirty(limits))
+        ;
+    pthread_mutex_unlock(&limits->lock);
+}
+
+void limits_take_back(struct limits *limits)
+{
+    struct counter *counter;
+    size_t at = 0;
+
+    pthread_mutex_lock(&limits->lock);
+    limits->is_handed_over = false;
+    while ((counter = hash_next(&limits->counters, &at))) {
+        counter->dirty = counter->sliding ? (UINT64_C(1) << COUNTER_SLOTS) - 1 : 1;
+        note_change(limits, counter);
+    }
+    pthread_mutex_unlock(&limits->lock);
+}
+
+bool limits_add(struct limits *limits, const struct counter_state *difference)
+{
+    struct store_limit limit = {
+        .key = difference->key, .window = difference->window, .sliding = difference->sliding, .zone = difference->zone
+    };
+    struct counter *counter;
+    bool changed;
+
+    pthread_mutex_lock(&limits->lock);
+    counter = find(limits, &limit, true);
+    changed =
+        counter_add(counter, difference->at, difference->ends, difference->settled) && note_change(limits, counter);
+    pthread_mutex_unlock(&limits->lock);
+    return changed;
 }
 
 int64_t limits_now(struct limits *limits)

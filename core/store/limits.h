@@ -40,6 +40,15 @@ void limits_load_learnt(struct limits *limits, const struct store_learnt *word);
 /* Hands over all that changed since the last time, its newest value only. */
 void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
                          void (*on_learnt)(void *arg, const struct store_learnt *), void *arg);
+/*
+ * Another process takes the store over: hands over every amount as it stands, what is reserved included. From then on
+ * limits_each_changed tells differences to what was told, as `settled`.
+ */
+void limits_hand_over(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *), void *arg);
+/* It does not after all: everything is told anew, as it was before. */
+void limits_take_back(struct limits *limits);
+/* Adds such a difference. True: something changed that is to be kept. */
+bool limits_add(struct limits *limits, const struct counter_state *difference);
 /* The time that was told last; 0: none yet. What was over a day before that can be forgotten. */
 int64_t limits_now(struct limits *limits);
 

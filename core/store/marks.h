@@ -29,7 +29,8 @@ bool marks_recovered(struct marks *marks, const char *target);
 /* True: it was out, and is no longer. */
 bool marks_pardon(struct marks *marks, const char *target, int64_t now);
 void marks_load(struct marks *marks, const struct mark_state *state);
-/* As another process told it: an expiry is only raised, unless the target was pardoned since. Nothing that changed here. */
+/* As another process told it: an expiry is only raised, unless the target was pardoned since. Nothing that changed
+ * here. */
 void marks_hear(struct marks *marks, const struct mark_state *state);
 /* All of them; the receiver frees both texts. */
 void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);

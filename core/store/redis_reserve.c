@@ -18,7 +18,7 @@
 #include "store/redis_standing.h"
 #include "store/redis_words.h"
 
-static const double DEADLINE_S = 0.03;
+static const int DEADLINE_MS = 30;
 /* A link that has just been made is waited for, this long at most. */
 static const int64_t PATIENCE_US = 500000;
 static const double LINK_TICK_S = 0.002;
@@ -53,6 +53,7 @@ struct ask {
     int64_t now;
     uint64_t epoch;
     size_t waits;
+    int64_t held_us; /* since when it waits for Redis to count again; 0: it does not */
     struct loop_timer *timer;
     void (*on_verdict)(void *arg, const struct store_verdict *verdict);
     void *arg;
@@ -72,6 +73,11 @@ struct redis_link *redis_reserve_link(struct redis *redis)
     struct redis_desk *desk = desk_here(redis);
 
     return desk && desk->link && redis_link_is_up(desk->link) ? desk->link : NULL;
+}
+
+static int deadline_ms(const struct redis *redis)
+{
+    return redis->address.deadline_ms ? redis->address.deadline_ms : DEADLINE_MS;
 }
 
 static void tell_news(struct redis *redis)
@@ -277,6 +283,19 @@ static bool send(struct ask *ask)
     return is_online;
 }
 
+/* Waits a moment for Redis to have the last figures; false: it takes longer than an answer may. */
+static bool is_held_up(struct ask *ask)
+{
+    int64_t now_us = clock_monotonic_us();
+
+    if (ask->held_us == 0)
+        ask->held_us = now_us;
+    if (now_us - ask->held_us > (int64_t)deadline_ms(ask->desk->redis) * 1000)
+        return false;
+    wait_for(ask, LINK_TICK_S);
+    return true;
+}
+
 /* Asks Redis if it counts, else the books. Redis may come and go meanwhile. */
 static void decide(struct ask *ask)
 {
@@ -286,7 +305,13 @@ static void decide(struct ask *ask)
     uint64_t epoch;
 
     for (int round = 0; round < 8; round++) {
-        if (redis_standing_of(redis->shares, &epoch) != REDIS_ONLINE) {
+        enum redis_state state = redis_standing_of(redis->shares, &epoch);
+
+        if (state == REDIS_LANDING) {
+            if (is_held_up(ask))
+                return;
+            redis_go_away(redis, epoch, "no answer in time");
+        } else if (state != REDIS_ONLINE) {
             if (redis_shares_take(redis->shares, &ask->call, ask->holds, ask->now, &verdict)) {
                 finish(ask, &verdict);
                 return;
@@ -400,7 +425,7 @@ void redis_reserve_join(struct redis *redis, struct loop *loop)
     desk->joined_us = clock_monotonic_us();
     desk->next_here = desks_here;
     desks_here = desk;
-    desk->link = redis_link_new(loop, &redis->address, DEADLINE_S, on_state, desk);
+    desk->link = redis_link_new(loop, &redis->address, deadline_ms(redis) / 1e3, on_state, desk);
     pthread_mutex_lock(&redis->lock);
     desk->next = redis->desks;
     redis->desks = desk;

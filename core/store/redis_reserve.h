@@ -1,7 +1,7 @@
 /*
  * redis_reserve.h - reserving and settling on a worker's thread, over the link
  * that its desk has: one script, one round trip. When Redis does not answer
- * within 30 ms the books decide alone.
+ * in time (30 ms, unless its address says otherwise) the books decide alone.
  */
 #ifndef STORE_REDIS_RESERVE_H
 #define STORE_REDIS_RESERVE_H

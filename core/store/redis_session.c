@@ -185,6 +185,18 @@ static int64_t ask_ready(struct redis_session *session, char *why, size_t size)
     return answer;
 }
 
+static bool land(struct redis_session *session, int64_t asked_us, int64_t gateways, char *why, size_t size)
+{
+    struct redis_shares *shares = session->redis->shares;
+    struct redis_words words = { 0 };
+    bool is_fine = redis_standing_land(shares, &words) &&
+                   redis_session_status(session, &redis_script_add, &words, why, size) == REDIS_GRANTED &&
+                   redis_standing_go_online(shares, asked_us, gateways);
+
+    redis_words_free(&words);
+    return is_fine;
+}
+
 /* Until every worker's link is up, and the other gateways have told their figures or had the time to. */
 static bool await_others(struct redis_session *session, double patience, char *why, size_t size)
 {
@@ -211,7 +223,7 @@ static bool await_others(struct redis_session *session, double patience, char *w
     }
     if (gateways == 0)
         gateways = redis_standing_gateways(session->redis->shares);
-    return redis_standing_go_online(session->redis->shares, asked_us, gateways);
+    return land(session, asked_us, gateways, why, size);
 }
 
 void redis_session_close(struct redis_session *session)

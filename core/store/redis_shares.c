@@ -175,13 +175,11 @@ static void note(struct redis_shares *shares, const struct redis_hold *hold, con
     share->told_at = shares->now;
 }
 
+/* Answers to several threads come in any order: below zero for a moment is fine. */
 static void note_lease(struct redis_share *share, const struct redis_told *told)
 {
-    if (told->grown == 0 || told->last <= share->recall)
-        return;
-    share->lease += told->grown;
-    if (share->lease < 0)
-        share->lease = 0;
+    if (told->last > share->recall)
+        share->lease += told->grown;
 }
 
 static void keep(struct redis_shares *shares, uint64_t reservation, const struct redis_hold *holds, size_t count)
@@ -345,7 +343,7 @@ bool redis_shares_take(struct redis_shares *shares, const struct store_call *cal
 
     *verdict = (struct store_verdict){ 0 };
     pthread_mutex_lock(&shares->lock);
-    is_alone = shares->state != REDIS_ONLINE;
+    is_alone = shares->state == REDIS_AWAY || shares->state == REDIS_SYNCING;
     if (is_alone) {
         fits = take_claims(shares, call, holds, now, verdict);
         if (fits && !draw(shares, call, now, verdict)) {

@@ -59,7 +59,7 @@ bool redis_shares_grant(struct redis_shares *shares, const struct store_call *ca
  */
 bool redis_shares_refuse(struct redis_shares *shares, const struct store_call *call, const struct redis_hold *holds,
                          const struct redis_told *told, bool has_waited, int64_t now, struct store_verdict *verdict);
-/* Reserves without Redis; as redis_shares_grant. False: Redis counts again, ask it. */
+/* Reserves without Redis; as redis_shares_grant. False: Redis counts again, or is about to: ask it. */
 bool redis_shares_take(struct redis_shares *shares, const struct store_call *call, struct redis_hold *holds,
                        int64_t now, struct store_verdict *verdict);
 /*

@@ -107,7 +107,7 @@ struct redis_words *redis_standing_sync(struct redis_shares *shares, const char 
     return pieces;
 }
 
-bool redis_standing_go_online(struct redis_shares *shares, int64_t contact_us, int64_t gateways)
+bool redis_standing_land(struct redis_shares *shares, struct redis_words *words)
 {
     struct redis_share *share = NULL;
     bool is_synced;
@@ -115,21 +115,41 @@ bool redis_standing_go_online(struct redis_shares *shares, int64_t contact_us, i
 
     pthread_mutex_lock(&shares->lock);
     is_synced = shares->state == REDIS_SYNCING;
+    if (is_synced) {
+        shares->state = REDIS_LANDING;
+        redis_books_begin(shares, words);
+    }
+    /* Not left to whoever asks first: a lease that was used up must not be used again before Redis knows. */
     while (is_synced && (share = next_share(shares, &at, share))) {
         int64_t left = share->cap < 0 ? 0 : left_of(share);
 
         share->unsent_lease += left - share->lease;
         share->lease = left;
-        share->cap = -1;
-    }
-    if (is_synced) {
-        shares->state = REDIS_ONLINE;
-        shares->contact_us = contact_us;
-        shares->gateways = gateways > 0 ? gateways : 1;
-        shares->has_unsent = true;
+        if (is_of_use(shares, share))
+            redis_share_unsent(share, shares->now, words);
     }
     pthread_mutex_unlock(&shares->lock);
     return is_synced;
+}
+
+bool redis_standing_go_online(struct redis_shares *shares, int64_t contact_us, int64_t gateways)
+{
+    struct redis_share *share = NULL;
+    bool has_landed;
+    size_t at = 0;
+
+    pthread_mutex_lock(&shares->lock);
+    has_landed = shares->state == REDIS_LANDING;
+    while (has_landed && (share = next_share(shares, &at, share)))
+        share->cap = -1;
+    if (has_landed) {
+        shares->state = REDIS_ONLINE;
+        shares->contact_us = contact_us;
+        shares->gateways = gateways > 0 ? gateways : 1;
+        shares->has_unsent = true; /* what was settled meanwhile */
+    }
+    pthread_mutex_unlock(&shares->lock);
+    return has_landed;
 }
 
 void redis_standing_note_contact(struct redis_shares *shares, int64_t contact_us, int64_t gateways)

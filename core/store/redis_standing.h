@@ -3,8 +3,8 @@
  * redis_shares.h come to agree with it.
  *
  * AWAY: what was counted and lent before is all there is. SYNCING: Redis is
- * told the figures, and they may go on changing meanwhile. ONLINE: Redis
- * decides.
+ * told the figures, and they go on changing meanwhile. LANDING: it is told by
+ * how much; for this one round trip nothing is decided. ONLINE: Redis decides.
  */
 #ifndef STORE_REDIS_STANDING_H
 #define STORE_REDIS_STANDING_H
@@ -17,7 +17,7 @@ struct redis_hold;
 struct redis_shares;
 struct redis_words;
 
-enum redis_state { REDIS_AWAY, REDIS_SYNCING, REDIS_ONLINE };
+enum redis_state { REDIS_AWAY, REDIS_SYNCING, REDIS_LANDING, REDIS_ONLINE };
 
 /* epoch (may be NULL) counts how often Redis went away. */
 enum redis_state redis_standing_of(struct redis_shares *shares, uint64_t *epoch);
@@ -25,15 +25,15 @@ enum redis_state redis_standing_of(struct redis_shares *shares, uint64_t *epoch)
 bool redis_standing_go_away(struct redis_shares *shares, uint64_t epoch);
 /* AWAY becomes SYNCING: all figures, for the script sync, in count pieces. Each is to be freed, and the list. */
 struct redis_words *redis_standing_sync(struct redis_shares *shares, const char *session, size_t *count);
-/*
- * SYNCING becomes ONLINE; what changed since the figures were taken is unsent. contact_us: when Redis was asked that
- * has answered. False: it went away meanwhile.
+/* SYNCING becomes LANDING. words: what changed since the figures were taken, for the script add. False: it went away.
  */
+bool redis_standing_land(struct redis_shares *shares, struct redis_words *words);
+/* LANDING becomes ONLINE. contact_us: when Redis was asked that has answered. False: it went away. */
 bool redis_standing_go_online(struct redis_shares *shares, int64_t contact_us, int64_t gateways);
 void redis_standing_note_contact(struct redis_shares *shares, int64_t contact_us, int64_t gateways);
 int64_t redis_standing_gateways(struct redis_shares *shares);
 
-/* What Redis was not told yet, for the script add. False: nothing, or Redis does not count. */
+/* While ONLINE: what Redis was not told yet, for the script add. False: nothing. */
 bool redis_standing_unsent(struct redis_shares *shares, struct redis_words *words);
 /* What was lent up to that number is asked back. True: the words are for the script unlease. */
 bool redis_standing_recall(struct redis_shares *shares, const char *key, size_t length, int64_t number,

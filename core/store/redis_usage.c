@@ -58,8 +58,9 @@ static bool read_member(const struct redis_reply *member, const struct row_colum
 static struct redis_reply *ask_page(struct redis_line *line, const struct store_place *place, int64_t until)
 {
     char from[24], before[24], passed[24], count[24];
-    const char *const texts[] = { "ZRANGEBYSCORE", "moongate:ledger:times", from,   before,
-                                  "WITHSCORES",    "LIMIT",                 passed, count };
+    const char *const texts[] = {
+        "ZRANGEBYSCORE", "moongate:ledger:times", from, before, "WITHSCORES", "LIMIT", passed, count
+    };
     struct redis_word words[8];
 
     snprintf(from, sizeof from, "%" PRId64, place->time);

@@ -22,6 +22,7 @@ struct rows {
 struct entry {
     struct row *row; /* held */
     bool is_closed;
+    bool is_inherited;  /* ledger.c: of the process before, and open there */
     uint32_t slot;      /* ledger.c: in the journal */
     unsigned unwritten; /* ledger.c: closes that are queued */
     struct namesakes *namesakes;

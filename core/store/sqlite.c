@@ -11,6 +11,7 @@
 #include "store/backend.h"
 #include "store/database.h"
 #include "store/imports_sql.h"
+#include "store/inherit.h"
 #include "store/keys.h"
 #include "store/ledger.h"
 #include "store/limits.h"
@@ -24,7 +25,8 @@ struct sqlite {
     struct database *database;
     struct ledger *ledger;
     struct reader *reader;
-    sqlite3_stmt *page; /* of a store that is only read */
+    struct inherit *inherit; /* NULL: nobody was before */
+    sqlite3_stmt *page;      /* of a store that is only read */
 };
 
 /* ---- loading ---- */
@@ -119,6 +121,7 @@ static bool load_all(struct store *store, struct database *database)
 static void close_all(struct sqlite *sqlite)
 {
     sqlite3_finalize(sqlite->page);
+    inherit_stop(sqlite->inherit);
     reader_stop(sqlite->reader);
     ledger_stop(sqlite->ledger);
     database_close(sqlite->database);
@@ -136,7 +139,7 @@ static bool sqlite_open(struct store *store, const char *place, char *error, siz
         database_explain(sqlite->database, error, error_size);
         goto failed;
     }
-    sqlite->ledger = ledger_start(store, sqlite->database, error, error_size);
+    sqlite->ledger = ledger_start(store, sqlite->database, store->predecessor >= 0, error, error_size);
     if (!sqlite->ledger)
         goto failed;
     sqlite->reader = reader_start(sqlite->database);
@@ -145,6 +148,9 @@ static bool sqlite_open(struct store *store, const char *place, char *error, siz
         goto failed;
     }
     store->own = sqlite;
+    if (store->predecessor >= 0)
+        sqlite->inherit = inherit_start(store, sqlite->ledger, store->predecessor);
+    store->predecessor = -1;
     return true;
 failed:
     close_all(sqlite);
@@ -171,6 +177,27 @@ static bool sqlite_open_reader(struct store *store, const char *place, char *err
 static void sqlite_close(struct store *store)
 {
     close_all(store->own);
+}
+
+static bool sqlite_hand_over(struct store *store, int socket, char *error, size_t error_size)
+{
+    struct sqlite *sqlite = store->own;
+
+    return ledger_hand_over(sqlite->ledger, socket, error, error_size);
+}
+
+static void sqlite_take_back(struct store *store)
+{
+    struct sqlite *sqlite = store->own;
+
+    ledger_take_back(sqlite->ledger);
+}
+
+static bool sqlite_inherits(struct store *store)
+{
+    struct sqlite *sqlite = store->own;
+
+    return inherit_is_live(sqlite->inherit);
 }
 
 static bool sqlite_problem(struct store *store, char *text, size_t size)
@@ -298,6 +325,9 @@ const struct backend backend_sqlite = {
     .open = sqlite_open,
     .open_reader = sqlite_open_reader,
     .close = sqlite_close,
+    .hand_over = sqlite_hand_over,
+    .take_back = sqlite_take_back,
+    .inherits = sqlite_inherits,
     .problem = sqlite_problem,
     .refuses = sqlite_refuses,
     .changed = sqlite_changed,

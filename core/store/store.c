@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "store/backend.h"
@@ -58,7 +59,8 @@ static bool open_for(enum purpose purpose, struct store *store, const char *plac
     return backend->open(store, place, error, error_size);
 }
 
-static struct store *open_store(const char *address, enum purpose purpose, char *error, size_t error_size)
+static struct store *open_store(const char *address, enum purpose purpose, int predecessor, char *error,
+                                size_t error_size)
 {
     const char *place;
     const struct backend *backend = backend_of(address, &place);
@@ -83,25 +85,38 @@ static struct store *open_store(const char *address, enum purpose purpose, char 
     store->keys = keys_new();
     store->imports = imports_new();
     store->usage = usage_thread_new(store);
+    store->predecessor = predecessor;
     if (open_for(purpose, store, place, error, error_size))
         return store;
     free_tables(store);
     return NULL;
 }
 
+struct store *store_open_after(const char *address, int predecessor, char *error, size_t error_size)
+{
+    struct store *store = open_store(address, TO_SERVE, predecessor, error, error_size);
+
+    if (predecessor >= 0 && (!store || store->predecessor >= 0)) {
+        close(predecessor);
+        if (store)
+            store->predecessor = -1;
+    }
+    return store;
+}
+
 struct store *store_open(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, TO_SERVE, error, error_size);
+    return open_store(address, TO_SERVE, -1, error, error_size);
 }
 
 struct store *store_open_reader(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, TO_READ, error, error_size);
+    return open_store(address, TO_READ, -1, error, error_size);
 }
 
 struct store *store_open_keys(const char *address, char *error, size_t error_size)
 {
-    return open_store(address, TO_KEEP_KEYS, error, error_size);
+    return open_store(address, TO_KEEP_KEYS, -1, error, error_size);
 }
 
 void store_close(struct store *store)
@@ -112,6 +127,25 @@ void store_close(struct store *store)
     store->usage = NULL;
     store->backend->close(store);
     free_tables(store);
+}
+
+bool store_hand_over(struct store *store, int socket, char *error, size_t error_size)
+{
+    if (store->backend->hand_over)
+        return store->backend->hand_over(store, socket, error, error_size);
+    close(socket);
+    return true;
+}
+
+void store_take_back(struct store *store)
+{
+    if (store->backend->take_back)
+        store->backend->take_back(store);
+}
+
+bool store_inherits(struct store *store)
+{
+    return store->backend->inherits && store->backend->inherits(store);
 }
 
 const char *store_problem(struct store *store)

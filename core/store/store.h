@@ -39,10 +39,24 @@ struct store *store_open(const char *address, char *error, size_t error_size);
  */
 struct store *store_open_reader(const char *address, char *error, size_t error_size);
 /*
- * For keys and imports alone: only store_key_add, store_key_revoke, store_each_key, store_import, store_problem after it
- * failed, and store_close may be called of it, and those may wait. sqlite: only while no gateway runs.
+ * For keys and imports alone: only store_key_add, store_key_revoke, store_each_key, store_import, store_problem after
+ * it failed, and store_close may be called of it, and those may wait. sqlite: only while no gateway runs.
  */
 struct store *store_open_keys(const char *address, char *error, size_t error_size);
+/*
+ * As store_open, in a process that takes over from another one, which has answered store_hand_over with the other end
+ * of the socket: what that one finishes is kept here. The socket is the store's from now on.
+ */
+struct store *store_open_after(const char *address, int predecessor, char *error, size_t error_size);
+/*
+ * Another process is to have the store: all is written, and what ends here from now on told to it. The socket is the
+ * store's if this succeeds. False with a sentence: all is as before. Blocks while it writes.
+ */
+bool store_hand_over(struct store *store, int socket, char *error, size_t error_size);
+/* That process never began to serve. */
+void store_take_back(struct store *store);
+/* Whether the process before still has something to tell. */
+bool store_inherits(struct store *store);
 /* Writes everything out first. Every thread that joined has left by then. */
 void store_close(struct store *store);
 /*
@@ -206,9 +220,9 @@ struct store_turn {
 };
 
 /*
- * Whether it is our turn to do what name says; it is for so many milliseconds, and goes on if it is asked for meanwhile.
- * With nobody to ask (one gateway, or Redis is away) it always is. The answer comes exactly once, before this returns or
- * later on this thread.
+ * Whether it is our turn to do what name says; it is for so many milliseconds, and goes on if it is asked for
+ * meanwhile. With nobody to ask (one gateway, or Redis is away) it always is. The answer comes exactly once, before
+ * this returns or later on this thread.
  */
 void store_take_turn(struct store *store, const char *name, int64_t milliseconds,
                      void (*on_turn)(void *arg, const struct store_turn *turn), void *arg);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bind/control.h"
+#include "gate/doors.h"
 #include "gate/settings.h"
 #include "net/upstream.h"
 #include "script/budget.h"
@@ -20,14 +21,14 @@ static int check_rest(struct control *control, const struct options *options, ch
     char *words[] = { path };
 
     snprintf(path, sizeof path, "%s", options->config ? options->config : "");
-    control_note(control, problem);
+    control_note(control, "configuration", problem);
     mem_free(problem);
     return control_command(control, "check", 1, words);
 }
 
 static int check(struct control *control, const struct options *options)
 {
-    char error[512], *problem;
+    char error[512], *problem, *certificates;
     struct settings *settings =
         control_load(control, options->config, options->listen, options->listen_count, &problem);
     struct policyset *policies;
@@ -35,6 +36,9 @@ static int check(struct control *control, const struct options *options)
     if (!settings)
         return check_rest(control, options, problem);
     policies = settings->policies ? policyset_read(settings->policies, error, sizeof error) : policyset_builtin();
+    certificates = doors_check(settings);
+    control_note(control, "certificate", certificates);
+    mem_free(certificates);
     settings_drop(settings);
     if (!policies) {
         fprintf(stderr, "moongate: %s\n", error);

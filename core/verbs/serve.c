@@ -4,6 +4,7 @@
  */
 #include "verbs/verbs.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +14,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "bind/bind.h"
 #include "bind/control.h"
+#include "gate/doors.h"
 #include "gate/gate.h"
 #include "gate/orders.h"
 #include "gate/settings.h"
+#include "net/heritage.h"
 #include "net/loop.h"
 #include "net/signals.h"
 #include "net/upstream.h"
@@ -26,20 +30,9 @@
 #include "script/policyset.h"
 #include "store/store.h"
 #include "verbs/options.h"
+#include "verbs/serving.h"
 
-struct serving {
-    struct options options;
-    struct control *control;
-    struct settings *settings;
-    struct policyset *policies;
-    struct gate *gate;
-    struct orders *orders;
-    struct loop *loop;
-    struct watch *watch;
-    struct loop_timer *drain;
-    int64_t drain_until_us; /* 0: not draining */
-    bool is_over;           /* what was posted to the loop comes too late */
-};
+static const double LOOK_S = 1; /* what is renewed is in force within two of these */
 
 static struct policyset *read_policies(const struct settings *settings, char *error, size_t error_size)
 {
@@ -50,7 +43,22 @@ static struct policyset *read_policies(const struct settings *settings, char *er
 
 static void publish_problems(struct serving *serving)
 {
+    char *certificates = doors_problems(serving->gate->doors);
+
+    control_note(serving->control, "certificate", certificates);
+    mem_free(certificates);
     gate_set_problems(serving->gate, control_problems(serving->control));
+}
+
+static void on_look(void *arg)
+{
+    struct serving *serving = arg;
+
+    if (doors_look(serving->gate->doors))
+        publish_problems(serving);
+    if (notify_is_watched() && !serving->is_succeeded)
+        notify("WATCHDOG=1");
+    serving->look = loop_after(serving->loop, LOOK_S, on_look, serving);
 }
 
 static void on_policies_changed(void *arg)
@@ -90,7 +98,7 @@ static void reload(struct serving *serving)
     struct settings *settings = control_load(serving->control, serving->options.config, serving->options.listen,
                                              serving->options.listen_count, &error);
 
-    control_note(serving->control, settings ? NULL : error);
+    control_note(serving->control, "configuration", settings ? NULL : error);
     if (!settings) {
         log_line(LOG_ERROR, "the configuration did not load; the last good one stays", "error", error, NULL);
         publish_problems(serving);
@@ -137,10 +145,19 @@ static void on_drain_tick(void *arg)
     struct serving *serving = arg;
 
     serving->drain = NULL;
-    if (gate_busy(serving->gate) == 0 || clock_monotonic_us() >= serving->drain_until_us)
+    /* The process before tells us of its last rows, and is given as long as our own requests. */
+    if ((gate_busy(serving->gate) == 0 && !store_inherits(serving->gate->store)) ||
+        clock_monotonic_us() >= serving->drain_until_us)
         loop_stop(serving->loop);
     else
         serving->drain = loop_after(serving->loop, 0.02, on_drain_tick, serving);
+}
+
+static void reopen_log(void)
+{
+    if (!log_reopen())
+        log_line(LOG_ERROR, "the log could not be reopened; it goes on in the old file", "reason",
+                 strerrordesc_np(errno), NULL);
 }
 
 static void on_signal(void *arg, int number)
@@ -148,7 +165,18 @@ static void on_signal(void *arg, int number)
     struct serving *serving = arg;
 
     if (number == SIGHUP) {
+        notify_reloading();
+        reopen_log();
         reload(serving);
+        notify("READY=1");
+        return;
+    }
+    if (number == SIGUSR1) {
+        reopen_log();
+        return;
+    }
+    if (number == SIGUSR2) {
+        upgrade_begin(serving);
         return;
     }
     if (serving->drain_until_us) { /* the second one: no more waiting */
@@ -157,7 +185,11 @@ static void on_signal(void *arg, int number)
     }
     log_line(LOG_INFO, "draining", "signal", number == SIGINT ? "SIGINT" : "SIGTERM", NULL);
     serving->drain_until_us = clock_monotonic_us() + (int64_t)(serving->settings->drain_s * 1e6);
+    if (!serving->is_succeeded)
+        notify("STOPPING=1");
+    upgrade_abandon(serving);
     gate_drain(serving->gate);
+    loop_forget(serving->drain); /* of an upgrade, which had no bound */
     /* What the kernel has accepted already becomes a request within this first tick. */
     serving->drain = loop_after(serving->loop, 0.05, on_drain_tick, serving);
 }
@@ -175,47 +207,90 @@ static void prepare_process(void)
     }
 }
 
-static void greet(const char *address, bool keyless)
+static void greet(const char *scheme, const char *address, bool keyless)
 {
     const char *key = keyless ? "" : " -H \"Authorization: Bearer $YOUR_KEY\"";
 
-    printf("moongate " MOONGATE_VERSION " is ready on http://%s\n\nTry it:\n", address);
-    printf("  curl http://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"messages\": [{\"role\": \"user\", "
+    printf("moongate " MOONGATE_VERSION " is ready on %s://%s\n\nTry it:\n", scheme, address);
+    printf("  curl %s://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"messages\": [{\"role\": \"user\", "
            "\"content\": \"Hello\"}]}'\n",
-           address, key);
-    printf("  curl -N http://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"stream\": true, \"messages\": "
+           scheme, address, key);
+    printf("  curl -N %s://%s/v1/chat/completions%s -d '{\"model\": \"auto\", \"stream\": true, \"messages\": "
            "[{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
-           address, key);
+           scheme, address, key);
     fflush(stdout);
+}
+
+/* Says why it does not start, to whoever started it. Returns false. */
+static bool give_up(struct serving *serving, const char *prefix, const char *reason)
+{
+    fprintf(stderr, "%s%s\n", prefix, reason);
+    heritage_tell_failure(serving->heritage, reason);
+    return false;
+}
+
+/*
+ * A policy that does not load is no reason not to start: the last good one is kept, or the defaults serve. But a
+ * process that is to take over has no last good one, and the process before has.
+ */
+static bool may_take_over(struct serving *serving)
+{
+    char *problems = control_problems(serving->control), error[1024] = "";
+    bool is_fine = strcmp(problems, "[]") == 0;
+
+    if (!is_fine)
+        give_up(serving, "moongate: ", problems);
+    mem_free(problems);
+    if (!is_fine)
+        return false;
+    return heritage_ask_for_store(serving->heritage, serving->settings->store, error, sizeof error) ||
+           give_up(serving, "moongate: ", error);
 }
 
 static bool start(struct serving *serving)
 {
-    char error[512] = "", *problem = NULL;
+    char error[1024] = "", *problem = NULL;
 
     serving->settings = control_load(serving->control, serving->options.config, serving->options.listen,
                                      serving->options.listen_count, &problem);
     if (!serving->settings) {
-        fprintf(stderr, "%s\n", problem);
+        give_up(serving, "", problem);
         mem_free(problem);
         return false;
     }
     log_open((enum log_level)serving->settings->log_level,
              serving->settings->log_json || (!serving->settings->log_text && !isatty(STDERR_FILENO)));
+    if (serving->settings->log_file && !log_to(serving->settings->log_file)) {
+        snprintf(error, sizeof error, "log.file: %.200s cannot be written (%s): name a file that the gateway may write",
+                 serving->settings->log_file, strerrordesc_np(errno));
+        return give_up(serving, "moongate: ", error);
+    }
     serving->policies = read_policies(serving->settings, error, sizeof error);
-    if (serving->policies) {
-        control_install(serving->control, serving->policies);
-        serving->gate = gate_open(&bind_script, serving->settings, error, sizeof error);
-    }
-    if (!serving->gate) {
-        fprintf(stderr, "moongate: %s\n", error);
+    if (!serving->policies)
+        return give_up(serving, "moongate: ", error);
+    control_install(serving->control, serving->policies);
+    if (heritage_has_predecessor(serving->heritage) && !may_take_over(serving))
         return false;
-    }
+    serving->gate = gate_open(&bind_script, serving->settings, serving->heritage, error, sizeof error);
+    if (!serving->gate)
+        return give_up(serving, "moongate: ", error);
     serving->gate->orders = serving->orders;
     control_attach(serving->control, serving->gate->store);
     store_watch_imports(serving->gate->store, on_import, serving);
     publish_problems(serving);
-    return gate_start(serving->gate, serving->settings, serving->policies);
+    return gate_start(serving->gate, serving->settings, serving->policies) ||
+           give_up(serving, "moongate: ", "its workers do not start");
+}
+
+static void tell_serving(struct serving *serving)
+{
+    char state[64];
+
+    snprintf(state, sizeof state, "MAINPID=%ld\nREADY=1", (long)getpid());
+    notify(state);
+    heritage_tell_serving(serving->heritage);
+    heritage_free(serving->heritage);
+    serving->heritage = NULL;
 }
 
 static void run(struct serving *serving)
@@ -223,15 +298,20 @@ static void run(struct serving *serving)
     start_watch(serving);
     /* What was saved between the first read and the watch is seen now. */
     on_policies_changed(serving);
-    greet(serving->gate->addresses[0], serving->settings->keyless);
+    on_look(serving);
+    greet(doors_is_tls(serving->gate->doors, 0) ? "https" : "http", doors_address(serving->gate->doors, 0),
+          serving->settings->keyless);
+    tell_serving(serving);
     loop_run(serving->loop);
+    loop_forget(serving->look);
     loop_forget(serving->drain);
+    upgrade_abandon(serving);
     watch_stop(serving->watch);
 }
 
 int verb_serve(int count, char **words)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, 0 };
     struct serving serving = { 0 };
     struct signals *signals;
     int code = 1;
@@ -242,11 +322,14 @@ int verb_serve(int count, char **words)
         puts("moongate serve [-c moongate.lua] [--listen ADDR:PORT]...\n\n"
              "Runs the gateway. Without a configuration file it finds providers from the usual key variables\n"
              "(OPENAI_API_KEY, GROQ_API_KEY, ...) and a local Ollama.\n\n"
-             "SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again.\n\n"
+             "SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again, SIGUSR1 opens the log file "
+             "anew,\n"
+             "SIGUSR2 starts the program anew in its place.\n\n"
              "  moongate serve -c /etc/moongate/moongate.lua --listen 127.0.0.1:8080");
         return 0;
     }
     prepare_process();
+    serving.heritage = heritage_read();
     upstream_global_start();
     budget_start();
     serving.loop = loop_new();
@@ -263,6 +346,7 @@ int verb_serve(int count, char **words)
     if (serving.gate)
         gate_close(serving.gate);
     signals_stop(signals);
+    heritage_free(serving.heritage);
     loop_free(serving.loop);
     orders_free(serving.orders);
     policyset_drop(serving.policies);

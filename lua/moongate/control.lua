@@ -27,7 +27,7 @@ local state = {
   set = policies.new { milliseconds = 100, bytes = 64 * 1024 * 1024, log = function() end },
   current = nil, -- the configuration in force
   label = "policies", -- the folder as problems name it
-  fault = nil, -- why the newest configuration did not load
+  faults = {}, -- "configuration" or "certificate" -> why the newest did not load, a line each
   problems = {},
   alerts = nil, -- the problem that prices have jumped
   is_readable = true, -- the store told what was imported, when the configuration was loaded
@@ -150,17 +150,6 @@ local function override_listen(loaded, addresses)
   for i, address in ipairs(addresses) do loaded.listen[i] = { addr = address } end
 end
 
--- What a configuration may say but this version cannot do. To start all the same would break a promise: plain text
--- where TLS was asked for.
-local function beyond(loaded)
-  for _, listener in ipairs(loaded.listen) do
-    if listener.cert or listener.key then
-      return "listen: this version serves no TLS itself: put a TLS proxy in front of " .. listener.addr
-    end
-  end
-  return nil
-end
-
 -- Loads the configuration; see control_load.
 ---@param path string|nil
 ---@param addresses string[]
@@ -170,15 +159,13 @@ function control.load(path, addresses)
   local loaded, problem = read(path)
   if not loaded then return nil, problem end
   override_listen(loaded, addresses)
-  local missing = beyond(loaded)
-  if missing then return nil, "moongate: " .. missing end
   loaded.workers = loaded.workers or process.processors()
   if loaded.policies and process.kind(loaded.policies) ~= "folder" then
     return nil, string.format("moongate: policies: there is no folder %s; create it, or leave `policies` out of the "
       .. "configuration to use those that ship with the program", loaded.policies)
   end
   loaded.keyless = loaded.auth == "none"
-  loaded.log_level = LEVELS[loaded.log.level]
+  loaded.log_level, loaded.log_file = LEVELS[loaded.log.level], loaded.log.file
   loaded.log_json, loaded.log_text = loaded.log.format == "json", loaded.log.format == "text"
   local packed = loaded.models_table and loaded.models_table.packed
   if packed then loaded.models_table.digest = hex(keys.hash(packed)) end
@@ -230,19 +217,23 @@ function control.install(files)
   end
 end
 
--- Remembers why a configuration did not load; nil: it did.
+-- Remembers why the newest of a kind did not load; nil: it did.
+---@param what string
 ---@param fault string|nil
-function control.note(fault)
-  state.fault = fault
+function control.note(what, fault)
+  state.faults[what] = fault
 end
 
 -- What is wrong now.
 ---@return { what: string, file: string|nil, line: integer|nil, message: string }[]
 function control.problem_list()
   local list = {}
-  for line in string.gmatch(state.fault or "", "[^\n]+") do
+  for line in string.gmatch(state.faults.configuration or "", "[^\n]+") do
     local file, number, message = string.match(line, "^(.-):(%d+): (.*)$")
     list[#list + 1] = { what = "configuration", file = file, line = tonumber(number), message = message or line }
+  end
+  for line in string.gmatch(state.faults.certificate or "", "[^\n]+") do
+    list[#list + 1] = { what = "certificate", message = line }
   end
   for _, problem in ipairs(state.problems) do
     list[#list + 1] = { what = "policy", file = problem.file, line = problem.line, message = problem.message }

@@ -97,7 +97,20 @@ local function listeners(given, filename)
       addr = each.addr, cert = defaults.path(each.cert, filename), key = defaults.path(each.key, filename),
     }
   end
-  return list
+  -- Those without TLS first: the commands ask the first one, and a certificate rarely bears this machine's own address.
+  local ordered = {}
+  for _, secure in ipairs { false, true } do
+    for _, each in ipairs(list) do
+      if (each.cert ~= nil) == secure then ordered[#ordered + 1] = each end
+    end
+  end
+  return ordered
+end
+
+local function logging(given, filename)
+  local result = over(given, { level = "info", format = "json" })
+  result.file = defaults.path(result.file, filename)
+  return result
 end
 
 local function keys_of(given, implied)
@@ -297,7 +310,7 @@ function defaults.fill(given, filename, env, known)
     policies = policies, policy = given.policy or "auto-cheapest", on_fault = given.on_fault or "default",
     zero_spend = given.zero_spend or false, auth = given.auth or "keys", admin_token = given.admin_token,
     premium_baseline = given.premium_baseline or "gpt-4o", cors = cors(given.cors),
-    limits = over(given.limits, limits), log = over(given.log, { level = "info", format = "json" }),
+    limits = over(given.limits, limits), log = logging(given.log, filename),
     sync = syncs(given.sync), price_alert = given.price_alert or 2,
     providers = providers, models = models(given.models), models_table = table_of_models,
     aliases = aliases(given.aliases, given.models),

@@ -54,6 +54,7 @@ local function model_entry(entry)
     id = entry.id, owned_by = target.provider, provider = target.provider, context_length = target.context_length,
     max_output = target.max_output, cost = target.cost, free = target.free, is_local = target.is_local,
     tools = target.tools, vision = target.vision, strengths = json.array(target.strengths), quality = target.quality,
+    deprecated = target.deprecated, replacement = target.replacement,
   }
 end
 

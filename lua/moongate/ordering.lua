@@ -76,6 +76,7 @@ function orders.import(text, state)
   local report, problems, is_stores = importing.run({
     text = list, format = head.format, origin = head.origin, dry_run = head.dry_run, now = now,
   }, state.current)
+  local was_told = head.sync and state.syncs[head.sync] ~= nil
   if head.sync then state.syncs[head.sync] = problems and problems[1] or nil end
   if not report then
     log_failure(head, problems)
@@ -93,6 +94,8 @@ function orders.import(text, state)
   }, 2, -2))
   log_alerts(report)
   finished = report
+  -- Nothing that a worker knows is another.
+  if report.change_count == 0 and not was_told then return ordering.finish {} end
   return nil
 end
 

@@ -233,7 +233,8 @@ local whole_file = record {
     header_s = seconds, body_s = seconds, idle_s = seconds, drain_s = seconds,
   },
   cors = record({ origins = either { string = origin, table = list(origin, 1) } }, { required = { "origins" } }),
-  log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" } },
+  log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" },
+    file = text() },
   providers = map(provider, plain_name "a provider"),
   models = list(model),
   models_table = function(value, path, report)

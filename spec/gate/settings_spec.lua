@@ -10,11 +10,12 @@ ffi.cdef [[
   struct settings_spec_target {
     char *id, *base_url, *upstream_id; bool is_named_by_path, is_local, costs_nothing;
   };
+  struct settings_spec_door { char *address, *chain, *key; };
   struct settings_spec {
-    char *json, **listen; size_t listen_count; int workers; char *store;
+    char *json; struct settings_spec_door *doors; size_t door_count; int workers; char *store;
     int64_t retention_days; char *policies, *policies_label;
     struct settings_spec_limits client; double drain_s; bool zero_spend; void *spending; bool keyless;
-    int log_level; bool log_json, log_text;
+    int log_level; char *log_file; bool log_json, log_text;
     struct settings_spec_target *targets; size_t target_count; char *texts; int references;
   };
   struct settings_spec *settings_spec_parse(const char *json) __asm__("settings_parse");
@@ -40,14 +41,18 @@ describe("the settings", function()
   end)
 
   it("hold what the configuration says", function()
-    local json = [[{ "listen": [{ "addr": "127.0.0.1:80" }, { "addr": "[::1]:0" }, {}], "workers": 3,
+    local json = [[{ "listen": [{ "addr": "127.0.0.1:80" },
+      { "addr": "[::1]:0", "cert": "c.pem", "key": "k.pem" }, {}], "workers": 3,
       "store": "memory:", "retention_days": 400, "policies": "/p",
       "policies_label": "p", "zero_spend": true, "keyless": true, "log_level": 2, "log_json": true,
       "limits": { "body_bytes": 1000, "header_s": 1, "body_s": 2, "idle_s": 3.5, "drain_s": 4 } }]]
     local settings = parse(json)
     assert.equal(json, ffi.string(settings.json))
-    assert.equal(2, tonumber(settings.listen_count))
-    assert.same({ "127.0.0.1:80", "[::1]:0" }, { ffi.string(settings.listen[0]), ffi.string(settings.listen[1]) })
+    assert.equal(2, tonumber(settings.door_count))
+    local plain, secure = settings.doors[0], settings.doors[1]
+    assert.same({ "127.0.0.1:80", true, true }, { ffi.string(plain.address), plain.chain == nil, plain.key == nil })
+    assert.same({ "[::1]:0", "c.pem", "k.pem" },
+      { ffi.string(secure.address), ffi.string(secure.chain), ffi.string(secure.key) })
     assert.same({ 3, "memory:", "/p", "p" }, { settings.workers, ffi.string(settings.store),
       ffi.string(settings.policies), ffi.string(settings.policies_label) })
     assert.equal(400, tonumber(settings.retention_days))
@@ -68,7 +73,7 @@ describe("the settings", function()
     assert.same({ 1, 30, false, false, 1 },
       { settings.workers, settings.drain_s, settings.zero_spend, settings.keyless, settings.log_level })
     assert.is_true(settings.policies == nil)
-    assert.same({ 0, 0 }, { tonumber(settings.listen_count), tonumber(settings.target_count) })
+    assert.same({ 0, 0 }, { tonumber(settings.door_count), tonumber(settings.target_count) })
     assert.is_true(library.settings_spec_target(settings, "a") == nil)
   end)
 
@@ -122,7 +127,7 @@ describe("the settings", function()
       "targets": [{ "id": "a/b", "costs_nothing": "yes", "Is_Local": true, "base_url": "http://h" }] }]]
     assert.same({ 1, false }, { settings.workers, settings.zero_spend })
     assert.is_true(settings.store == nil)
-    assert.equal(0, tonumber(settings.listen_count))
+    assert.equal(0, tonumber(settings.door_count))
     local target = library.settings_spec_target(settings, "a/b")
     assert.same({ false, false }, { target.costs_nothing, target.is_local })
   end)

@@ -9,7 +9,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
   ffi.cdef [[
     struct stage_worker {
       int index; void *gate, *loop, *vm, *upstream, *counters, *settings, **listeners; size_t listener_count;
-      bool starved; void *sessions, *exchanges; size_t exchange_count; void *lingering;
+      bool starved; void *sessions, *exchanges; size_t exchange_count, session_count; void *lingering;
       bool draining, running; int ticks_left; unsigned long thread;
     };
     struct stage_exchange {
@@ -62,7 +62,8 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     int stage_gc(void *L, int what, int data) __asm__("lua_gc");
     void stage_worker_free(struct stage_worker *worker) __asm__("worker_free");
 
-    void stage_accept(struct stage_worker *worker, int descriptor, const char *peer) __asm__("exchange_accept");
+    void stage_accept(struct stage_worker *worker, int descriptor, void *tls, const char *peer)
+      __asm__("exchange_accept");
     void stage_begin(struct stage_exchange *, int status, struct stage_headers *) __asm__("exchange_begin");
     void stage_answer(struct stage_exchange *, int status, struct stage_headers *, const char *body, size_t length)
       __asm__("exchange_reply");
@@ -242,7 +243,7 @@ function stage:call(act)
   local one = setmetatable({ stage = self, descriptor = pair[1], received = {} }, caller)
   local request = "POST / HTTP/1.1\r\nhost: spec\r\ncontent-length: 0\r\n\r\n"
   self.on_request, self.latest = act, nil
-  library.stage_accept(self.worker, pair[0], "spec")
+  library.stage_accept(self.worker, pair[0], nil, "spec")
   ffi.C.stage_write(one.descriptor, request, #request)
   self:run_until(function() return self.latest end, "the request")
   one.exchange = self.latest

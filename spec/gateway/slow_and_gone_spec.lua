@@ -36,10 +36,10 @@ local function resident(moongate)
   return tonumber(status:match("VmRSS:%s+(%d+) kB"))
 end
 
--- Sanitizers keep what was freed: figures mean nothing there.
+-- Sanitizers and valgrind keep what was freed: figures mean nothing there.
 local function assert_grew_less(moongate, before, kilobytes)
   local grew = resident(moongate) - before
-  if os.getenv("MOONGATE_PRELOAD") then return end
+  if os.getenv "MOONGATE_PRELOAD" or os.getenv "MOONGATE_UNDER" then return end
   assert.truthy(grew < kilobytes, ("it grew by %d KiB"):format(grew))
 end
 
@@ -107,7 +107,8 @@ describe("a provider that", function()
       local before = resident(moongate)
       first:usually(behaviour)
       assert_second(moongate:chat { model = "small" })
-      first:wait_for(2, "left")
+      -- A head that is given up may have left the provider whole.
+      if behaviour.kind == "drip" then first:wait_for(2, "left") end
       assert_grew_less(moongate, before, 80 * 1024)
     end)
   end
@@ -139,7 +140,8 @@ describe("callers that", function()
   end
 
   it("do not read cost a bounded memory each, and their providers wait", function()
-    local CALLERS, KILOBYTES = 60, 700
+    -- A quarter of a megabyte may wait for a caller; a buffer that grew to it has twice that, and calls hold some.
+    local CALLERS, KILOBYTES = 60, 1024
     local moongate = start()
     first:usually { pieces = { ("x"):rep(16000) }, endless = true }
     local warm = moongate:stream { model = "small" }

@@ -193,6 +193,9 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
       'keys = { { name = "k", key = "abc", budget = { window = "day" } } }',
       'keys = { { name = "k", key = "abc" }, { name = "k", key = "abd" } }',
       'tiers = { t = { budget = { usd = 1, window = "year" } } }', 'agents = { a = { modle = "x" } }',
+      'sync = { url = "http://a/b" }', 'sync = { { format = "litellm" } }', 'sync = { { url = "ftp://a/b" } }',
+      'sync = { { url = "http://a/b", format = "csv" } }', 'sync = { { url = "http://a/b", interval = 1 } }',
+      'price_alert = 0.5',
     } do
       assert.is_nil((load("return { " .. text .. " }")), text)
     end

@@ -74,12 +74,6 @@ describe("the control thread", function()
     assert.equal("memory:", control.current().store)
   end)
 
-  it("does not start with what it could only pretend to do", function()
-    local settings, problem = load(MOCK .. ', listen = { addr = "127.0.0.1:1", cert = "a.pem", key = "b.pem" }')
-    assert.is_nil(settings)
-    assert.matches("serves no TLS itself", problem, 1, true)
-  end)
-
   it("reads a model table, and knows only what stands there", function()
     files["models.csv"] = "model_id,provider_id,is_free_tier,cost\nm,one,1,0\nn,one,yes,\n"
     local settings = load(MOCK
@@ -184,12 +178,15 @@ describe("the control thread", function()
     end)
 
     it("why the newest configuration did not load, by file and line where it tells them", function()
-      control.note "moongate.lua:3: stroe: unknown key\nmoongate: x.lua: No such file or directory"
+      control.note("configuration", "moongate.lua:3: stroe: unknown key\nmoongate: x.lua: No such file or directory")
+      control.note("certificate", "127.0.0.1:1: the key a.pem is encrypted")
       assert.same({
         { what = "configuration", file = "moongate.lua", line = 3, message = "stroe: unknown key" },
         { what = "configuration", message = "moongate: x.lua: No such file or directory" },
+        { what = "certificate", message = "127.0.0.1:1: the key a.pem is encrypted" },
       }, json.decode(control.problems()))
-      control.note(nil)
+      control.note("configuration", nil)
+      control.note("certificate", nil)
       assert.equal("[]", control.problems())
     end)
   end)

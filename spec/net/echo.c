@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/headers.h"
 #include "base/mem.h"
+#include "net/certificate.h"
 #include "net/client.h"
 #include "net/listener.h"
 #include "net/loop.h"
@@ -203,12 +204,12 @@ static void on_closed(void *arg, struct client *client)
 
 static const struct client_hooks hooks = { on_request, on_refused, on_gone, on_drained, on_closed };
 
-static void on_accept(void *arg, int accepted, const char *peer)
+static void on_accept(void *arg, int accepted, struct tls *tls, const char *peer)
 {
     struct server *server = arg;
 
     server->open++;
-    client_open(server->loop, accepted, peer, &server->limits, &hooks, server);
+    client_open(server->loop, accepted, tls, peer, &server->limits, &hooks, server);
 }
 
 static void set_limits(struct client_limits *limits, int count, char **words)
@@ -242,9 +243,33 @@ static void set_limits(struct client_limits *limits, int count, char **words)
     }
 }
 
+/* "certificate=PATH" stands for PATH.pem and PATH.key. */
+static struct certificate *find_certificate(int count, char **words)
+{
+    static const char name[] = "certificate=";
+    struct certificate *certificate = NULL;
+    char error[512];
+
+    for (int i = 0; i < count; i++) {
+        char *chain, *key;
+
+        if (strncmp(words[i], name, sizeof name - 1) != 0)
+            continue;
+        chain = mem_format("%s.pem", words[i] + sizeof name - 1);
+        key = mem_format("%s.key", words[i] + sizeof name - 1);
+        certificate = certificate_open(chain, key, error, sizeof error);
+        if (!certificate)
+            fprintf(stderr, "%s\n", error);
+        mem_free(chain);
+        mem_free(key);
+    }
+    return certificate;
+}
+
 int main(int argc, char **argv)
 {
     struct server server = { 0 };
+    struct certificate *certificate = find_certificate(argc - 1, argv + 1);
     char error[256];
     int descriptor = listener_bind("127.0.0.1:0", true, error, sizeof error);
 
@@ -254,13 +279,15 @@ int main(int argc, char **argv)
     }
     /* A spec that fails must not leave a server behind. */
     alarm(120);
+    signal(SIGPIPE, SIG_IGN);
     set_limits(&server.limits, argc - 1, argv + 1);
     printf("%d\n", listener_port(descriptor));
     fflush(stdout);
     server.loop = loop_new();
-    server.listener = listener_start(server.loop, descriptor, on_accept, &server);
+    server.listener = listener_start(server.loop, descriptor, certificate, on_accept, &server);
     loop_run(server.loop);
     loop_free(server.loop);
+    certificate_free(certificate);
     mem_free(server.awaited);
     buf_free(&server.log);
     return 0;

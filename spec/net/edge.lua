@@ -1,25 +1,38 @@
 -- Starts the echo server (spec/net/echo.c) and talks to it in raw bytes.
+local process = require "spec.support.process"
 local socket = require "socket"
+local tls = require "spec.support.tls"
 
 local Edge = {}
 Edge.__index = Edge
 
 local PATIENCE = 20 -- seconds after which a spec gives up: a bound on failure, never a wait
 
---- Starts a server with these limits.
+local folder -- of the certificate
+
+--- Starts a server with these limits; over TLS if told so.
 ---@param limits table<string, number>?
-function Edge.start(limits)
+---@param over_tls boolean?
+function Edge.start(limits, over_tls)
   local words = { os.getenv("MOONGATE_TEST_ECHO") or "build/spec/echo" }
   for name, value in pairs(limits or {}) do
     words[#words + 1] = name .. "=" .. tostring(value)
   end
+  if over_tls then
+    if not folder then
+      folder = process.folder()
+      tls.certificate(folder, "edge")
+    end
+    words[#words + 1] = "certificate=" .. folder .. "/edge"
+  end
   local pipe = assert(io.popen(table.concat(words, " ") .. "; echo exit $?", "r"))
   local port = assert(tonumber(pipe:read("*l") or ""), "the echo server did not start")
-  return setmetatable({ pipe = pipe, port = port }, Edge)
+  return setmetatable({ pipe = pipe, port = port, over_tls = over_tls }, Edge)
 end
 
 --- Opens a connection.
 function Edge:connect()
+  if self.over_tls then return assert(tls.connect(self.port)) end
   local connection = assert(socket.connect("127.0.0.1", self.port))
   connection:settimeout(PATIENCE)
   connection:setoption("tcp-nodelay", true)

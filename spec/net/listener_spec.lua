@@ -8,8 +8,9 @@ struct loop; struct listener;
 int listener_bind(const char *address, bool first, char *error, size_t error_size);
 int listener_port(int descriptor);
 bool listener_is_loopback(const char *address);
-struct listener *listener_start(struct loop *loop, int descriptor,
-                                void (*on_accept)(void *, int, const char *), void *arg);
+struct listener *listener_start(struct loop *loop, int descriptor, void *certificate,
+                                void (*on_accept)(void *, int, void *, const char *), void *arg);
+bool listener_is_at(int descriptor, const char *address);
 void listener_stop(struct listener *listener);
 int close(int descriptor);
 int dup(int descriptor);
@@ -74,6 +75,24 @@ describe("listening", function()
     ffi.C.close(second)
   end)
 
+  it("knows a socket that somebody else opened by its address, as it is written", function()
+    for address, others in pairs { ["127.0.0.1"] = { "0.0.0.0", "" }, ["0.0.0.0"] = { "127.0.0.1" },
+                                   ["localhost"] = { "0.0.0.0" } } do
+      local descriptor, port = bind(address .. ":0", true)
+      assert.is_true(library.listener_is_at(descriptor, address .. ":" .. port))
+      assert.is_false(library.listener_is_at(descriptor, address .. ":" .. port - 1))
+      for _, other in ipairs(others) do
+        assert.is_false(library.listener_is_at(descriptor, other .. ":" .. port) and other ~= "", other)
+      end
+      ffi.C.close(descriptor)
+    end
+    local connected = assert(socket.tcp())
+    assert(connected:bind("127.0.0.1", 0)) -- it does not listen
+    local _, port = connected:getsockname()
+    assert.is_false(library.listener_is_at(connected:getfd(), "127.0.0.1:" .. port))
+    connected:close()
+  end)
+
   it("takes a port back that has connections in TIME_WAIT", function()
     local descriptor, port = bind("127.0.0.1:0", true)
     local listening = assert(socket.connect("127.0.0.1", port))
@@ -118,7 +137,8 @@ describe("a listener", function()
   local function start(on_accept)
     local descriptor
     descriptor, port = bind("127.0.0.1:0", true)
-    listener = library.listener_start(loop, descriptor, hook("void (*)(void *, int, const char *)", on_accept), nil)
+    listener = library.listener_start(loop, descriptor, nil,
+      hook("void (*)(void *, int, void *, const char *)", on_accept), nil)
   end
 
   local function run() library.loop_run(loop) end
@@ -140,7 +160,7 @@ describe("a listener", function()
 
   it("hands over every connection with its peer's address", function()
     local peers = {}
-    start(function(_, descriptor, peer)
+    start(function(_, descriptor, _, peer)
       accepted[#accepted + 1] = descriptor
       peers[ffi.string(peer)] = true
       if #accepted == 100 then library.loop_stop(loop) end

@@ -16,6 +16,15 @@ local function name(place)
 end
 
 describe("a Redis address", function()
+  it("may say how long a command may take", function()
+    for place, expected in pairs {
+      ["//redis/2"] = 0, ["//redis/2?deadline_ms=250"] = 250, ["//redis?db=2&deadline_ms=10000"] = 10000,
+    } do
+      local address = assert(links.parse(place))
+      assert.same({ expected, place:match "2" and 2 }, { address.deadline_ms, address.database }, place)
+    end
+  end)
+
   it("is read in all its shapes", function()
     local long = ("p"):rep(255)
     for place, expected in pairs {
@@ -61,6 +70,9 @@ describe("a Redis address", function()
       ["//redis/1/2"] = "database is not a number",
       ["//redis?db="] = "database is not a number",
       ["//redis?canary=1"] = "option is not known",
+      ["//redis?db=1&canary=1"] = "option is not known",
+      ["//redis?deadline_ms=0"] = "deadline_ms is not a number from 1",
+      ["//redis?deadline_ms=1s"] = "deadline_ms is not a number from 1",
       ["///run/redis.sock?db=x"] = "database is not a number",
       ["//canary@redis"] = "user has no password",
       ["//moon:@redis"] = "user has no password",

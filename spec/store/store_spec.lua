@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local bench = require "spec.store.workbench"
 local library = bench.library
+local until_ = require("spec.support.wait").until_
 
 local NOON = 1772366400000 -- 2026-03-01T12:00:00Z, a Sunday
 local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
@@ -9,7 +10,7 @@ local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 local backends = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
-  redis = function() return (select(2, bench.redis())) end,
+  redis = function() return (select(2, bench.redis())) .. "&deadline_ms=5000" end,
 }
 
 for name, address in pairs(backends) do
@@ -210,31 +211,51 @@ for name, address in pairs(backends) do
       local function crowd(call, rounds, actual)
         local made, kept = bench.call(call)
         local amounts = actual and ffi.new("int64_t[?]", #actual, actual) or nil
+        library.store_leave(store) -- this thread's loop stands still meanwhile
         local granted = bench.inbox.crowd_run(store, made, 8, rounds, NOON, amounts)
+        library.store_join(store, bench.loop)
         assert(kept)
         return tonumber(granted)
       end
 
+      -- Another server tells in its own time what it knows.
+      local function uses(expected, limit)
+        until_(function()
+          bench.turn(0.001)
+          return bench.used(store, limit, NOON) == expected
+        end, ("%s to be %d"):format(limit.key, expected))
+      end
+
       it("grants exactly as many calls as fit", function()
         local call = { claims = { claim("a", 1, 1e6), claim("b", 3, 3000), claim("c", 1, 1500, "day") } }
-        assert.equal(1000, crowd(call, 1000))
-        assert.equal(1000, (bench.used(store, call.claims[1], NOON)))
-        assert.equal(3000, (bench.used(store, call.claims[2], NOON)))
-        assert.equal(1000, (bench.used(store, call.claims[3], NOON)))
+        local granted = 0
+        -- A full machine may make it miss its server for a moment, and refuse what would fit.
+        for _ = 1, 50 do
+          granted = granted + crowd(call, 1000)
+          if granted >= 1000 or name ~= "redis" then break end
+          until_(function()
+            bench.turn(0.001)
+            return library.store_problem(store) == nil
+          end, "Redis to be back")
+        end
+        assert.same({ 1000, 0 }, { granted, crowd(call, 10) })
+        uses(1000, call.claims[1])
+        uses(3000, call.claims[2])
+        uses(1000, call.claims[3])
       end)
 
       it("loses and doubles nothing that is settled", function()
         local call = { claims = { claim("a", 100), { key = "s", amount = 5, window = "hour", sliding = true } } }
         assert.equal(8000, crowd(call, 1000, { 7, 3 }))
-        assert.equal(56000, (bench.used(store, call.claims[1], NOON)))
-        assert.equal(24000, (bench.used(store, call.claims[2], NOON)))
+        uses(56000, call.claims[1])
+        uses(24000, call.claims[2])
       end)
 
       it("draws no more of a learnt limit than the provider told", function()
         library.store_learn(store, ffi.new("struct store_learnt", { provider = "groq", metric = "requests",
           window = "day", limit = 1000, remaining = 321, reset_at = NOON + HOUR, seen_at = NOON }))
         assert.equal(321, crowd({ claims = { claim("a", 1) }, provider = "groq", model = "m" }, 200))
-        assert.equal(321, (bench.used(store, claim("a"), NOON)))
+        uses(321, claim("a"))
       end)
     end)
 
@@ -541,46 +562,3 @@ for name, address in pairs(backends) do
     end)
   end)
 end
-
-describe("a store in memory", function()
-  it("keeps the newest 10,000 rows", function()
-    local store, desk = assert(bench.open("memory:")), bench.desk()
-    for i = 1, 10001 do
-      local id = "r" .. i
-      local row = bench.row { request_id = id, time = i }
-      library.store_row_close(store, row, nil, nil, nil)
-    end
-    assert.is_nil(desk:find_row(store, "r1"))
-    assert.equal(2, desk:find_row(store, "r2").time)
-    assert.equal(10001, desk:find_row(store, "r10001").time)
-    library.store_close(store)
-    desk:free()
-  end)
-
-  it("keeps each of those that have one request id", function()
-    local store, desk = assert(bench.open("memory:")), bench.desk()
-    local function close(id, time)
-      library.store_row_close(store, bench.row { request_id = id, time = time }, nil, nil, nil)
-    end
-    close("first", 1)
-    for i = 2, 10000 do close("again", i) end
-    assert.equal(1, desk:find_row(store, "first").time)
-    close("again", 10001)
-    assert.is_nil(desk:find_row(store, "first"))
-    assert.equal(10001, desk:find_row(store, "again").time)
-    for i = 1, 9999 do close("r" .. i, i) end
-    assert.equal(10001, desk:find_row(store, "again").time)
-    close("last", 1)
-    assert.is_nil(desk:find_row(store, "again"))
-    library.store_close(store)
-    desk:free()
-  end)
-end)
-
-describe("an address of no store", function()
-  it("is refused with the ones there are", function()
-    local store, message = bench.open("postgres://x")
-    assert.is_nil(store)
-    assert.equal('there is no store "postgres://x": it is "memory:", "sqlite:PATH" or "redis://host:port/db"', message)
-  end)
-end)

@@ -21,9 +21,18 @@ gateway.binary = absolute(os.getenv("MOONGATE_BINARY") or "build/moongate")
 -- The shim that shifts the gateway's wall time.
 local clock = absolute(os.getenv("MOONGATE_TEST_CLOCK") or "build/spec/clock.so")
 
+-- What the gateway runs under, word by word: valgrind (`make valgrind`). Nothing is fast there.
+local under = {}
+for word in (os.getenv "MOONGATE_UNDER" or ""):gmatch "%S+" do under[#under + 1] = word end
+
 -- Plain config unless the spec says otherwise; a spec's own config text is taken as it is.
 local defaults = { listen = "127.0.0.1:0", auth = "none", store = "memory:", workers = 2,
   admin_token = gateway.admin_token }
+
+if under[1] then
+  defaults.limits = { policy_ms = 5000 }
+  wait.seconds, http.seconds = 120, 120
+end
 
 -- What this machine may have, and no spec means.
 local unset = {}
@@ -124,7 +133,9 @@ end
 
 --- Starts `moongate serve` in its folder and waits until it listens.
 function gateway:open()
-  local command = { gateway.binary, "serve" }
+  local command = { unpack(under) }
+  for _, word in ipairs(self.options.before or {}) do command[#command + 1] = word end
+  command[#command + 1], command[#command + 2] = gateway.binary, "serve"
   for _, argument in ipairs(self.options.args or {}) do command[#command + 1] = argument end
   os.remove(self.folder .. "/stderr") -- of the run before a restart
   self.process = process.start(command, {
@@ -139,7 +150,8 @@ function gateway:open()
 end
 
 --- Starts a gateway.
----@param options { config?: string|table, policies?: table, env?: table, args?: string[], clock?: boolean }
+---@param options { config?: string|table, policies?: table, env?: table, args?: string[], clock?: boolean,
+---  before?: string[] } before: words in front of the program
 function gateway.start(options)
   return gateway.prepare(options):open()
 end
@@ -167,14 +179,50 @@ end
 
 local function inspect(self)
   local errors = self:errors()
-  if errors:find("Sanitizer") or errors:find("runtime error:") then error("a sanitizer speaks:\n" .. errors, 0) end
+  if errors:find "Sanitizer" or errors:find "runtime error:" or ("\n" .. errors):find "\n==%d+== " then
+    error("a sanitizer speaks:\n" .. errors, 0)
+  end
+end
+
+--- How often it has logged that message.
+function gateway:times(message)
+  local count = 0
+  for _, line in ipairs(self:log()) do
+    if line.message == message then count = count + 1 end
+  end
+  return count
+end
+
+--- Starts the program anew in its place (SIGUSR2): the new process, which `stop` ends then, and the one before; or nil
+--- and why it was not to be.
+function gateway:upgrade()
+  local moved, failed = "another process serves now; this one ends what is under way",
+    "the upgrade failed; this process goes on"
+  local count, failures = self:times(moved), self:times(failed)
+  local before = self.heir or self.process
+  before:kill "USR2"
+  wait.until_(function() return self:times(moved) > count or self:times(failed) > failures end, "the new process")
+  local last
+  for _, line in ipairs(self:log()) do
+    if line.message == moved or line.message == failed then last = line end
+  end
+  if last.message == failed then return nil, last.reason end
+  self.heir = process.adopt(tonumber(last.pid))
+  return self.heir, before
 end
 
 --- Ends it as an operator does, and expects it to end well; the folder stays for a restart.
 function gateway:stop()
   if not started[self] then return self end
   started[self] = nil
-  self.process:kill("TERM")
+  local heir = self.heir
+  if heir then
+    self.heir = nil
+    heir:kill("TERM")
+    wait.until_(function() return heir:has_ended() end, "the end of the process that took over")
+  else
+    self.process:kill("TERM")
+  end
   local status, signal = self.process:wait()
   inspect(self)
   assert(status == 0, ("the gateway ended with %s:\n%s"):format(status or "signal " .. signal, self:errors()))
@@ -184,6 +232,8 @@ end
 --- Ends it as a power cut does.
 function gateway:kill()
   started[self] = nil
+  if self.heir then self.heir:kill("KILL") end
+  self.heir = nil
   self.process:kill("KILL")
   self.process:wait()
   return self

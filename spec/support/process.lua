@@ -120,6 +120,23 @@ function process:kill(name)
   if not self:has_ended() then ffi.C.kill(self.pid, signals[name or "TERM"]) end
 end
 
+--- Looks after a process that is no child of ours: it is killed with the others, and has_ended() tells its end, but
+--- not how.
+---@param pid integer
+function process.adopt(pid)
+  local self = setmetatable({ command = { "process", tostring(pid) }, pid = pid }, process)
+  function self.has_ended()
+    local file = io.open("/proc/" .. pid .. "/stat")
+    local state = file and file:read("*l"):match("%) (%a)")
+    if file then file:close() end
+    if state and state ~= "Z" then return false end -- nobody may be there to bury it
+    running[pid] = nil
+    return true
+  end
+  running[pid] = self
+  return self
+end
+
 local function contents(path)
   local file = io.open(path, "rb")
   if not file then return "" end

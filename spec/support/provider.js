@@ -309,6 +309,16 @@ const commands = {
   async seen(order, provider) {
     return provider.seen.map(({ reject, ...record }) => record);
   },
+  // How many requests with each of these words in their body are in which state: { word: { state: count } }.
+  async count(order, provider) {
+    const counts = {};
+    for (const { body, state } of provider.seen) {
+      const word = order.words.find((each) => body.includes(each)) || "other";
+      counts[word] = counts[word] || {};
+      counts[word][state] = (counts[word][state] || 0) + 1;
+    }
+    return counts;
+  },
   async go(order, provider) { provider.go(order.name, order.count); },
   async refuse(order, provider) { await provider.close(); },
   async accept(order, provider) { await provider.open(provider.port); },

@@ -80,6 +80,9 @@ function provider:seen()
   return self:order("seen")
 end
 
+--- How many requests with each of these words in their body are in which state: { word = { answered = 3 } }.
+function provider:count(words) return self:order("count", { words = words }) end
+
 --- The body of request `number` (default: the last), decoded.
 function provider:body(number)
   local seen = self:seen()

@@ -11,17 +11,9 @@ local function grow(key, field, by)
   return by == "0" or type(redis.pcall("HINCRBY", key, field, by)) == "number"
 end
 
--- A lease that has gone back meanwhile cannot shrink any more.
-local function shrink_at_most(key, by)
-  local lease = tonumber(redis.call("HGET", key, "l:" .. gateway) or 0) or 0
-  return tonumber(by) + lease < 0 and whole(-lease) or by
-end
-
 local function add_fixed(key, ttl, used, reserved, lease)
   local is_new = redis.pcall("HEXISTS", key, "u:" .. gateway)
-  if type(is_new) ~= "number" then return false end
-  lease = lease ~= "0" and shrink_at_most(key, lease) or lease
-  local fine = grow(key, "t", used) and grow(key, "u:" .. gateway, used)
+  local fine = type(is_new) == "number" and grow(key, "t", used) and grow(key, "u:" .. gateway, used)
     and grow(key, "r:" .. gateway, reserved) and grow(key, "L", lease) and grow(key, "l:" .. gateway, lease)
   if not fine then return false end
   if is_new == 0 then

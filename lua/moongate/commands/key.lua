@@ -1,4 +1,5 @@
 -- `moongate key create|list|revoke`: through the running gateway if there is one, else in its store directly.
+local asking = require "moongate.asking"
 local command_line = require "moongate.command_line"
 local control = require "moongate.control"
 local json = require "moongate.core.json"
@@ -56,14 +57,7 @@ end
 
 -- Asks the gateway that runs on this configuration. nil: none answers there.
 local function ask(config, method, path, body)
-  local address = string.gsub(string.gsub(config.listen[1].addr, "^:", "127.0.0.1:"), "^0%.0%.0%.0:", "127.0.0.1:")
-  local status, text = process.fetch {
-    method = method, url = "http://" .. address .. path, seconds = 10, body = body and json.encode(body) or nil,
-    headers = { authorization = "Bearer " .. (config.admin_token or "none"), ["content-type"] = "application/json" },
-  }
-  if not status then return nil end
-  local reply = json.decode(text)
-  return status, type(reply) == "table" and reply or {}
+  return asking.ask(config, { method = method, path = path, body = body and json.encode(body) or nil })
 end
 
 local function refusal_of(reply)

@@ -1,5 +1,6 @@
 -- `moongate probe PROVIDER`: has the running gateway send one small request to a provider, and tells what is known of
 -- its limits then.
+local asking = require "moongate.asking"
 local command_line = require "moongate.command_line"
 local control = require "moongate.control"
 local json = require "moongate.core.json"
@@ -35,18 +36,6 @@ local function names_of(set)
   for name in pairs(set) do names[#names + 1] = name end
   table.sort(names)
   return names
-end
-
--- Asks the gateway that runs on this configuration. nil: none answers there, or something else does.
-local function ask(config, name)
-  local listener = config.listen[1]
-  local address = string.gsub(string.gsub(listener.addr, "^:", "127.0.0.1:"), "^0%.0%.0%.0:", "127.0.0.1:")
-  local status, text = process.fetch {
-    method = "POST", url = (listener.cert and "https://" or "http://") .. address .. "/admin/probe/" .. name,
-    seconds = SECONDS, headers = { authorization = "Bearer " .. config.admin_token },
-  }
-  local reply = status and json.decode(text)
-  return status, type(reply) == "table" and reply or {}
 end
 
 local function is_number(value) return type(value) == "number" end
@@ -97,18 +86,9 @@ local function run(options, name)
   if not config.admin_token then
     return say 'the gateway is asked with the admin token: set admin_token in the configuration, and reload it'
   end
-  if string.find(config.listen[1].addr, ":0$") then
-    return say(string.format("no gateway can be asked at %s: name its port in listen", config.listen[1].addr))
-  end
-  local status, reply = ask(config, name)
-  if not status then
-    return say(string.format("no gateway answers at %s: start it first (moongate serve)", config.listen[1].addr))
-  end
-  if status ~= 200 then
-    local message = type(reply.error) == "table" and reply.error.message
-    if status == 401 and message then message = message .. "; the running gateway has another one than the file" end
-    return say(message or string.format("what answers at %s is no gateway (%d)", config.listen[1].addr, status))
-  end
+  local status, reply = asking.ask(config, { method = "POST", path = "/admin/probe/" .. name, seconds = SECONDS })
+  if not status then return say(reply) end
+  if status ~= 200 then return say(asking.refusal(config, status, reply)) end
   if type(reply.limits) ~= "table" then return say "the gateway's answer makes no sense" end
   if options.json then process.print(json.encode(reply)) else print_limits(reply) end
   return 0

@@ -1,0 +1,40 @@
+/*
+ * handover.h - how a process tells the one that took its store over of rows
+ * that end and of counters that move: batches over a Unix socket, each answered
+ * with a byte once it is safe. Both run on one machine; a version that means
+ * something else by these bytes has another number. Called by sink.c (the old
+ * process) and inherit.c (the new one).
+ */
+#ifndef STORE_HANDOVER_H
+#define STORE_HANDOVER_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "store/limits.h"
+
+struct batch;
+struct ledger_row;
+
+enum { HANDOVER_VERSION = 1 };
+
+/* Sends it and waits until it is safe there. Changes of keys and imports go unsent, and who waits for them is told so.
+ */
+bool handover_send(int socket, struct batch *batch);
+
+enum handover_kind { HANDOVER_ROW, HANDOVER_COUNTER, HANDOVER_END, HANDOVER_BROKEN };
+
+struct handover {
+    enum handover_kind kind;
+    struct ledger_row row; /* its texts are in `bytes` */
+    struct counter_state counter;
+    struct buf bytes;
+};
+
+/* The next piece; waits for it. BROKEN: the other side is gone, or speaks otherwise. bytes is to be freed at the end.
+ */
+enum handover_kind handover_receive(int socket, struct handover *piece);
+/* Answers a batch. */
+bool handover_answer(int socket, bool is_safe);
+
+#endif

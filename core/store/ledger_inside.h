@@ -1,0 +1,62 @@
+/*
+ * ledger_inside.h - the inside of a ledger, for ledger.c, ledger_writer.c and
+ * ledger_heirs.c alone: what is queued, what is under way, and what its thread is asked to do.
+ */
+#ifndef STORE_LEDGER_INSIDE_H
+#define STORE_LEDGER_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/ledger.h"
+#include "store/retention.h"
+#include "store/rows.h"
+
+struct batch;
+struct change;
+struct journal;
+struct sink;
+
+/* What the thread is asked to do between two batches. */
+enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
+
+struct ledger {
+    struct store *store;
+    struct database *database;
+    struct sink *sink;
+    struct journal *journal; /* the sink's */
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* for all below */
+    pthread_cond_t wake;
+    struct rows under_way; /* open, or closed and not yet written */
+    struct change *first, **last;
+    size_t bytes;         /* queued, and in the batch */
+    size_t queued;        /* changes */
+    size_t unanswered;    /* queued changes that somebody waits for */
+    int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
+    bool is_stopping;
+    enum wish wish;
+    int heir;              /* HAND_OVER: the socket */
+    char refusal[320];     /* why it was not handed over; "": it was */
+    pthread_cond_t heeded; /* there is no wish any more */
+    uint64_t refused;      /* rows for which there was no room, since the trouble began */
+    char problem[320];
+    int64_t refused_since;  /* by the disk; 0: it takes what it is given */
+    atomic_bool is_refused; /* the same, for those who do not lock */
+    atomic_bool is_changed; /* the tables hold something new */
+
+    struct batch *batch; /* the thread's own */
+    struct retention retention;
+    int64_t forget_at;
+};
+
+/* The thread: writes until the ledger is stopping and all is written. */
+void *ledger_writer_run(void *ledger);
+/* Takes what the journal holds for rows that the process before has open. */
+bool ledger_inherit(struct ledger *ledger);
+
+#endif

@@ -1,0 +1,242 @@
+/* ledger_writer.c - the ledger's thread: takes what is queued, writes it as one batch, says so. See ledger.h. */
+#include "store/ledger_inside.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/backend.h"
+#include "store/batch.h"
+#include "store/database.h"
+#include "store/journal.h"
+#include "store/limits.h"
+#include "store/row.h"
+#include "store/sink.h"
+
+enum { RETRY_US = 500 * 1000, PATIENCE_US = 3 * 1000 * 1000, LAST_TRIES = 3, BATCH_CHANGES = 1000 };
+static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
+
+/* Waits to be woken, or until that time (0: for ever). */
+static void wait_until(struct ledger *ledger, int64_t time)
+{
+    struct timespec at = { .tv_sec = time / 1000000, .tv_nsec = time % 1000000 * 1000 };
+
+    if (time)
+        pthread_cond_timedwait(&ledger->wake, &ledger->lock, &at);
+    else
+        pthread_cond_wait(&ledger->wake, &ledger->lock);
+}
+
+static int64_t sooner(int64_t one, int64_t other)
+{
+    return one && (!other || one < other) ? one : other;
+}
+
+/* Waits for work. False: there is none, and there will be none. */
+static bool wait_for_work(struct ledger *ledger)
+{
+    while (!ledger->queued && !ledger->is_stopping && !ledger->wish) {
+        int64_t until = sooner(ledger->linger_until, ledger->retention.due);
+
+        if (until && clock_monotonic_us() >= until)
+            return true;
+        wait_until(ledger, until);
+    }
+    return ledger->first || ledger->wish || atomic_load(&ledger->is_changed);
+}
+
+static void heed(struct ledger *ledger)
+{
+    char refusal[sizeof ledger->refusal] = "";
+    enum wish wish;
+    int heir;
+
+    pthread_mutex_lock(&ledger->lock);
+    wish = ledger->wish;
+    heir = ledger->heir;
+    pthread_mutex_unlock(&ledger->lock);
+    if (!wish)
+        return;
+    if (wish == TAKE_BACK)
+        sink_take_back(ledger->sink, ledger->batch, ledger->store);
+    else if (!batch_is_empty(ledger->batch))
+        sink_explain(ledger->sink, refusal, sizeof refusal);
+    else
+        sink_hand_over(ledger->sink, ledger->batch, ledger->store, heir, refusal, sizeof refusal);
+    pthread_mutex_lock(&ledger->lock);
+    ledger->wish = NO_WISH;
+    memcpy(ledger->refusal, refusal, sizeof refusal);
+    pthread_cond_signal(&ledger->heeded);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+static struct change *take_changes(struct ledger *ledger)
+{
+    struct change *taken = ledger->first, *change = taken, *last = NULL;
+
+    for (int i = 0; change && i < BATCH_CHANGES; i++, last = change, change = change->next) {
+        ledger->queued--;
+        ledger->unanswered -= change->answer.on_done != NULL;
+    }
+    if (last)
+        last->next = NULL;
+    ledger->first = change;
+    if (!change)
+        ledger->last = &ledger->first;
+    ledger->linger_until = change ? clock_monotonic_us() : 0;
+    return taken;
+}
+
+/* Who waits for something that is still queued is told that it was not kept: it is not on the disk, and may never be.
+ */
+static void answer_queued(struct ledger *ledger)
+{
+    struct answer *answers = mem_alloc(ledger->unanswered * sizeof *answers);
+    size_t count = 0;
+
+    for (struct change *change = ledger->first; change; change = change->next) {
+        if (change->answer.on_done)
+            answers[count++] = change->answer;
+        change->answer = (struct answer){ 0 };
+    }
+    ledger->unanswered = 0;
+    pthread_mutex_unlock(&ledger->lock);
+    for (size_t i = 0; i < count; i++)
+        answer_give(&answers[i], false);
+    mem_free(answers);
+    pthread_mutex_lock(&ledger->lock);
+}
+
+/* Whether it is time to stop waiting for the disk. */
+static bool note_trouble(struct ledger *ledger)
+{
+    char text[sizeof ledger->problem];
+    int64_t now = clock_monotonic_us();
+    bool is_new, is_enough;
+
+    sink_explain(ledger->sink, text, sizeof text);
+    pthread_mutex_lock(&ledger->lock);
+    is_new = strcmp(text, ledger->problem) != 0;
+    memcpy(ledger->problem, text, sizeof text);
+    if (!ledger->refused_since)
+        ledger->refused_since = now;
+    atomic_store(&ledger->is_refused, true);
+    is_enough = ledger->is_stopping || now - ledger->refused_since >= PATIENCE_US;
+    pthread_mutex_unlock(&ledger->lock);
+    if (is_new)
+        log_line(LOG_ERROR, "the store cannot write", "reason", text, NULL);
+    return is_enough;
+}
+
+static void note_success(struct ledger *ledger)
+{
+    bool was_bad;
+
+    pthread_mutex_lock(&ledger->lock);
+    was_bad = ledger->refused_since != 0;
+    ledger->problem[0] = '\0';
+    ledger->refused_since = 0;
+    atomic_store(&ledger->is_refused, false);
+    ledger->refused = 0;
+    for (struct change *change = batch_changes(ledger->batch); change; change = change->next) {
+        struct entry *entry =
+            change->kind == CHANGE_CLOSE ? rows_get(&ledger->under_way, row_fields(change->row)->row_id) : NULL;
+
+        ledger->bytes -= change->size;
+        if (!entry || !entry->is_closed || --entry->unwritten > 0)
+            continue;
+        journal_remove(ledger->journal, entry->slot);
+        rows_remove(&ledger->under_way, entry);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    if (was_bad)
+        log_line(LOG_INFO, "the store writes again", NULL);
+}
+
+/* Half a second until the next try, or until it is stopped. is_enough: nobody is to wait for it any longer. */
+static void wait_to_retry(struct ledger *ledger, bool is_enough)
+{
+    int64_t until = clock_monotonic_us() + RETRY_US;
+
+    pthread_mutex_lock(&ledger->lock);
+    while (!ledger->is_stopping && !ledger->wish && clock_monotonic_us() < until) {
+        if (is_enough && ledger->unanswered)
+            answer_queued(ledger); /* which lets go of the lock: look again */
+        else
+            wait_until(ledger, until);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+/* False: it could not be written, and the gateway stops. */
+static bool write_batch(struct ledger *ledger)
+{
+    int last_tries = 0;
+    bool is_stopping, is_enough;
+
+    for (;;) {
+        int64_t now = clock_monotonic_us(), told = limits_now(ledger->store->limits);
+        bool forget = told > 0 && now >= ledger->forget_at;
+
+        if (sink_write(ledger->sink, ledger->batch, forget ? told - DAY_MS : 0)) {
+            if (forget)
+                ledger->forget_at = now + FORGET_EVERY_US;
+            break;
+        }
+        is_enough = note_trouble(ledger);
+        if (is_enough)
+            batch_answer(ledger->batch, false);
+        pthread_mutex_lock(&ledger->lock);
+        is_stopping = ledger->is_stopping;
+        pthread_mutex_unlock(&ledger->lock);
+        if (is_stopping && ++last_tries >= LAST_TRIES)
+            return false;
+        wait_to_retry(ledger, is_enough);
+        heed(ledger); /* it cannot be handed over like this, but taken back */
+    }
+    note_success(ledger);
+    batch_answer(ledger->batch, true);
+    batch_clear(ledger->batch);
+    return true;
+}
+
+static void give_up(struct ledger *ledger)
+{
+    char bytes[24];
+
+    pthread_mutex_lock(&ledger->lock);
+    answer_queued(ledger);
+    snprintf(bytes, sizeof bytes, "%zu", ledger->bytes);
+    pthread_mutex_unlock(&ledger->lock);
+    log_line(LOG_ERROR, "the store was closed before all could be written", "reason", ledger->problem, "bytes_lost",
+             bytes, NULL);
+}
+
+void *ledger_writer_run(void *arg)
+{
+    struct ledger *ledger = arg;
+    struct change *changes;
+
+    for (;;) {
+        pthread_mutex_lock(&ledger->lock);
+        if (!wait_for_work(ledger) && ledger->is_stopping) {
+            pthread_mutex_unlock(&ledger->lock);
+            return NULL;
+        }
+        changes = take_changes(ledger);
+        /* Before the tables are read: what changes from here on is a new change. */
+        atomic_store(&ledger->is_changed, false);
+        pthread_mutex_unlock(&ledger->lock);
+        batch_fill(ledger->batch, changes, ledger->store);
+        if (!batch_is_empty(ledger->batch) && !write_batch(ledger)) {
+            give_up(ledger);
+            return NULL;
+        }
+        heed(ledger);
+        if (sink_database(ledger->sink))
+            retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
+    }
+}
