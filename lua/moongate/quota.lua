@@ -55,17 +55,18 @@ local usual = { "requests", "tokens", "input_tokens", "output_tokens" }
 
 -- The unit that was meant by one like "request"; nil if it may well be a unit. One that is longer, as audio_tokens, is.
 local function meant(metric)
-  local nearest = near.find(metric, usual, 1)[1]
-  if not nearest or math.abs(#nearest - #metric) > 1 then return nil end
   for _, each in ipairs(usual) do
     if metric == each then return nil end
   end
+  local nearest = near.find(metric, usual, 1)[1]
+  if not nearest or math.abs(#nearest - #metric) > 1 then return nil end
   return nearest
 end
 
 local function reader(otherwise)
   return {
     __index = function(own, name)
+      if parsed[name] then return otherwise end -- as it is kept, so it would have been found
       local metric, window = quota.parse(name)
       local other = metric and meant(metric)
       if metric and not other then
