@@ -22,6 +22,11 @@ void log_open(enum log_level least, bool json)
     as_json = json;
 }
 
+bool log_writes(enum log_level level)
+{
+    return level >= least_level;
+}
+
 static void add_time(struct buf *line)
 {
     int64_t now = clock_wall_ms();
@@ -61,7 +66,7 @@ void log_line(enum log_level level, const char *message, ...)
     const char *name, *value;
     va_list pairs;
 
-    if (level < least_level)
+    if (!log_writes(level))
         return;
     start(&line, level, message);
     va_start(pairs, message);
@@ -85,7 +90,7 @@ void log_members(enum log_level level, const char *message, const char *fields)
 {
     struct buf line = { 0 };
 
-    if (level < least_level)
+    if (!log_writes(level))
         return;
     start(&line, level, message);
     if (*fields) {

@@ -11,6 +11,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NOTHING };
 
 void log_open(enum log_level least, bool json);
+/* Whether a line of that level would be written. */
+bool log_writes(enum log_level level);
 /* The message, then pairs of name and value (C strings; a NULL value is left out), then NULL. */
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
 /* The same with members already in JSON: fields is `"a":1,"b":"c"` or "". */
