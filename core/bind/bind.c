@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "bind/guard.h"
 #include "bind/json.h"
+#include "bind/words.h"
 #include "gate/exchange.h"
 #include "gate/gate.h"
 #include "gate/settings.h"
@@ -45,6 +46,7 @@ static const struct {
     { "moongate.core.sheet", bind_sheet_module },
     { "moongate.core.store", bind_store_module },
     { "moongate.core.usage", bind_usage_module },
+    { "moongate.core.words", bind_words },
 };
 
 void bind_open(struct vm *vm)
