@@ -50,6 +50,23 @@ function quota.name(metric, window)
   return metric .. "_per_" .. window
 end
 
+local named = {} -- by window and metric
+for _, window in ipairs(quota.windows) do named[window] = {} end
+
+-- The same; nil where it is no name of a limit that policies could read.
+---@param metric string
+---@param window string
+---@return string|nil
+function quota.known_name(metric, window)
+  local by_window = named[window]
+  if not by_window then return nil end
+  if by_window[metric] == nil then
+    local name = quota.name(metric, window)
+    by_window[metric] = quota.parse(name) and name or false
+  end
+  return by_window[metric] or nil
+end
+
 -- Anything may be a provider's own unit, but not a slip in these.
 local usual = { "requests", "tokens", "input_tokens", "output_tokens" }
 
