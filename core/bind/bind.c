@@ -124,8 +124,11 @@ double bind_number(lua_State *L, int index, const char *name, double otherwise)
 
 long long bind_integer(lua_State *L, int index, const char *name, long long otherwise)
 {
-    double number = bind_number(L, index, name, (double)otherwise);
+    return bind_whole(bind_number(L, index, name, (double)otherwise), otherwise);
+}
 
+long long bind_whole(double number, long long otherwise)
+{
     /* Doubles past 2^53 are no exact integers; "unlimited" arrives here as infinity. */
     if (number != number)
         return otherwise;
