@@ -19,8 +19,8 @@ describe("an allowance", function()
     request = request or { max_tokens = 100, estimated_tokens = 10 }
     local call = fakes.call({ target }, { caller = caller, request = request })
     local wanted = claims.call(target, call.caller, call.request, call.state)
-    local answer = { target = target, claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected, reservation = "r0",
-      usage = told }
+    local answer = { target = target, claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected,
+      reservation = "r0", usage = told }
     return allowance.of(call, answer), answer
   end
 
