@@ -51,6 +51,11 @@ bool log_to(const char *path)
     return log_reopen();
 }
 
+bool log_writes(enum log_level level)
+{
+    return level >= least_level;
+}
+
 static void add_time(struct buf *line)
 {
     int64_t now = clock_wall_ms();
@@ -90,7 +95,7 @@ void log_line(enum log_level level, const char *message, ...)
     const char *name, *value;
     va_list pairs;
 
-    if (level < least_level)
+    if (!log_writes(level))
         return;
     start(&line, level, message);
     va_start(pairs, message);
@@ -139,7 +144,7 @@ void log_members(enum log_level level, const char *message, const char *fields)
 {
     struct buf line = { 0 };
 
-    if (level < least_level)
+    if (!log_writes(level))
         return;
     start(&line, level, message);
     if (*fields && as_json)

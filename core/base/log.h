@@ -18,6 +18,8 @@ void log_open(enum log_level least, bool json);
 bool log_to(const char *path);
 /* Opens the file anew, after somebody moved it away. False with errno: the one that is open stays. */
 bool log_reopen(void);
+/* Whether a line of that level would be written. */
+bool log_writes(enum log_level level);
 /* The message, then pairs of name and value (C strings; a NULL value is left out), then NULL. */
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
 /* The same with members already in JSON: fields is `"a":1,"b":"c"` or "". */

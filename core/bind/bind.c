@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "bind/guard.h"
 #include "bind/json.h"
+#include "bind/words.h"
 #include "gate/exchange.h"
 #include "gate/gate.h"
 #include "gate/settings.h"
@@ -49,6 +50,7 @@ static const struct {
     { "moongate.core.terminal", bind_terminal_module },
     { "moongate.core.turns", bind_turns_module },
     { "moongate.core.usage", bind_usage_module },
+    { "moongate.core.words", bind_words },
 };
 
 void bind_open(struct vm *vm)
@@ -126,8 +128,11 @@ double bind_number(lua_State *L, int index, const char *name, double otherwise)
 
 long long bind_integer(lua_State *L, int index, const char *name, long long otherwise)
 {
-    double number = bind_number(L, index, name, (double)otherwise);
+    return bind_whole(bind_number(L, index, name, (double)otherwise), otherwise);
+}
 
+long long bind_whole(double number, long long otherwise)
+{
     /* Doubles past 2^53 are no exact integers; "unlimited" arrives here as infinity. */
     if (number != number)
         return otherwise;

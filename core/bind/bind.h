@@ -31,6 +31,8 @@ void bind_push_headers(lua_State *L, const struct headers *headers);
 /* A member of the table at index: what is there, or the other value. */
 double bind_number(lua_State *L, int index, const char *name, double otherwise);
 long long bind_integer(lua_State *L, int index, const char *name, long long otherwise);
+/* A number of Lua's; the other one where it is none. */
+long long bind_whole(double number, long long otherwise);
 bool bind_flag(lua_State *L, int index, const char *name);
 /* The string stays on the stack: pop it when done with it. NULL if there is none. */
 const char *bind_text(lua_State *L, int index, const char *name);

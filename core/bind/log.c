@@ -7,10 +7,11 @@
 
 #include "base/log.h"
 
+static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
+
 /* write(level, message, members): members is JSON text without its braces, or nothing. */
 static int log_write(lua_State *L)
 {
-    static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
     int level = luaL_checkoption(L, 1, "info", levels);
     const char *message = luaL_checkstring(L, 2);
 
@@ -18,7 +19,15 @@ static int log_write(lua_State *L)
     return 0;
 }
 
+/* is_on(level): whether a line of that level is written; what is dear to tell can be left out */
+static int log_is_on(lua_State *L)
+{
+    lua_pushboolean(L, log_writes((enum log_level)luaL_checkoption(L, 1, "info", levels)));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    { "is_on", log_is_on },
     { "write", log_write },
     { NULL, NULL },
 };

@@ -29,6 +29,12 @@ static int64_t milliseconds(double seconds)
     return (int64_t)(seconds * 1000);
 }
 
+/* A list of claims, read: Lua's own strings, which the list holds. */
+struct prepared {
+    size_t count;
+    struct store_limit limits[];
+};
+
 /* The limit in the table at index: { key, window, sliding, zone, max, strict }. Its strings stay on the stack. */
 static struct store_limit read_limit(lua_State *L, int index)
 {
@@ -47,25 +53,53 @@ static struct store_limit read_limit(lua_State *L, int index)
     return limit;
 }
 
-/* The call in the table at 1: { claims = { a limit and its amount ... }, provider, model, tokens } */
+/* Reads the limits of the list on top, and keeps what it read at 0 there. */
+static const struct prepared *prepare(lua_State *L)
+{
+    int list = lua_gettop(L);
+    size_t count = lua_objlen(L, list);
+    struct prepared *prepared;
+
+    luaL_argcheck(L, count <= CLAIMS_MAX, 1, "at most 64 claims");
+    luaL_checkstack(L, 8, "too many limits");
+    prepared = lua_newuserdata(L, sizeof *prepared + count * sizeof *prepared->limits);
+    prepared->count = count;
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, list, (int)i + 1);
+        prepared->limits[i] = read_limit(L, list + 2);
+        lua_settop(L, list + 1);
+    }
+    lua_rawseti(L, list, 0);
+    return prepared;
+}
+
+/*
+ * The call in the table at 1: { claims = { a limit ... }, amounts = { in their order ... }, provider, model, tokens }.
+ * A list of claims is read once: it must not change.
+ */
 static struct store_call read_call(lua_State *L, struct store_claim claims[static CLAIMS_MAX])
 {
     struct store_call call = { .claims = claims };
-    int list;
+    const struct prepared *prepared;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkstack(L, 4 * CLAIMS_MAX + 8, "too many limits");
     call.provider = bind_text(L, 1, "provider");
     call.model = bind_text(L, 1, "model");
     call.tokens = bind_integer(L, 1, "tokens", 0);
     lua_getfield(L, 1, "claims");
-    list = lua_gettop(L);
-    luaL_argcheck(L, lua_istable(L, list) && lua_objlen(L, list) <= CLAIMS_MAX, 1, "at most 64 claims");
-    call.claim_count = lua_objlen(L, list);
+    luaL_argcheck(L, lua_istable(L, -1), 1, "claims are a list");
+    lua_rawgeti(L, -1, 0);
+    prepared = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (!prepared)
+        prepared = prepare(L);
+    lua_getfield(L, 1, "amounts");
+    luaL_argcheck(L, lua_istable(L, -1) && lua_objlen(L, -1) == prepared->count, 1, "each claim has its amount");
+    call.claim_count = prepared->count;
     for (size_t i = 0; i < call.claim_count; i++) {
-        lua_rawgeti(L, list, (int)i + 1);
-        claims[i].amount = bind_integer(L, lua_gettop(L), "amount", 0);
-        claims[i].limit = read_limit(L, lua_gettop(L));
+        lua_rawgeti(L, -1, (int)i + 1);
+        claims[i] = (struct store_claim){ prepared->limits[i], bind_whole(lua_tonumber(L, -1), 0) };
+        lua_pop(L, 1);
     }
     return call;
 }
@@ -297,10 +331,11 @@ static void set_text(lua_State *L, const char *name, const char *text)
 /* learnt(provider or nil): an array in the shape that learn takes, and age_s */
 static int store_lua_learnt(lua_State *L)
 {
-    struct learnt_list list = { .count = 16 };
+    struct learnt_list list = { 0 };
     const char *provider = luaL_optstring(L, 1, NULL);
     int64_t now = clock_wall_ms();
 
+    store_each_learnt(store_of(L), provider, add_learnt, &list);
     /* In memory of Lua's: what follows may raise where a policy has used up its own. */
     while (list.count > list.capacity) {
         list.capacity = list.count;

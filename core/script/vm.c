@@ -17,11 +17,13 @@
 
 #include "base/id.h"
 #include "base/mem.h"
+#include "script/heap.h"
 #include "script/strings.h"
 
 struct vm {
     lua_State *L;
     void *owner;
+    struct heap heap;
     size_t bytes;
 };
 
@@ -35,11 +37,7 @@ static void *count_and_allocate(void *data, void *block, size_t old_size, size_t
     if (!block)
         old_size = 0;
     vm->bytes += size - old_size;
-    if (size == 0) {
-        mem_free(block);
-        return NULL;
-    }
-    return mem_resize(block, size);
+    return heap_resize(&vm->heap, block, old_size, size);
 }
 
 static int on_panic(lua_State *L)
@@ -135,6 +133,7 @@ void vm_free(struct vm *vm)
     if (!vm)
         return;
     lua_close(vm->L);
+    heap_free(&vm->heap);
     mem_free(vm);
 }
 

@@ -19,13 +19,14 @@ local function prompt_of(usage) return usage.input + usage.cached + usage.cache_
 
 -- The allowance of an answer that begins; nil where its length takes nothing from the caller's limits.
 ---@param call moongate.call
----@param answer table see moongate.attempt: claims, expected, usage
+---@param answer table see moongate.attempt: claims, amounts, expected, usage
 ---@return moongate.allowance|nil
 function allowance.of(call, answer)
   local drawn, reserved = {}, {}
-  for _, claim in ipairs(answer.claims) do
-    if claims.grows(claim) then drawn[#drawn + 1], reserved[#reserved + 1] = claim, claim.amount end
+  for i, claim in ipairs(answer.claims) do
+    if claims.grows(claim) then drawn[#drawn + 1], reserved[#reserved + 1] = claim, answer.amounts[i] end
   end
+  drawn.is_billed, drawn.is_paid = answer.claims.is_billed, answer.claims.is_paid
   if #drawn == 0 then return nil end
   local expected, told = answer.expected, answer.usage
   -- A prompt that was longer than thought has used up some of it.
@@ -50,18 +51,15 @@ local function longer(usage, tokens)
   return more
 end
 
--- What a usage takes beyond what is reserved, as claims; nil if nothing.
+-- What a usage takes of each claim beyond what is reserved; nil if nothing.
 function own:lacking(usage)
   local call, target = self.call, self.answer.target
-  local figures = claims.figures(self.drawn, target, call.request, call.state.policies, usage)
-  local amounts, list, lacks = claims.amounts(self.drawn, figures), {}, false
-  for i, claim in ipairs(self.drawn) do
-    local more = {}
-    for name, value in pairs(claim) do more[name] = value end
-    more.amount = math.max(0, amounts[i] - self.reserved[i])
-    list[i], lacks = more, lacks or more.amount > 0
+  local amounts, lacks = claims.taken(self.drawn, target, call.request, call.state.policies, usage), false
+  for i, reserved in ipairs(self.reserved) do
+    amounts[i] = math.max(0, amounts[i] - reserved)
+    lacks = lacks or amounts[i] > 0
   end
-  return lacks and list or nil
+  return lacks and amounts or nil
 end
 
 -- Why a stream was ended, in words.
@@ -70,11 +68,11 @@ function own:told()
   return "ended: nothing is left of " .. (self.blocked or "what its caller may use")
 end
 
-function own:took(reservation, list)
+function own:took(reservation, amounts)
   local answer = self.answer
-  for i, claim in ipairs(list) do self.reserved[i] = self.reserved[i] + claim.amount end
+  for i, amount in ipairs(amounts) do self.reserved[i] = self.reserved[i] + amount end
   answer.further = answer.further or {}
-  table.insert(answer.further, { reservation = reservation, claims = list })
+  table.insert(answer.further, { reservation = reservation, claims = self.drawn })
 end
 
 -- Reserves more, so that the usage is covered and a while of what comes after it. False: there is no room.
@@ -83,11 +81,13 @@ end
 ---@return string|nil cancelled why nobody waits any more
 function own:extend(usage)
   for _, length in ipairs(money.lengths) do
-    local list = self:lacking(longer(usage, length))
+    local amounts = self:lacking(longer(usage, length))
     local reservation, blocked, wait
-    if list then reservation, blocked, wait = store.reserve { claims = list, tokens = 0 } end
-    if reservation or not list then
-      if reservation then self:took(reservation, list) end
+    if amounts then
+      reservation, blocked, wait = store.reserve { claims = self.drawn, amounts = amounts, tokens = 0 }
+    end
+    if reservation or not amounts then
+      if reservation then self:took(reservation, amounts) end
       self.tokens = usage.output + usage.reasoning + length
       return true
     end

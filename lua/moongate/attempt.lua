@@ -249,8 +249,8 @@ local function reserve(call, target)
     local reservation, blocked, wait, away = store.reserve(wanted)
     if reservation then return wanted, reservation end
     if attempt.is_cancelled(blocked) then return wanted, nil, { cancelled = blocked } end
-    obstacle = standing.blocked(wanted.claims, blocked, wait, away)
-    if not standing.may_shrink(wanted.claims, blocked) then break end
+    obstacle = standing.blocked(wanted, blocked, wait, away)
+    if not standing.may_shrink(wanted, blocked) then break end
   end
   return wanted, nil, obstacle
 end
@@ -290,7 +290,7 @@ function attempt.try(call, target)
   if answer then
     answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
     answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
-    answer.expected = wanted.expected
+    answer.amounts, answer.expected = wanted.amounts, wanted.expected
     learn(call, target, provider, answer.status, answer.headers, answer.body)
     look_for_costs(call, target, answer.headers)
     health.succeeded(target.id, seconds * 1000)

@@ -12,6 +12,7 @@ callers.__index = callers
 ---@field org string
 ---@field tier string
 ---@field label string
+---@field unlabelled moongate.caller|nil the same without the label that it was used with
 ---@field policy string|nil
 ---@field privacy boolean
 ---@field models string[] patterns
@@ -104,7 +105,7 @@ function callers:find(secret)
 end
 
 local function labelled(caller, label)
-  return setmetatable({ label = label }, { __index = caller })
+  return setmetatable({ label = label, unlabelled = caller }, { __index = caller })
 end
 
 -- The caller of a request, or why it is refused. A key may be used as "key:label".

@@ -1,4 +1,5 @@
--- What one attempt draws on: the claims to reserve before it, and the amounts to settle after it.
+-- What one attempt draws on: the claims to reserve before it, and the amounts to settle after it. The claims of a caller
+-- at a target are made once and belong to nobody: only their amounts are a request's own.
 local billing = require "moongate.billing"
 local live = require "moongate.live"
 local money = require "moongate.money"
@@ -7,15 +8,12 @@ local claims = {}
 
 local MICRO = 1000000
 
--- What a claim of each kind takes: estimated before, real after.
-local function amount_of(kind, figures)
-  if kind == "requests" then return figures.requests end
-  if kind == "caller_requests" then return figures.served end
-  if kind == "tokens" then return figures.tokens end
-  if kind == "billed_tokens" then return figures.billed_tokens end
-  if kind == "microusd" then return figures.cost_microusd end
-  return 0 -- a unit of the provider's own, known only from its answer
-end
+-- What a claim of each kind takes: estimated before, real after. A unit of the provider's own is known only from its
+-- answer.
+local FIGURES = {
+  requests = "requests", caller_requests = "served", tokens = "tokens", billed_tokens = "billed_tokens",
+  microusd = "cost_microusd",
+}
 
 -- What costs money is refused rather than guessed while the gateways cannot count together.
 local STRICT = { billed_tokens = true, microusd = true }
@@ -27,10 +25,10 @@ local function add(list, kind, key, limit, by_tier)
   }
 end
 
-local function add_target(list, target)
+local function add_target(list, target, yielding)
   for limit, own in live.limits(target) do
     add(list, limit.metric, live.counter(target, limit, own), limit)
-    if live.yields(target, limit) then list[#list].max = nil end -- counted, and the provider's own word holds
+    if yielding[limit] then list[#list].max = nil end -- counted, and the provider's own word holds
   end
 end
 
@@ -95,21 +93,84 @@ local function has(list, kind)
   return false
 end
 
--- What a usage takes of each kind. The billing policy is asked only where it matters.
+-- Lists that are kept; all are forgotten when there would be more.
+local MOST_KEPT = 20000
+local lists, count -- by caller, by target: { documented limits, by number of those that yield: a list }
+
+local function forget() lists, count = setmetatable({}, { __mode = "k" }), 0 end
+forget()
+
+local function kept_of(caller, target)
+  local targets = lists[caller]
+  if not targets then
+    targets = setmetatable({}, { __mode = "k" })
+    lists[caller] = targets
+  end
+  if not targets[target] then
+    local documented = {}
+    for limit in live.limits(target) do
+      if limit.documented then documented[#documented + 1] = limit end
+    end
+    targets[target] = { documented = documented }
+  end
+  return targets[target]
+end
+
+-- Which of these give way now, and a number for them.
+local function yielding_of(target, documented)
+  local yielding, number = {}, 0
+  for i, limit in ipairs(documented) do
+    if live.yields(target, limit) then yielding[limit], number = true, number + 2 ^ i end
+  end
+  return yielding, number
+end
+
+local NONE = {}
+
+-- The claims of a caller at a target, as they stand now.
+---@param target table
+---@param caller moongate.caller
+---@param config table
+---@return table[]
+function claims.list(target, caller, config)
+  if count > MOST_KEPT then forget() end
+  caller = caller.unlabelled or caller
+  local kept = kept_of(caller, target)
+  local yielding, number = NONE, 0
+  if #kept.documented > 0 then yielding, number = yielding_of(target, kept.documented) end
+  local list = kept[number]
+  if not list then
+    list = {}
+    add_caller(list, caller, config)
+    add_target(list, target, yielding)
+    list.is_billed, list.is_paid = has(list, "billed_tokens"), has(list, "microusd")
+    kept[number], count = list, count + 1
+  end
+  return list
+end
+
+-- What a usage takes of each claim. The billing policy is asked, and prices are read, only where it matters.
 ---@param list table[]
 ---@param target table
 ---@param request table whose caller is billed
 ---@param policies table|nil
 ---@param usage moongate.usage
----@return table figures
-function claims.figures(list, target, request, policies, usage)
-  local billed = usage.total
-  if has(list, "billed_tokens") then billed = billing.tokens(policies, request.caller, target, usage) end
-  return {
-    requests = 1, served = 1, tokens = usage.total, billed_tokens = billed,
-    cost_microusd = money.cost(usage, target.cost) or 0,
-  }
+---@return integer[]
+function claims.taken(list, target, request, policies, usage)
+  return claims.amounts(list, {
+    requests = 1, served = 1, tokens = usage.total,
+    billed_tokens = list.is_billed and billing.tokens(policies, request.caller, target, usage) or 0,
+    cost_microusd = list.is_paid and money.cost(usage, target.cost) or 0,
+  })
 end
+
+---@class moongate.wanted what the store is asked for: the claims of an attempt, and whose own word counts too
+---@field claims table[]
+---@field amounts integer[] in their order
+---@field provider string
+---@field model string
+---@field tokens integer
+---@field expected moongate.usage
 
 -- The claims of an attempt at target, with the estimate as their amounts.
 ---@param target table
@@ -117,30 +178,12 @@ end
 ---@param request table
 ---@param state { config: table, policies: table|nil }
 ---@param output integer|nil see claims.expected
----@return table[] claims
----@return moongate.usage expected
-function claims.of(target, caller, request, state, output)
-  local list = {}
-  add_caller(list, caller, state.config)
-  add_target(list, target)
-  local expected = claims.expected(target, request, output)
-  local figures = claims.figures(list, target, request, state.policies, expected)
-  for _, claim in ipairs(list) do claim.amount = amount_of(claim.kind, figures) end
-  return list, expected
-end
-
--- What the store is asked for: the claims of an attempt, and whose own word counts too.
----@param target table
----@param caller moongate.caller
----@param request table
----@param state { config: table, policies: table|nil }
----@param output integer|nil see claims.expected
----@return { claims: table[], provider: string, model: string, tokens: integer, expected: moongate.usage }
+---@return moongate.wanted
 function claims.call(target, caller, request, state, output)
-  local list, expected = claims.of(target, caller, request, state, output)
+  local list, expected = claims.list(target, caller, state.config), claims.expected(target, request, output)
   return {
-    claims = list, provider = target.provider, model = target.upstream_id, tokens = expected.total,
-    expected = expected,
+    claims = list, amounts = claims.taken(list, target, request, state.policies, expected),
+    provider = target.provider, model = target.upstream_id, tokens = expected.total, expected = expected,
   }
 end
 
@@ -159,7 +202,10 @@ end
 ---@return integer[]
 function claims.amounts(list, figures)
   local amounts = {}
-  for i, claim in ipairs(list) do amounts[i] = amount_of(claim.kind, figures) end
+  for i = 1, #list do
+    local name = FIGURES[list[i].kind]
+    amounts[i] = name and figures[name] or 0
+  end
   return amounts
 end
 
@@ -179,13 +225,14 @@ function claims.grows(claim)
   return GROWING[claim.kind] == true and claims.is_callers(claim.key)
 end
 
--- The claim that blocked; nil if it is none of these.
+-- The claim that blocked, and its place; nil if it is none of these.
 ---@param list table[]
 ---@param blocked string
 ---@return table|nil
+---@return integer|nil
 function claims.blocking(list, blocked)
-  for _, claim in ipairs(list) do
-    if claim.key .. " " .. claim.window == blocked then return claim end
+  for i, claim in ipairs(list) do
+    if claim.key .. " " .. claim.window == blocked then return claim, i end
   end
   return nil
 end

@@ -88,33 +88,28 @@ function limit_headers.window(seconds)
   return SECONDS[seconds] or "unknown"
 end
 
--- The values of a header: it may have come more than once.
-local function each(value)
-  if type(value) == "table" then return value end
-  return { value }
+-- What is read of a header, which may have come more than once: of its first value that says it.
+local function first(value, read, now)
+  if type(value) ~= "table" then return read(value, now) end
+  for _, text in ipairs(value) do
+    local found = read(text, now)
+    if found then return found end
+  end
 end
 
 -- Limits and remainders end at the first comma or semicolon.
-local function figure(value)
-  for _, text in ipairs(each(value)) do
-    local number = type(text) == "string" and time.number(string.match(text, "^[^,;]*"))
-    if number then return number end
-  end
+local function figure_in(text)
+  return type(text) == "string" and time.number(string.match(text, "^[^,;]*")) or nil
 end
 
-local function wait(value, now)
-  for _, text in ipairs(each(value)) do
-    local seconds = time.wait(text, now)
-    if seconds then return seconds end
-  end
+local function window_in(text)
+  local seconds = type(text) == "string" and string.match(text, ";%s*w%s*=%s*\"?(%d+)")
+  return seconds and limit_headers.window(tonumber(seconds)) or nil
 end
 
-local function told_window(value)
-  for _, text in ipairs(each(value)) do
-    local seconds = type(text) == "string" and string.match(text, ";%s*w%s*=%s*\"?(%d+)")
-    if seconds then return limit_headers.window(tonumber(seconds)) end
-  end
-end
+local function figure(value) return first(value, figure_in) end
+local function wait(value, now) return first(value, time.wait, now) end
+local function told_window(value) return first(value, window_in) end
 
 -- Where the window is told by the value: in the limit itself, else by the policy header beside it.
 local function window_of(headers, name, entry)
@@ -123,18 +118,21 @@ local function window_of(headers, name, entry)
   return told_window(limit) or told_window(headers["ratelimit-policy"]) or "unknown"
 end
 
--- Every header of the grammar, in the order of its lines.
+-- The names of those that the grammar has, in the order of its lines; and whether there may be shares of plans.
 local function matches(headers, index)
-  local found = {}
-  for name, value in pairs(headers) do
-    local entry = index[name]
-    if entry then found[#found + 1] = { name = name, value = value, entry = entry } end
+  local names, has_shares = {}, false
+  for name in pairs(headers) do
+    if index[name] then names[#names + 1] = name end
+    has_shares = has_shares or string.find(name, "^x%-codex%-") ~= nil or string.find(name, "-unified-", 1, true) ~= nil
   end
-  table.sort(found, function(a, b)
-    if a.entry.rank ~= b.entry.rank then return a.entry.rank < b.entry.rank end
-    return a.name < b.name
-  end)
-  return found
+  if #names > 1 then
+    table.sort(names, function(a, b)
+      local first_rank, second_rank = index[a].rank, index[b].rank
+      if first_rank ~= second_rank then return first_rank < second_rank end
+      return a < b
+    end)
+  end
+  return names, has_shares
 end
 
 local function round(value)
@@ -191,10 +189,11 @@ end
 ---@param now number
 ---@return table[]
 function limit_headers.read(headers, family, now)
-  local limits, by_key = {}, {}
-  for _, found in ipairs(matches(headers, indexes[family])) do
-    local entry = found.entry
-    local window = window_of(headers, found.name, entry)
+  local limits, by_key, index = {}, {}, indexes[family]
+  local names, has_shares = matches(headers, index)
+  for _, name in ipairs(names) do
+    local entry, told = index[name], headers[name]
+    local window = window_of(headers, name, entry)
     local key = entry.metric .. "/" .. window
     local limit = by_key[key]
     if not limit then
@@ -202,12 +201,14 @@ function limit_headers.read(headers, family, now)
       by_key[key], limits[#limits + 1] = limit, limit
     end
     local value
-    if entry.field == "reset" then value = wait(found.value, now) else value = figure(found.value) end
+    if entry.field == "reset" then value = wait(told, now) else value = figure(told) end
     local field = entry.field == "reset" and "reset_s" or entry.field
     if limit[field] == nil then limit[field] = value end
   end
-  add_codex(limits, headers, now)
-  add_unified(limits, headers, now)
+  if has_shares then
+    add_codex(limits, headers, now)
+    add_unified(limits, headers, now)
+  end
   local kept = {}
   for _, limit in ipairs(limits) do
     -- Azure writes 0 and 0 where it does not know.

@@ -72,15 +72,18 @@ end
 -- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit, as the source
 -- has it that is trusted most.
 local function told_of(target, learnt)
-  local concerning, remains = {}, {}
+  local of_all, of_model, remains = {}, {}, {}
   for _, told in ipairs(learnt) do
-    if told.model == "" or told.model == target.upstream_id then concerning[#concerning + 1] = told end
-  end
-  for _, told in ipairs(trust.best(concerning, says)) do
-    local name = says(told) and quota.name(told.metric, told.window)
-    if name and quota.parse(name) and not (remains[name] and remains[name] <= told.remaining) then
+    local own = told.model == target.upstream_id and of_model or told.model == "" and of_all or nil
+    local name = own and says(told) and quota.known_name(told.metric, told.window)
+    if name and not (own[name] and trust.rank(own[name].source) <= trust.rank(told.source)) then
+      own[name] = told
       remains[name] = told.remaining
     end
+  end
+  for name in pairs(remains) do
+    local one, other = of_all[name], of_model[name]
+    remains[name] = one and other and math.min(one.remaining, other.remaining) or (one or other).remaining
   end
   return remains
 end

@@ -3,28 +3,49 @@ local metrics = require "moongate.core.metrics"
 
 local meter = {}
 
-local known = {}
+local known = {} -- by name and labels, a tree: its nodes hold a series at SERIES
+local SERIES = 1
 
 local function escape(value)
   return (string.gsub(tostring(value), '[\\"\n]', { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }))
 end
 
--- labels: pairs of name and value, in their order.
-local function series(name, ...)
-  local count = select("#", ...)
-  if count == 0 then
-    known[name] = known[name] or metrics.series(name, "")
-    return known[name]
-  end
+local function made(name, ...)
   local parts = {}
-  for i = 1, count, 2 do
+  for i = 1, select("#", ...), 2 do
     local label, value = select(i, ...)
     parts[#parts + 1] = label .. '="' .. escape(value) .. '"'
   end
-  local labels = table.concat(parts, ",")
-  local key = name .. "{" .. labels
-  known[key] = known[key] or metrics.series(name, labels)
-  return known[key]
+  return metrics.series(name, table.concat(parts, ","))
+end
+
+-- The step after these on the way to a series: label by label, value by value.
+local function below(node, label, value, ...)
+  if label == nil then return node end
+  if value == nil then value = "nil" end
+  local values = node[label]
+  if not values then
+    values = {}
+    node[label] = values
+  end
+  local following = values[value]
+  if not following then
+    following = {}
+    values[value] = following
+  end
+  return below(following, ...)
+end
+
+-- labels: pairs of name and value, in their order.
+local function series(name, ...)
+  local root = known[name]
+  if not root then
+    root = {}
+    known[name] = root
+  end
+  local node = below(root, ...)
+  node[SERIES] = node[SERIES] or made(name, ...)
+  return node[SERIES]
 end
 
 -- Adds to a counter: meter.add("moongate_attempts_total", 1, "outcome", "ok").

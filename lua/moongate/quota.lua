@@ -50,22 +50,40 @@ function quota.name(metric, window)
   return metric .. "_per_" .. window
 end
 
+local named = {} -- by window and metric
+for _, window in ipairs(quota.windows) do named[window] = {} end
+
+-- The same; nil where it is no name of a limit that policies could read.
+---@param metric string
+---@param window string
+---@return string|nil
+function quota.known_name(metric, window)
+  local by_window = named[window]
+  if not by_window then return nil end
+  if by_window[metric] == nil then
+    local name = quota.name(metric, window)
+    by_window[metric] = quota.parse(name) and name or false
+  end
+  return by_window[metric] or nil
+end
+
 -- Anything may be a provider's own unit, but not a slip in these.
 local usual = { "requests", "tokens", "input_tokens", "output_tokens" }
 
 -- The unit that was meant by one like "request"; nil if it may well be a unit. One that is longer, as audio_tokens, is.
 local function meant(metric)
-  local nearest = near.find(metric, usual, 1)[1]
-  if not nearest or math.abs(#nearest - #metric) > 1 then return nil end
   for _, each in ipairs(usual) do
     if metric == each then return nil end
   end
+  local nearest = near.find(metric, usual, 1)[1]
+  if not nearest or math.abs(#nearest - #metric) > 1 then return nil end
   return nearest
 end
 
 local function reader(otherwise)
   return {
     __index = function(own, name)
+      if parsed[name] then return otherwise end -- as it is kept, so it would have been found
       local metric, window = quota.parse(name)
       local other = metric and meant(metric)
       if metric and not other then

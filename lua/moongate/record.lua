@@ -134,7 +134,9 @@ local function count(call, row, status)
 end
 
 local function tell(call, row, refusal)
-  log.write(refusal and refusal.status >= 500 and "warn" or "info", "request", string.sub(json.encode {
+  local level = refusal and refusal.status >= 500 and "warn" or "info"
+  if not log.is_on(level) then return end
+  log.write(level, "request", string.sub(json.encode {
     request_id = row.request_id, key = row.key, label = row.label ~= "" and row.label or nil, surface = row.surface,
     asked = call.request.model, provider = row.provider, model = row.model, policy = row.policy,
     outcome = row.outcome, status = row.status, attempts = row.attempts, input_tokens = row.input_tokens,

@@ -328,7 +328,7 @@ function relay.own(call, act)
   local answer = {
     target = { id = "moongate/" .. label, provider = "moongate", model = label, is_local = true },
     reply = own_reply(act.text), usage = NOTHING_USED, claims = {}, status = 200,
-    reservation = store.reserve { claims = {}, provider = "moongate", model = label, tokens = 0 },
+    reservation = store.reserve { claims = {}, amounts = {}, provider = "moongate", model = label, tokens = 0 },
   }
   record.open(call)
   call.row.policy = hooks.name(act.by)

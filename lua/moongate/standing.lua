@@ -34,28 +34,30 @@ function standing.left_alone(wait)
 end
 
 -- What a reservation that was not granted means.
----@param drawn table[] its claims
+---@param wanted moongate.wanted
 ---@param blocked string
 ---@param wait number
 ---@param away boolean|nil Redis is away
 ---@return moongate.obstacle
-function standing.blocked(drawn, blocked, wait, away)
+function standing.blocked(wanted, blocked, wait, away)
   away = away or nil
   if claims.is_callers(blocked) then
-    local claim = claims.blocking(drawn, blocked) or {}
+    local claim, place = claims.blocking(wanted.claims, blocked)
+    claim = claim or {}
     return {
-      refusal = blocked, wait = wait, max = claim.max, amount = claim.amount, by_tier = claim.by_tier, away = away,
+      refusal = blocked, wait = wait, max = claim.max, amount = wanted.amounts[place], by_tier = claim.by_tier,
+      away = away,
     }
   end
   return { skipped = passing.no_quota(blocked, away), wait = wait }
 end
 
 -- Whether less may be asked for where this limit blocks.
----@param drawn table[]
+---@param wanted moongate.wanted
 ---@param blocked string
 ---@return boolean
-function standing.may_shrink(drawn, blocked)
-  local claim = claims.blocking(drawn, blocked)
+function standing.may_shrink(wanted, blocked)
+  local claim = claims.blocking(wanted.claims, blocked)
   return claim ~= nil and claims.grows(claim)
 end
 
@@ -71,8 +73,8 @@ local function obstacle_of(target, caller, request, state)
     local fits, blocked, away
     fits, blocked, wait, away = store.fits(wanted)
     if fits then return nil end
-    obstacle = standing.blocked(wanted.claims, blocked, wait, away)
-    if not standing.may_shrink(wanted.claims, blocked) then break end
+    obstacle = standing.blocked(wanted, blocked, wait, away)
+    if not standing.may_shrink(wanted, blocked) then break end
   end
   return obstacle
 end

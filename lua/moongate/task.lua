@@ -2,6 +2,7 @@
 -- summarization, translation, image or agent_step. Pure; reads at most a few kilobytes.
 
 local near = require "moongate.near"
+local words = require "moongate.core.words"
 
 local task = {}
 
@@ -35,6 +36,10 @@ local kinds = {
   { "image", { "draw", "an image of", "a picture of", "illustration", "generate an image", "logo" } },
 }
 
+local phrases = {}
+for i, kind in ipairs(kinds) do phrases[i] = kind[2] end
+local find = words.finder(phrases)
+
 local function text_of(content)
   if type(content) == "string" then return content end
   if type(content) ~= "table" then return "" end
@@ -62,13 +67,8 @@ function task.of_text(text)
     text = string.sub(text, 1, MOST_BYTES / 2) .. " " .. string.sub(text, -MOST_BYTES / 2)
   end
   if string.find(text, "```", 1, true) then return "coding" end
-  local words = " " .. string.gsub(string.lower(text), "[%s%p]+", " ") .. " "
-  for _, kind in ipairs(kinds) do
-    for _, word in ipairs(kind[2]) do
-      if string.find(words, " " .. word .. " ", 1, true) then return kind[1] end
-    end
-  end
-  return "chat"
+  local found = find(text)
+  return found and kinds[found][1] or "chat"
 end
 
 -- The task type of a request: what it says itself, else by its shape, else by its words.

@@ -15,6 +15,7 @@ end
 
 local guarded = stand_in("moongate.core.guard", deadline)
 stand_in("moongate.core.json", require "moongate.testing.json")
+stand_in("moongate.core.words", require "moongate.testing.words")
 
 local access = require "moongate.access"
 local candidates_of = require "moongate.candidates"

@@ -34,7 +34,7 @@ local libraries = {
 }
 
 -- The C modules that any LuaJIT can load.
-local CORE_ALONE = { json = true, guard = true }
+local CORE_ALONE = { json = true, guard = true, words = true }
 
 local REQUIRE = "require%s*%(?%s*[\"']([%w_.%-]+)[\"']"
 

@@ -19,8 +19,8 @@ describe("an allowance", function()
     request = request or { max_tokens = 100, estimated_tokens = 10 }
     local call = fakes.call({ target }, { caller = caller, request = request })
     local wanted = claims.call(target, call.caller, call.request, call.state)
-    local answer = { target = target, claims = wanted.claims, expected = wanted.expected, reservation = "r0",
-      usage = told }
+    local answer = { target = target, claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected,
+      reservation = "r0", usage = told }
     return allowance.of(call, answer), answer
   end
 
@@ -52,20 +52,20 @@ describe("an allowance", function()
     assert.is_nil(asked.provider)
     assert.same({ "key:config:dev:billed_tokens", "key:config:dev:microusd" },
       { asked.claims[1].key, asked.claims[2].key })
-    assert.same({ 505, 505 * 2, 1e6, 1e6, nil }, { asked.claims[1].amount, asked.claims[2].amount, asked.claims[1].max,
+    assert.same({ 505, 505 * 2, 1e6, 1e6, nil }, { asked.amounts[1], asked.amounts[2], asked.claims[1].max,
       asked.claims[2].max, asked.claims[3] })
     assert.equal(605, one.tokens)
     assert.is_true(one:extend(used(606)))
     asked = core.of("store.reserve")[2][1]
-    assert.same({ 501, 1002 }, { asked.claims[1].amount, asked.claims[2].amount })
+    assert.same({ 501, 1002 }, asked.amounts)
     assert.equal(2, #answer.further)
   end)
 
   it("is extended by less where there is no room for more, and not at all where there is none", function()
     local asked = {}
     core.set("store.reserve", function(call)
-      asked[#asked + 1] = call.claims[1].amount
-      if call.claims[1].amount > 140 then return nil, "key:config:dev:billed_tokens day", 60 end
+      asked[#asked + 1] = call.amounts[1]
+      if call.amounts[1] > 140 then return nil, "key:config:dev:billed_tokens day", 60 end
       return "r"
     end)
     local one = begin(budget)

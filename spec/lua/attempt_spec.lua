@@ -93,7 +93,7 @@ describe("an attempt", function()
       assert.equal(1, #order)
       local wanted = core.of("store.reserve")[1][1]
       assert.same({ "one", "up-small", 510 }, { wanted.provider, wanted.model, wanted.tokens })
-      assert.same({ "provider:one:requests", 1 }, { wanted.claims[1].key, wanted.claims[1].amount })
+      assert.same({ "provider:one:requests", 1 }, { wanted.claims[1].key, wanted.amounts[1] })
     end)
 
     it("calls with the provider's key, address and times, within what is left of the whole", function()

@@ -28,20 +28,14 @@ describe("claims", function()
     for name, value in pairs(with.caller or {}) do caller[name] = value end
     local request = { surface = "chat", estimated_tokens = 100, max_tokens = 50 }
     for name, value in pairs(with.request or {}) do request[name] = value or nil end
-    local list, expected = claims.of(with.target or target, caller, request,
+    local wanted = claims.call(with.target or target, caller, request,
       { config = with.config or {}, policies = with.policies }, with.output)
-    return list, expected.total
+    return wanted.claims, wanted.tokens, wanted.amounts
   end
 
   local function keys(list)
     local found = {}
     for i, claim in ipairs(list) do found[i] = claim.key .. " " .. claim.window end
-    return found
-  end
-
-  local function amounts(list)
-    local found = {}
-    for i, claim in ipairs(list) do found[i] = claim.amount end
     return found
   end
 
@@ -64,26 +58,28 @@ describe("claims", function()
   it("only count a documented limit of which the provider itself tells what remains", function()
     local limits = { { name = "rpm", metric = "requests", window = "minute", max = 30, documented = true } }
     local word = { model = "", metric = "requests", window = "minute", remaining = 190, reset_s = 9, source = "header" }
-    assert.equal(30, of({ target = fakes.target("one/small", { provider_limits = limits }) })[1].max)
+    local documented = fakes.target("one/small", { provider_limits = limits })
+    core.tick = 10 -- what was heard a moment ago is asked for again
+    assert.equal(30, of({ target = documented })[1].max)
     core.set("store.learnt", function() return { word } end)
-    local list = of { target = fakes.target("one/small", { provider_limits = limits }) }
-    assert.same({ nil, 1, "requests" }, { list[1].max, list[1].amount, list[1].kind })
+    local list, _, amounts = of { target = documented }
+    assert.same({ nil, 1, "requests" }, { list[1].max, amounts[1], list[1].kind })
     word.reset_s = 0
-    assert.equal(30, of({ target = fakes.target("one/small", { provider_limits = limits }) })[1].max)
+    assert.equal(30, of({ target = documented })[1].max)
   end)
 
   it("are none where nothing is limited", function()
     local list, tokens = of { target = fakes.target "one/free" }
-    assert.same({}, list)
+    assert.same({}, keys(list))
     assert.equal(150, tokens)
   end)
 
   it("put the key's limits first, in windows that slide", function()
-    local list = of { caller = { rpm = 60, tpm = 9000 } }
+    local list, _, amounts = of { caller = { rpm = 60, tpm = 9000 } }
     assert.same({ "key:config:dev:requests minute", "key:config:dev:tokens minute" },
       { keys(list)[1], keys(list)[2] })
-    assert.same({ "caller_requests", true, 60, 1 }, { list[1].kind, list[1].sliding, list[1].max, list[1].amount })
-    assert.same({ "tokens", true, 9000, 150 }, { list[2].kind, list[2].sliding, list[2].max, list[2].amount })
+    assert.same({ "caller_requests", true, 60, 1 }, { list[1].kind, list[1].sliding, list[1].max, amounts[1] })
+    assert.same({ "tokens", true, 9000, 150 }, { list[2].kind, list[2].sliding, list[2].max, amounts[2] })
     assert.equal(6, #list)
   end)
 
@@ -97,7 +93,7 @@ describe("claims", function()
   end)
 
   it("hold the budgets of key and org, in micro-dollars and billed tokens, by the calendar", function()
-    local list = of {
+    local list, _, amounts = of {
       target = fakes.target("one/x", { cost = target.cost }),
       caller = { budget = { usd = 0.1, billed_tokens = 1000, window = "day" } },
       config = { orgs = { acme = { budget = { usd = 19.99, window = "month" } }, other = { budget = { usd = 1 } } } },
@@ -105,28 +101,28 @@ describe("claims", function()
     assert.same({ "key:config:dev:billed_tokens day", "key:config:dev:microusd day", "org:acme:microusd month" },
       keys(list))
     assert.same({ 1000, 100000, 19990000 }, { list[1].max, list[2].max, list[3].max })
-    assert.same({ 150, 500, 500 }, amounts(list))
+    assert.same({ 150, 500, 500 }, amounts)
     assert.is_nil(list[1].sliding or list[2].sliding or list[3].sliding)
   end)
 
   it("leave orgs without a budget alone", function()
     for _, orgs in ipairs { {}, { acme = {} } } do
-      assert.same({}, of { target = fakes.target "one/x", config = { orgs = orgs } })
+      assert.same({}, keys(of { target = fakes.target "one/x", config = { orgs = orgs } }))
     end
   end)
 
   it("estimate exactly: prompt and the most it may answer, and what both cost", function()
-    local list, tokens = of { caller = { budget = { usd = 1, window = "day" } } }
+    local _, tokens, amounts = of { caller = { budget = { usd = 1, window = "day" } } }
     assert.equal(150, tokens)
-    assert.same({ 100 * 2 + 50 * 6, 1, 1, 150, 0 }, amounts(list))
+    assert.same({ 100 * 2 + 50 * 6, 1, 1, 150, 0 }, amounts)
   end)
 
   it("round a part of a micro-dollar up", function()
-    local list = of {
+    local _, _, amounts = of {
       target = fakes.target("one/x", { cost = { input = 0.001, output = 0 } }),
       caller = { budget = { usd = 1, window = "day" } },
     }
-    assert.same({ 1 }, amounts(list))
+    assert.same({ 1 }, amounts)
   end)
 
   it("assume an answer of usual length where the caller set no bound, and none for embeddings", function()
@@ -138,8 +134,8 @@ describe("claims", function()
   end)
 
   it("take no money for what has no known price", function()
-    local list = of { target = fakes.target "one/x", caller = { budget = { usd = 1, window = "day" } } }
-    assert.same({ 0 }, amounts(list))
+    local _, _, amounts = of { target = fakes.target "one/x", caller = { budget = { usd = 1, window = "day" } } }
+    assert.same({ 0 }, amounts)
   end)
 
   it("are settled in their own order, each with its own figure", function()
@@ -189,8 +185,8 @@ describe("claims", function()
       end,
     }
     local caller = { tpm = 9000, budget = { billed_tokens = 1e6, window = "day" } }
-    local list = of { caller = caller, policies = policies, request = { caller = { name = "dev" } } }
-    assert.same({ 150, 150 * 15 }, { list[1].amount, list[2].amount })
+    local _, _, amounts = of { caller = caller, policies = policies, request = { caller = { name = "dev" } } }
+    assert.same({ 150, 150 * 15 }, { amounts[1], amounts[2] })
     assert.same({ { run, "dev", "small", 150, 50 } }, asked)
     of { caller = { tpm = 9000 }, policies = policies }
     assert.equal(1, #asked)
@@ -213,6 +209,15 @@ describe("claims", function()
     local found = {}
     for i, claim in ipairs(list) do found[i] = claims.grows(claim) end
     assert.same({ false, true, true, true, false, false, false, false }, found)
+  end)
+
+  it("are the same list for each request of a caller's at a target, whatever its label", function()
+    local dev = { key_id = "config:dev", org = "acme", rpm = 5 }
+    local list = claims.list(target, dev, {})
+    assert.equal(list, claims.list(target, dev, {}))
+    assert.equal(list, claims.list(target, setmetatable({ label = "x", unlabelled = dev }, { __index = dev }), {}))
+    assert.not_equal(list, claims.list(target, { key_id = "config:dev", org = "acme", rpm = 5 }, {}))
+    assert.not_equal(list, claims.list(fakes.target "one/x", dev, {}))
   end)
 
   it("tell the caller's own limits from the target's", function()

@@ -31,7 +31,7 @@ describe("the record of a request", function()
 
   local function answer_of(call)
     local claims = require "moongate.claims"
-    return { target = target, reservation = "r1", claims = (claims.of(target, call.caller, call.request, call.state)) }
+    return { target = target, reservation = "r1", claims = claims.list(target, call.caller, call.state.config) }
   end
 
   local function line(number)

@@ -1,3 +1,4 @@
+require "spec.support.core"
 local router = require "moongate.router"
 local routing = require "spec.support.routing"
 

@@ -1,3 +1,4 @@
+require "spec.support.core"
 local task = require "moongate.task"
 
 local function asked(text, more)
@@ -52,5 +53,33 @@ describe("task.problem", function()
     assert.is_nil(task.problem "coding")
     assert.matches('^task must be one of chat, .*%(did you mean "coding"%?%)$', task.problem "codin")
     assert.matches("^task must be one of", task.problem(5))
+  end)
+end)
+
+describe("moongate.core.words", function()
+  it("finds what the kit for policies finds, in whatever text", function()
+    local kinds = { { "in french", "a b c", "in" }, { "french", "a", "tl dr" }, { "a b", "zusammen", "über" } }
+    local finders = {
+      package.preload["moongate.core.words"]().finder(kinds), require("moongate.testing.words").finder(kinds),
+    }
+    local pieces = { "in", "French", "a", "B", "c", "tl", "DR", "über", "\0", "\200", "\27" }
+    local between = { " ", ";", "  \n", "", "-", "'", "\t\v" }
+    math.randomseed(5)
+    for _ = 1, 5000 do
+      local parts = {}
+      for i = 1, math.random(0, 8) do
+        parts[i] = pieces[math.random(#pieces)] .. between[math.random(#between)]
+      end
+      local text = table.concat(parts)
+      assert.equal(finders[2](text), finders[1](text), text)
+    end
+  end)
+
+  it("refuses what it has no room for", function()
+    local words = package.preload["moongate.core.words"]()
+    assert.error_matches(function() words.finder { { "x" } }(("x"):rep(9000)) end, "longer")
+    local many = {}
+    for i = 1, 300 do many[i] = "word" .. i end
+    assert.error_matches(function() words.finder { many } end, "too many")
   end)
 end)

@@ -5,7 +5,7 @@ require "spec.support.core"
 
 local fakes = {}
 
-local KEPT = { ["moongate.core.json"] = true, ["moongate.core.guard"] = true }
+local KEPT = { ["moongate.core.json"] = true, ["moongate.core.guard"] = true, ["moongate.core.words"] = true }
 
 local function copy(value)
   if type(value) ~= "table" then return value end
@@ -75,7 +75,7 @@ local function behaviours(self)
       open = function(row) row.row_id = "row-1" end,
       close = function() return true end, find = nothing, refuses = nothing,
     },
-    log = { write = nothing },
+    log = { write = nothing, is_on = function() return true end },
     metrics = {
       series = function(name, labels) return name .. "{" .. labels .. "}" end,
       add = function(series, amount) self.counted[series] = (self.counted[series] or 0) + amount end,

@@ -1,0 +1,113 @@
+/* heap.c - see heap.h. */
+#include "script/heap.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+struct heap_cell {
+    struct heap_cell *next;
+};
+
+struct heap_chunk {
+    struct heap_chunk *next;
+    size_t unused; /* keeps what follows aligned */
+};
+
+static size_t cells(size_t size)
+{
+    return (size + HEAP_CELL - 1) / HEAP_CELL;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+/* A block used after its end is only seen where it is malloc's. */
+static bool is_small(size_t size)
+{
+    (void)size;
+    return false;
+}
+#else
+static bool is_small(size_t size)
+{
+    return size <= HEAP_LARGEST;
+}
+#endif
+
+static void give_back(struct heap *heap, void *block, size_t size)
+{
+    struct heap_cell *cell = block;
+
+    cell->next = heap->free[cells(size)];
+    heap->free[cells(size)] = cell;
+}
+
+/* What is left of the last chunk is a block of its own. */
+static void add_chunk(struct heap *heap)
+{
+    struct heap_chunk *chunk = mem_alloc(CHUNK_BYTES);
+
+    if (heap->next < heap->end)
+        give_back(heap, heap->next, (size_t)(heap->end - heap->next));
+    chunk->next = heap->chunks;
+    heap->chunks = chunk;
+    heap->next = (char *)(chunk + 1);
+    heap->end = (char *)chunk + CHUNK_BYTES;
+}
+
+static void *take(struct heap *heap, size_t size)
+{
+    struct heap_cell *cell = heap->free[cells(size)];
+    void *block;
+
+    if (cell) {
+        heap->free[cells(size)] = cell->next;
+        return cell;
+    }
+    if ((size_t)(heap->end - heap->next) < cells(size) * HEAP_CELL)
+        add_chunk(heap);
+    block = heap->next;
+    heap->next += cells(size) * HEAP_CELL;
+    return block;
+}
+
+static void drop(struct heap *heap, void *block, size_t size)
+{
+    if (is_small(size))
+        give_back(heap, block, size);
+    else
+        mem_free(block);
+}
+
+void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size)
+{
+    void *fresh;
+
+    if (size == 0) {
+        if (block)
+            drop(heap, block, old_size);
+        return NULL;
+    }
+    if (block && !is_small(old_size) && !is_small(size))
+        return mem_resize(block, size);
+    if (block && is_small(old_size) && cells(old_size) == cells(size))
+        return block;
+    fresh = is_small(size) ? take(heap, size) : mem_alloc(size);
+    if (block) {
+        memcpy(fresh, block, old_size < size ? old_size : size);
+        drop(heap, block, old_size);
+    }
+    return fresh;
+}
+
+void heap_free(struct heap *heap)
+{
+    while (heap->chunks) {
+        struct heap_chunk *chunk = heap->chunks;
+
+        heap->chunks = chunk->next;
+        mem_free(chunk);
+    }
+}
