@@ -5,6 +5,9 @@
 #   make test       every spec (SPECS=spec/store: those below); the last line is `N passed, N failed`
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
+#   make bench      moongate against nginx, HAProxy and nginx with Lua: see spec/bench/README.md
+#                   (BENCH_QUICK=1: a smoke run; BENCH_ONLY=1k,tls: those scenarios)
+#   make bench-growth   what grows with models, keys, streams, rows and bodies (BENCH_ROWS=10000000: more rows)
 #   make install    PREFIX=/usr/local, DESTDIR=
 #   make clean      remove build/
 #   make help       this text
@@ -134,14 +137,38 @@ specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
 specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
-# What specs drive besides the gateway: a server that is nothing but the edge, and a clock that can be shifted.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so
+# What specs drive besides the gateway: a server that is nothing but the edge, a clock that can be shifted, and the two
+# ends of the benchmark.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/bench/mock $(OUT)/bench/load
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
 $(OUT)/spec/clock.so: spec/support/clock.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARN) -fPIC -shared -o $@ $<
+
+# ---- benchmarks ----
+
+BASE_OBJECTS := $(filter $(OUT)/core/base/%,$(OBJECTS))
+$(OUT)/bench/mock: spec/bench/mock.c $(BASE_OBJECTS)
+$(OUT)/bench/load: spec/bench/load.c spec/bench/answer.c spec/bench/samples.c $(BASE_OBJECTS)
+$(OUT)/bench/mock $(OUT)/bench/load: $(wildcard spec/bench/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -Ispec/bench -o $@ $(filter-out %.h,$^)
+
+BENCH_NEEDS := $(BUILD_NEEDS) lua-dkjson lua-filesystem lua-socket openssl sqlite3
+BENCH_PROGRAMS := $(OUT)/moongate $(OUT)/bench/mock $(OUT)/bench/load
+.PHONY: bench bench-growth bench-programs deps-bench
+deps-bench:
+	$(call install_missing,$(BENCH_NEEDS))
+bench-programs: $(BENCH_PROGRAMS)
+
+# The peers are Debian's, unpacked below build/bench and never installed: no service is started, and nginx's Lua, which
+# would put libluajit-5.1-dev out, stands beside it.
+bench bench-growth: deps-bench
+	$(BUILD) bench-programs
+	@MOONGATE_BINARY=$(OUT)/moongate MOONGATE_BENCH=$(OUT)/bench luajit -joff \
+		spec/bench/$(if $(filter bench,$@),run,growth).lua
 
 lint: deps-lint
 	$(BUILD) -k lint-lua lint-format lint-c
