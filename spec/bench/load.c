@@ -59,7 +59,7 @@ static int loop, timer;
 static struct caller *callers, *idle;
 static int64_t start, finish;
 static long issued, wanted; /* requests */
-static long completed, in_time, failed, refused, cut_short, opened_anew;
+static long completed, failed, refused, cut_short, opened_anew;
 static int last_status;
 static int64_t *overdue; /* rate: requests that found no idle caller, in order */
 static long overdue_first, overdue_last;
@@ -144,7 +144,6 @@ static void end_call(struct caller *caller, enum answer_state state, int64_t now
     caller->is_busy = false;
     if (state == ANSWER_WHOLE) {
         completed++;
-        in_time += now <= finish;
         last_status = caller->answer.status;
         refused += last_status != 200;
         cut_short += options.mode == STREAMS && !caller->answer.saw_done;
@@ -273,11 +272,11 @@ static void tell(void)
     for (long i = 0; i < options.connections; i++) {
         events += callers[i].answer.events;
     }
-    printf("{\"completed\":%ld,\"in_time\":%ld,\"failed\":%ld,\"refused\":%ld,\"cut_short\":%ld,\"unanswered\":%ld,"
+    printf("{\"completed\":%ld,\"failed\":%ld,\"refused\":%ld,\"cut_short\":%ld,\"unanswered\":%ld,"
            "\"reconnects\":%ld,\"last_status\":%d,\"events\":%zu,\"seconds\":%.4f,\"cpu\":%lld,",
-           completed, in_time, failed, refused, cut_short,
+           completed, failed, refused, cut_short,
            (options.mode == STREAMS ? wanted * options.repeats : issued) - completed - failed, opened_anew, last_status,
-           events, options.mode == CLOSED ? options.seconds : seconds,
+           events, seconds,
            (long long)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) * 1000000 + own.ru_utime.tv_usec +
                own.ru_stime.tv_usec);
     samples_print(&latency, "latency");
