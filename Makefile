@@ -134,6 +134,7 @@ specs: export MOONGATE_BINARY = $(OUT)/moongate
 specs: export MOONGATE_TEST_LIBRARY = $(OUT)/libmoongate-test.so
 specs: export MOONGATE_TEST_ECHO = $(OUT)/spec/echo
 specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
+specs: export MOONGATE_BENCH = $(OUT)/bench
 specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 

@@ -46,12 +46,12 @@ function bodies.chat(size, options)
     body.tools = body.tools or {}
     body.tools[index] = tool(index)
   end
-  local turns, seed = math.max(1, math.min(41, math.floor(size / 1500) * 2 + 1)), 7
+  local turns, seed, left = math.max(1, math.min(41, math.floor(size / 1500) * 2 + 1)), 7, size - #encode(body)
   for turn = 1, turns do
-    local left = size - #encode(body)
     local text
     text, seed = prose(math.max(20, left / (turns - turn + 1) * 0.85 - 40), seed)
     body.messages[turn + 1] = { role = turn % 2 == 1 and "user" or "assistant", content = text }
+    left = left - #encode(body.messages[turn + 1]) - 1
   end
   local short = size - #encode(body)
   local final = body.messages[#body.messages]
@@ -66,7 +66,7 @@ function bodies.write(folder)
   local texts = {
     ["1k"] = bodies.chat(1024),
     ["32k"] = bodies.chat(32 * 1024),
-    tools = bodies.chat(32 * 1024, { tools = 52 }),
+    tools = bodies.chat(32 * 1024, { tools = 45 }),
     stream = bodies.chat(1024, { stream = true, pace = "pace:gap=20,chunks=60" }),
   }
   local paths = {}

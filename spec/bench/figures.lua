@@ -21,8 +21,7 @@ function figures.number(value)
   local size = math.abs(value)
   local text = (size >= 100 and "%.0f" or size >= 10 and "%.1f" or "%.2f"):format(value)
   local sign, whole, rest = text:match("^(%-?)(%d+)(.*)$")
-  whole = whole:reverse():gsub("(%d%d%d)(%d)", "%1,%2"):reverse()
-  if #whole > 7 then whole = whole:gsub("^(%d+)(%d%d%d),", "%1,%2,") end
+  whole = whole:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", "")
   return sign .. whole .. rest
 end
 

@@ -61,7 +61,8 @@ function measure.once(scenario, who, stage)
   local told = measure.load { mode = streams and "streams" or scenario.kind, port = who.port,
     body = stage.paths[scenario.body], processors = stage.places.callers, connections = scenario.connections,
     seconds = not streams and stage.seconds or nil, rate = scenario.rate,
-    repeats = streams and math.min(stage.repeats or 9, scenario.repeats) or nil, ramp = streams and 1000 or nil }
+    repeats = streams and math.min(stage.repeats or 9, scenario.repeats) or nil,
+    ramp = streams and (scenario.ramp or 1000) or nil }
   local cpu, waited = who:cpu()
   local wall = told.seconds * 1e9
   record.requests = told.completed

@@ -15,6 +15,7 @@ local wait = require "spec.support.wait"
 ---@field processors string as taskset takes them
 ---@field command string[] words with @NAMES@ in them
 ---@field template string|nil a file of spec/bench/peers
+---@field text string|nil what stands in it, where it is another text
 ---@field names table<string, string> what stands for @NAMES@
 ---@field env table<string, string>|nil
 ---@field counted (fun(self: bench.subject): { requests: integer, tokens: integer })|nil what it says it has counted
@@ -47,7 +48,7 @@ end
 
 local function write_configuration(self)
   local file = assert(io.open("spec/bench/peers/" .. self.template, "rb"))
-  local text = self:fill(file:read("*a"))
+  local text = self:fill(self.text or file:read("*a"))
   file:close()
   file = assert(io.open(self.folder .. "/" .. self.template:gsub("%.in$", ""), "wb"))
   file:write(text)
