@@ -4,11 +4,15 @@ local bodies = require "spec.bench.bodies"
 local cast = require "spec.bench.cast"
 local http = require "spec.support.http"
 local ledger_rows = require "spec.bench.ledger_rows"
+local ffi = require "ffi"
 local measure = require "spec.bench.measure"
 local process = require "spec.support.process"
 local socket = require "socket"
 
 local growth_cases = {}
+
+ffi.cdef "unsigned char *SHA256(const char *text, size_t length, unsigned char *hash);"
+local crypto = ffi.load "crypto"
 
 local PROVIDERS = 10
 local CHUNKS = 20
@@ -58,6 +62,27 @@ local function with_rows(size, places, mock)
   return who
 end
 
+-- Keys that were created one by one, as the store keeps them: load.c's callers use them in turn.
+local function with_keys(size, places, mock)
+  local who = gateway(places, mock, 10, 10)
+  local file, lines, hash = who.folder .. "/moongate.db", { "BEGIN;" }, ffi.new "unsigned char[32]"
+  who:start():stop()
+  for number = 1, size do
+    local key = ("sk-bench-%06d"):format(number)
+    crypto.SHA256(key, #key, hash)
+    local hex = ffi.string(hash, 32):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+    lines[#lines + 1] = ("INSERT INTO keys VALUES (x'%s', '%s', '{\"name\":\"stored-%d\",\"tpm\":1000000000}', 1, 0);")
+      :format(hex, key, number)
+  end
+  lines[#lines + 1] = "COMMIT;"
+  local path = process.folder() .. "/keys.sql"
+  local text = assert(io.open(path, "wb"))
+  text:write(table.concat(lines, "\n"))
+  text:close()
+  ledger_rows.sql(file, ".read " .. path)
+  return who
+end
+
 local function usage_time(who)
   local began = socket.gettime()
   local answer = http.request("127.0.0.1:" .. who.port,
@@ -83,9 +108,9 @@ function growth_cases.list(most_rows, quick)
     { name = "models", title = "Candidates of a request for `auto`", unit = "models", per = "a request", power = 1,
       sizes = up_to(quick and 300 or 1000, 10, 30, 100, 300, 1000), scenario = closed, body = small,
       gateway = function(size, places, mock) return gateway(places, mock, size, 10) end },
-    { name = "keys", title = "Callers' keys", unit = "keys", per = "a request", power = 0,
-      sizes = up_to(quick and 10000 or 100000, 10, 1000, 10000, 100000), scenario = closed, body = small,
-      gateway = function(size, places, mock) return gateway(places, mock, 10, size) end },
+    { name = "keys", title = "Callers' keys, used in turn", unit = "keys", per = "a request", power = 0,
+      sizes = up_to(quick and 10000 or 100000, 10, 1000, 10000, 100000), gateway = with_keys, body = small,
+      scenario = function(size) return { kind = "closed", body = "it", connections = 8, keys = size } end },
     { name = "streams", title = "Streams at once, of 20 chunks each", unit = "streams", per = "a stream", power = 0,
       sizes = up_to(quick and 1000 or 5000, 10, 100, 1000, 5000), rounds = 1, events = CHUNKS + 4,
       memory = "memory a stream, KB",

@@ -4,7 +4,8 @@
  *   load closed  port=P body=FILE [path=] connections=N seconds=S
  *   load rate    port=P body=FILE [path=] connections=N seconds=S rate=R
  *   load streams port=P body=FILE [path=] connections=N repeats=K ramp=MS
- *   ... and header="Name: value" as often as wanted
+ *   ... and header="Name: value" as often as wanted; keys=N: "Authorization:
+ *   Bearer sk-bench-000001" to N in turn, the next with each request
  *
  * closed: each connection sends its next request when it has the answer.
  * rate: request i is due at start + i / R whatever happened before, and its
@@ -47,7 +48,7 @@ struct caller {
 struct options {
     enum mode mode;
     const char *port, *path, *body;
-    long connections, rate, repeats, ramp;
+    long connections, rate, repeats, ramp, keys;
     double seconds;
 };
 
@@ -55,6 +56,8 @@ static struct options options = {
     .port = "", .path = "/v1/chat/completions", .body = "", .connections = 1, .rate = 100, .repeats = 1, .seconds = 1
 };
 static struct buf headers, request;
+static size_t key_at; /* where the key's number stands in the request */
+static long next_key;
 static int loop, timer;
 static struct caller *callers, *idle;
 static int64_t start, finish;
@@ -113,8 +116,20 @@ static void send_rest(struct caller *caller)
     }
 }
 
+/* The digits go out with the first bytes, so a body that follows later is not affected by the next one's. */
+static void turn_key(void)
+{
+    char digits[32];
+
+    if (options.keys > 0) {
+        (void)snprintf(digits, sizeof digits, "%06ld", next_key++ % options.keys + 1);
+        memcpy(request.data + key_at, digits, 6);
+    }
+}
+
 static void call(struct caller *caller, int64_t due)
 {
+    turn_key();
     answer_reset(&caller->answer);
     caller->is_busy = true;
     caller->due = due;
@@ -314,6 +329,8 @@ static bool read_option(const char *argument)
         options.repeats = strtol(value, NULL, 10);
     } else if ((value = value_of(argument, "ramp"))) {
         options.ramp = strtol(value, NULL, 10);
+    } else if ((value = value_of(argument, "keys"))) {
+        options.keys = strtol(value, NULL, 10);
     }
     return value != NULL;
 }
@@ -357,10 +374,14 @@ static void write_request(void)
         body.length += length;
     } while (length > 0);
     (void)fclose(file);
+    if (options.keys > 0) {
+        buf_add_text(&headers, "Authorization: Bearer sk-bench-000000\r\n");
+    }
     buf_add_format(&request,
                    "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/json\r\nContent-Length: "
                    "%zu\r\n%s\r\n",
                    options.path, options.port, body.length, headers.length ? buf_text_of(&headers) : "");
+    key_at = request.length - strlen("000000\r\n\r\n"); /* the last header is the key's */
     buf_add(&request, body.data, body.length);
     buf_free(&body);
 }

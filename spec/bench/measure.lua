@@ -29,8 +29,9 @@ local measure = {}
 ---@return table
 function measure.load(options)
   local command = { "taskset", "-c", options.processors, cast.programs .. "/load", options.mode,
-    "port=" .. options.port, "body=" .. options.body, "header=Authorization: Bearer " .. subject.key }
-  for _, name in ipairs { "connections", "seconds", "rate", "repeats", "ramp" } do
+    "port=" .. options.port, "body=" .. options.body }
+  if not options.keys then command[#command + 1] = "header=Authorization: Bearer " .. subject.key end
+  for _, name in ipairs { "connections", "seconds", "rate", "repeats", "ramp", "keys" } do
     if options[name] then command[#command + 1] = name .. "=" .. options[name] end
   end
   local status, output, errors = process.run(command, { seconds = 200 })
@@ -60,7 +61,7 @@ function measure.once(scenario, who, stage)
   local cpu_before, waited_before = who:cpu()
   local told = measure.load { mode = streams and "streams" or scenario.kind, port = who.port,
     body = stage.paths[scenario.body], processors = stage.places.callers, connections = scenario.connections,
-    seconds = not streams and stage.seconds or nil, rate = scenario.rate,
+    seconds = not streams and stage.seconds or nil, rate = scenario.rate, keys = scenario.keys,
     repeats = streams and math.min(stage.repeats or 9, scenario.repeats) or nil,
     ramp = streams and (scenario.ramp or 1000) or nil }
   local cpu, waited = who:cpu()

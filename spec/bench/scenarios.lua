@@ -9,6 +9,7 @@
 ---@field connections integer
 ---@field rate integer|nil a second
 ---@field repeats integer|nil streams one after the other on each connection
+---@field keys integer|nil callers with keys of their own; else one key for all
 ---@field ramp integer|nil milliseconds over which the streams begin; a second else
 ---@field rounds integer|nil fewer than the usual
 ---@field who string[]
