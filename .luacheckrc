@@ -8,5 +8,6 @@ exclude_files = { "build/", "node_modules/", "spec/sdk/node_modules/" }
 files["policies/"] = { read_globals = { "log" } }
 files["examples/"] = { read_globals = { "log", "env" } }
 files["spec/"] = { std = "luajit+busted" }
+files["spec/bench/peers/"] = { globals = { "ngx" } }
 -- Type files for editors declare what others define.
 files["lua/moongate/meta/"] = { ignore = { "11.", "21.", "24." } }

@@ -8,6 +8,9 @@
 #   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
 #   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
 #   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
+#   make bench      moongate against nginx, HAProxy and nginx with Lua: see spec/bench/README.md
+#                   (BENCH_QUICK=1: a smoke run; BENCH_ONLY=1k,tls: those scenarios)
+#   make bench-growth   what grows with models, keys, streams, rows and bodies (BENCH_ROWS=10000000: more rows)
 #   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
 #   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
@@ -144,12 +147,13 @@ specs: export MOONGATE_BINARY = $(OUT)/moongate
 specs: export MOONGATE_TEST_LIBRARY = $(OUT)/libmoongate-test.so
 specs: export MOONGATE_TEST_ECHO = $(OUT)/spec/echo
 specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
+specs: export MOONGATE_BENCH = $(OUT)/bench
 specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
 # What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, and faults in
-# system calls, to be preloaded.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/faults.so
+# system calls, to be preloaded; the two ends of the benchmark.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/faults.so $(OUT)/bench/mock $(OUT)/bench/load
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
@@ -209,6 +213,28 @@ valgrind: deps-valgrind
 soak: deps-test
 	$(BUILD) all
 	@luajit spec/bench/soak.lua
+# ---- benchmarks ----
+
+BASE_OBJECTS := $(filter $(OUT)/core/base/%,$(OBJECTS))
+$(OUT)/bench/mock: spec/bench/mock.c $(BASE_OBJECTS)
+$(OUT)/bench/load: spec/bench/load.c spec/bench/answer.c spec/bench/samples.c $(BASE_OBJECTS)
+$(OUT)/bench/mock $(OUT)/bench/load: $(wildcard spec/bench/*.h)
+	@mkdir -p $(@D)
+	$(COMPILE) -Ispec/bench -o $@ $(filter-out %.h,$^)
+
+BENCH_NEEDS := $(BUILD_NEEDS) lua-dkjson lua-filesystem lua-socket openssl sqlite3
+BENCH_PROGRAMS := $(OUT)/moongate $(OUT)/bench/mock $(OUT)/bench/load
+.PHONY: bench bench-growth bench-programs deps-bench
+deps-bench:
+	$(call install_missing,$(BENCH_NEEDS))
+bench-programs: $(BENCH_PROGRAMS)
+
+# The peers are Debian's, unpacked below build/bench and never installed: no service is started, and nginx's Lua, which
+# would put libluajit-5.1-dev out, stands beside it.
+bench bench-growth: deps-bench
+	$(BUILD) bench-programs
+	@MOONGATE_BINARY=$(OUT)/moongate MOONGATE_BENCH=$(OUT)/bench luajit -joff \
+		spec/bench/$(if $(filter bench,$@),run,growth).lua
 
 lint: deps-lint
 	$(BUILD) -k lint-lua lint-format lint-c

@@ -6,6 +6,7 @@ package.path = "./?.lua;" .. package.path
 jit.off() -- Debian's miscompiles dkjson now and then: a body comes out as []
 local gateway = require "spec.support.gateway"
 local json = require "dkjson"
+local ledger_rows = require "spec.bench.ledger_rows"
 local process = require "spec.support.process"
 local socket = require "socket"
 
@@ -47,27 +48,6 @@ local function traffic(moongate)
   end
 end
 
-local function sql(file, text)
-  local status, output, errors = process.run({ "sqlite3", file, text }, { seconds = 3600 })
-  assert(status == 0, errors)
-  return output
-end
-
--- Every row so many times over, in the order of their times as a gateway writes them. The gateway is down meanwhile.
-local function multiply(file)
-  sql(file, ([[
-    PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; PRAGMA temp_store = MEMORY;
-    CREATE TEMP TABLE seeds AS SELECT * FROM ledger;
-    CREATE TEMP TABLE copies AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < %d)
-      SELECT seeds.rowid AS seed, i, time - abs(random()) %% 604000000 AS at FROM c CROSS JOIN seeds;
-    DELETE FROM ledger;
-    INSERT INTO ledger SELECT printf('%%013d-%%d-%%d', at, seed, i), printf('%%s-%%d', request_id, i), at, org, "key",
-      label, tier, surface, task, policy, provider, model, outcome, status, attempts, input_tokens, cached_tokens,
-      cache_write_tokens, output_tokens, reasoning_tokens, billed_tokens, cost_microusd, savings_microusd, estimated,
-      latency_ms, detail FROM copies CROSS JOIN seeds ON seeds.rowid = seed ORDER BY at;
-    PRAGMA wal_checkpoint(TRUNCATE);]]):format(math.ceil(ROWS / SEEDS)))
-end
-
 -- The report, and what it took.
 local function replayed(moongate, policy, ...)
   local started = socket.gettime()
@@ -87,7 +67,7 @@ local function recount(file, models)
   for i, model in ipairs(models) do
     facts[i] = ("(%d, %d, %d, %d)"):format(i, model.quality, model.cost.input, model.cost.output)
   end
-  local output = sql(file, ([[
+  local output = ledger_rows.sql(file, ([[
     CREATE TEMP TABLE targets (number INTEGER PRIMARY KEY, quality, input, output);
     INSERT INTO targets VALUES %s;
     CREATE TEMP TABLE rows AS SELECT input_tokens, output_tokens, cost_microusd, provider,
@@ -114,7 +94,7 @@ moongate:write("changed/mine.lua", GOOD)
 print("ledger in " .. moongate.folder)
 traffic(moongate)
 moongate:stop()
-multiply(moongate.folder .. "/moongate.db")
+ledger_rows.multiply(moongate.folder .. "/moongate.db", math.ceil(ROWS / SEEDS))
 
 local same = replayed(moongate, "policies/routing/mine.lua", "--since", "8d")
 assert(same.differences == 0 and same.not_replayed.total == 0 and same.usd.before == same.usd.after)

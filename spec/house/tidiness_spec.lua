@@ -113,7 +113,7 @@ describe("the tree", function()
 
   it("explains every target in `make help`", function()
     local _, help = process.run { "make", "help" }
-    for _, target in ipairs { "run", "test", "lint", "asan", "install", "clean" } do
+    for _, target in ipairs { "run", "test", "lint", "asan", "bench", "install", "clean" } do
       assert.matches("make " .. target, help, 1, true)
     end
   end)
