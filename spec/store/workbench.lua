@@ -109,8 +109,8 @@ function bench.redis(folder)
 end
 
 function bench.patient(folder)
-  local own, address = bench.redis(folder)
-  return own, address .. "&deadline_ms=5000"
+  local one, address = bench.redis(folder)
+  return one, address .. "&deadline_ms=5000"
 end
 
 -- A store that this thread has not joined.
