@@ -38,7 +38,22 @@ void buf_add_text(struct buf *buf, const char *text)
 
 void buf_add_char(struct buf *buf, char c)
 {
-    buf_add(buf, &c, 1);
+    if (buf->length == buf->capacity)
+        buf_reserve(buf, 1);
+    buf->data[buf->length++] = c;
+}
+
+void buf_add_integer(struct buf *buf, int64_t number)
+{
+    char digits[20], *first = digits + sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+
+    do
+        *--first = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        buf_add_char(buf, '-');
+    buf_add(buf, first, (size_t)(digits + sizeof digits - first));
 }
 
 void buf_add_format(struct buf *buf, const char *format, ...)
@@ -64,6 +79,7 @@ void buf_add_json(struct buf *buf, const char *text, size_t length)
 {
     size_t i = 0, plain = 0;
 
+    buf_reserve(buf, length + 2);
     buf_add_char(buf, '"');
     while (i < length) {
         unsigned char c = (unsigned char)text[i];

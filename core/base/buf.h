@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
     char *data;
@@ -18,6 +19,7 @@ void buf_reserve(struct buf *buf, size_t extra);
 void buf_add(struct buf *buf, const void *data, size_t length);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);
+void buf_add_integer(struct buf *buf, int64_t number);
 void buf_add_format(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends text as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
 void buf_add_json(struct buf *buf, const char *text, size_t length);

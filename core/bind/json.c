@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "script/budget.h"
 
-enum { KEEP_NODES = 16384, KEEP_BYTES = 1 << 20, KEEP_NAMES = 16384, ENCODED_BYTES = 64 << 20 };
+enum { KEEP_NODES = 16384, KEEP_BYTES = 1 << 20, KEEP_NAMES = 16384, FEW_NAMES = 24, ENCODED_BYTES = 64 << 20 };
 
 struct json_kept *json_kept(lua_State *L)
 {
@@ -157,6 +157,23 @@ static int compare_names(const void *a, const void *b)
     return order ? order : (one->length > other->length) - (one->length < other->length);
 }
 
+/* Most objects have a handful of members. */
+static void sort_names(struct json_name *names, size_t count)
+{
+    if (count > FEW_NAMES) {
+        qsort(names, count, sizeof *names, compare_names);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct json_name name = names[i];
+        size_t to = i;
+
+        for (; to > 0 && compare_names(&names[to - 1], &name) > 0; to--)
+            names[to] = names[to - 1];
+        names[to] = name;
+    }
+}
+
 void json_add_keys(lua_State *L, struct json_kept *kept, int index)
 {
     size_t first = kept->names_count, length;
@@ -170,8 +187,7 @@ void json_add_keys(lua_State *L, struct json_kept *kept, int index)
         text = lua_tolstring(L, -1, &length);
         add_name(kept, text, length);
     }
-    if (kept->names_count > first)
-        qsort(kept->names + first, kept->names_count - first, sizeof *kept->names, compare_names);
+    sort_names(kept->names + first, kept->names_count - first);
 }
 
 static void add_number(lua_State *L, struct buf *out, double number)
@@ -181,14 +197,14 @@ static void add_number(lua_State *L, struct buf *out, double number)
     if (!isfinite(number))
         luaL_error(L, "%s cannot be encoded as JSON", isnan(number) ? "not-a-number" : "an infinite number");
     if (number == floor(number) && fabs(number) <= 9007199254740992.0 && !(number == 0 && signbit(number))) {
-        snprintf(text, sizeof text, "%lld", (long long)number);
-    } else {
-        /* The shortest that reads back as the same number. */
-        for (int digits = 14; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, number);
-            if (strtod(text, NULL) == number)
-                break;
-        }
+        buf_add_integer(out, (int64_t)number);
+        return;
+    }
+    /* The shortest that reads back as the same number. */
+    for (int digits = 14; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
     }
     buf_add_text(out, text);
 }

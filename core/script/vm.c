@@ -29,6 +29,12 @@ struct vm {
 
 static const char vm_key;
 
+/* Which one a thread asked for last: everything bound to Lua asks, and a worker has but one. */
+static _Thread_local struct {
+    const void *registry;
+    struct vm *vm;
+} last;
+
 /* Out of memory ends the program in mem.c; the ceiling of a guarded call lies around this, in budget.c. */
 static void *count_and_allocate(void *data, void *block, size_t old_size, size_t size)
 {
@@ -133,6 +139,7 @@ void vm_free(struct vm *vm)
     if (!vm)
         return;
     lua_close(vm->L);
+    last.registry = NULL;
     heap_free(&vm->heap);
     mem_free(vm);
 }
@@ -144,13 +151,16 @@ lua_State *vm_state(struct vm *vm)
 
 struct vm *vm_of(lua_State *L)
 {
-    struct vm *vm;
+    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
 
+    if (last.registry == registry)
+        return last.vm;
     lua_pushlightuserdata(L, (void *)&vm_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
-    vm = lua_touserdata(L, -1);
+    last.vm = lua_touserdata(L, -1);
+    last.registry = registry;
     lua_pop(L, 1);
-    return vm;
+    return last.vm;
 }
 
 void *vm_owner(lua_State *L)

@@ -212,6 +212,19 @@ local function patterns_of(list)
   return json.array(copied)
 end
 
+local callers = setmetatable({}, { __mode = "k" })
+
+-- A caller does not change.
+local function shown_caller(caller)
+  local own = callers[caller]
+  if not own then
+    own = pick(caller, CALLER)
+    own.models, own.tier_models = patterns_of(caller.models), patterns_of(caller.tier_models)
+    callers[caller] = own
+  end
+  return own
+end
+
 -- What is needed to make a plan again, as plain data. hash names the world; view is the one that the plan was made by.
 ---@param plan table
 ---@param caller table
@@ -221,8 +234,6 @@ end
 ---@return table
 function decision.record(plan, caller, hash, view, looked)
   local request = plan.request
-  local own = pick(caller, CALLER)
-  own.models, own.tier_models = patterns_of(caller.models), patterns_of(caller.tier_models)
   local ladder, runs, facts = {}, {}, {}
   for i, target in ipairs(plan.ladder) do ladder[i] = target.index end
   for i, run in ipairs(plan.runs) do runs[i] = run.name end
@@ -232,7 +243,7 @@ function decision.record(plan, caller, hash, view, looked)
     if not whole or next(kept) then facts[tostring(target.index)] = kept end
   end
   return {
-    world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = own, facts = facts,
+    world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = shown_caller(caller), facts = facts,
     access = entry.record(plan), runs = json.array(runs), ladder = json.array(ladder),
     looked = #looked > 0 and json.array(looked) or nil,
   }

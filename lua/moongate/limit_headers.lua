@@ -118,12 +118,27 @@ local function window_of(headers, name, entry)
   return told_window(limit) or told_window(headers["ratelimit-policy"]) or "unknown"
 end
 
+local CODEX = { "primary", "secondary" }
+local UNIFIED = { { "5h", "5h" }, { "7d", "week" }, { "7d_oi", "week" } }
+-- Of these headers each plan has at least one.
+local SHARES = {}
+for _, which in ipairs(CODEX) do
+  for _, what in ipairs { "used-percent", "reset-after-seconds", "reset-at" } do
+    SHARES["x-codex-" .. which .. "-" .. what] = true
+  end
+end
+for _, line in ipairs(UNIFIED) do
+  for _, what in ipairs { "utilization", "reset" } do
+    SHARES["anthropic-ratelimit-unified-" .. line[1] .. "-" .. what] = true
+  end
+end
+
 -- The names of those that the grammar has, in the order of its lines; and whether there may be shares of plans.
 local function matches(headers, index)
   local names, has_shares = {}, false
   for name in pairs(headers) do
     if index[name] then names[#names + 1] = name end
-    has_shares = has_shares or string.find(name, "^x%-codex%-") ~= nil or string.find(name, "-unified-", 1, true) ~= nil
+    has_shares = has_shares or SHARES[name]
   end
   if #names > 1 then
     table.sort(names, function(a, b)
@@ -156,7 +171,7 @@ end
 
 -- ChatGPT plans: percent used, the window's length in minutes, the reset from now or as a moment.
 local function add_codex(limits, headers, now)
-  for _, which in ipairs({ "primary", "secondary" }) do
+  for _, which in ipairs(CODEX) do
     local prefix = "x-codex-" .. which .. "-"
     local minutes = figure(headers[prefix .. "window-minutes"])
     local reset_s = wait(headers[prefix .. "reset-after-seconds"], now) or wait(headers[prefix .. "reset-at"], now)
@@ -164,8 +179,6 @@ local function add_codex(limits, headers, now)
     add_percent(limits, limit_headers.window(minutes and minutes * 60), used, reset_s)
   end
 end
-
-local UNIFIED = { { "5h", "5h" }, { "7d", "week" }, { "7d_oi", "week" } }
 
 -- Claude plans: the share used as a fraction that may pass 1, the reset as epoch seconds.
 local function add_unified(limits, headers, now)

@@ -132,7 +132,8 @@ function time.wait(text, now, offset)
     return time.clamp(value)
   end
   local bare = string.match(text, "^[%s\"']*(.-)[%s\"']*$")
-  local moment = time.rfc3339(bare, offset) or time.http_date(bare)
+  local is_date = string.find(bare, ":", 1, true)
+  local moment = is_date and (time.rfc3339(bare, offset) or time.http_date(bare))
   if moment then return time.clamp(moment - now) end
   local seconds = time.duration(bare)
   return seconds and time.clamp(seconds)

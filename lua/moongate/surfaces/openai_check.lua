@@ -201,14 +201,24 @@ local function check_format(document)
   if schema then expect(document, schema, "response_format.json_schema.schema", "object", "an") end
 end
 
+-- Most callers send few of all that there is.
+local function members(document)
+  local is_there = {}
+  for name in document:items(0) do is_there[name] = true end
+  return is_there
+end
+
 local function check_options(document)
-  for _, name in ipairs(CHAT_NUMBERS) do fields.number(document, name, unpack(NUMBERS[name])) end
+  local is_there = members(document)
+  for _, name in ipairs(CHAT_NUMBERS) do
+    if is_there[name] then fields.number(document, name, unpack(NUMBERS[name])) end
+  end
   for _, name in ipairs(BOOLEANS) do
-    local node = optional(document, 0, name)
+    local node = is_there[name] and optional(document, 0, name)
     if node then expect(document, node, name, "boolean") end
   end
   for _, name in ipairs(OBJECTS) do
-    local node = optional(document, 0, name)
+    local node = is_there[name] and optional(document, 0, name)
     if node then expect(document, node, name, "object", "an") end
   end
   local options = optional(document, 0, "stream_options")
