@@ -25,7 +25,8 @@ local function of_kind(run, ...)
   for _, kind in ipairs { ... } do wanted[kind] = true end
   local list = {}
   for _, scenario in ipairs(run.scenarios) do
-    local is_main = run.records[scenario.name].nginx or run.records[scenario.name]["nginx-lua"]
+    local records = run.records[scenario.name]
+    local is_main = records.moongate and not records["moongate-2"] -- the others have tables of their own
     if wanted[scenario.kind] and is_main then list[#list + 1] = scenario end
   end
   return list

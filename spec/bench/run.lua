@@ -155,9 +155,10 @@ end
 for _, who in pairs(live) do who:stop() end
 if stage.tls then stage.tls:stop() end
 
+local versions = peers.versions(found)
 local _, kernel = process.run { "uname", "-sr" }
 io.write(report.text { scenarios = chosen, records = records, notes = notes, has_room_for_two = places.two ~= nil,
   head = ("%s, %s, %d processors (%d used), %s. %d rounds of %g s, interleaved; medians (least–most), ratios within a"
     .. " round. One worker each; the provider and the callers have other processors. %s."):format(os.date("!%Y-%m-%d"),
     proc.processor_name(), #processors, math.min(#processors, 4), kernel:gsub("%s+$", ""), rounds, seconds,
-    peers.versions(found)) })
+    versions ~= "" and versions or "No peers") })
