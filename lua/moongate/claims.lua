@@ -1,5 +1,5 @@
 -- What one attempt draws on: the claims to reserve before it, and the amounts to settle after it. The claims of a
--- caller at a target are made once, and do not change: only their amounts are a request's own.
+-- caller at a target are made once and belong to nobody: only their amounts are a request's own.
 local billing = require "moongate.billing"
 local live = require "moongate.live"
 local money = require "moongate.money"

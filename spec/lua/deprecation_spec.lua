@@ -1,4 +1,5 @@
 -- Deprecated models: since when, what stands in their place, and what a request for one of them gets.
+require "spec.support.core"
 local deprecation = require "moongate.deprecation"
 local router = require "moongate.router"
 local routing = require "spec.support.routing"
