@@ -24,7 +24,7 @@ describe("on one Redis", function()
 
   local function prepare(more)
     local config = {
-      listen = gateway.free_address(), store = ("redis://127.0.0.1:%d/0"):format(server.port), workers = 2,
+      listen = gateway.free_address(), store = ("redis://127.0.0.1:%d/0?deadline_ms=5000"):format(server.port), workers = 2,
       policy = "mine",
       providers = {
         openrouter = { base_url = upstream.base_url, api_key = "sk-1", retries = 0 },
