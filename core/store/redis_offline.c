@@ -17,7 +17,8 @@
 #include "store/redis_usage.h"
 #include "store/usage.h"
 
-static const double TIMEOUT = 5;
+/* One that does not answer at all is not waited for as long as one that is slow. */
+static const double FIRST_TIMEOUT = 1, TIMEOUT = 5;
 
 struct offline {
     struct redis_line *line;
@@ -120,7 +121,11 @@ bool redis_offline_open_reader(struct store *store, const char *place, char *err
 
     if (redis_place_parse(place, &address, folder, sizeof folder, error, error_size)) {
         redis_name(&address, offline->name);
-        offline->line = redis_line_open(&address, TIMEOUT, error, error_size);
+        offline->line = redis_line_open(&address, FIRST_TIMEOUT, error, error_size);
+        if (offline->line) {
+            redis_line_close(offline->line);
+            offline->line = redis_line_open(&address, TIMEOUT, error, error_size);
+        }
     }
     if (!offline->line) {
         mem_free(offline);

@@ -4,6 +4,7 @@ local gateway = require "spec.support.gateway"
 local json = require "dkjson"
 local provider = require "spec.support.provider"
 local redis = require "spec.support.redis"
+local socket = require "socket"
 local wait = require "spec.support.wait"
 
 local CHEAP = 'return function(_, list) return list:sort("price", function(c) return c.estimated_cost end) end\n'
@@ -24,8 +25,8 @@ describe("on one Redis", function()
 
   local function prepare(more)
     local config = {
-      listen = gateway.free_address(), store = ("redis://127.0.0.1:%d/0"):format(server.port), workers = 2,
-      policy = "mine",
+      listen = gateway.free_address(), workers = 2, policy = "mine",
+      store = ("redis://127.0.0.1:%d/0?deadline_ms=5000"):format(server.port),
       providers = {
         openrouter = { base_url = upstream.base_url, api_key = "sk-1", retries = 0 },
         shop = { protocol = "openai", base_url = upstream.base_url, api_key = "sk-2", retries = 0 },
@@ -170,6 +171,19 @@ describe("on one Redis", function()
     fourth:open()
     wait.until_(function() return fourth:admin("/v1/limits/p").stale == false end, "the balance")
     assert.equal(1, #upstream:seen())
+  end)
+
+  it("a gateway starts, and a command gives up, soon after Redis froze", function()
+    local moongate = prepare()
+    server:freeze()
+    local began = socket.gettime()
+    local status, _, errors = moongate:command("models", "changes")
+    assert.equal(1, status)
+    assert.matches("takes connections but does not answer", errors, 1, true)
+    moongate:open()
+    assert.is_true(socket.gettime() - began < 8, "it waited")
+    assert.equal(200, moongate:chat({ model = "small" }).status)
+    server:thaw()
   end)
 
   describe("the ledger", function()
