@@ -76,7 +76,7 @@ $(OUT)/redis_scripts.c: core/embed.lua $(SCRIPTS)
 $(OUT)/embedded.o $(OUT)/redis_scripts.o: %.o: %.c
 	$(QUIET)$(COMPILE) -c -o $@ $<
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(wildcard $(OUT)/spec/fuzz/*.d)
 
 # ---- what builds and specs need from Debian ----
 

@@ -6,6 +6,32 @@
 
 #include "base/mem.h"
 
+enum { TEXT_BYTES = 1000 };
+
+/* A run of memory for many fields: they come together and go together. */
+struct headers_text {
+    struct headers_text *next;
+    size_t used, size;
+    char bytes[];
+};
+
+static char *room_for(struct headers *headers, size_t length)
+{
+    struct headers_text *text = headers->texts;
+
+    if (!text || text->size - text->used < length) {
+        size_t size = length > TEXT_BYTES ? length : TEXT_BYTES;
+
+        text = mem_alloc(sizeof *text + size);
+        text->next = headers->texts;
+        text->used = 0;
+        text->size = size;
+        headers->texts = text;
+    }
+    text->used += length;
+    return text->bytes + text->used - length;
+}
+
 void headers_add_bytes(struct headers *headers, const char *name, size_t name_length, const char *value,
                        size_t value_length)
 {
@@ -16,8 +42,7 @@ void headers_add_bytes(struct headers *headers, const char *name, size_t name_le
         headers->fields = mem_resize(headers->fields, headers->capacity * sizeof *headers->fields);
     }
     field = &headers->fields[headers->count++];
-    /* One block for both: the name comes first and owns it. */
-    field->name = mem_alloc(name_length + value_length + 2);
+    field->name = room_for(headers, name_length + value_length + 2);
     memcpy(field->name, name, name_length);
     field->name[name_length] = '\0';
     field->value = field->name + name_length + 1;
@@ -64,8 +89,9 @@ bool headers_is_token(const char *name, size_t length)
 
     for (size_t i = 0; i < length; i++) {
         char c = name[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || c == '-' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr(marks, c))))
+        if (!is_plain && !(c && strchr(marks, c)))
             return false;
     }
     return length > 0;
@@ -73,8 +99,12 @@ bool headers_is_token(const char *name, size_t length)
 
 void headers_free(struct headers *headers)
 {
-    for (size_t i = 0; i < headers->count; i++)
-        mem_free(headers->fields[i].name);
+    while (headers->texts) {
+        struct headers_text *text = headers->texts;
+
+        headers->texts = text->next;
+        mem_free(text);
+    }
     mem_free(headers->fields);
     *headers = (struct headers){ 0 };
 }

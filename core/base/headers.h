@@ -17,6 +17,7 @@ struct headers {
     struct header *fields;
     size_t count;
     size_t capacity;
+    struct headers_text *texts; /* what the fields point into */
 };
 
 /* Appends a copy. */

@@ -21,7 +21,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
       void (*on_policies)(struct stage_worker *, void *); void (*on_request)(struct stage_exchange *);
       void (*on_refused)(struct stage_exchange *, int, const char *);
     };
-    struct stage_headers { void *fields; size_t count, capacity; };
+    struct stage_headers { void *fields; size_t count, capacity; void *texts; };
     struct stage_buf { char *data; size_t length, capacity; };
     struct stage_piece { double delay_s; char *data; size_t length; };
     struct stage_reply {

@@ -8,7 +8,7 @@ jit.off() -- C calls back into Lua
 if not pcall(ffi.typeof, "struct calls_hooks") then
   ffi.cdef [[
     struct calls_field { const char *name; const char *value; };
-    struct calls_headers { struct calls_field *fields; size_t count; size_t capacity; };
+    struct calls_headers { struct calls_field *fields; size_t count, capacity; void *texts; };
     struct calls_hooks {
       void (*on_head)(void *arg, int status, const struct calls_headers *headers);
       void (*on_data)(void *arg, const char *data, size_t length);
