@@ -10,6 +10,7 @@
 #   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
 #   make bench      moongate against nginx, HAProxy and nginx with Lua: see spec/bench/README.md
 #                   (BENCH_QUICK=1: a smoke run; BENCH_ONLY=1k,tls: those scenarios)
+#   make profile    where a request's instructions go, below valgrind (PROFILE_BODY=32k, PROFILE_LINES=80)
 #   make bench-growth   what grows with models, keys, streams, rows and bodies (BENCH_ROWS=10000000: more rows)
 #   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
 #   make deb        build/moongate_VERSION_ARCH.deb, with the same
@@ -147,13 +148,14 @@ specs: export MOONGATE_BINARY = $(OUT)/moongate
 specs: export MOONGATE_TEST_LIBRARY = $(OUT)/libmoongate-test.so
 specs: export MOONGATE_TEST_ECHO = $(OUT)/spec/echo
 specs: export MOONGATE_TEST_CLOCK = $(OUT)/spec/clock.so
+specs: export MOONGATE_TEST_COSTS = $(OUT)/spec/costs.so
 specs: export MOONGATE_BENCH = $(OUT)/bench
 specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
-# What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, and faults in
-# system calls, to be preloaded; the two ends of the benchmark.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/faults.so $(OUT)/bench/mock $(OUT)/bench/load
+# What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, a count of
+# what a request costs, and faults in system calls, to be preloaded; the two ends of the benchmark.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/costs.so $(OUT)/spec/faults.so $(OUT)/bench/mock $(OUT)/bench/load
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
@@ -235,6 +237,13 @@ bench bench-growth: deps-bench
 	$(BUILD) bench-programs
 	@MOONGATE_BINARY=$(OUT)/moongate MOONGATE_BENCH=$(OUT)/bench luajit -joff \
 		spec/bench/$(if $(filter bench,$@),run,growth).lua
+
+.PHONY: profile deps-profile
+deps-profile:
+	$(call install_missing,$(BENCH_NEEDS) valgrind)
+profile: deps-profile
+	$(BUILD) bench-programs
+	@MOONGATE_BINARY=$(OUT)/moongate MOONGATE_BENCH=$(OUT)/bench luajit -joff spec/bench/profile.lua
 
 lint: deps-lint
 	$(BUILD) -k lint-lua lint-format lint-c
