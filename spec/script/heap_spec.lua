@@ -41,6 +41,7 @@ describe("a heap", function()
   end)
 
   it("gives a cell that came back to whoever asks next for one as large", function()
+    if os.getenv "MOONGATE_PRELOAD" then return pending "with a sanitizer all memory is malloc's" end
     local first = resize(nil, 0, 40)
     resize(first, 40, 0)
     assert.equal(first, resize(nil, 0, 48))
