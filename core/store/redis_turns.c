@@ -3,9 +3,11 @@
 
 #include "base/mem.h"
 #include "net/redis.h"
+#include "net/redis_link.h"
 #include "store/redis.h"
 #include "store/redis_order.h"
 #include "store/redis_scripts.h"
+#include "store/redis_standing.h"
 
 static const char TURN[] = "moongate:turn:";
 
@@ -14,7 +16,7 @@ struct asking {
     void *arg;
 };
 
-static const struct store_turn ours = { .is_ours = true, .told = "" };
+static const struct store_turn ours = { .is_ours = true, .told = "" }, not_known = { .told = "" };
 
 static void on_answer(void *arg, const struct redis_reply *reply)
 {
@@ -43,9 +45,12 @@ static void begin(struct redis_order *order, struct redis_script *script, const 
     mem_free(told);
 }
 
+/* One that Redis can be asked by now; NULL: there is none. */
 static struct redis_link *link_of(struct redis *redis)
 {
-    return redis_is_online(redis, NULL) ? redis_link_here(redis) : NULL;
+    struct redis_link *link = redis_is_online(redis, NULL) ? redis_link_here(redis) : NULL;
+
+    return link && redis_link_is_up(link) ? link : NULL;
 }
 
 void redis_turns_take(struct redis *redis, const char *name, int64_t milliseconds,
@@ -56,7 +61,7 @@ void redis_turns_take(struct redis *redis, const char *name, int64_t millisecond
     struct asking *asking;
 
     if (!link) {
-        on_turn(arg, &ours);
+        on_turn(arg, redis_standing_of(redis->shares, NULL) == REDIS_AWAY ? &ours : &not_known);
         return;
     }
     asking = mem_alloc(sizeof *asking);

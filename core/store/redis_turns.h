@@ -12,7 +12,8 @@
 
 struct redis;
 
-/* As store_take_turn and store_tell_turn. Without Redis it is everybody's turn, and nothing is told. */
+/* As store_take_turn and store_tell_turn. Without Redis it is everybody's turn, and nothing is told; while it is about
+ * to be reached, it is nobody's. */
 void redis_turns_take(struct redis *redis, const char *name, int64_t milliseconds,
                       void (*on_turn)(void *arg, const struct store_turn *turn), void *arg);
 void redis_turns_tell(struct redis *redis, const char *name, int64_t milliseconds, const char *told);
