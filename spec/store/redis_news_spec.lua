@@ -9,18 +9,9 @@ local MINUTE, HOUR = 60000, 3600000
 
 describe("news on Redis", function()
   local server, address, desk, now
-  local stores = {}
 
   local function open()
-    local store = assert(bench.open(address))
-    stores[#stores + 1] = store
-    return store
-  end
-  local function close(store)
-    for index, open_one in ipairs(stores) do
-      if open_one == store then table.remove(stores, index) end
-    end
-    bench.close(store)
+    return bench.lend(address)
   end
 
   before_each(function()
@@ -31,9 +22,8 @@ describe("news on Redis", function()
   end)
   after_each(function()
     if server.frozen then server:thaw() end
-    while #stores > 0 do close(stores[1]) end
-    desk:free()
     bench.clean()
+    desk:free()
     library.log_open(1, true)
   end)
 
@@ -224,7 +214,7 @@ describe("news on Redis", function()
       until_(function()
         local third = open()
         local again = tonumber(library.store_exhaust(third, "groq", 0, "429", now + HOUR))
-        close(third)
+        bench.close(third)
         return again == now + HOUR + MINUTE
       end, "the first wait again")
     end)

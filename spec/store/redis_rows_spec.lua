@@ -9,18 +9,9 @@ local NOON = 1772366400000 -- 2026-03-01T12:00:00Z
 
 describe("the ledger on Redis", function()
   local server, folder, address, desk
-  local stores = {}
 
   local function open(of_folder)
-    local store = assert(bench.open((address:gsub("spool=.*", "spool=" .. (of_folder or folder)))))
-    stores[#stores + 1] = store
-    return store
-  end
-  local function close(store)
-    for index, open_one in ipairs(stores) do
-      if open_one == store then table.remove(stores, index) end
-    end
-    bench.close(store)
+    return bench.lend((address:gsub("spool=.*", "spool=" .. (of_folder or folder))))
   end
 
   before_each(function()
@@ -31,9 +22,8 @@ describe("the ledger on Redis", function()
   end)
   after_each(function()
     if server.frozen then server:thaw() end
-    while #stores > 0 do close(stores[1]) end
-    desk:free()
     bench.clean()
+    desk:free()
     library.log_open(1, true)
   end)
 
@@ -94,7 +84,7 @@ describe("the ledger on Redis", function()
     until_(function() return #ledger() > 0 end, "the row")
     assert.is_true(desk:close_row(store, row("r2")))
     until_(function() return library.store_problem(store) == nil and ids():find("r2") end, "Redis to be back")
-    close(store)
+    bench.close(store)
     assert.equal("r1 r2", ids())
     assert.same({}, spooled(folder .. "/moongate-spool-1.db"))
   end)
@@ -115,7 +105,7 @@ describe("the ledger on Redis", function()
     until_(function() return library.store_problem(store) == nil end, "the store to be well")
     assert.equal(301, server:command("ZCARD", "moongate:ledger:times"))
     assert.equal("r300", desk:find_row(store, "r300").request_id)
-    close(store)
+    bench.close(store)
     assert.same({}, spooled(folder .. "/moongate-spool-1.db"))
   end)
 
@@ -125,7 +115,7 @@ describe("the ledger on Redis", function()
     assert.is_string(left)
     server:kill()
     assert.is_true(desk:close_row(store, row("r1")))
-    close(store)
+    bench.close(store)
     store = open() -- Redis is still away
     assert.is_true(desk:close_row(store, row("r2")))
     server:restart()
@@ -136,7 +126,7 @@ describe("the ledger on Redis", function()
         assert.same({ "lost", "true" }, { fields.outcome, fields.estimated })
       end
     end
-    close(store)
+    bench.close(store)
   end)
 
   it("counts a row as lost that was under way in a process that was killed, and none that was closed", function()
@@ -157,7 +147,7 @@ describe("the ledger on Redis", function()
         if fields.outcome == "lost" then return true end
       end
     end, "the lost rows")
-    close(store)
+    bench.close(store)
     local seen, lost = {}, 0
     for _, fields in ipairs(ledger()) do
       assert.is_nil(seen[fields.row_id])
@@ -175,8 +165,8 @@ describe("the ledger on Redis", function()
     server:kill()
     assert.is_true(desk:close_row(first, row("r1")))
     assert.is_true(desk:close_row(second, row("r2")))
-    close(first)
-    close(second)
+    bench.close(first)
+    bench.close(second)
     assert.same({ "r1" }, spooled(folder .. "/moongate-spool-1.db"))
     assert.same({ "r2" }, spooled(folder .. "/moongate-spool-2.db"))
     server:restart()

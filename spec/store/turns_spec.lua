@@ -6,7 +6,6 @@ local library = bench.library
 
 describe("a turn", function()
   local server, address
-  local stores = {}
 
   before_each(function()
     server, address = bench.redis()
@@ -14,15 +13,12 @@ describe("a turn", function()
   end)
   after_each(function()
     if server.frozen then server:thaw() end
-    for _, store in ipairs(stores) do bench.close(store) end
-    stores = {}
     bench.clean()
     library.log_open(1, true)
   end)
 
   local function open(where)
-    stores[#stores + 1] = assert(bench.open(where or address))
-    return stores[#stores]
+    return bench.lend(where or address)
   end
 
   -- Whether it is ours, what was told, and for how many milliseconds it is another's.

@@ -67,7 +67,7 @@ end
 local bench = {}
 bench.library = require "spec.support.library"
 
-local folders = {}
+local folders, stores = {}, {}
 
 -- A new empty folder; bench.clean removes it.
 function bench.folder()
@@ -78,7 +78,9 @@ function bench.folder()
   return path
 end
 
+-- Closes what was lent, and removes what was made.
 function bench.clean()
+  while #stores > 0 do bench.close(stores[#stores]) end
   for _, path in ipairs(folders) do os.execute("rm -rf '" .. path .. "'") end
   folders = {}
 end
@@ -140,10 +142,19 @@ function bench.open(address)
   return store
 end
 
+-- A store that need not be closed: bench.clean does.
+function bench.lend(address)
+  stores[#stores + 1] = assert(bench.open(address))
+  return stores[#stores]
+end
+
 -- Lets the loop run for so long.
 function bench.turn(seconds) bench.inbox.inbox_turn(loop, seconds) end
 
 function bench.close(store)
+  for i, each in ipairs(stores) do
+    if each == store then table.remove(stores, i) break end
+  end
   bench.library.store_leave(store)
   bench.library.store_close(store)
 end
