@@ -108,7 +108,7 @@ local function listeners(given, filename)
 end
 
 local function logging(given, filename)
-  local result = over(given, { level = "info", format = "json" })
+  local result = over(given, { level = "info", format = "json", prompts = false })
   result.file = defaults.path(result.file, filename)
   return result
 end

@@ -1,5 +1,5 @@
--- examples/monitoring: alert rules and a dashboard must read what a gateway really tells. Prometheus's own promtool looks
--- at both; the Makefile fetches it, and where it cannot be had what it would check is pending.
+-- examples/monitoring: alert rules and a dashboard must read what a gateway really tells. Prometheus's own promtool
+-- looks at both; the Makefile fetches it, and where it cannot be had what it would check is pending.
 local gateway = require "spec.support.gateway"
 local json = require "dkjson"
 local process = require "spec.support.process"
@@ -11,7 +11,9 @@ local PROMTOOL = os.getenv "MOONGATE_PROMTOOL" or "promtool"
 local has_promtool = process.run { PROMTOOL, "--version" } == 0
 
 local function promtool(words, input)
-  if not has_promtool then return pending "promtool is not here, and Debian's package prometheus could not be fetched" end
+  if not has_promtool then
+    return pending "promtool is not here, and Debian's package prometheus could not be fetched"
+  end
   local status, output, errors = process.run({ PROMTOOL, unpack(words) }, { stdin = input })
   assert.equal(0, status, output .. errors)
   return output
