@@ -54,6 +54,23 @@ export function keyed(parent, items, key_of, make, update) {
   pieces.set(parent, after);
 }
 
+// A table, yet hidden, that goes by the title of its part of the page; each head is [text, classes].
+export const table = (id, title, heads, body) =>
+  h(
+    "table",
+    { id, hidden: true, "aria-labelledby": title },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
+      ),
+    ),
+    body,
+  );
+
 // How many columns of a table the width of the screen leaves.
 export const columns = (table) =>
   [...table.tHead.rows[0].cells].filter((cell) => getComputedStyle(cell).display !== "none").length;

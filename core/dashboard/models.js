@@ -1,7 +1,7 @@
 // The models: what each costs and can, and which prices have changed.
 import { get } from "./api.js";
 import { now, timed } from "./clock.js";
-import { at, h, keyed, put, show } from "./dom.js";
+import { at, h, keyed, put, show, table } from "./dom.js";
 import { ago, count, dollars, milliseconds } from "./format.js";
 
 const FEW = 30;
@@ -49,8 +49,11 @@ function make_change(change) {
     "li",
     {},
     h("strong", {}, change.id),
-    ` ${change.field.replaceAll("_", " ")} ${price(change.old)} → ` + `${price(change.new)} `,
+    ` ${change.field.replaceAll("_", " ")} ${price(change.old)} → ${price(change.new)} `,
+    change.alert ? h("span", { class: "tag", "data-state": "broken" }, "jump") : null,
+    " ",
     when,
+    h("span", { class: "hint" }, change.source ? ` · list ${change.source}` : " · configuration"),
   );
 }
 
@@ -101,7 +104,7 @@ function draw() {
 export async function load() {
   try {
     const answer = await get("admin/models");
-    put(at("models-fault"), "");
+    put(at("models-fault"), answer.changes_fault ? `Price changes of imports: ${answer.changes_fault}` : "");
     told = answer;
     if (JSON.stringify(told) === drawn) return;
     drawn = JSON.stringify(told);
@@ -127,23 +130,10 @@ export function start() {
     h(
       "div",
       { id: "models-changes", hidden: true },
-      h("h3", {}, "Price changes since the start"),
+      h("h3", {}, "Price changes"),
       h("ul", { class: "changes", id: "models-change-list" }),
     ),
-    h(
-      "table",
-      { id: "models-table", hidden: true, "aria-labelledby": "models-title" },
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-        ),
-      ),
-      body,
-    ),
+    table("models-table", "models-title", heads, body),
     h("p", { class: "empty", id: "models-empty", hidden: true }),
     h("button", { type: "button", class: "quiet", id: "models-more", hidden: true }, "Show all"),
   );

@@ -1,6 +1,6 @@
 // Recent requests, the newest first; each opens to show its attempts and why its ladder was what it was.
 import { get } from "./api.js";
-import { at, columns, h, keyed, put, show } from "./dom.js";
+import { at, columns, h, keyed, put, show, table } from "./dom.js";
 import { count, microdollars, milliseconds, moment } from "./format.js";
 import { explain } from "./ladder.js";
 
@@ -179,20 +179,7 @@ export function start() {
       h("code", {}, "/v1/chat/completions"),
       ", and it shows up here.",
     ),
-    h(
-      "table",
-      { id: "requests-table", hidden: true, "aria-labelledby": "requests-title" },
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-        ),
-      ),
-      body,
-    ),
+    table("requests-table", "requests-title", heads, body),
     h("button", { type: "button", class: "quiet", id: "requests-more", hidden: true }, "Show older"),
   );
   at("requests-more").addEventListener("click", () => {

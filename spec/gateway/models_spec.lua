@@ -147,6 +147,19 @@ describe("imported models", function()
       1, true)
     assert.truthy(moongate:logged "a price has jumped")
     assert.equal(0, (moongate:command("models", "changes", "--since", "2000-01-01")))
+    local function prices()
+      local list = {}
+      for i, each in ipairs(moongate:admin("/admin/models").changes) do
+        list[i] = table.concat({ each.id, each.field, tostring(each.old), tostring(each.new), tostring(each.alert),
+          tostring(each.source) }, " ")
+      end
+      table.sort(list)
+      return list
+    end
+    local jumped = { "openrouter/x/a input 2.5 10 true openrouter", "openrouter/x/b input 0 1 true openrouter" }
+    assert.same(jumped, prices())
+    moongate:restart()
+    assert.same(jumped, prices())
   end)
 
   it("on a dry run are told and not imported", function()
