@@ -18,6 +18,10 @@ function fill(node, properties, children) {
 export const h = (name, properties, ...children) => fill(document.createElement(name), properties, children);
 export const svg = (name, properties, ...children) => fill(document.createElementNS(SVG, name), properties, children);
 
+// A name such as provider/family/model, which may go on in another line behind each slash: h("td", {}, parted(id))
+export const parted = (name) =>
+  name.split(/(?<=\/)/).flatMap((part, index) => (index === 0 ? [part] : [h("wbr"), part]));
+
 export const at = (id) => document.getElementById(id);
 
 export function put(node, text) {

@@ -1,7 +1,7 @@
 // The models: what each costs and can, and which prices have changed.
 import { get } from "./api.js";
 import { now, timed } from "./clock.js";
-import { at, h, keyed, put, show, table } from "./dom.js";
+import { at, h, keyed, parted, put, show, table } from "./dom.js";
 import { ago, count, dollars, milliseconds } from "./format.js";
 
 const FEW = 30;
@@ -14,21 +14,20 @@ let told = { models: [], changes: [], aliases: [] },
 const price = (amount) => (typeof amount !== "number" || amount < 0 ? "?" : dollars(amount));
 
 function abilities(model) {
-  return [
+  const names = [
     ...model.strengths,
     model.tools ? "tools" : "",
     model.vision ? "vision" : "",
     model.is_local ? "local" : "",
     model.free ? "free" : "",
-  ]
-    .filter(Boolean)
-    .join(", ");
+  ];
+  return [...new Set(names)].filter(Boolean).join(", ");
 }
 
 function make(model) {
   const cost = model.cost || {};
   const change = told.changes.find((one) => one.id === model.id);
-  const name = h("th", { scope: "row", class: "text" }, model.id);
+  const name = h("th", { scope: "row", class: "text" }, parted(model.id));
   if (change) name.append(" ", h("span", { class: "tag", "data-state": "changed" }, "price changed"));
   return h(
     "tr",
@@ -48,7 +47,7 @@ function make_change(change) {
   return h(
     "li",
     {},
-    h("strong", {}, change.id),
+    h("strong", {}, parted(change.id)),
     ` ${change.field.replaceAll("_", " ")} ${price(change.old)} → ${price(change.new)} `,
     change.alert ? h("span", { class: "tag", "data-state": "broken" }, "jump") : null,
     " ",
