@@ -160,6 +160,9 @@ describe("imported models", function()
     assert.same(jumped, prices())
     moongate:restart()
     assert.same(jumped, prices())
+    -- It is nothing that keeps a configuration from being fine, or another process from taking over.
+    assert.equal(0, (moongate:command("check")))
+    assert(moongate:upgrade())
   end)
 
   it("on a dry run are told and not imported", function()
