@@ -58,20 +58,23 @@ export function keyed(parent, items, key_of, make, update) {
   pieces.set(parent, after);
 }
 
+export const head = (heads) =>
+  h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
+    ),
+  );
+
 // A table, yet hidden, that goes by the title of its part of the page; each head is [text, classes].
 export const table = (id, title, heads, body) =>
   h(
     "table",
     { id, hidden: true, "aria-labelledby": title },
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-      ),
-    ),
+    head(heads),
     body,
   );
 
