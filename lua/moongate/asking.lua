@@ -86,7 +86,8 @@ function asking.refusal(config, status, reply)
   if not config.admin_token then
     return "the gateway is asked with the admin token: set admin_token in the configuration, and reload it"
   end
-  return message .. "; the running gateway has another one than the file"
+  return string.format("the gateway at %s does not take the admin_token of this configuration: it runs with another "
+    .. "one", config.listen[1].addr)
 end
 
 -- The answer of a gateway that agrees; else nil and what it says, or why it says nothing. `member` has to be a table in

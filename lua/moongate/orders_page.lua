@@ -1,10 +1,12 @@
 -- What the admin token orders of the whole gateway: POST /admin/reload, POST /admin/models/import, and what was
 -- imported: GET /admin/models/known, /admin/models/changes. The control thread does it (moongate.ordering).
+local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local importing = require "moongate.importing"
 local json = require "moongate.core.json"
 local near = require "moongate.near"
 local orders = require "moongate.core.orders"
+local period = require "moongate.period"
 
 local orders_page = {}
 
@@ -77,8 +79,11 @@ function orders_page.known(handle) order(handle, "models", "") end
 
 function orders_page.changes(handle)
   local since = query_of(handle).since
-  local from = since and tonumber(since) or 0
-  if since and not (from and from >= 0 and from < 1e12) then return refuse(handle, "since", "expected unix seconds") end
+  local from = since and period.moment(since, clock.now()) or 0
+  if since and not period.moment(since, clock.now()) then
+    return refuse(handle, "since", string.format('"%s" is no time: expected %s',
+      string.sub(string.gsub(since, "[^\32-\126]", "?"), 1, 60), period.EXPECTED))
+  end
   order(handle, "changes", json.encode { since = from })
 end
 

@@ -103,7 +103,8 @@ local function provider_line(provider, state, look)
     quota = string.format("%s/%s %s", figures.count(used), figures.count(limit.limit),
       quota_names.name(limit.metric, limit.window))
     if is_number(limit.reset_at) and limit.reset_at > state.now then
-      quota = quota .. (look.columns >= SPACIOUS and ", reset in " or ", ") .. figures.duration(math.ceil(limit.reset_at - state.now))
+      quota = quota .. (look.columns >= SPACIOUS and ", reset in " or ", ")
+        .. figures.duration(math.ceil(limit.reset_at - state.now))
     end
   end
   local says = provider.status

@@ -224,6 +224,14 @@ describe("moongate key", function()
       assert.same({ "no keys yet; moongate key create --name NAME makes one" }, core.printed)
     end)
 
+    it("says that those of the configuration are not among them", function()
+      config.keys = { { name = "dev" } }
+      answers(200, { keys = json.array {} })
+      assert.equal(0, run "list")
+      assert.matches("the configuration has 1, which is not listed here", core.printed[1], 1, true)
+      assert.matches("^no keys yet", core.printed[1])
+    end)
+
     it("reads the store where no gateway answers", function()
       has_store()
       store.keys = { { prefix = "mg-1", settings = '{"id":"mg-1","name":"ci"}', created = 0 } }
@@ -235,8 +243,8 @@ describe("moongate key", function()
     it("fails in the gateway's words, or where they make no sense", function()
       answers(401, { error = { message = "this needs the admin token" } })
       assert.equal(1, run "list")
-      assert.same({ "moongate key: this needs the admin token; the running gateway has another one than the file" },
-        core.complaints)
+      assert.same({ "moongate key: the gateway at :8080 does not take the admin_token of this configuration: it runs "
+        .. "with another one" }, core.complaints)
       answers(200, "{}")
       assert.equal(1, run "list")
       assert.same({ { "moongate key: what answers at :8080 is no gateway that knows of this (200)" }, {} },

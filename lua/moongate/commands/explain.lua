@@ -78,6 +78,7 @@ local function ask(config, options, body)
     method = "POST", path = "/v1/router/debug", seconds = 10, headers = options.headers, body = body, secret = secret,
   })
   local at = "at " .. config.listen[1].addr
+  if status == 401 and secret then return nil, asking.refusal(config, status, reply) end
   if status == 401 then return nil, "the gateway " .. at .. " wants a key: name one with --key" end
   if status == 404 then
     local code = type(reply.error) == "table" and reply.error.code

@@ -107,13 +107,15 @@ local function date(seconds)
   return seconds and os.date("!%Y-%m-%d %H:%M", seconds) or ""
 end
 
-local function print_list(list, as_json)
+local function print_list(config, list, as_json)
   if as_json then
     process.print(json.encode(json.array(list)))
     return 0
   end
   if #list == 0 then
-    process.print "no keys yet; moongate key create --name NAME makes one"
+    local own = #(config.keys or {})
+    process.print("no keys yet; moongate key create --name NAME makes one" .. (own == 0 and ""
+      or string.format(" (the configuration has %d, which %s not listed here)", own, own == 1 and "is" or "are")))
     return 0
   end
   local row = "%-12s %-20s %-12s %-10s %-16s %s"
@@ -127,13 +129,13 @@ end
 
 local function list(config, options)
   local status, reply = ask(config, "GET", "/admin/keys")
-  if status == 200 and type(reply.keys) == "table" then return print_list(reply.keys, options.json) end
+  if status == 200 and type(reply.keys) == "table" then return print_list(config, reply.keys, options.json) end
   if status then return say(asking.refusal(config, status, reply)) end
   local store, reason = open(config)
   if not store then return say(reason) end
   local found = key_maker.list(store:all())
   store:close()
-  return print_list(found, options.json)
+  return print_list(config, found, options.json)
 end
 
 local function revoke(config, options, prefix)
