@@ -1,5 +1,6 @@
 -- What the admin token orders of the whole gateway: POST /admin/reload, POST /admin/models/import, and what was
 -- imported: GET /admin/models/known, /admin/models/changes. The control thread does it (moongate.ordering).
+local address = require "moongate.address"
 local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local importing = require "moongate.importing"
@@ -12,15 +13,6 @@ local orders_page = {}
 
 local JSON = { ["content-type"] = "application/json", ["cache-control"] = "no-store" }
 local LONGEST_ORIGIN, MOST_PARTS = 300, 10000
-
-local function query_of(handle)
-  local query = {}
-  for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do
-    value = string.gsub(value, "+", " ")
-    query[name] = string.gsub(value, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
-  end
-  return query
-end
 
 local function refuse(handle, param, message)
   message = param .. ": " .. message
@@ -51,7 +43,7 @@ end
 
 -- The body is the list, or with part, parts and id one of its parts, in order.
 function orders_page.import(handle)
-  local query = query_of(handle)
+  local query = address.values(handle:query())
   if query.format then
     local is_known = false
     for _, name in ipairs(importing.formats) do is_known = is_known or name == query.format end
@@ -78,7 +70,7 @@ end
 function orders_page.known(handle) order(handle, "models", "") end
 
 function orders_page.changes(handle)
-  local since = query_of(handle).since
+  local since = address.values(handle:query()).since
   local from = since and period.moment(since, clock.now()) or 0
   if since and not period.moment(since, clock.now()) then
     return refuse(handle, "since", string.format('"%s" is no time: expected %s',

@@ -182,8 +182,8 @@ local function print_report(report, path, stands_for)
     end
   end
   if report.faults.count > 0 then
-    process.print(string.format("\nThe policy failed %s times, first: %s", grouped(report.faults.count),
-      report.faults.first))
+    local times = report.faults.count == 1 and "once:" or grouped(report.faults.count) .. " times, first:"
+    process.print(string.format("\nThe policy failed %s %s", times, report.faults.first))
   end
   if report.unpriced > 0 then
     process.print(string.format("\n%s requests would go where no price is known: they count as $0.",
