@@ -79,12 +79,12 @@ end
 ---@param targets table[] of the configuration in force
 ---@return table[] { at, id, field, old, new, alert, source }
 function price_log.all(trail, targets)
-  local list, last, result = price_log.changes(), {}, {}
-  for _, change in ipairs(of_targets(trail, targets)) do list[#list + 1] = change end
-  for i, change in ipairs(list) do change.place = i end
+  local list, place, last, result = price_log.changes(), {}, {}, {}
+  for _, change in ipairs(#trail > 0 and of_targets(trail, targets) or {}) do list[#list + 1] = change end
+  for i, change in ipairs(list) do place[change] = i end
   table.sort(list, function(a, b)
     if a.at ~= b.at then return a.at > b.at end
-    return a.place < b.place
+    return place[a] < place[b]
   end)
   for _, change in ipairs(list) do
     local key = change.id .. "\t" .. change.field
