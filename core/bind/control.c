@@ -91,16 +91,26 @@ void control_install(struct control *control, struct policyset *policies)
     lua_settop(L, 0);
 }
 
-char *control_problems(struct control *control)
+static char *list_of(struct control *control, const char *function)
 {
     lua_State *L = vm_state(control->vm);
     char *problems;
 
-    if (!call(control, "moongate.control", "problems", 0, 1))
+    if (!call(control, "moongate.control", function, 0, 1))
         fprintf(stderr, "moongate: %s\n", lua_tostring(L, -1));
     problems = mem_text(lua_isstring(L, -1) ? lua_tostring(L, -1) : "[]");
     lua_settop(L, 0);
     return problems;
+}
+
+char *control_problems(struct control *control)
+{
+    return list_of(control, "problems");
+}
+
+char *control_mistakes(struct control *control)
+{
+    return list_of(control, "mistakes");
 }
 
 void control_note(struct control *control, const char *what, const char *error)

@@ -27,6 +27,8 @@ struct settings *control_load(struct control *control, const char *path, const c
 void control_install(struct control *control, struct policyset *policies);
 /* What is wrong now, as a JSON array for /ready; the caller's. */
 char *control_problems(struct control *control);
+/* Those of them that are in the operator's own files: configuration, certificates, policies. The same way. */
+char *control_mistakes(struct control *control);
 /* Notes what is wrong with the "configuration", or the "certificate": one line a problem (NULL: nothing any more). */
 void control_note(struct control *control, const char *what, const char *error);
 /* The gateway's own store, now that it is open: it is not asked for from outside any more. */

@@ -132,26 +132,28 @@ static int process_complain(lua_State *L)
     return 0;
 }
 
-/* fetch({ method, url, headers, body, seconds }): status and body, or nil and why not. Blocks. */
+/* fetch({ method, url, headers, body, seconds, certificate }): status and body, or nil and why not. Blocks; fetch.h. */
 static int process_fetch(lua_State *L)
 {
     struct headers headers = { 0 };
     struct buf reply = { 0 };
     char error[256] = "";
-    const char *method, *url, *body;
-    size_t length = 0;
+    struct fetch call = { .headers = &headers };
     int status;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    method = bind_text(L, 1, "method");
-    url = bind_text(L, 1, "url");
-    luaL_argcheck(L, url, 1, "url is needed");
+    call.method = bind_text(L, 1, "method");
+    if (!call.method)
+        call.method = "GET";
+    call.url = bind_text(L, 1, "url");
+    luaL_argcheck(L, call.url, 1, "url is needed");
+    call.seconds = bind_number(L, 1, "seconds", 5);
+    call.certificate = bind_text(L, 1, "certificate");
     lua_getfield(L, 1, "body");
-    body = lua_tolstring(L, -1, &length);
+    call.body = lua_tolstring(L, -1, &call.length);
     lua_getfield(L, 1, "headers");
     bind_read_headers(L, lua_gettop(L), &headers);
-    status = fetch(method ? method : "GET", url, &headers, body, length, bind_number(L, 1, "seconds", 5), &reply, error,
-                   sizeof error);
+    status = fetch(&call, &reply, error, sizeof error);
     headers_free(&headers);
     if (status == 0) {
         lua_pushnil(L);

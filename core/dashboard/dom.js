@@ -18,6 +18,10 @@ function fill(node, properties, children) {
 export const h = (name, properties, ...children) => fill(document.createElement(name), properties, children);
 export const svg = (name, properties, ...children) => fill(document.createElementNS(SVG, name), properties, children);
 
+// A name such as provider/family/model, which may go on in another line behind each slash: h("td", {}, parted(id))
+export const parted = (name) =>
+  name.split(/(?<=\/)/).flatMap((part, index) => (index === 0 ? [part] : [h("wbr"), part]));
+
 export const at = (id) => document.getElementById(id);
 
 export function put(node, text) {
@@ -53,6 +57,26 @@ export function keyed(parent, items, key_of, make, update) {
   }
   pieces.set(parent, after);
 }
+
+export const head = (heads) =>
+  h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
+    ),
+  );
+
+// A table, yet hidden, that goes by the title of its part of the page; each head is [text, classes].
+export const table = (id, title, heads, body) =>
+  h(
+    "table",
+    { id, hidden: true, "aria-labelledby": title },
+    head(heads),
+    body,
+  );
 
 // How many columns of a table the width of the screen leaves.
 export const columns = (table) =>

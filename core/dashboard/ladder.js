@@ -2,7 +2,7 @@
 // reason, and when it comes back. The route tester shows its answers the same way.
 import { post } from "./api.js";
 import { now, timed } from "./clock.js";
-import { at, choices, h } from "./dom.js";
+import { at, choices, h, parted } from "./dom.js";
 import { dollars, left } from "./format.js";
 import { facts } from "./models.js";
 
@@ -33,7 +33,7 @@ function rung(candidate, place, is_past) {
     "li",
     { class: "rung", "data-state": candidate.kept ? (is_out ? "passed" : "kept") : "dropped" },
     h("span", { class: "place" }, place === null ? "–" : String(place)),
-    h("span", { class: "target" }, candidate.id),
+    h("span", { class: "target" }, parted(candidate.id)),
     h("span", { class: "cost" }, typeof candidate.estimated_cost === "number" ? dollars(candidate.estimated_cost) : ""),
     h(
       "span",

@@ -1,7 +1,7 @@
 // The models: what each costs and can, and which prices have changed.
 import { get } from "./api.js";
 import { now, timed } from "./clock.js";
-import { at, h, keyed, put, show } from "./dom.js";
+import { at, h, keyed, parted, put, show, table } from "./dom.js";
 import { ago, count, dollars, milliseconds } from "./format.js";
 
 const FEW = 30;
@@ -14,21 +14,20 @@ let told = { models: [], changes: [], aliases: [] },
 const price = (amount) => (typeof amount !== "number" || amount < 0 ? "?" : dollars(amount));
 
 function abilities(model) {
-  return [
+  const names = [
     ...model.strengths,
     model.tools ? "tools" : "",
     model.vision ? "vision" : "",
     model.is_local ? "local" : "",
     model.free ? "free" : "",
-  ]
-    .filter(Boolean)
-    .join(", ");
+  ];
+  return [...new Set(names)].filter(Boolean).join(", ");
 }
 
 function make(model) {
   const cost = model.cost || {};
   const change = told.changes.find((one) => one.id === model.id);
-  const name = h("th", { scope: "row", class: "text" }, model.id);
+  const name = h("th", { scope: "row", class: "text" }, parted(model.id));
   if (change) name.append(" ", h("span", { class: "tag", "data-state": "changed" }, "price changed"));
   return h(
     "tr",
@@ -48,9 +47,12 @@ function make_change(change) {
   return h(
     "li",
     {},
-    h("strong", {}, change.id),
-    ` ${change.field.replaceAll("_", " ")} ${price(change.old)} → ` + `${price(change.new)} `,
+    h("strong", {}, parted(change.id)),
+    ` ${change.field.replaceAll("_", " ")} ${price(change.old)} → ${price(change.new)} `,
+    change.alert ? h("span", { class: "tag", "data-state": "broken" }, "jump") : null,
+    " ",
     when,
+    h("span", { class: "hint" }, change.source ? ` · list ${change.source}` : " · configuration"),
   );
 }
 
@@ -101,7 +103,7 @@ function draw() {
 export async function load() {
   try {
     const answer = await get("admin/models");
-    put(at("models-fault"), "");
+    put(at("models-fault"), answer.changes_fault ? `Price changes of imports: ${answer.changes_fault}` : "");
     told = answer;
     if (JSON.stringify(told) === drawn) return;
     drawn = JSON.stringify(told);
@@ -127,23 +129,10 @@ export function start() {
     h(
       "div",
       { id: "models-changes", hidden: true },
-      h("h3", {}, "Price changes since the start"),
+      h("h3", {}, "Price changes"),
       h("ul", { class: "changes", id: "models-change-list" }),
     ),
-    h(
-      "table",
-      { id: "models-table", hidden: true, "aria-labelledby": "models-title" },
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-        ),
-      ),
-      body,
-    ),
+    table("models-table", "models-title", heads, body),
     h("p", { class: "empty", id: "models-empty", hidden: true }),
     h("button", { type: "button", class: "quiet", id: "models-more", hidden: true }, "Show all"),
   );

@@ -1,7 +1,7 @@
 // The policies: which version is in force, how it does, and what was last wrong with it.
 import { get } from "./api.js";
 import { now, timed } from "./clock.js";
-import { at, columns, h, keyed, mark, put, show } from "./dom.js";
+import { at, columns, h, keyed, mark, put, show, table } from "./dom.js";
 import { ago, count, milliseconds } from "./format.js";
 
 const PAUSE = 3000;
@@ -104,20 +104,7 @@ export function start() {
       h("code", {}, "policies/routing/"),
       "; it is in force once it is saved.",
     ),
-    h(
-      "table",
-      { id: "policies-table", hidden: true, "aria-labelledby": "policies-title" },
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-        ),
-      ),
-      body,
-    ),
+    table("policies-table", "policies-title", heads, body),
   );
   addEventListener("resize", draw);
 }

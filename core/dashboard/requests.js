@@ -1,6 +1,6 @@
 // Recent requests, the newest first; each opens to show its attempts and why its ladder was what it was.
 import { get } from "./api.js";
-import { at, columns, h, keyed, put, show } from "./dom.js";
+import { at, columns, h, keyed, parted, put, show, table } from "./dom.js";
 import { count, microdollars, milliseconds, moment } from "./format.js";
 import { explain } from "./ladder.js";
 
@@ -25,7 +25,7 @@ function attempts(told) {
       h(
         "li",
         {},
-        h("strong", {}, `${attempt.provider || ""}/${attempt.model || ""}`),
+        h("strong", {}, parted(`${attempt.provider || ""}/${attempt.model || ""}`)),
         ` ${attempt.status || ""}${attempt.error ? ` ${attempt.error}` : ""}`,
         typeof attempt.ms === "number" ? ` · ${milliseconds(attempt.ms)}` : "",
       ),
@@ -98,7 +98,7 @@ function make(item) {
     "tr",
     { "data-outcome": row.outcome },
     h("td", {}, button),
-    h("td", { class: "text" }, served(row)),
+    h("td", { class: "text" }, parted(served(row))),
     h(
       "td",
       {},
@@ -179,20 +179,7 @@ export function start() {
       h("code", {}, "/v1/chat/completions"),
       ", and it shows up here.",
     ),
-    h(
-      "table",
-      { id: "requests-table", hidden: true, "aria-labelledby": "requests-title" },
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-        ),
-      ),
-      body,
-    ),
+    table("requests-table", "requests-title", heads, body),
     h("button", { type: "button", class: "quiet", id: "requests-more", hidden: true }, "Show older"),
   );
   at("requests-more").addEventListener("click", () => {

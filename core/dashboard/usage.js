@@ -1,8 +1,8 @@
 // Usage, cost and savings over time: a bar an hour or a day, and what each model, provider or key had of it. What is
 // over does not change: only the last bar is asked for again.
 import { get } from "./api.js";
-import { at, h, put, show, svg } from "./dom.js";
-import { count, date, hour, microdollars } from "./format.js";
+import { at, h, head, put, show, svg } from "./dom.js";
+import { count, date, exact, hour, microdollars } from "./format.js";
 
 const RANGES = { day: [3600, 24], week: [86400, 7], month: [86400, 30] };
 const PAUSE = 15000,
@@ -19,6 +19,7 @@ const past = new Map(); // "by from" -> groups of an hour or a day that is over
 
 const is_money = (measure) => measure.endsWith("microusd");
 const written = (measure, amount) => (is_money(measure) ? microdollars(amount) : count(amount));
+const exactly = (measure, amount) => (is_money(measure) ? `$${(amount / 1e6).toFixed(6)}` : exact(amount));
 const amount_of = (group, measure) =>
   measure === "tokens" ? group.input_tokens + group.output_tokens : group[measure];
 
@@ -123,18 +124,8 @@ function legend(names, measure, by) {
   const total = names.reduce((sum, one) => sum + one.amount, 0);
   return h(
     "table",
-    { "aria-label": `By ${by}` },
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        h("th", { scope: "col" }, by),
-        h("th", { scope: "col", class: "number" }, "Amount"),
-        h("th", { scope: "col", class: "number" }, "Share"),
-      ),
-    ),
+    { "aria-label": `By ${by}`, "data-measure": measure },
+    head([[by], ["Amount", "number"], ["Share", "number"]]),
     h(
       "tbody",
       {},
@@ -148,7 +139,7 @@ function legend(names, measure, by) {
             h("span", { class: `swatch shade-${Math.min(index, SHADES)}`, "aria-hidden": "true" }),
             one.name === null ? `${one.others} others` : one.name || "(none)",
           ),
-          h("td", { class: "number" }, written(measure, one.amount)),
+          h("td", { class: "number", title: exactly(measure, one.amount) }, written(measure, one.amount)),
           h("td", { class: "number" }, total > 0 ? `${Math.round((100 * one.amount) / total)} %` : "–"),
         ),
       ),
@@ -164,19 +155,7 @@ function by_time(bars, measure, label_of) {
     h(
       "table",
       {},
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col" }, "From"),
-          h("th", { scope: "col", class: "number" }, "Requests"),
-          h("th", { scope: "col", class: "number" }, "Tokens"),
-          h("th", { scope: "col", class: "number" }, "Cost"),
-          h("th", { scope: "col", class: "number some" }, "Saved"),
-        ),
-      ),
+      head([["From"], ["Requests", "number"], ["Tokens", "number"], ["Cost", "number"], ["Saved", "number some"]]),
       h(
         "tbody",
         {},

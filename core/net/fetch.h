@@ -10,8 +10,17 @@
 struct buf;
 struct headers;
 
-/* The status, with the body (8 MiB at most) in reply; or 0 and a sentence in error. body may be NULL. */
-int fetch(const char *method, const char *url, const struct headers *headers, const char *body, size_t length,
-          double seconds, struct buf *reply, char *error, size_t error_size);
+struct fetch {
+    const char *method, *url;
+    const struct headers *headers;
+    const char *body; /* NULL: none */
+    size_t length;
+    double seconds; /* the whole call may take */
+    /* PEM: the one certificate that a server with TLS may show, for whatever name. NULL: one that the system trusts. */
+    const char *certificate;
+};
+
+/* The status, with the body (64 MiB at most) in reply; or 0 and a sentence in error. */
+int fetch(const struct fetch *call, struct buf *reply, char *error, size_t error_size);
 
 #endif

@@ -235,12 +235,12 @@ static bool give_up(struct serving *serving, const char *prefix, const char *rea
  */
 static bool may_take_over(struct serving *serving)
 {
-    char *problems = control_problems(serving->control), error[1024] = "";
-    bool is_fine = strcmp(problems, "[]") == 0;
+    char *mistakes = control_mistakes(serving->control), error[1024] = "";
+    bool is_fine = strcmp(mistakes, "[]") == 0;
 
     if (!is_fine)
-        give_up(serving, "moongate: ", problems);
-    mem_free(problems);
+        give_up(serving, "moongate: ", mistakes);
+    mem_free(mistakes);
     if (!is_fine)
         return false;
     return heritage_ask_for_store(serving->heritage, serving->settings->store, error, sizeof error) ||

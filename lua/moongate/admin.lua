@@ -1,5 +1,6 @@
 -- What the admin token opens: callers' keys, probes of providers, and pardons for targets that are left out. The
 -- commands of the same names come this way while a gateway runs.
+local address = require "moongate.address"
 local exchange = require "moongate.exchange"
 local json = require "moongate.core.json"
 local key_maker = require "moongate.key_maker"
@@ -62,10 +63,11 @@ end
 
 -- A provider or a target of that name; as people write it in an address.
 local function left_out(state, path)
-  local name = string.gsub(path, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  local name = address.decoded(path)
   if state.config.providers[name] or state.registry.by_id[name] then return name end
   local names = state.registry:near(name)
-  local hint = #names > 0 and ' (did you mean "' .. names[1] .. '"?)' or near.hint(name, probe.providers(state))
+  local hint = #names > 0 and ' (did you mean "' .. names[1] .. '"?)'
+    or near.hint(name, near.names(state.config.providers))
   return nil, {
     status = 404, code = "target_not_found",
     message = string.format('there is no "%s" here%s; name a PROVIDER or PROVIDER/MODEL',

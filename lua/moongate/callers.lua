@@ -1,5 +1,6 @@
 -- Who calls: finds the key that a request carries, in the configuration or in the store, by its hash. What it says of
 -- a caller is what routing, limits and the ledger go by.
+local address = require "moongate.address"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 
@@ -72,9 +73,7 @@ end
 
 local function query_key(query)
   for name, value in string.gmatch(query, "([^&=]+)=([^&]*)") do
-    if name == "key" then
-      return (string.gsub(value, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-    end
+    if name == "key" then return address.decoded(value) end
   end
   return nil
 end

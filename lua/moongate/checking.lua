@@ -3,6 +3,7 @@
 -- The provider's key never reaches it: "{key}" in a header stands for it. Pure: `ask` does the calls.
 local json = require "moongate.core.json"
 local reading = require "moongate.reading"
+local secrets = require "moongate.secrets"
 
 local checking = {}
 
@@ -12,30 +13,17 @@ local BODY_BYTES = 64 * 1024
 local OPEN = { base_url = true, name = true }
 
 -- A text without the secrets, for people.
-local function redact(text, secrets)
-  text = tostring(text)
-  for _, secret in ipairs(secrets) do
-    local from, to = string.find(text, secret, 1, true)
-    while from do
-      text = string.sub(text, 1, from - 1) .. "***" .. string.sub(text, to + 1)
-      from, to = string.find(text, secret, from + 3, true)
-    end
-  end
-  text = string.gsub(text, "%c", " ")
+local function redact(text, hidden)
+  text = string.gsub(secrets.hide(tostring(text), hidden), "%c", " ")
   return #text > LONGEST and string.sub(text, 1, LONGEST) .. "..." or text
 end
 
 local function secrets_of(key, options)
-  local secrets = {}
-  local function add(value)
-    if type(value) == "string" and #value >= 4 then secrets[#secrets + 1] = value end
-  end
-  add(key)
+  local values = { key or false }
   for name, value in pairs(options) do
-    if not OPEN[name] then add(value) end
+    if not OPEN[name] then values[#values + 1] = value end
   end
-  table.sort(secrets, function(a, b) return #a > #b end)
-  return secrets
+  return secrets.list(values)
 end
 
 -- The headers of a call: the checker's own, with the key filled in; the bearer key where none of them says who asks.
@@ -113,13 +101,13 @@ end
 ---@return string|nil
 ---@return string|nil
 function checking.run(order)
-  local secrets, token = secrets_of(order.key, order.options), {}
+  local hidden, token = secrets_of(order.key, order.options), {}
   local options = {}
   for name, value in pairs(order.options) do options[name] = value end
   options.api_key = nil
   local within = order.within or pcall
   local thread = coroutine.create(order.check)
-  local function fail(why, wait) return nil, redact(why, secrets), wait end
+  local function fail(why, wait) return nil, redact(why, hidden), wait end
 
   local wait
   -- arguments of the next resume

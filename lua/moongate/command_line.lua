@@ -3,15 +3,6 @@ local near = require "moongate.near"
 
 local command_line = {}
 
-local function names_of(...)
-  local names = {}
-  for _, set in ipairs { ... } do
-    for name in pairs(set) do names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
 -- valued and flags: how an option is spelt -> under which name it is answered.
 ---@param words string[]
 ---@param valued table<string, string>
@@ -31,7 +22,7 @@ function command_line.read(words, valued, flags)
       if not value or value == "" then return nil, name .. " needs a value" end
       given[valued[name]] = value
     elseif string.sub(word, 1, 1) == "-" and word ~= "-" then
-      return nil, string.format('"%s" is not known%s', word, near.hint(word, names_of(valued, flags)))
+      return nil, string.format('"%s" is not known%s', word, near.hint(word, near.names(valued, flags)))
     else
       plain[#plain + 1] = word
     end

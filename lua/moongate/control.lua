@@ -224,9 +224,9 @@ function control.note(what, fault)
   state.faults[what] = fault
 end
 
--- What is wrong now.
+-- What is wrong in the files that somebody wrote: a process that is to take over does not go on with that.
 ---@return { what: string, file: string|nil, line: integer|nil, message: string }[]
-function control.problem_list()
+function control.mistake_list()
   local list = {}
   for line in string.gmatch(state.faults.configuration or "", "[^\n]+") do
     local file, number, message = string.match(line, "^(.-):(%d+): (.*)$")
@@ -238,6 +238,13 @@ function control.problem_list()
   for _, problem in ipairs(state.problems) do
     list[#list + 1] = { what = "policy", file = problem.file, line = problem.line, message = problem.message }
   end
+  return list
+end
+
+-- What is wrong now: with those, and in the world.
+---@return { what: string, file: string|nil, line: integer|nil, message: string }[]
+function control.problem_list()
+  local list = control.mistake_list()
   list[#list + 1] = state.alerts
   for _, problem in ipairs(ordering.sync_problems(state)) do list[#list + 1] = problem end
   return list
@@ -269,6 +276,11 @@ end
 ---@return string
 function control.answer()
   return ordering.finish(control.problem_list())
+end
+
+---@return string JSON array
+function control.mistakes()
+  return json.encode(json.array(control.mistake_list()))
 end
 
 ---@return string JSON array

@@ -10,13 +10,6 @@ local schema = require "moongate.schema"
 
 local crosscheck = {}
 
-local function sorted(set)
-  local names = {}
-  for name in pairs(set or {}) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local function dangling(kind, name, names)
   return "there is no " .. kind .. ' "' .. name .. '"' .. near.hint(name, names)
 end
@@ -43,7 +36,7 @@ local function check_providers(given, config, known, report)
   for protocol in pairs(known.protocols) do is_protocol[protocol] = true end
   local own_names = known.own_protocols and known.own_protocols(config.policies) or {}
   for _, own in ipairs(own_names) do is_protocol[own] = true end
-  local protocols = sorted(is_protocol)
+  local protocols = near.names(is_protocol)
   for name, provider in pairs(config.providers) do
     local path = places.below("providers", name)
     local builtin = known.provider(provider.like or name)
@@ -105,7 +98,7 @@ end
 
 -- True when every model has its provider.
 local function check_models(config, report)
-  local names, seen, sound = sorted(config.providers), {}, true
+  local names, seen, sound = near.names(config.providers), {}, true
   for i, model in ipairs(config.models) do
     local path = places.below("models", i)
     if not config.providers[model.provider] then
@@ -159,7 +152,7 @@ function crosscheck.names(config, known, report)
 end
 
 local function check_keys(config, report)
-  local tiers, seen = sorted(config.tiers), {}
+  local tiers, seen = near.names(config.tiers), {}
   for i, key in ipairs(config.keys) do
     local path = places.below("keys", i)
     if key.tier and not config.tiers[key.tier] then report(path .. ".tier", dangling("tier", key.tier, tiers)) end

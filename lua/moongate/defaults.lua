@@ -1,6 +1,7 @@
 -- Fills in every default: a checked moongate.lua becomes the one shape that the rest of the gateway reads: plain data,
 -- lists sorted, paths relative to the config's folder, nothing left to guess.
 
+local percent = require "moongate.address"
 local quirks = require "moongate.quirks"
 local quota = require "moongate.quota"
 
@@ -72,7 +73,7 @@ local function redis_store(address, filename)
     local named = string.match(option, "^spool=(.+)$")
     if named then folder = named else options[#options + 1] = option end
   end
-  folder = string.gsub(folder, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  folder = percent.decoded(folder)
   folder = folder == "." and string.match(filename, "^(.+)/[^/]*$") or defaults.path(folder, filename)
   options[#options + 1] = "spool=" .. string.gsub(folder, "[^%w/._~-]", function(byte)
     return string.format("%%%02X", string.byte(byte))
@@ -108,7 +109,7 @@ local function listeners(given, filename)
 end
 
 local function logging(given, filename)
-  local result = over(given, { level = "info", format = "json" })
+  local result = over(given, { level = "info", format = "json", prompts = false })
   result.file = defaults.path(result.file, filename)
   return result
 end

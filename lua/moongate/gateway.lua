@@ -24,6 +24,9 @@ local gateway = {}
 ---@field is_over boolean|nil another has taken its place
 local state = { policies = decider.new() }
 
+-- By which the models that were imported for a configuration are known.
+local function digest_of(config) return config.imported and config.imported.digest end
+
 -- A new configuration is in force.
 ---@param text string JSON written by moongate.control
 function gateway.configure(text)
@@ -41,7 +44,10 @@ function gateway.configure(text)
   if config.models_table then config.models_table.packed = nil end
   if config.imported then config.imported.packed = nil end
   before.is_over = true -- for whoever stays longer than a request
-  if before.registry then price_log.note(before.registry.targets, state.registry.targets, clock.now()) end
+  -- What an import changed is in the store's trail.
+  if before.registry and digest_of(before.config) == digest_of(config) then
+    price_log.note(before.registry.targets, state.registry.targets, clock.now())
+  end
   polling.configure(state)
   syncing.configure(state)
 end

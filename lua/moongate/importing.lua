@@ -189,4 +189,28 @@ function importing.changes(address, since)
   return list
 end
 
+-- Those of prices at the configuration's own providers, by the names that these have here, and the fields without
+-- "cost.".
+---@param config table
+---@param since number
+---@param most integer
+---@return moongate.model_change[]|nil
+---@return string|nil
+function importing.price_changes(config, since, most)
+  local found, reason = importing.changes(config.store, since)
+  if not found then return nil, reason end
+  local place, list = imports.places(config.providers), {}
+  for _, change in ipairs(found) do
+    local field = string.match(change.field, "^cost%.(.*)$")
+    for _, own in ipairs(field and place(change.provider) or {}) do
+      if #list == most then return list end
+      list[#list + 1] = {
+        time = change.time, provider = own, model = change.model, field = field, old = change.old, new = change.new,
+        alert = change.alert, source = change.source,
+      }
+    end
+  end
+  return list
+end
+
 return importing

@@ -1,5 +1,6 @@
 -- What the gateway tells of itself: models, limits, past requests, health, readiness, metrics. Reads only.
 local access = require "moongate.access"
+local address = require "moongate.address"
 local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local gate = require "moongate.core.gate"
@@ -40,13 +41,6 @@ end
 
 local known = inspect.known
 
-local function query_value(handle, wanted)
-  for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do
-    if name == wanted then return value end
-  end
-  return nil
-end
-
 local function model_entry(entry)
   local target = entry.target
   if not target then return { id = entry.id, owned_by = entry.owned_by } end
@@ -70,10 +64,19 @@ local function openai_or_anthropic(handle)
   return handle:header "anthropic-version" and anthropic or openai
 end
 
+local function no_provider(handle, state, name, surface)
+  exchange.refuse(handle, {
+    status = 404, code = "provider_not_found", type = "invalid_request_error",
+    message = string.format('there is no provider "%s" here%s',
+      string.sub(string.gsub(name, "[^\32-\126]", "?"), 1, 100), near.hint(name, near.names(state.config.providers))),
+  }, nil, surface)
+end
+
 local function list_models(handle, state, surface)
   local caller = known(handle, state, surface)
   if not caller then return end
-  local provider, list = query_value(handle, "provider"), {}
+  local provider, list = address.values(handle:query()).provider, {}
+  if provider and not state.config.providers[provider] then return no_provider(handle, state, provider, surface) end
   local entries = entries_for(handle, caller, state, surface)
   if not entries then return end
   for _, entry in ipairs(entries) do
@@ -116,27 +119,17 @@ end
 
 function inspect.ollama_version(handle) handle:reply(200, JSON, ollama.version()) end
 
-local function provider_names(state)
-  local names = {}
-  for name in pairs(state.config.providers) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 function inspect.limits(handle, state)
   if not known(handle, state) then return end
   local list, view = {}, live.view()
-  for i, name in ipairs(provider_names(state)) do list[i] = overview.provider(state, name, view) end
+  for i, name in ipairs(near.names(state.config.providers)) do list[i] = overview.provider(state, name, view) end
   reply(handle, json.array(list))
 end
 
 function inspect.provider_limits(handle, state, name)
   if not known(handle, state) then return end
   if state.config.providers[name] then return reply(handle, overview.provider(state, name, live.view())) end
-  exchange.refuse(handle, {
-    status = 404, code = "provider_not_found", type = "invalid_request_error",
-    message = string.format('there is no provider "%s" here%s', name, near.hint(name, provider_names(state))),
-  })
+  no_provider(handle, state, name)
 end
 
 -- A past request: for the key that made it, and for the admin.

@@ -15,13 +15,6 @@ local KNOWN = {
 
 local BUDGET = { usd = true, billed_tokens = true, window = true }
 
-local function names_of(set)
-  local names = {}
-  for name in pairs(set) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local function is_count(value)
   return type(value) == "number" and value > 0 and value == math.floor(value) and value <= 2 ^ 53
 end
@@ -45,7 +38,7 @@ end
 local function check(wanted, config)
   for name, value in pairs(wanted) do
     local kind = KNOWN[name]
-    if not kind then return tostring(name) .. ": unknown" .. near.hint(tostring(name), names_of(KNOWN)) end
+    if not kind then return tostring(name) .. ": unknown" .. near.hint(tostring(name), near.names(KNOWN)) end
     if type(value) ~= kind then
       local got = value == json.null and "null" or "a " .. type(value)
       return string.format("%s: expected a %s, got %s", name, kind, got)
@@ -56,7 +49,7 @@ local function check(wanted, config)
   end
   -- Without a table of tiers a tier is a name that the ledger keeps and policies see.
   if wanted.tier and config.tiers and next(config.tiers) and not config.tiers[wanted.tier] then
-    return string.format('tier: there is no tier "%s"%s', wanted.tier, near.hint(wanted.tier, names_of(config.tiers)))
+    return string.format('tier: there is no tier "%s"%s', wanted.tier, near.hint(wanted.tier, near.names(config.tiers)))
   end
   for _, name in ipairs { "rpm", "tpm" } do
     if wanted[name] ~= nil and not is_count(wanted[name]) then

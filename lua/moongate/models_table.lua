@@ -129,13 +129,6 @@ end
 
 local FIELDS = { provider_id = "provider", model_id = "id", is_free_tier = "free" }
 
-local function sorted(set)
-  local names = {}
-  for name in pairs(set) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local NEVER_TWICE = { model_id = true, name = true }
 
 -- The columns that are there: where, and what was read of each text before: but for their names, rows are much alike.
@@ -174,7 +167,7 @@ local function pack(header, rows, providers, place, is_utf8)
     report(0, nil, "has no rows: the gateway would know no model at all")
     return nil, problems
   end
-  local lines, seen, names, columns = {}, {}, sorted(providers), columns_of(places)
+  local lines, seen, names, columns = {}, {}, near.names(providers), columns_of(places)
   for i, row in ipairs(rows) do
     local model, sound = {}, true
     if #row ~= #header then

@@ -103,7 +103,8 @@ function models_told.report(report, columns)
   add(string.format("%d of them are at providers of the configuration", report.usable))
   local shown = 0
   for _, change in ipairs(report.changes) do
-    local is_shown = change.alert or change.field ~= "model"
+    -- Of an import that was made, the trail tells what is new and what is gone.
+    local is_shown = change.alert or change.field ~= "model" or report.dry_run
     if is_shown and shown < MOST_CHANGES then
       shown = shown + 1
       add((change.alert and "  PRICE JUMP " or "  ") .. in_words(change))
@@ -111,7 +112,7 @@ function models_told.report(report, columns)
   end
   if report.change_count > shown and shown > 0 then
     add(string.format("  ... %d changes in all%s", report.change_count,
-      report.dry_run and "" or "; moongate models changes lists them"))
+      report.dry_run and "; --json tells more of them" or "; moongate models changes lists them"))
   end
   for _, problem in ipairs(report.problems or {}) do
     if problem.what == "configuration" then

@@ -31,6 +31,18 @@ local function distance(a, b, most)
   return row[length_b] <= most and row[length_b] or nil
 end
 
+-- The names that sets have, sorted.
+---@param ... table<string, any>
+---@return string[]
+function near.names(...)
+  local names = {}
+  for _, set in ipairs { ... } do
+    for name in pairs(set) do names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
 -- Names that are close to `name`, nearest first: few edits away, or one a part of the other.
 ---@param name string
 ---@param names string[]

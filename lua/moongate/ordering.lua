@@ -121,6 +121,12 @@ function orders.changes(text, state)
   return json.encode { changes = json.array(list) }
 end
 
+function orders.prices(text, state)
+  local order = json.decode(text)
+  local list, reason = importing.price_changes(state.current, order.since, order.most)
+  return list and json.encode { changes = json.array(list) } or refusal(503, reason, "store_unreadable")
+end
+
 ---@param name string
 ---@param text string
 ---@param state table the control thread's

@@ -1,24 +1,18 @@
 -- What the admin token orders of the whole gateway: POST /admin/reload, POST /admin/models/import, and what was
 -- imported: GET /admin/models/known, /admin/models/changes. The control thread does it (moongate.ordering).
+local address = require "moongate.address"
+local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local importing = require "moongate.importing"
 local json = require "moongate.core.json"
 local near = require "moongate.near"
 local orders = require "moongate.core.orders"
+local period = require "moongate.period"
 
 local orders_page = {}
 
 local JSON = { ["content-type"] = "application/json", ["cache-control"] = "no-store" }
 local LONGEST_ORIGIN, MOST_PARTS = 300, 10000
-
-local function query_of(handle)
-  local query = {}
-  for name, value in string.gmatch(handle:query(), "([^&=]+)=([^&]*)") do
-    value = string.gsub(value, "+", " ")
-    query[name] = string.gsub(value, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
-  end
-  return query
-end
 
 local function refuse(handle, param, message)
   message = param .. ": " .. message
@@ -49,7 +43,7 @@ end
 
 -- The body is the list, or with part, parts and id one of its parts, in order.
 function orders_page.import(handle)
-  local query = query_of(handle)
+  local query = address.values(handle:query())
   if query.format then
     local is_known = false
     for _, name in ipairs(importing.formats) do is_known = is_known or name == query.format end
@@ -76,9 +70,12 @@ end
 function orders_page.known(handle) order(handle, "models", "") end
 
 function orders_page.changes(handle)
-  local since = query_of(handle).since
-  local from = since and tonumber(since) or 0
-  if since and not (from and from >= 0 and from < 1e12) then return refuse(handle, "since", "expected unix seconds") end
+  local since = address.values(handle:query()).since
+  local from = since and period.moment(since, clock.now()) or 0
+  if since and not period.moment(since, clock.now()) then
+    return refuse(handle, "since", string.format('"%s" is no time: expected %s',
+      string.sub(string.gsub(since, "[^\32-\126]", "?"), 1, 60), period.EXPECTED))
+  end
   order(handle, "changes", json.encode { since = from })
 end
 

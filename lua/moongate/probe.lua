@@ -24,15 +24,6 @@ local MOST_NAMED, MOST_TRIED = 5, 16
 local TELLING = { rate_limited = true, quota_exhausted = true }
 local SURFACE = { name = "probe", reads = "openai", chat = openai.chat, error = router.error }
 
----@param state moongate.state
----@return string[]
-function probe.providers(state)
-  local names = {}
-  for name in pairs(state.config.providers) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 -- The provider's chat models, the one with the smallest context first; whose context is not known comes last.
 ---@param targets table[]
 ---@param name string
@@ -164,7 +155,7 @@ function probe.run(handle, state, name)
     return exchange.refuse(handle, {
       status = 404, code = "provider_not_found",
       message = string.format('there is no provider "%s" here%s', string.sub(string.gsub(name, "[^\32-\126]", "?"), 1,
-        100), near.hint(name, probe.providers(state))),
+        100), near.hint(name, near.names(state.config.providers))),
     })
   end
   local targets = probe.candidates(state.registry.targets, name)

@@ -13,6 +13,7 @@ local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local money = require "moongate.money"
 local notice = require "moongate.notice"
+local prompts = require "moongate.prompts"
 local router = require "moongate.router"
 local spend_alarm = require "moongate.spend_alarm"
 local standing = require "moongate.standing"
@@ -136,6 +137,7 @@ end
 local function tell(call, row, refusal)
   local level = refusal and refusal.status >= 500 and "warn" or "info"
   if not log.is_on(level) then return end
+  local messages, left_out = prompts.of(call)
   log.write(level, "request", string.sub(json.encode {
     request_id = row.request_id, key = row.key, label = row.label ~= "" and row.label or nil, surface = row.surface,
     asked = call.request.model, provider = row.provider, model = row.model, policy = row.policy,
@@ -144,6 +146,7 @@ local function tell(call, row, refusal)
     billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
     latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
     replaced = call.plan and call.plan.replaced and call.plan.replaced.asked or nil,
+    messages = messages, messages_left_out = left_out,
   }, 2, -2))
 end
 

@@ -1,5 +1,6 @@
 -- Which function serves which path. Handlers take the caller's handle and the worker's state.
 local admin = require "moongate.admin"
+local address = require "moongate.address"
 local agents = require "moongate.agents"
 local anthropic = require "moongate.surfaces.anthropic"
 local board = require "moongate.board"
@@ -41,7 +42,7 @@ local function gemini_call(handle, state, rest)
     }, nil, gemini)
   end
   local path = {
-    model = string.gsub(model, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end),
+    model = address.decoded(model),
     verb = name, stream = verb.stream or false,
     sse = string.find("&" .. handle:query() .. "&", "&alt=sse&", 1, true) ~= nil,
   }

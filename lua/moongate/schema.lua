@@ -234,7 +234,7 @@ local whole_file = record {
   },
   cors = record({ origins = either { string = origin, table = list(origin, 1) } }, { required = { "origins" } }),
   log = record { level = choice { "debug", "info", "warn", "error" }, format = choice { "json", "text" },
-    file = text() },
+    file = text(), prompts = boolean },
   providers = map(provider, plain_name "a provider"),
   models = list(model),
   models_table = function(value, path, report)

@@ -8,7 +8,7 @@ local quota_names = require "moongate.quota"
 local top_view = {}
 
 local COLOURS = { green = "32", amber = "33", red = "31", dim = "2", bold = "1", head = "7" }
-local BAR, WIDE = 10, 70
+local BAR, WIDE, SPACIOUS = 10, 70, 100
 
 ---@class moongate.top_look
 ---@field columns integer
@@ -103,7 +103,8 @@ local function provider_line(provider, state, look)
     quota = string.format("%s/%s %s", figures.count(used), figures.count(limit.limit),
       quota_names.name(limit.metric, limit.window))
     if is_number(limit.reset_at) and limit.reset_at > state.now then
-      quota = quota .. ", reset in " .. figures.duration(math.ceil(limit.reset_at - state.now))
+      quota = quota .. (look.columns >= SPACIOUS and ", reset in " or ", ")
+        .. figures.duration(math.ceil(limit.reset_at - state.now))
     end
   end
   local says = provider.status
@@ -158,14 +159,15 @@ local function ladder_lines(state, look, most)
 end
 
 local function request_line(row, look)
-  local outcome = row.outcome == "ok" and "ok" or string.format("%s %s", row.outcome, row.status or "")
+  local outcome = row.outcome == "error" and string.format("error %s", row.status or "") or row.outcome
   local served = row.provider and row.provider .. "/" .. (row.model or "") or row.model or ""
   local tokens = (row.input_tokens or 0) + (row.cached_tokens or 0) .. "+" .. (row.output_tokens or 0)
-  local wide = look.columns - 8 - 2 - 10 - 2 - 11 - 2 - 12 - 2 - 7 - 2 - 8
-  local text = string.format("%s  %s  %s  %s  %s  %7s", os.date("!%H:%M:%S", math.floor(row.time)),
-    padded(row.key or "", 10), padded(served, math.max(10, wide)), padded(outcome, 11), padded(tokens .. " tok", 12),
-    figures.duration((row.latency_ms or 0) / 1000))
-  text = text .. "  " .. figures.dollars((row.cost_microusd or 0) / 1e6)
+  local key_width = look.columns >= SPACIOUS and 14 or 8
+  -- What is left beside the time, outcome, tokens, latency and cost, each two apart.
+  local wide = look.columns - key_width - 8 - 9 - 13 - 7 - 9 - 6 * 2
+  local text = string.format("%s  %s  %s  %s  %13s  %7s  %s", os.date("!%H:%M:%S", math.floor(row.time)),
+    padded(row.key or "", key_width), padded(served, math.max(10, wide)), padded(outcome, 9), tokens .. " tok",
+    figures.duration((row.latency_ms or 0) / 1000), figures.dollars((row.cost_microusd or 0) / 1e6))
   return painted(look, row.outcome == "ok" and "" or "red", grid.cut(text, look.columns))
 end
 

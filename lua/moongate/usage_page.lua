@@ -1,5 +1,6 @@
 -- GET /v1/usage: what the ledger's rows add up to. A key is told of its own use, under whichever label; the admin of
 -- all.
+local address = require "moongate.address"
 local clock = require "moongate.core.clock"
 local exchange = require "moongate.exchange"
 local near = require "moongate.near"
@@ -21,10 +22,6 @@ local function refuse(handle, name, message)
   })
 end
 
-local function decoded(text)
-  return (string.gsub(text, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
-
 local function shown(text)
   return string.sub(string.gsub(text, "[^\32-\126]", "?"), 1, 60)
 end
@@ -36,13 +33,13 @@ local function parameters_of(query)
   for _, name in ipairs(PARAMETERS) do known[name] = true end
   for pair in string.gmatch(query, "[^&]+") do
     local name, value = string.match(pair, "^([^=]*)=?(.*)$")
-    name = decoded(name)
+    name = address.decoded(name)
     if not known[name] then
       return nil, shown(name), string.format("there is no such parameter%s; there are by, from, to, limit and after",
         near.hint(name, PARAMETERS))
     end
     if given[name] then return nil, name, "is there twice" end
-    given[name] = decoded(value)
+    given[name] = address.decoded(value)
   end
   return given
 end

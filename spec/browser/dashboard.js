@@ -18,9 +18,10 @@ const text = async (where) => (await where.innerText()).trim();
 const card = (page, name = "front") => page.locator(`[data-provider="${name}"]`);
 const lines = async (page) => (await text(card(page).getByRole("tooltip"))).split("\n");
 
-async function chat(model, content = "Say hello.") {
+async function chat(model, content = "Say hello.", key = null) {
   const answer = await fetch(`${gateway}/v1/chat/completions`, {
     method: "POST",
+    headers: key ? { authorization: `Bearer ${key}` } : {},
     body: JSON.stringify({ model, messages: [{ role: "user", content }] }),
   });
   return { status: answer.status, id: answer.headers.get("x-request-id") };
@@ -274,6 +275,27 @@ const scenes = {
     const seen = { lines: await lines(phone), width: await width(phone) };
     await context.close();
     return seen;
+  },
+
+  // The last one: what it reads has to be what the gateway tells when all is over.
+  async sums(page) {
+    for (let time = 0; time < 3; time++) await chat("small", `Say hello ${"again ".repeat(time)}`, "sk-web");
+    await page.reload();
+    await page.locator("#usage-shown").waitFor();
+    const seen = {};
+    for (const by of ["model", "provider", "key"]) {
+      seen[by] = {};
+      await page.locator("#usage-by").selectOption(by);
+      for (const measure of ["requests", "tokens", "cost_microusd", "savings_microusd"]) {
+        await page.locator("#usage-measure").selectOption(measure);
+        const table = page.locator(`#usage-plot table[aria-label="By ${by}"][data-measure="${measure}"]`);
+        await table.waitFor();
+        seen[by][measure] = await table
+          .locator("tbody tr")
+          .evaluateAll((rows) => rows.map((row) => [row.cells[0].textContent, row.cells[1].title]));
+      }
+    }
+    return { ...seen, figures: await text(page.locator("#figures")) };
   },
 };
 

@@ -27,7 +27,7 @@ local function walk()
     body = '{"code":0,"status":true,"data":{"available_balance":9.8,"cash_balance":0}}' }
   local moongate = gateway.start {
     config = {
-      policy = "in-order",
+      policy = "in-order", store = "sqlite:moongate.db", keys = { { name = "web", key = "sk-web" } },
       providers = {
         front = { protocol = "openai", base_url = front.base_url, api_key = "sk",
           checker = { "moonshot", interval = 3600, base_url = bank.base_url } },
@@ -46,15 +46,22 @@ local function walk()
   wait.until_(function() return moongate:admin("/v1/limits/front").credits == 9.8 end, "the balance")
   local status, output, errors = process.run({ "node", "spec/browser/dashboard.js", "http://" .. moongate.address,
     "http://" .. bare.address, gateway.admin_token, moongate.folder .. "/policies" }, { seconds = 120 })
+  local told = { metrics = moongate:request({ path = "/metrics" }).body }
+  for _, by in ipairs { "model", "provider", "key" } do
+    told[by] = {
+      http = moongate:admin("/v1/usage?by=" .. by),
+      command = select(2, moongate:command("usage", "--by", by, "--format", "jsonl")),
+    }
+  end
   gateway.stop_all()
   assert(status == 0, errors)
-  return assert(json.decode(output))
+  return assert(json.decode(output)), told
 end
 
 describe("the dashboard", function()
-  local all
+  local all, told
 
-  setup(function() all = walk() end)
+  setup(function() all, told = walk() end)
 
   local function seen(scene)
     assert.is_nil(all[scene].fault)
@@ -146,6 +153,48 @@ describe("the dashboard", function()
     assert.matches("front%s+1%s+50 %%", got.legend)
     assert.equal(24, got.bars)
     has("24 bars", got.label)
+  end)
+
+  -- What is hovered over, as the numbers that programs are told.
+  local function shown(by)
+    local groups = {}
+    for measure, rows in pairs(seen("sums")[by]) do
+      for _, row in ipairs(rows) do
+        local name, text = row[1] == "(none)" and "" or row[1], row[2]:gsub(",", "")
+        local dollars = text:match "^%$(.*)$"
+        groups[name] = groups[name] or {}
+        groups[name][measure] = dollars and math.floor(dollars * 1e6 + 0.5) or tonumber(text)
+      end
+    end
+    return groups
+  end
+
+  local function as_shown(groups, by)
+    local list = {}
+    for _, group in ipairs(groups) do
+      list[group[by]] = { requests = group.requests, tokens = group.input_tokens + group.output_tokens,
+        cost_microusd = group.cost_microusd, savings_microusd = group.savings_microusd }
+    end
+    return list
+  end
+
+  it("tells the same sums as /v1/usage, the usage command and /metrics, by model, provider and key", function()
+    for _, by in ipairs { "model", "provider", "key" } do
+      local lines = {}
+      for line in told[by].command:gmatch "[^\n]+" do lines[#lines + 1] = json.decode(line) end
+      assert.same(told[by].http.groups, lines)
+      assert.same(as_shown(lines, by), shown(by))
+    end
+    local totals, counted = told.key.http.totals, {}
+    for name, value in told.metrics:gmatch "\n(moongate_%w[%w_]*)[^\n ]* ([%d.]+)" do
+      counted[name] = (counted[name] or 0) + tonumber(value)
+    end
+    assert.same({ counted.moongate_requests_total, counted.moongate_billed_tokens_total,
+      counted.moongate_cost_microusd_total }, { totals.requests, totals.billed_tokens, totals.cost_microusd })
+    assert.equal(3, shown("key").web.requests)
+    assert.same({ true, true }, { totals.cost_microusd > 0, totals.savings_microusd > 0 })
+    assert.matches(("^requests%%s+%d%%s.*tokens%%s+%d%%s"):format(totals.requests, totals.input_tokens
+      + totals.output_tokens), seen("sums").figures)
   end)
 
   it("puts what comes from outside in as text", function()

@@ -2,6 +2,7 @@
 local gateway = require "spec.support.gateway"
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
+local surfaces = require "spec.support.surfaces"
 local wait = require "spec.support.wait"
 
 describe("the log", function()
@@ -25,6 +26,67 @@ describe("the log", function()
     for _, secret in ipairs { "my-private-words", "sk-upstream-secret", gateway.admin_token } do
       assert.is_nil(moongate:errors():find(secret, 1, true))
     end
+  end)
+
+  describe("that is to have prompts", function()
+    local KEY = "mg-" .. ("0a1b"):rep(10)
+
+    local function start(more)
+      local config = {
+        log = { prompts = true }, providers = { shop = { protocol = "mock", api_key = "the-key-of-the-shop" } },
+        models = { { id = "small", provider = "shop" },
+          { id = "near", provider = "shop", strengths = { "embedding" } } },
+      }
+      return gateway.start { config = config, policies = more }
+    end
+
+    -- The line of that request.
+    local function line_of(moongate, answer)
+      local id = answer.headers["x-request-id"]
+      return wait.until_(function()
+        for _, line in ipairs(moongate:log()) do
+          if line.message == "request" and line.request_id == id then return line end
+        end
+      end, "the line")
+    end
+
+    for _, name in ipairs(surfaces.names) do
+      it("has those of " .. name .. ", without keys", function()
+        local moongate, surface = start(), surfaces[name]
+        local text = "Keep " .. KEY .. " and the-key-of-the-shop and " .. gateway.admin_token .. " to yourself."
+        local body = surface.body(text, "small", false)
+        local answer = moongate:request { path = surface.path("small", false), json = body }
+        assert.equal(200, answer.status, answer.body)
+        assert.same({ { role = "user", content = "Keep *** and *** and *** to yourself." } },
+          line_of(moongate, answer).messages)
+        assert.is_nil(moongate:errors():find("0a1b", 1, true))
+      end)
+    end
+
+    it("has what is to be embedded, and what is refused", function()
+      local moongate = start()
+      local answer = moongate:request { path = "/v1/embeddings", json = { model = "near", input = { "one", "two" } } }
+      assert.same({ { role = "input", content = "one" }, { role = "input", content = "two" } },
+        line_of(moongate, answer).messages)
+      answer = moongate:chat { model = "none" }
+      assert.same({ 404, { { role = "user", content = "Say hello." } } },
+        { answer.status, line_of(moongate, answer).messages })
+    end)
+
+    it("has them as hooks have left them", function()
+      local moongate = start { ["hooks/10_shout.lua"] = [[
+        return { request = function(req) req.messages[1].content = "Something else." end }]],
+        ["routing/auto-cheapest.lua"] = "return function(_, candidates) return candidates end" }
+      local answer = moongate:chat { model = "small" }
+      assert.same({ { role = "user", content = "Something else." } }, line_of(moongate, answer).messages)
+    end)
+
+    it("has none of a request that asks for privacy", function()
+      local moongate = start()
+      local answer = moongate:chat({ model = "small" }, { headers = { ["x-moongate-privacy"] = "true" } })
+      assert.is_nil(line_of(moongate, answer).messages)
+      assert.is_nil(moongate:errors():find("Say hello", 1, true))
+    end)
   end)
 
   it("is name=value where people read it", function()

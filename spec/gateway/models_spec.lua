@@ -147,6 +147,28 @@ describe("imported models", function()
       1, true)
     assert.truthy(moongate:logged "a price has jumped")
     assert.equal(0, (moongate:command("models", "changes", "--since", "2000-01-01")))
+    assert.equal(7, #moongate:admin("/admin/models/changes?since=1h").changes)
+    for _, since in ipairs { "x", "-1", "1e99", "99999999999999999" } do
+      local answer, code = moongate:admin("/admin/models/changes?since=" .. since)
+      assert.equal(400, code)
+      assert.matches('since: "' .. since .. '" is no time: expected a day such as', answer.error.message, 1, true)
+    end
+    local function prices()
+      local list = {}
+      for i, each in ipairs(moongate:admin("/admin/models").changes) do
+        list[i] = table.concat({ each.id, each.field, tostring(each.old), tostring(each.new), tostring(each.alert),
+          tostring(each.source) }, " ")
+      end
+      table.sort(list)
+      return list
+    end
+    local jumped = { "openrouter/x/a input 2.5 10 true openrouter", "openrouter/x/b input 0 1 true openrouter" }
+    assert.same(jumped, prices())
+    moongate:restart()
+    assert.same(jumped, prices())
+    -- It is nothing that keeps a configuration from being fine, or another process from taking over.
+    assert.equal(0, (moongate:command("check")))
+    assert(moongate:upgrade())
   end)
 
   it("on a dry run are told and not imported", function()
@@ -154,6 +176,7 @@ describe("imported models", function()
     local status, output = import(openrouter { "x/new", PAID }, "--dry-run")
     assert.equal(0, status)
     assert.matches("would import 1 model from list.json", output, 1, true)
+    assert.matches("  openrouter/x/new: added", output, 1, true)
     assert.equal(404, answers "x/new")
     local _, changes = moongate:command("models", "changes", "--json")
     assert.equal("[]\n", changes)
@@ -306,7 +329,7 @@ describe("imported models", function()
       moongate:write("moongate.lua", (text:gsub(gateway.admin_token:gsub("%-", "%%-"), "another-token")))
       status, _, errors = import(openrouter { "x/new", PAID })
       assert.equal(1, status)
-      assert.matches("the running gateway has another one than the file", errors, 1, true)
+      assert.matches("does not take the admin_token of this configuration: it runs with another one", errors, 1, true)
     end)
   end)
 

@@ -195,7 +195,7 @@ describe("a probe", function()
         assert.equal(1, select(2, errors:gsub("\n", "")))
       end
       complains("which provider?", 2)
-      complains("one provider at a time", 2, "shop", "other")
+      complains('"other" is one word too many', 2, "shop", "other")
       complains('"--jsn" is not known (did you mean "--json"?)', 2, "shop", "--jsn")
       complains('the configuration has no provider "shpo" (did you mean "shop"?)', 1, "shpo")
       complains("the key was refused (401)", 1, "shop")

@@ -150,7 +150,7 @@ describe("moongate reload", function()
     rewrite(gateway.admin_token:gsub("%-", "%%-"), "another-token")
     local status, output, errors = moongate:command "reload"
     assert.same({ 1, "" }, { status, output })
-    assert.matches("the running gateway has another one than the file", errors, 1, true)
+    assert.matches("does not take the admin_token of this configuration: it runs with another one", errors, 1, true)
     moongate:stop()
     status, output, errors = moongate:command("reload", "--json")
     assert.same({ 1, "" }, { status, output })

@@ -143,6 +143,46 @@ describe("a TLS listener", function()
     assert.equal("/CN=one", subject(gate))
   end)
 
+  describe("alone", function()
+    local gate
+
+    before_each(function()
+      local options = config()
+      options.listen = { { addr = gateway.free_address(), cert = "one.pem", key = "one.key" } }
+      gate = gateway.prepare { config = options }
+      tls.certificate(gate.folder, "one", 30, "DNS:gateway.example")
+      tls.certificate(gate.folder, "two", 30, "IP:127.0.0.1")
+      gate:open()
+    end)
+
+    it("is asked by commands, whatever name its certificate bears", function()
+      for _, words in ipairs { { "status" }, { "top" }, { "reload" }, { "key", "list" }, { "models", "changes" },
+        { "probe", "mock" } } do
+        local status, output, errors = gate:command(unpack(words))
+        assert.equal(0, status, words[1] .. ": " .. errors)
+        assert.not_equal("", output)
+      end
+      gate:write("request.json", '{"model": "small", "messages": [{"role": "user", "content": "Hello"}]}')
+      local status, output, errors = gate:command("explain", "request.json")
+      assert.same({ 0, "" }, { status, errors })
+      assert.matches("mock/small", output, 1, true)
+    end)
+
+    it("is asked only if it shows the certificate of the configuration", function()
+      gate:write("other.lua", (gate:read("moongate.lua"):gsub("one%.", "two.")))
+      local status, output, errors = gate:command("status", "-c", "other.lua")
+      assert.same({ 1, "" }, { status, output })
+      assert.matches("does not show the certificate in two.pem", errors, 1, true)
+      os.remove(gate.folder .. "/two.pem")
+      status, output, errors = gate:command("status", "-c", "other.lua")
+      assert.same({ 1, "" }, { status, output })
+      assert.matches("two.pem: No such file or directory: the gateway at ", errors, 1, true)
+      gate:write("two.pem", "nothing")
+      errors = select(3, gate:command("status", "-c", "other.lua"))
+      assert.matches("two.pem: has no certificate in it", errors, 1, true)
+    end)
+  end)
+
   local function replace(gate, name, text) gate:write(name, text) end
 
   local wrong = {

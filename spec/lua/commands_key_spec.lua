@@ -61,7 +61,9 @@ describe("moongate key", function()
       { "create --name x --rpm many", "--rpm needs a number" }, { "create --name x --rpm -5", "--rpm needs a number" },
       { "create --name x --rpm 1e3", "--rpm needs a number" }, { "create --name x -z", '"-z" is not known' },
       { "create --name x --budget-usd 5usd", "--budget-usd needs a number" }, { "revoke", "PREFIX" },
-      { "list -c", "-c needs a value" },
+      { "list -c", "-c needs a value" }, { "list more", '"more" is one word too many' },
+      { "create ci --name ci", '"ci" is one word too many' }, { "revoke mg-1 mg-2", '"mg-2" is one word too many' },
+      { "revoke mg-1 --rpm 5", "revoke has no --rpm" },
     } do
       it("says so and does nothing: " .. case[1], function()
         assert.equal(2, run(case[1]))
@@ -107,6 +109,12 @@ describe("moongate key", function()
       assert.same({}, core.of "offline.open")
     end)
 
+    it("is JSON where it is asked to be", function()
+      answers(201, { key = "mg-the-key", prefix = "mg-the-ke", name = "ci" })
+      assert.equal(0, run "create --name ci --json")
+      assert.same({ key = "mg-the-key", prefix = "mg-the-ke", name = "ci" }, json.decode(core.printed[1]))
+    end)
+
     it("takes the budget's window from its option", function()
       answers(201, { key = "k", name = "ci" })
       run "create --name ci --budget-usd 5 --budget-window day"
@@ -133,7 +141,8 @@ describe("moongate key", function()
         for _, status in ipairs { 201, 200, 500 } do
           answers(status, reply)
           assert.equal(1, run "create --name ci")
-          assert.same({ "moongate key: the gateway's answer makes no sense" }, core.complaints)
+          assert.same({ "moongate key: what answers at :8080 is no gateway that knows of this (" .. status .. ")" },
+            core.complaints)
           assert.same({}, core.printed)
         end
       end
@@ -215,6 +224,14 @@ describe("moongate key", function()
       assert.same({ "no keys yet; moongate key create --name NAME makes one" }, core.printed)
     end)
 
+    it("says that those of the configuration are not among them", function()
+      config.keys = { { name = "dev" } }
+      answers(200, { keys = json.array {} })
+      assert.equal(0, run "list")
+      assert.matches("the configuration has 1, which is not listed here", core.printed[1], 1, true)
+      assert.matches("^no keys yet", core.printed[1])
+    end)
+
     it("reads the store where no gateway answers", function()
       has_store()
       store.keys = { { prefix = "mg-1", settings = '{"id":"mg-1","name":"ci"}', created = 0 } }
@@ -226,10 +243,12 @@ describe("moongate key", function()
     it("fails in the gateway's words, or where they make no sense", function()
       answers(401, { error = { message = "this needs the admin token" } })
       assert.equal(1, run "list")
-      assert.same({ "moongate key: this needs the admin token" }, core.complaints)
+      assert.same({ "moongate key: the gateway at :8080 does not take the admin_token of this configuration: it runs "
+        .. "with another one" }, core.complaints)
       answers(200, "{}")
       assert.equal(1, run "list")
-      assert.same({ { "moongate key: the gateway's answer makes no sense" }, {} }, { core.complaints, core.printed })
+      assert.same({ { "moongate key: what answers at :8080 is no gateway that knows of this (200)" }, {} },
+        { core.complaints, core.printed })
     end)
 
     it("sends no token where there is none", function()
@@ -246,6 +265,8 @@ describe("moongate key", function()
       assert.equal(0, run "revoke mg-123456")
       assert.same({ "DELETE", "http://127.0.0.1:8080/admin/keys/mg-123456" }, { asked().method, asked().url })
       assert.same({ "revoked mg-123456" }, core.printed)
+      assert.equal(0, run "revoke mg-123456 --json")
+      assert.same({ '{"revoked":"mg-123456"}' }, core.printed)
     end)
 
     it("cannot be led to another path by a prefix", function()

@@ -28,7 +28,7 @@ describe("defaults.fill", function()
     assert.same({
       body_bytes = 10485760, policy_ms = 20, policy_mb = 64, header_s = 10, body_s = 30, idle_s = 75, drain_s = 30,
     }, config.limits)
-    assert.same({ level = "info", format = "json" }, config.log)
+    assert.same({ level = "info", format = "json", prompts = false }, config.log)
     for _, name in ipairs { "providers", "models", "aliases", "keys", "tiers", "orgs", "agents" } do
       assert.same({}, config[name])
     end

@@ -77,7 +77,9 @@ describe("asking the gateway", function()
 
     it("lists those of one provider", function()
       assert.same({ "large" }, ids("dev-key", "x=1&provider=two"))
-      assert.same({}, ids("dev-key", "provider=nosuch"))
+      local status, reply = ask("models", "dev-key", nil, { query = "provider=twoo" })
+      assert.same({ 404, "provider_not_found" }, { status, reply.error.code })
+      assert.matches('there is no provider "twoo" here (did you mean "two"?)', reply.error.message, 1, true)
     end)
 
     it("tells one of them", function()

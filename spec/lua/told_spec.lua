@@ -145,7 +145,7 @@ describe("the screen of top", function()
     assert.matches("provider%-3 .-back in 41s: rate limited", text)
     assert.matches("  1  groq/model-1", text, 1, true)
     assert.matches("  %-  groq/model%-25 +exhausted", text)
-    assert.matches("23:59:58  dev         groq/llama.-error 502", text)
+    assert.matches("23:59:58  dev +groq/llama +error 502 +5%+7 tok +120ms  %$0.000015", text)
     assert.is_nil(text:find("\27", 1, true))
   end)
 

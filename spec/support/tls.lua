@@ -169,11 +169,12 @@ end
 ---@param folder string
 ---@param name string
 ---@param days? integer
-function tls.certificate(folder, name, days)
+---@param bears? string whom it names instead: "DNS:gateway.example"
+function tls.certificate(folder, name, days, bears)
   local status, _, errors = process.run { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
     "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder .. "/" .. name .. ".key", "-out",
     folder .. "/" .. name .. ".pem", "-days", tostring(days or 30), "-subj", "/CN=" .. name, "-addext",
-    "subjectAltName=DNS:localhost,IP:127.0.0.1" }
+    "subjectAltName=" .. (bears or "DNS:localhost,IP:127.0.0.1") }
   assert(status == 0, errors)
 end
 

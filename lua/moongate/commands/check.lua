@@ -25,7 +25,7 @@ function check.run(words)
     local files = process.policies(folder_of(words[1] ~= "" and words[1] or USUAL_FILE))
     if files then control.install(files) end
   end
-  local problems = control.problem_list()
+  local problems = control.mistake_list()
   for _, problem in ipairs(problems) do
     local place = problem.line and string.format("%s:%d", problem.file, problem.line) or problem.file
     process.complain(place and place .. ": " .. problem.message or problem.message)

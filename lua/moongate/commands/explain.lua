@@ -1,9 +1,8 @@
 -- `moongate explain`: the ladder that a request would get, and why, without calling anyone. Asks the running gateway,
 -- which knows how its targets stand; else decides by configuration and policies alone, as if nothing were used.
+local asking = require "moongate.asking"
 local callers = require "moongate.callers"
 local clock = require "moongate.core.clock"
-local command_line = require "moongate.command_line"
-local control = require "moongate.control"
 local debug = require "moongate.debug"
 local decision = require "moongate.decision"
 local json = require "moongate.core.json"
@@ -14,6 +13,7 @@ local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local router = require "moongate.router"
 local surface = require "moongate.surfaces.router"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -34,30 +34,24 @@ A running gateway is asked how things stand now; without one the answer is as if
 
 local OPTIONS = {
   ["--policy"] = "x-moongate-policy", ["--priority"] = "x-moongate-priority", ["--max-cost"] = "x-moongate-max-cost",
-  ["--task"] = "x-moongate-task", ["--key"] = "key", ["-c"] = "config", ["--config"] = "config",
+  ["--task"] = "x-moongate-task", ["--key"] = "key",
 }
-local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help", ["--privacy"] = "privacy" }
+local FLAGS = { ["--json"] = "json", ["--privacy"] = "privacy" }
 local JSON_DEPTH = 100
 local MILLISECONDS, BYTES = 100, 64 * 1024 * 1024
 local WIDTH = 80
 
--- Words into options, their headers, and the file; or nil and what is wrong with them.
-local function parse(words)
-  local given, plain = command_line.read(words, OPTIONS, FLAGS)
-  if not given then return nil, plain end
-  if plain[2] then return nil, string.format('one request at a time: "%s" is one too many', plain[2]) end
+-- Also turns what is meant for headers into them.
+local function check(given, plain)
   given.file, given.headers = plain[1], {}
   for name, value in pairs(given) do
     if string.sub(name, 1, 2) == "x-" then given.headers[name] = value end
   end
   if given.privacy then given.headers["x-moongate-privacy"] = "true" end
-  return given
+  return not given.file and "which request? name its JSON file, or - for standard input" or nil
 end
 
-local function say(message)
-  process.complain("moongate explain: " .. message)
-  return 1
-end
+local function say(message) return verb.fail("explain", message) end
 
 local function read_request(file)
   if file == "-" then return io.read "*a" end
@@ -75,28 +69,22 @@ local function secret_of(config, name)
   return nil
 end
 
--- What the gateway answers: its status and body; nil if there is none that would tell.
+-- What the gateway answers: its status and that; nil and why there is none that would tell.
 local function ask(config, options, body)
-  local listener = config.listen[1]
-  local address = string.gsub(string.gsub(listener.addr, "^:", "127.0.0.1:"), "^0%.0%.0%.0:", "127.0.0.1:")
-  if string.find(address, ":0$") then return nil, "no gateway can be asked at " .. listener.addr end
-  local secret = options.key and secret_of(config, options.key) or not options.key and config.admin_token or nil
+  local secret = config.admin_token or false
+  if options.key then secret = secret_of(config, options.key) end
   if options.key and not secret then return nil, "the configuration has only the hash of that key" end
-  local headers = { ["content-type"] = "application/json" }
-  if secret then headers.authorization = "Bearer " .. secret end
-  for name, value in pairs(options.headers) do headers[name] = value end
-  local status, text = process.fetch {
-    method = "POST", url = (listener.cert and "https://" or "http://") .. address .. "/v1/router/debug", seconds = 10,
-    headers = headers, body = body,
-  }
-  if not status then return nil, "no gateway answers at " .. listener.addr end
-  if status == 401 then return nil, "the gateway at " .. listener.addr .. " wants a key: name one with --key" end
+  local status, reply = asking.ask(config, {
+    method = "POST", path = "/v1/router/debug", seconds = 10, headers = options.headers, body = body, secret = secret,
+  })
+  local at = "at " .. config.listen[1].addr
+  if status == 401 and secret then return nil, asking.refusal(config, status, reply) end
+  if status == 401 then return nil, "the gateway " .. at .. " wants a key: name one with --key" end
   if status == 404 then
-    local reply = json.decode(text)
-    local code = type(reply) == "table" and type(reply.error) == "table" and reply.error.code
-    if code == "not_found" or not code then return nil, "what answers at " .. listener.addr .. " cannot explain" end
+    local code = type(reply.error) == "table" and reply.error.code
+    if code == "not_found" or not code then return nil, "what answers " .. at .. " cannot explain" end
   end
-  return status, text
+  return status, reply
 end
 
 -- ---- without one ----
@@ -204,32 +192,18 @@ local function print_plan(told)
   for _, line in ipairs(wrap(sentence, WIDTH)) do process.print(line) end
 end
 
-local function refusal_of(text)
-  local reply = json.decode(text)
-  local fault = type(reply) == "table" and type(reply.error) == "table" and reply.error
-  return fault and fault.message or "the gateway's answer makes no sense"
-end
-
 local function run(options)
   local body, reason = read_request(options.file)
   if not body then return say(reason) end
-  local settings, problem = control.load(options.config, {})
-  if not settings then
-    process.complain(problem)
-    return 1
-  end
-  local config = control.current()
-  local status, answer = ask(config, options, body)
-  local told
-  if status == 200 then
-    told = json.decode(answer)
-    if type(told) ~= "table" or type(told.ladder) ~= "table" then return say(refusal_of(answer)) end
-  elseif status then
-    return say(refusal_of(answer))
-  else
-    process.complain("(" .. answer .. "; explained as if nothing had been used yet)")
+  local config = verb.load(options)
+  if not config then return 1 end
+  local status, told = ask(config, options, body)
+  if not status then
+    process.complain("(" .. told .. "; explained as if nothing had been used yet)")
     told, reason = decide(config, options, body)
     if not told then return say(reason) end
+  elseif status ~= 200 or type(told.ladder) ~= "table" then
+    return say(asking.refusal(config, status, told))
   end
   if options.json then process.print(json.encode(told)) else print_plan(told) end
   return 0
@@ -238,17 +212,9 @@ end
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, wrong = parse(words)
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  if options and not options.file then wrong = "which request? name its JSON file, or - for standard input" end
-  if wrong then
-    process.complain("moongate explain: " .. wrong .. "; moongate explain --help tells more")
-    return 2
-  end
-  return run(options)
+  return verb.run({
+    name = "explain", help = HELP, options = OPTIONS, flags = FLAGS, most = 1, check = check, run = run,
+  }, words)
 end
 
 return command

@@ -2,8 +2,6 @@
 local asking = require "moongate.asking"
 local catalogue = require "moongate.catalogue"
 local clock = require "moongate.core.clock"
-local command_line = require "moongate.command_line"
-local control = require "moongate.control"
 local importing = require "moongate.importing"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
@@ -12,6 +10,7 @@ local near = require "moongate.near"
 local offline = require "moongate.core.offline"
 local period = require "moongate.period"
 local process = require "moongate.core.process"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -37,13 +36,10 @@ has it in force at once. - is standard input.
   moongate models list --provider openrouter --free
   moongate models changes --since 7d --alerts]]
 
-local OPTIONS = {
-  ["--format"] = "format", ["--provider"] = "provider", ["--since"] = "since", ["-c"] = "config",
-  ["--config"] = "config",
-}
+local OPTIONS = { ["--format"] = "format", ["--provider"] = "provider", ["--since"] = "since" }
 local FLAGS = {
-  ["--json"] = "json", ["--help"] = "help", ["-h"] = "help", ["--dry-run"] = "dry_run", ["--free"] = "free",
-  ["--usable"] = "usable", ["--alerts"] = "alerts",
+  ["--json"] = "json", ["--dry-run"] = "dry_run", ["--free"] = "free", ["--usable"] = "usable",
+  ["--alerts"] = "alerts",
 }
 -- Which of them each verb takes, besides those for all.
 local TAKES = {
@@ -55,32 +51,34 @@ local VERBS = { "import", "list", "changes" }
 local FETCH_SECONDS, IMPORT_SECONDS = 120, 300
 local SINCE_SECONDS = 30 * 86400
 
-local function say(verb, message)
-  process.complain(string.format("moongate models %s: %s", verb, message))
-  return 1
-end
+local function say(what, message) return verb.fail("models " .. what, message) end
 
 local function spelt(name)
   return "--" .. string.gsub(name, "_", "-")
 end
 
--- What is wrong with the words; nil: nothing.
-local function wrong_words(verb, given, plain)
-  if not verb then return "import, list or changes?" end
-  if not TAKES[verb] then
-    return string.format('"%s" is not known%s: expected import, list or changes', verb, near.hint(verb, VERBS))
+-- Also reads since when.
+local function check(given, plain)
+  local what = plain[1]
+  if not what then return "import, list or changes?" end
+  if not TAKES[what] then
+    return string.format('"%s" is not known%s: expected import, list or changes', what, near.hint(what, VERBS))
   end
   for name in pairs(given) do
-    if not (TAKES[verb][name] or FOR_ALL[name]) then return string.format("%s has no %s", verb, spelt(name)) end
+    if not (TAKES[what][name] or FOR_ALL[name]) then return string.format("%s has no %s", what, spelt(name)) end
   end
-  if verb == "import" and not plain[2] then return "which list? name a file or an address" end
-  local extra = plain[verb == "import" and 3 or 2]
-  if extra then return string.format('"%s" is one word too many', extra) end
+  if what == "import" and not plain[2] then return "which list? name a file or an address" end
+  if what ~= "import" and plain[2] then return string.format('"%s" is one word too many', plain[2]) end
   local is_format = not given.format
   for _, name in ipairs(importing.formats) do is_format = is_format or name == given.format end
   if not is_format then
     return string.format('--format: "%s" is not known%s: expected openrouter, litellm or table', given.format,
       near.hint(given.format, importing.formats))
+  end
+  local now, text = clock.now(), given.since
+  given.since = text and period.moment(text, now) or now - SINCE_SECONDS
+  if text and not period.moment(text, now) then
+    return string.format('--since: "%s" is no time: expected %s', text, period.EXPECTED)
   end
   return nil
 end
@@ -184,9 +182,8 @@ end
 
 local function list_of(config, options)
   return told(config, "/admin/models/known", "models", function()
-    local settings, problem = control.load(options.config, {})
-    if not settings then return nil, nil, problem end
-    config = control.current()
+    config = verb.load(options)
+    if not config then return nil, nil, true end
     local sources, reason = importing.sources(config.store)
     if not sources then return nil, reason end
     return catalogue.list(config, sources, clock.now())
@@ -194,11 +191,8 @@ local function list_of(config, options)
 end
 
 local function list(config, options)
-  local all, reason, problem = list_of(config, options)
-  if problem then
-    process.complain(problem)
-    return 1
-  end
+  local all, reason, is_said = list_of(config, options)
+  if is_said then return 1 end
   if not all then return say("list", reason) end
   local chosen, names = {}, {}
   for _, entry in ipairs(all) do
@@ -208,10 +202,8 @@ local function list(config, options)
     if fits then chosen[#chosen + 1] = entry end
   end
   if options.provider and not names[options.provider] then
-    local known = {}
-    for name in pairs(names) do known[#known + 1] = name end
     return say("list", string.format('no model is known of a provider "%s"%s', options.provider,
-      near.hint(options.provider, known)))
+      near.hint(options.provider, near.names(names))))
   end
   if options.json then
     process.print(json.encode(json.array(chosen)))
@@ -221,7 +213,8 @@ local function list(config, options)
   return 0
 end
 
-local function changes(config, options, since)
+local function changes(config, options)
+  local since = options.since
   local all, reason = told(config, string.format("/admin/models/changes?since=%.3f", since), "changes", function()
     return importing.changes(config.store, since)
   end)
@@ -239,38 +232,23 @@ local function changes(config, options, since)
   return 0
 end
 
----@param words string[]
----@return integer exit code
-function command.run(words)
-  local options, plain = command_line.read(words, OPTIONS, FLAGS)
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  local wrong = not options and plain or wrong_words(plain[1], options, plain)
-  local since
-  if not wrong then
-    local now = clock.now()
-    since = options.since and period.moment(options.since, now) or now - SINCE_SECONDS
-    if options.since and not period.moment(options.since, now) then
-      wrong = string.format('--since: "%s" is no time: expected %s', options.since, period.EXPECTED)
-    end
-  end
-  if wrong then
-    process.complain("moongate models: " .. wrong .. "; moongate models --help tells more")
-    return 2
-  end
-  local config, problem = control.peek(options.config)
-  if not config then
-    process.complain(problem)
-    return 1
-  end
+local function run(options, plain)
+  local config = verb.peek(options)
+  if not config then return 1 end
   local code
   if plain[1] == "import" then code = import(config, options, plain[2])
   elseif plain[1] == "list" then code = list(config, options)
-  else code = changes(config, options, since) end
+  else code = changes(config, options) end
   local out, failed = offline.flush()
   return out and code or say(plain[1], failed)
+end
+
+---@param words string[]
+---@return integer exit code
+function command.run(words)
+  return verb.run({
+    name = "models", help = HELP, options = OPTIONS, flags = FLAGS, most = 2, check = check, run = run,
+  }, words)
 end
 
 return command

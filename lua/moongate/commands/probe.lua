@@ -1,11 +1,10 @@
 -- `moongate probe PROVIDER`: has the running gateway send one small request to a provider, and tells what is known of
 -- its limits then.
 local asking = require "moongate.asking"
-local command_line = require "moongate.command_line"
-local control = require "moongate.control"
 local json = require "moongate.core.json"
 local near = require "moongate.near"
 local process = require "moongate.core.process"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -21,22 +20,8 @@ any other, on the surface "probe"; under zero_spend only a model that costs noth
 
   moongate probe groq]]
 
-local OPTIONS = { ["-c"] = "config", ["--config"] = "config" }
-local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
 -- A provider's own time limit ends it sooner.
 local SECONDS = 900
-
-local function say(message)
-  process.complain("moongate probe: " .. message)
-  return 1
-end
-
-local function names_of(set)
-  local names = {}
-  for name in pairs(set) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 local function is_number(value) return type(value) == "number" end
 
@@ -70,26 +55,27 @@ local function print_limits(told)
   end
 end
 
-local function run(options, name)
-  local settings, problem = control.load(options.config, {})
-  if not settings then
-    process.complain(problem)
-    return 1
-  end
-  local config = control.current()
+local function check(_, plain)
+  return not plain[1] and "which provider? name one, as in moongate probe groq" or nil
+end
+
+local function run(options, plain)
+  local config = verb.load(options)
+  if not config then return 1 end
+  local name = plain[1]
   if not config.providers[name] then
-    local names = names_of(config.providers)
+    local names = near.names(config.providers)
     local hint = near.hint(name, names)
     if hint == "" then hint = #names > 0 and "; there are: " .. table.concat(names, ", ") or "; it has none" end
-    return say(string.format('the configuration has no provider "%s"%s', name, hint))
+    return verb.fail("probe", string.format('the configuration has no provider "%s"%s', name, hint))
   end
   if not config.admin_token then
-    return say 'the gateway is asked with the admin token: set admin_token in the configuration, and reload it'
+    return verb.fail("probe",
+      "the gateway is asked with the admin token: set admin_token in the configuration, and reload it")
   end
-  local status, reply = asking.ask(config, { method = "POST", path = "/admin/probe/" .. name, seconds = SECONDS })
-  if not status then return say(reply) end
-  if status ~= 200 then return say(asking.refusal(config, status, reply)) end
-  if type(reply.limits) ~= "table" then return say "the gateway's answer makes no sense" end
+  local order = { method = "POST", path = "/admin/probe/" .. name, seconds = SECONDS }
+  local reply, why = asking.answer(config, order, "limits")
+  if not reply then return verb.fail("probe", why) end
   if options.json then process.print(json.encode(reply)) else print_limits(reply) end
   return 0
 end
@@ -97,19 +83,9 @@ end
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, plain = command_line.read(words, OPTIONS, FLAGS)
-  local wrong = not options and plain or nil
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  if options and not plain[1] then wrong = "which provider? name one, as in moongate probe groq" end
-  if options and plain[2] then wrong = string.format('one provider at a time: "%s" is one too many', plain[2]) end
-  if wrong then
-    process.complain("moongate probe: " .. wrong .. "; moongate probe --help tells more")
-    return 2
-  end
-  return run(options, plain[1])
+  return verb.run({
+    name = "probe", help = HELP, flags = { ["--json"] = "json" }, most = 1, check = check, run = run,
+  }, words)
 end
 
 return command

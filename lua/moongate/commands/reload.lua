@@ -1,9 +1,8 @@
 -- `moongate reload`: has the running gateway read its configuration and policies again, and tells what came of it.
 local asking = require "moongate.asking"
-local command_line = require "moongate.command_line"
-local control = require "moongate.control"
 local json = require "moongate.core.json"
 local process = require "moongate.core.process"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -17,13 +16,7 @@ without an answer.)
 
   moongate reload -c /etc/moongate/moongate.lua]]
 
-local OPTIONS = { ["-c"] = "config", ["--config"] = "config" }
-local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
-
-local function say(message)
-  process.complain("moongate reload: " .. message)
-  return 1
-end
+local SECONDS = 120
 
 local function in_words(problem)
   local place = problem.file and (problem.line and problem.file .. ":" .. problem.line or problem.file) .. ": " or ""
@@ -31,14 +24,10 @@ local function in_words(problem)
 end
 
 local function run(options)
-  local config, problem = control.peek(options.config)
-  if not config then
-    process.complain(problem)
-    return 1
-  end
-  local status, reply = asking.ask(config, { method = "POST", path = "/admin/reload", seconds = 120 })
-  if not status then return say(reply) end
-  if status ~= 200 or type(reply.problems) ~= "table" then return say(asking.refusal(config, status, reply)) end
+  local config = verb.peek(options)
+  if not config then return 1 end
+  local reply, why = asking.answer(config, { method = "POST", path = "/admin/reload", seconds = SECONDS }, "problems")
+  if not reply then return verb.fail("reload", why) end
   if options.json then process.print(json.encode(reply)) end
   local broken = {}
   for _, each in ipairs(reply.problems) do
@@ -53,17 +42,7 @@ end
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, plain = command_line.read(words, OPTIONS, FLAGS)
-  local wrong = not options and plain or plain[1] and string.format('"%s" is one word too many', plain[1]) or nil
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  if wrong then
-    process.complain("moongate reload: " .. wrong .. "; moongate reload --help tells more")
-    return 2
-  end
-  return run(options)
+  return verb.run({ name = "reload", help = HELP, flags = { ["--json"] = "json" }, run = run }, words)
 end
 
 return command

@@ -1,17 +1,17 @@
 -- `moongate replay`: runs the recorded decisions through a changed policy and tells what would have been different.
 -- Reads the ledger beside the gateway, calls nobody, changes nothing.
-local command_line = require "moongate.command_line"
 local clock = require "moongate.core.clock"
-local control = require "moongate.control"
 local decision = require "moongate.decision"
 local json = require "moongate.core.json"
 local keys = require "moongate.core.keys"
 local offline = require "moongate.core.offline"
+local period = require "moongate.period"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
 local providers = require "moongate.providers"
 local registry = require "moongate.registry"
 local replay = require "moongate.replay"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -23,7 +23,7 @@ refusals, and the ten requests that differ most. FILE stands in the place of the
 (access.lua: of the access policy); where there is none of that name, in the place of every routing policy. Nobody is
 called and nothing changes; the gateway may run meanwhile.
 
-  --since   how far back: 30m, 12h, 7d (the default), 4w, or a day such as 2026-11-01 (UTC)
+  --since   how far back: 30m, 12h, 7d (the default) or 4w ago, a day such as 2026-11-01 (UTC), or unix seconds
   --json    the same as JSON
 
 What another model would have cost is worked out from the tokens that were used, taking the first rung for the one that
@@ -31,51 +31,24 @@ serves. Texts and headers of requests are not recorded: what a policy makes of t
 
   moongate replay --policy policies/routing/free-tier.lua --since 24h]]
 
-local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
-local OPTIONS = { ["--policy"] = "policy", ["--since"] = "since", ["-c"] = "config", ["--config"] = "config" }
-local FLAGS = { ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
+local OPTIONS = { ["--policy"] = "policy", ["--since"] = "since" }
 -- What is in a policies folder and decides something else.
 local OTHER_FILES = { task = true, billing = true }
 local OTHER_FOLDERS = { hooks = true, lib = true, protocols = true, checkers = true }
 local MILLISECONDS, BYTES = 100, 64 * 1024 * 1024
 local MOMENT = 0.1 -- seconds between two looks of the progress bar
 
-local function parse(words)
-  local given, plain = command_line.read(words, OPTIONS, FLAGS)
-  if not given then return nil, plain end
-  if plain[1] then return nil, string.format('"%s" is one word too many', plain[1]) end
-  given.since = given.since or "7d"
-  return given
+-- Also reads since when.
+local function check(given)
+  if not given.policy then return "--policy FILE is needed: the policy to try" end
+  local now, text = clock.now(), given.since or "7d"
+  given.now, given.since = now, period.moment(text, now)
+  if not given.since then return string.format('--since: "%s" is no time: expected %s', text, period.EXPECTED) end
+  if given.since >= now then return string.format('--since: "%s" leaves no time to look at', text) end
+  return nil
 end
 
--- Days since 1970 of a date, proleptic.
-local function days_of(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-    + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
-end
-
--- When "7d" or "2026-11-01" is; nil and why not if it is neither, or leaves no time to look at.
-local function since_of(text, now)
-  local since
-  local count, unit = string.match(text, "^(%d+)(%l)$")
-  local year, month, day = string.match(text, "^(%d%d%d%d)-(%d%d)-(%d%d)$")
-  if count and UNITS[unit] then
-    since = math.max(0, now - tonumber(count) * UNITS[unit])
-  elseif year then
-    since = days_of(tonumber(year), tonumber(month), tonumber(day)) * 86400
-    if since < 0 or os.date("!%Y-%m-%d", since) ~= text then return nil, text .. " is no day" end
-  else
-    return nil, 'write 30m, 12h, 7d, 4w or a day like 2026-11-01, not "' .. text .. '"'
-  end
-  if since >= now then return nil, text .. (year and " is yet to come" or " is no time at all") end
-  return since
-end
-
-local function say(message)
-  process.complain("moongate replay: " .. message)
-  return 1
-end
+local function say(message) return verb.fail("replay", message) end
 
 local function hash_of(text, bytes)
   return (string.gsub(string.sub(keys.hash(text), 1, bytes), ".", function(byte)
@@ -209,8 +182,8 @@ local function print_report(report, path, stands_for)
     end
   end
   if report.faults.count > 0 then
-    process.print(string.format("\nThe policy failed %s times, first: %s", grouped(report.faults.count),
-      report.faults.first))
+    local times = report.faults.count == 1 and "once:" or grouped(report.faults.count) .. " times, first:"
+    process.print(string.format("\nThe policy failed %s %s", times, report.faults.first))
   end
   if report.unpriced > 0 then
     process.print(string.format("\n%s requests would go where no price is known: they count as $0.",
@@ -221,15 +194,12 @@ local function print_report(report, path, stands_for)
   end
 end
 
-local function run(options, since, now)
+local function run(options)
+  local since, now = options.since, options.now
   local text, reason = process.read(options.policy)
   if not text then return say(options.policy .. ": " .. reason) end
-  local settings, problem = control.load(options.config, {})
-  if not settings then
-    process.complain(problem)
-    return 1
-  end
-  local config = control.current()
+  local config = verb.load(options)
+  if not config then return 1 end
   local installed, wrong = install(config, options.policy, text)
   if not installed then return say(wrong) end
   local ledger
@@ -259,21 +229,9 @@ end
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, wrong = parse(words)
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  local now = clock.now()
-  local since, unfit
-  if options then since, unfit = since_of(options.since, now) end
-  if unfit then wrong = "--since: " .. unfit end
-  if options and not options.policy then wrong = "--policy FILE is needed: the policy to try" end
-  if wrong then
-    process.complain("moongate replay: " .. wrong .. "; moongate replay --help tells more")
-    return 2
-  end
-  return run(options, since, now)
+  return verb.run({
+    name = "replay", help = HELP, options = OPTIONS, flags = { ["--json"] = "json" }, check = check, run = run,
+  }, words)
 end
 
 return command

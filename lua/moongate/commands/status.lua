@@ -1,12 +1,11 @@
 -- `moongate status`: how the running gateway's providers and quotas stand; in one line for status bars, which call it
 -- again and again: it is quick, and quiet when there is no gateway.
 local asking = require "moongate.asking"
-local command_line = require "moongate.command_line"
-local control = require "moongate.control"
 local json = require "moongate.core.json"
 local offline = require "moongate.core.offline"
 local process = require "moongate.core.process"
 local status_told = require "moongate.status_told"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -24,30 +23,20 @@ smallest share is left, and its credits.
   moongate status
   tmux set -g status-interval 5; tmux set -g status-right '#(moongate status --line -c /etc/moongate/moongate.lua)']]
 
-local OPTIONS = { ["-c"] = "config", ["--config"] = "config" }
-local FLAGS = { ["--line"] = "line", ["--json"] = "json", ["--help"] = "help", ["-h"] = "help" }
+local FLAGS = { ["--line"] = "line", ["--json"] = "json" }
 -- A status bar does not wait.
 local LINE_SECONDS, SECONDS = 2, 10
 
-local function say(message)
-  process.complain("moongate status: " .. message)
-  return 1
-end
-
-local function first_line(text)
-  local line, more = string.match(text, "^([^\n]*)(\n?)")
-  return more ~= "" and line .. " (and more; moongate check tells all)" or line
+local function check(options)
+  return options.line and options.json and "either --line or --json" or nil
 end
 
 local function run(options)
-  local config, problem = control.peek(options.config)
-  if not config then
-    process.complain(options.line and first_line(problem) or problem)
-    return 1
-  end
-  local status, reply = asking.ask(config, { path = "/v1/status", seconds = options.line and LINE_SECONDS or SECONDS })
-  if not status then return say(reply) end
-  if status ~= 200 or type(reply.providers) ~= "table" then return say(asking.refusal(config, status, reply)) end
+  local config = verb.peek(options, options.line)
+  if not config then return 1 end
+  local reply, why = asking.answer(config, { path = "/v1/status", seconds = options.line and LINE_SECONDS or SECONDS },
+    "providers")
+  if not reply then return verb.fail("status", why) end
   if options.line then
     if reply.line ~= "" then process.print(reply.line) end
   elseif options.json then
@@ -61,18 +50,7 @@ end
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, plain = command_line.read(words, OPTIONS, FLAGS)
-  local wrong = not options and plain or plain[1] and string.format('"%s" is one word too many', plain[1]) or nil
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  if options and options.line and options.json then wrong = "either --line or --json" end
-  if wrong then
-    process.complain("moongate status: " .. wrong .. "; moongate status --help tells more")
-    return 2
-  end
-  return run(options)
+  return verb.run({ name = "status", help = HELP, flags = FLAGS, check = check, run = run }, words)
 end
 
 return command

@@ -1,12 +1,11 @@
 -- `moongate top`: the running gateway, live in the terminal; where there is no terminal, once.
 local asking = require "moongate.asking"
 local clock = require "moongate.core.clock"
-local command_line = require "moongate.command_line"
-local control = require "moongate.control"
 local offline = require "moongate.core.offline"
 local process = require "moongate.core.process"
 local terminal = require "moongate.core.terminal"
 local top_view = require "moongate.top_view"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -22,19 +21,12 @@ The gateway is found by `listen` and asked with `admin_token` of the configurati
 
   moongate top -c /etc/moongate/moongate.lua]]
 
-local OPTIONS = { ["-c"] = "config", ["--config"] = "config" }
-local FLAGS = { ["--help"] = "help", ["-h"] = "help" }
 local EVERY, SECONDS = 1, 2
 local MOST_REQUESTS = 50
 -- What the ladder is asked for.
 local SMALL = '{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}'
 local HOME, CLEAR_LINE, CLEAR_REST = "\27[H", "\27[K", "\27[J"
 local QUITS = { q = true, Q = true, ["\3"] = true, ["\4"] = true, ["\27"] = true }
-
-local function say(message)
-  process.complain("moongate top: " .. message)
-  return 1
-end
 
 -- What the gateway answers; nil and a sentence.
 local function ask(config, path, method, body)
@@ -108,15 +100,10 @@ local function live(config, state, history, look)
 end
 
 local function run(options)
-  local config, problem = control.peek(options.config)
-  if not config then
-    process.complain(problem)
-    return 1
-  end
-  local address, reason = asking.address(config)
-  if not address then return say(reason) end
+  local config = verb.peek(options)
+  if not config then return 1 end
   local state, history = { address = config.listen[1].addr, now = clock.now() }, {}
-  if not look_at(config, state, history) then return say(state.away) end
+  if not look_at(config, state, history) then return verb.fail("top", state.away) end
   local look = { colour = process.env "NO_COLOR" == nil, utf8 = speaks_utf8() }
   if not terminal.open() then
     look.colour, look.utf8, look.columns = false, speaks_utf8(), offline.columns() or 120
@@ -125,24 +112,14 @@ local function run(options)
   end
   local fine, fault = pcall(live, config, state, history, look)
   terminal.close()
-  if not fine then return say(tostring(fault)) end
+  if not fine then return verb.fail("top", tostring(fault)) end
   return 0
 end
 
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, plain = command_line.read(words, OPTIONS, FLAGS)
-  local wrong = not options and plain or plain[1] and string.format('"%s" is one word too many', plain[1]) or nil
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  if wrong then
-    process.complain("moongate top: " .. wrong .. "; moongate top --help tells more")
-    return 2
-  end
-  return run(options)
+  return verb.run({ name = "top", help = HELP, run = run }, words)
 end
 
 return command

@@ -1,12 +1,11 @@
 -- `moongate usage`: what the ledger's rows add up to, read beside the gateway or without it. Changes nothing.
-local command_line = require "moongate.command_line"
 local clock = require "moongate.core.clock"
-local control = require "moongate.control"
 local near = require "moongate.near"
 local offline = require "moongate.core.offline"
 local process = require "moongate.core.process"
 local usage_query = require "moongate.usage_query"
 local usage_told = require "moongate.usage_told"
+local verb = require "moongate.verb"
 
 local command = {}
 
@@ -25,30 +24,23 @@ Every request counts that was let in, also those that ended as error, cancelled 
 
   moongate usage --by key --from 2026-11-01 --to 2026-12-01 --format csv]]
 
-local OPTIONS = {
-  ["--by"] = "by", ["--from"] = "from", ["--to"] = "to", ["--format"] = "format", ["-c"] = "config",
-  ["--config"] = "config",
-}
-local FLAGS = { ["--help"] = "help", ["-h"] = "help" }
+local OPTIONS = { ["--by"] = "by", ["--from"] = "from", ["--to"] = "to", ["--format"] = "format" }
 local FORMATS = { "table", "csv", "jsonl" }
 local PAGE_ROWS = 500
 
-local function parse(words)
-  local given, plain = command_line.read(words, OPTIONS, FLAGS)
-  if not given then return nil, plain end
-  if given.help then return given end
-  if plain[1] then return nil, string.format('"%s" is one word too many', plain[1]) end
+-- Also reads the query that is meant.
+local function check(given)
   given.format = given.format or "table"
-  for _, name in ipairs(FORMATS) do
-    if given.format == name then return given end
+  local is_format = false
+  for _, name in ipairs(FORMATS) do is_format = is_format or given.format == name end
+  if not is_format then
+    return string.format('--format: "%s" is not known%s: expected table, csv or jsonl', given.format,
+      near.hint(given.format, FORMATS))
   end
-  return nil, string.format('--format: "%s" is not known%s: expected table, csv or jsonl', given.format,
-    near.hint(given.format, FORMATS))
-end
-
-local function say(message)
-  process.complain("moongate usage: " .. message)
-  return 1
+  local query, name, message = usage_query.read(given, clock.now())
+  if not query then return string.format("--%s: %s", name, message) end
+  given.query = query
+  return nil
 end
 
 local function since(from)
@@ -101,45 +93,28 @@ local function print_groups(ledger, query, format)
   for group in answer.each do process.print(GROUP_LINES[format](group, query.by)) end
 end
 
-local function run(options, query)
-  local settings, problem = control.load(options.config, {})
-  if not settings then
-    process.complain(problem)
-    return 1
-  end
-  local config = control.current()
+local function run(options)
+  local config = verb.load(options)
+  if not config then return 1 end
   if config.store == "memory:" then
-    return say('the ledger is in the memory of the gateway (store = "memory:"): ask it for /v1/usage with the admin '
-      .. 'token, or set store = "sqlite:moongate.db"')
+    return verb.fail("usage", 'the ledger is in the memory of the gateway (store = "memory:"): ask it for /v1/usage '
+      .. 'with the admin token, or set store = "sqlite:moongate.db"')
   end
+  local query = options.query
   local ledger, reason = offline.read(config.store)
-  if not ledger then return say(reason) end
+  if not ledger then return verb.fail("usage", reason) end
   if options.format == "csv" then process.print(usage_told.csv_header(query.by)) end
   local fine, why = pcall(query.by == "request" and print_rows or print_groups, ledger, query, options.format)
   ledger:close()
-  if not fine then return say(tostring(why)) end
+  if not fine then return verb.fail("usage", tostring(why)) end
   local out, failed = offline.flush()
-  return out and 0 or say(failed)
+  return out and 0 or verb.fail("usage", failed)
 end
 
 ---@param words string[]
 ---@return integer exit code
 function command.run(words)
-  local options, wrong = parse(words)
-  if options and options.help then
-    process.print(HELP)
-    return 0
-  end
-  local query, name, message
-  if options then
-    query, name, message = usage_query.read(options, clock.now())
-    if not query then wrong = string.format("--%s: %s", name, message) end
-  end
-  if wrong then
-    process.complain("moongate usage: " .. wrong .. "; moongate usage --help tells more")
-    return 2
-  end
-  return run(options, query)
+  return verb.run({ name = "usage", help = HELP, options = OPTIONS, check = check, run = run }, words)
 end
 
 return command

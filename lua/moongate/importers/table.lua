@@ -67,13 +67,6 @@ local COLUMNS = {
 local REQUIRED = { "model_id", "provider_id" }
 local PRICES = { "input", "output", "cached_input", "cache_write" }
 
-local function names_of(set)
-  local names = {}
-  for name in pairs(set) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local function columns_of(header, gathered)
   local columns, there = {}, {}
   for i, each in ipairs(header) do
@@ -86,7 +79,7 @@ local function columns_of(header, gathered)
   for _, name in ipairs(REQUIRED) do
     if not there[name] then
       gathered.wrong("the header", string.format('lacks the column "%s"%s; there may be: %s', name,
-        near.hint(name, names_of(there)), table.concat(names_of(COLUMNS), ", ")), 1)
+        near.hint(name, near.names(there)), table.concat(near.names(COLUMNS), ", ")), 1)
     end
   end
   return columns
