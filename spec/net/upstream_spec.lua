@@ -145,6 +145,25 @@ describe("an upstream call", function()
       assert.same({ "done", tostring(#sent) }, { one.ended, one.body })
     end)
 
+    it("finds nothing of the call before it on its handle", function()
+      local url = base:gsub("127.0.0.1", "localhost")
+      for _, method in ipairs { "PUT", "HEAD", "DELETE" } do
+        local sent = method == "PUT" and "ab" or nil
+        assert.equal(200, net:fetch { url = base .. "/ok", method = method, sent = sent }.status)
+        assert.equal("POST 3", net:fetch { url = url .. "/ok", sent = "abc" }.body)
+        assert.equal("POST 100000", net:fetch { url = base .. "/ok", sent = ("x"):rep(100000) }.body)
+        assert.equal("POST 1", net:fetch { url = base .. "/ok", sent = "x" }.body)
+        assert.equal("GET 0", net:fetch { url = url .. "/ok" }.body)
+        net:send({ url = url .. "/ok", sent = "abc" }):cancel()
+      end
+    end)
+
+    it("goes where its URL says, however many there are", function()
+      for i = 1, 600 do
+        assert.equal("GET /head?" .. i, net:fetch { url = base .. "/head?" .. i }.body:match("^(%S+ %S+)"))
+      end
+    end)
+
     it("may be sent from inside another's hook", function()
       local inner
       local outer = net:fetch {
