@@ -254,6 +254,8 @@ static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
     (void)multi;
     if (timeout_ms < 0)
         event_del(upstream->timer);
+    else if (timeout_ms == 0) /* as soon as libcurl is off the stack, before the loop waits again */
+        event_active(upstream->timer, EV_TIMEOUT, 0);
     else
         event_add(upstream->timer, &delay);
     return 0;
