@@ -18,6 +18,8 @@
 enum { HEAD_BYTES = 256 * 1024, HEAD_FIELDS = 512, CONNECTION_AGE_S = 60, UPLOAD_BYTES = 16 * 1024 };
 /* A body that libcurl sends together with the head; its own bound is 64 KB. */
 enum { SHORT_BODY_BYTES = 60 * 1024 };
+/* What is read of a reply at a time; the memory is held until its end. */
+enum { REPLY_BYTES = 16 * 1024, STREAM_BYTES = 4 * 1024 };
 
 static const char sent_before[] = "the reused connection was closed before any reply; the request was not sent again";
 
@@ -346,6 +348,7 @@ static void set_options(CURL *easy, const struct upstream_request *request, stru
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(request->is_stream ? STREAM_BYTES : REPLY_BYTES));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, is_short ? request->body : NULL);
     if (!is_short || strcmp(request->method, "POST") != 0)

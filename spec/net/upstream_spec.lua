@@ -158,6 +158,13 @@ describe("an upstream call", function()
       end
     end)
 
+    it("brings a stream whole, however large its pieces", function()
+      local sent = ("0123456789"):rep(20000)
+      assert.equal(sent, net:fetch { url = base .. "/echo", sent = sent, is_stream = true }.body)
+      assert.equal(sent, net:fetch { url = secure .. "/echo", sent = sent, is_stream = true,
+        ca_file = folder .. "/ca.pem" }.body)
+    end)
+
     it("goes where its URL says, however many there are", function()
       for i = 1, 600 do
         assert.equal("GET /head?" .. i, net:fetch { url = base .. "/head?" .. i }.body:match("^(%S+ %S+)"))
