@@ -234,12 +234,22 @@ enum transfer_end call_judge(struct call *call, CURLcode code)
 /* What frames a message on the wire is libcurl's alone. */
 static bool is_framing(const char *name)
 {
-    static const char *const names[] = { "content-length", "transfer-encoding", "connection", "keep-alive",
-                                         "expect",         "upgrade",           "te",         "trailer",
-                                         "accept-encoding" };
+    static const struct {
+        const char *text;
+        size_t length;
+    } names[] = { { "content-length", 14 },
+                  { "transfer-encoding", 17 },
+                  { "connection", 10 },
+                  { "keep-alive", 10 },
+                  { "expect", 6 },
+                  { "upgrade", 7 },
+                  { "te", 2 },
+                  { "trailer", 7 },
+                  { "accept-encoding", 15 } };
+    size_t length = strlen(name);
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcasecmp(name, names[i]) == 0)
+        if (names[i].length == length && strcasecmp(name, names[i].text) == 0)
             return true;
     return false;
 }
@@ -252,7 +262,9 @@ static void add_line(struct curl_slist **next, char **text, const char *name, co
     node->next = node + 1;
     *next = node + 1;
     /* To libcurl "name:" means leave it out, and "name;" an empty one. */
-    *text += sprintf(*text, value == NULL ? "%s:" : *value ? "%s: %s" : "%s;", name, value) + 1;
+    *text = stpcpy(*text, name);
+    *text = stpcpy(*text, value == NULL ? ":" : *value ? ": " : ";");
+    *text = stpcpy(*text, value ? value : "") + 1;
 }
 
 /* False: a header that must not reach a wire. */

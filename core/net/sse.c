@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 
 typedef bool on_event_fn(void *arg, const struct sse_event *event);
@@ -69,20 +70,15 @@ static bool skip_mark(struct sse *sse, bool at_end)
     return true;
 }
 
-/* The bytes before the first line end, or all of them: eight at a time, since most of a stream is no line end. */
+/* The bytes before the first line end, or all of them. */
 static size_t line_bytes(const char *data, size_t length)
 {
-    static const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
     size_t i = 0;
 
     for (; i + 8 <= length; i += 8) {
-        uint64_t word, feeds, returns;
+        uint64_t word = bytes_word(data + i);
 
-        memcpy(&word, data + i, 8);
-        feeds = word ^ (ones * '\n');
-        returns = word ^ (ones * '\r');
-        /* Each is not zero where one of its bytes is. */
-        if ((((feeds - ones) & ~feeds) | ((returns - ones) & ~returns)) & highs)
+        if (bytes_equal(word, '\n') | bytes_equal(word, '\r'))
             break;
     }
     while (i < length && data[i] != '\n' && data[i] != '\r')
