@@ -88,7 +88,9 @@ static bool next_member(const struct signs_marks *marks, const char *data, const
         if (last == data || *--last != '"')
             continue;
         first = opening_quote(data, last);
-        length = first ? (size_t)(last - first) + 1 : 0;
+        if (!first)
+            continue;
+        length = (size_t)(last - first) + 1;
         if (!(marks->lengths >> length & 1) || (first > data && first[-1] == '\\'))
             continue;
         *member = (struct member){ first, length, past_blanks(colon + 1, end) };
