@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -75,17 +76,42 @@ void buf_add_format(struct buf *buf, const char *format, ...)
         buf->length += (size_t)length;
 }
 
+/* The bytes that stand in a JSON string as they are, before the first that may not, or is beyond ASCII. */
+static size_t plain_bytes(const char *text, size_t length)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= length; i += 8) {
+        uint64_t word = bytes_word(text + i);
+
+        if (bytes_less(word, 0x20) | bytes_high(word) | bytes_equal(word, '"') | bytes_equal(word, '\\'))
+            break;
+    }
+    for (; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            break;
+    }
+    return i;
+}
+
 void buf_add_json(struct buf *buf, const char *text, size_t length)
 {
     size_t i = 0, plain = 0;
 
     buf_reserve(buf, length + 2);
     buf_add_char(buf, '"');
-    while (i < length) {
-        unsigned char c = (unsigned char)text[i];
-        size_t size = c < 0x80 ? 1 : utf8_length(text + i, length - i);
+    for (;;) {
+        unsigned char c;
+        size_t size;
 
-        if (size > 0 && c >= 0x20 && c != '"' && c != '\\') {
+        i += plain_bytes(text + i, length - i);
+        if (i == length)
+            break;
+        c = (unsigned char)text[i];
+        size = c < 0x80 ? 1 : utf8_length(text + i, length - i);
+        if (size > 1) {
             i += size;
             continue;
         }

@@ -15,12 +15,12 @@ static void make_seed(void)
     id_random(seed, sizeof seed);
 }
 
-static uint64_t rotate(uint64_t word, int bits)
+static inline uint64_t rotate(uint64_t word, int bits)
 {
     return word << bits | word >> (64 - bits);
 }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotate(v[1], 13) ^ v[0];

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 enum { TEXT_BYTES = 1000 };
@@ -74,7 +75,11 @@ size_t headers_count(const struct headers *headers, const char *name)
 
 bool headers_is_clean(const char *value, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
+    size_t i = 0;
+
+    while (i + 8 <= length && !(bytes_less(bytes_word(value + i), 0x20) | bytes_equal(bytes_word(value + i), 0x7f)))
+        i += 8;
+    for (; i < length; i++) {
         unsigned char c = (unsigned char)value[i];
 
         if ((c < 0x20 && c != '\t') || c == 0x7f)
@@ -85,13 +90,13 @@ bool headers_is_clean(const char *value, size_t length)
 
 bool headers_is_token(const char *name, size_t length)
 {
-    static const char marks[] = "!#$%&'*+-.^_`|~";
+    /* A bit for each of ASCII that is a letter, a digit or one of !#$%&'*+-.^_`|~ */
+    static const uint64_t marks[2] = { UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe) };
 
     for (size_t i = 0; i < length; i++) {
-        char c = name[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || c == '-' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        unsigned char c = (unsigned char)name[i];
 
-        if (!is_plain && !(c && strchr(marks, c)))
+        if (c >= 0x80 || !(marks[c >> 6] >> (c & 63) & 1))
             return false;
     }
     return length > 0;

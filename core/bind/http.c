@@ -129,14 +129,14 @@ static void on_deadline(void *arg)
     finish(call, "timeout", "no whole answer in time");
 }
 
-static void on_head(void *arg, int status, const struct headers *headers)
+static void on_head(void *arg, int status, struct headers *headers)
 {
     struct call *call = arg;
 
     call->status = status;
     headers_free(&call->headers);
-    for (size_t i = 0; i < headers->count; i++)
-        headers_add(&call->headers, headers->fields[i].name, headers->fields[i].value);
+    call->headers = *headers;
+    *headers = (struct headers){ 0 };
 }
 
 static void on_data(void *arg, const char *data, size_t length)

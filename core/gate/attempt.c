@@ -247,15 +247,15 @@ static void keep(struct attempt *attempt, const char *data, size_t length)
     }
 }
 
-static void on_head(void *arg, int status, const struct headers *headers)
+static void on_head(void *arg, int status, struct headers *headers)
 {
     struct attempt *attempt = arg;
 
     if (attempt->closed)
         return;
     attempt->status = status;
-    for (size_t i = 0; i < headers->count; i++)
-        headers_add(&attempt->headers, headers->fields[i].name, headers->fields[i].value);
+    attempt->headers = *headers;
+    *headers = (struct headers){ 0 };
     tell(attempt);
 }
 
@@ -313,6 +313,7 @@ struct attempt *attempt_send(struct worker *worker, const struct upstream_reques
     struct upstream_request own = *request;
     struct transfer *transfer;
 
+    own.is_stream = content_s > 0; /* nothing else waits for content */
     if (request->body)
         own.body = attempt->request_body = mem_copy(request->body, request->body_length);
     transfer = upstream_send(worker->upstream, &own, &hooks, attempt);

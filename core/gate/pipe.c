@@ -1,22 +1,21 @@
-/* pipe.c - see pipe.h. An event's bytes are only looked into for the marks, never parsed as a whole, but where a mark
- * is found. */
+/* pipe.c - see pipe.h. An event's bytes are only looked into for signs, and parsed where a sign counts at the top
+ * alone. */
 #include "gate/pipe.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json_scan.h"
 #include "base/mem.h"
 #include "gate/exchange.h"
+#include "gate/signs.h"
 #include "net/sse.h"
 
 enum { EVENT_DEPTH = 100 };
-/* Past any count of tokens. */
-static const int64_t COUNT_MAX = INT64_C(1000000000000);
 
 struct pipe {
     struct exchange *exchange;
     struct attempt_marks marks;
+    struct signs_marks prepared;
     struct attempt_bound bound;
     bool bounded;
     bool in_run; /* the last line kept is a run of text that may go on */
@@ -34,6 +33,7 @@ struct pipe *pipe_new(struct exchange *exchange, const struct attempt_marks *mar
 
     pipe->exchange = exchange;
     pipe->marks = *marks;
+    signs_prepare(&pipe->prepared, &pipe->marks);
     pipe->bounded = bound != NULL;
     if (bound)
         pipe->bound = *bound;
@@ -56,76 +56,6 @@ void pipe_free(struct pipe *pipe)
     mem_free(pipe);
 }
 
-static const char *past_blanks(const char *at, const char *end)
-{
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
-        at++;
-    return at;
-}
-
-/*
- * Where the value of the next member of that name (the mark: the name in quotes) begins; NULL if there is none. What
- * stands in a string is none: its quotes are escaped; nor is a string that reads like the mark: no colon follows.
- */
-static const char *value_of(const char *data, const char *end, const char *mark)
-{
-    size_t length = strlen(mark);
-    const char *at = data;
-
-    while (length && at < end && (at = memmem(at, (size_t)(end - at), mark, length))) {
-        bool escaped = at > data && at[-1] == '\\';
-
-        at = past_blanks(at + length, end);
-        if (at == end || *at != ':' || escaped)
-            continue;
-        at = past_blanks(at + 1, end);
-        return at < end ? at : NULL;
-    }
-    return NULL;
-}
-
-/* True if a member of that name has a value that begins so; `at` is set to it. Other members may bear the name too. */
-static bool has_value(const char *data, const char *end, const char *mark, char first, const char **at)
-{
-    for (*at = data; (*at = value_of(*at, end, mark));)
-        if (**at == first)
-            return true;
-    return false;
-}
-
-/* Bytes of the string that begins at its quote. */
-static int64_t string_bytes(const char *at, const char *end)
-{
-    const char *start = ++at;
-
-    while (at < end && *at != '"')
-        at += *at == '\\' && at + 1 < end ? 2 : 1;
-    return at - start;
-}
-
-/* Bytes of what the model wrote in it. */
-static int64_t text_bytes(const struct pipe *pipe, const struct sse_event *event)
-{
-    const char *data = event->data, *end = data + event->data_length;
-    int64_t sum = 0;
-
-    if (!data)
-        return 0;
-    for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++)
-        for (const char *value = data; has_value(value, end, pipe->marks.text[i], '"', &value);)
-            sum += string_bytes(value, end);
-    return sum;
-}
-
-/* Usage is an object, or figures beside it (then the mark may be one of them, or what is true where they are). */
-static bool tells_usage(const struct pipe *pipe, const char *data, const char *end)
-{
-    for (const char *at = data; (at = value_of(at, end, pipe->marks.usage));)
-        if (*at == '{' || *at == 't' || (*at >= '0' && *at <= '9'))
-            return true;
-    return false;
-}
-
 /* The member at the top that the mark names, in its quotes; NULL if there is none. */
 static const struct json_node *top_member(struct pipe *pipe, const struct sse_event *event, const char *mark)
 {
@@ -139,66 +69,45 @@ static const struct json_node *top_member(struct pipe *pipe, const struct sse_ev
     return node ? &pipe->index.nodes[node] : NULL;
 }
 
-/* An event's type is its name, or its member at the top; only what has the word somewhere is scanned. */
-static bool is_of_type(struct pipe *pipe, const struct sse_event *event, const char *type)
+static bool is_named(const struct sse_event *event, const char (*types)[32])
 {
-    size_t length = strlen(type);
-    char quoted[40];
-    const struct json_node *node;
-
-    if (event->name_length == length && memcmp(event->name, type, length) == 0)
-        return true;
-    snprintf(quoted, sizeof quoted, "\"%s\"", type);
-    length += 2;
-    if (!event->data || !memmem(event->data, event->data_length, quoted, length))
-        return false;
-    node = top_member(pipe, event, "\"type\"");
-    return node && node->end - node->start == length && memcmp(event->data + node->start, quoted, length) == 0;
+    for (int i = 0; event->name_length && i < 4 && types[i][0]; i++)
+        if (strlen(types[i]) == event->name_length && memcmp(event->name, types[i], event->name_length) == 0)
+            return true;
+    return false;
 }
 
-static bool is_of_types(struct pipe *pipe, const struct sse_event *event, char (*types)[32])
+/* Its member "type", which may stand in a nested object too, is at the top, and one of these. */
+static bool is_of_types(struct pipe *pipe, const struct sse_event *event, const char (*types)[32])
 {
-    for (int i = 0; i < 4 && types[i][0]; i++)
-        if (is_of_type(pipe, event, types[i]))
+    const struct json_node *node = top_member(pipe, event, "\"type\"");
+
+    for (int i = 0; node && node->type == JSON_STRING && i < 4 && types[i][0]; i++)
+        if (node->end - node->start == strlen(types[i]) + 2 &&
+            memcmp(event->data + node->start + 1, types[i], strlen(types[i])) == 0)
             return true;
     return false;
 }
 
 /* The mark may stand in a nested object; an error is one only at the top. */
-static bool is_error(struct pipe *pipe, const struct sse_event *event)
+static bool is_error(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
-    const char *mark = pipe->marks.error;
     const struct json_node *node;
 
-    if (is_of_types(pipe, event, pipe->marks.failed))
+    if (is_named(event, pipe->marks.failed) || (signs->maybe_failed && is_of_types(pipe, event, pipe->marks.failed)))
         return true;
-    if (!*mark || !event->data || !memmem(event->data, event->data_length, mark, strlen(mark)))
-        return false;
-    node = top_member(pipe, event, mark);
+    node = signs->maybe_error ? top_member(pipe, event, pipe->marks.error) : NULL;
     return node && node->type != JSON_NULL;
 }
 
-static bool is_last(struct pipe *pipe, const struct sse_event *event)
+static bool is_last(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
-    const char *data = event->data, *value, *mark = pipe->marks.last;
     const struct json_node *node;
 
-    if (is_of_types(pipe, event, pipe->marks.ends))
+    if (is_named(event, pipe->marks.ends) || (signs->maybe_ends && is_of_types(pipe, event, pipe->marks.ends)))
         return true;
-    if (!*mark || !data || !has_value(data, data + event->data_length, mark, 't', &value))
-        return false;
-    node = top_member(pipe, event, mark);
+    node = signs->maybe_last ? top_member(pipe, event, pipe->marks.last) : NULL;
     return node && node->type == JSON_TRUE;
-}
-
-static bool is_hollow(const struct pipe *pipe, const char *data, const char *end)
-{
-    const char *value = value_of(data, end, pipe->marks.hollow);
-
-    if (!value || *value != '[')
-        return false;
-    value = past_blanks(value + 1, end);
-    return value < end && *value == ']';
 }
 
 static void end_run(struct pipe *pipe)
@@ -211,39 +120,33 @@ static void end_run(struct pipe *pipe)
 /* Keeps an event's data, or only its text if it has one: that is most of a stream. */
 static void keep(struct pipe *pipe, const struct sse_event *event, bool has_text)
 {
-    const char *data = event->data, *end = data + event->data_length;
     struct buf *kept = &pipe->seen.kept;
 
     if (!has_text) {
         end_run(pipe);
-        buf_add(kept, data, event->data_length);
+        buf_add(kept, event->data, event->data_length);
         buf_add_char(kept, '\n');
         return;
     }
     if (!pipe->in_run)
         buf_add_char(kept, '"');
     pipe->in_run = true;
-    for (int i = 0; i < 4 && pipe->marks.text[i][0]; i++)
-        for (const char *value = data; has_value(value, end, pipe->marks.text[i], '"', &value);)
-            buf_add(kept, value + 1, (size_t)string_bytes(value, end));
+    signs_add_text(&pipe->prepared, event->data, event->data_length, kept);
 }
 
 /* Picks out of an event what settling needs. False: it is not for the caller. */
-static bool note(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
+static bool note(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
-    const char *data = event->data, *end = data + event->data_length, *value;
-
-    if (has_value(data, end, pipe->marks.finish, '"', &value))
-        pipe->seen.finished = true;
-    if (tells_usage(pipe, data, end)) {
+    pipe->seen.finished |= signs->finish;
+    if (signs->usage) {
         buf_clear(&pipe->seen.usage);
-        buf_add(&pipe->seen.usage, data, event->data_length);
-        if (pipe->marks.hide_usage && is_hollow(pipe, data, end))
+        buf_add(&pipe->seen.usage, event->data, event->data_length);
+        if (pipe->marks.hide_usage && signs->hollow)
             return false;
     }
-    pipe->seen.text_bytes += bytes;
+    pipe->seen.text_bytes += signs->text_bytes;
     if (pipe->marks.keep)
-        keep(pipe, event, bytes > 0);
+        keep(pipe, event, signs->text_bytes > 0);
     return true;
 }
 
@@ -262,65 +165,49 @@ static void add_raw(struct buf *out, const struct sse_event *event)
     buf_add(out, event->lacks, strlen(event->lacks));
 }
 
-/* What the provider says the answer has used so far; 0: it does not say. */
-static int64_t count_in(const struct pipe *pipe, const char *data, const char *end)
+/* Whether its figures are beyond the bound. Those that come with an answer's end are not held against it: it has been
+ * made by then. */
+static bool tells_too_much(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
-    int64_t sum = 0;
-
-    for (int i = 0; i < 4 && pipe->marks.counts[i][0]; i++) {
-        const char *value = value_of(data, end, pipe->marks.counts[i]);
-        int64_t count = 0;
-
-        for (; value && value < end && *value >= '0' && *value <= '9' && count < COUNT_MAX; value++)
-            count = count * 10 + (*value - '0');
-        sum += count;
-    }
-    return sum;
+    return !pipe->seen.finished && signs->tokens > pipe->bound.tokens && !signs->finish && !is_last(pipe, event, signs);
 }
 
-/* Figures that come with an answer's end are not held against it: it has been made by then. */
-static bool tells_too_much(struct pipe *pipe, const struct sse_event *event)
+/* Whether an event is more than the bound allows. */
+static bool is_beyond(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
-    const char *data = event->data, *end = data + event->data_length, *value;
+    int64_t bytes = signs->text_bytes;
 
-    return !pipe->seen.finished && count_in(pipe, data, end) > pipe->bound.tokens &&
-           !has_value(data, end, pipe->marks.finish, '"', &value) && !is_last(pipe, event);
-}
-
-/* Whether an event with so many bytes of text is more than the bound allows. */
-static bool is_beyond(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
-{
     if (!pipe->bounded || !event->data)
         return false;
-    if ((!bytes || pipe->seen.text_bytes + bytes <= pipe->bound.bytes) && !tells_too_much(pipe, event))
+    if ((!bytes || pipe->seen.text_bytes + bytes <= pipe->bound.bytes) && !tells_too_much(pipe, event, signs))
         return false;
-    return !is_error(pipe, event);
+    return !is_error(pipe, event, signs);
 }
 
-static void hold(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
+static void hold(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
     end_run(pipe);
     pipe->seen.spent = true;
-    pipe->seen.held_bytes = bytes;
+    pipe->seen.held_bytes = signs->text_bytes;
     buf_add(&pipe->held.name, event->name, event->name_length);
     add_raw(&pipe->held.raw, event);
     buf_add(&pipe->seen.held, event->data, event->data_length);
 }
 
-static bool take(struct pipe *pipe, const struct sse_event *event, int64_t bytes)
+static bool take(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
     if (!is_terminal(pipe, event)) {
         if (event->data)
             pipe->seen.events++;
-        if (is_error(pipe, event)) {
+        if (is_error(pipe, event, signs)) {
             pipe->seen.failed = true;
             if (event->data)
                 buf_add(&pipe->seen.error, event->data, event->data_length);
             return false;
         }
-        if (event->data && !note(pipe, event, bytes))
+        if (event->data && !note(pipe, event, signs))
             return true;
-        if (!is_last(pipe, event)) {
+        if (!is_last(pipe, event, signs)) {
             add_raw(&pipe->out, event);
             return true;
         }
@@ -330,16 +217,21 @@ static bool take(struct pipe *pipe, const struct sse_event *event, int64_t bytes
     return false;
 }
 
+static struct signs signs_of(const struct pipe *pipe, const struct sse_event *event)
+{
+    return event->data ? signs_read(&pipe->prepared, event->data, event->data_length) : (struct signs){ 0 };
+}
+
 bool pipe_event(struct pipe *pipe, const struct sse_event *event)
 {
-    int64_t bytes;
+    struct signs signs;
 
     if (pipe_is_over(pipe) || pipe->seen.spent)
         return false;
-    bytes = text_bytes(pipe, event);
-    if (!is_beyond(pipe, event, bytes))
-        return take(pipe, event, bytes);
-    hold(pipe, event, bytes);
+    signs = signs_of(pipe, event);
+    if (!is_beyond(pipe, event, &signs))
+        return take(pipe, event, &signs);
+    hold(pipe, event, &signs);
     return false;
 }
 
@@ -367,13 +259,14 @@ void pipe_go_on(struct pipe *pipe, struct exchange *exchange, const struct attem
                                .data = pipe->seen.held.data,
                                .data_length = pipe->seen.held.length,
                                .lacks = "" };
+    struct signs signs = signs_of(pipe, &event);
 
     pipe->exchange = exchange;
     pipe->bound = *bound;
     if (!pipe->seen.spent)
         return;
     pipe->seen.spent = false;
-    take(pipe, &event, pipe->seen.held_bytes);
+    take(pipe, &event, &signs);
     pipe->seen.held_bytes = 0;
     buf_clear(&pipe->held.name);
     buf_clear(&pipe->held.raw);

@@ -12,10 +12,18 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "net/destination.h"
 #include "net/upstream.h"
 
 enum { HEAD_BYTES = 256 * 1024, HEAD_FIELDS = 512, CONNECTION_AGE_S = 60, UPLOAD_BYTES = 16 * 1024 };
+/* A body that libcurl sends together with the head; its own bound is 64 KB. */
+enum { SHORT_BODY_BYTES = 60 * 1024 };
+/* What is read of a reply at a time; the memory is held until its end. */
+enum { REPLY_BYTES = 16 * 1024, STREAM_BYTES = 4 * 1024 };
 
+static const char sent_before[] = "the reused connection was closed before any reply; the request was not sent again";
+
+/* Before each sending. libcurl would send a POST again, unasked, when a reused connection dies. */
 static int on_connected(void *arg, char *peer, char *own, int peer_port, int own_port)
 {
     struct call *call = arg;
@@ -26,6 +34,15 @@ static int on_connected(void *arg, char *peer, char *own, int peer_port, int own
     (void)own_port;
     if (call->cancelled)
         return CURL_PREREQFUNC_ABORT;
+    if (call->phase != CONNECTING) {
+        long sent = 0;
+
+        curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+        if (sent > 0) {
+            upstream_refuse(call, TRANSFER_CUT, sent_before);
+            return CURL_PREREQFUNC_ABORT;
+        }
+    }
     call->phase = WAITING;
     upstream_set_deadline(call, call->first_byte_s);
     return CURL_PREREQFUNC_OK;
@@ -47,7 +64,7 @@ static size_t on_body_wanted(char *into, size_t size, size_t count, void *arg)
     return length;
 }
 
-/* libcurl would send a POST again, unasked, when a reused connection dies. */
+/* The same for a body that is read bit by bit. */
 static int on_rewind(void *arg, curl_off_t offset, int origin)
 {
     (void)arg;
@@ -159,7 +176,7 @@ static enum transfer_end say_cut(struct call *call, CURLcode code)
     if (call->phase == STREAMING)
         message = "the reply broke off before its end";
     else if (code == CURLE_SEND_FAIL_REWIND)
-        message = "the reused connection was closed before any reply; the request was not sent again";
+        message = sent_before;
     snprintf(call->message, sizeof call->message, "%s", message);
     return TRANSFER_CUT;
 }
@@ -217,12 +234,22 @@ enum transfer_end call_judge(struct call *call, CURLcode code)
 /* What frames a message on the wire is libcurl's alone. */
 static bool is_framing(const char *name)
 {
-    static const char *const names[] = { "content-length", "transfer-encoding", "connection", "keep-alive",
-                                         "expect",         "upgrade",           "te",         "trailer",
-                                         "accept-encoding" };
+    static const struct {
+        const char *text;
+        size_t length;
+    } names[] = { { "content-length", 14 },
+                  { "transfer-encoding", 17 },
+                  { "connection", 10 },
+                  { "keep-alive", 10 },
+                  { "expect", 6 },
+                  { "upgrade", 7 },
+                  { "te", 2 },
+                  { "trailer", 7 },
+                  { "accept-encoding", 15 } };
+    size_t length = strlen(name);
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcasecmp(name, names[i]) == 0)
+        if (names[i].length == length && strcasecmp(name, names[i].text) == 0)
             return true;
     return false;
 }
@@ -235,7 +262,9 @@ static void add_line(struct curl_slist **next, char **text, const char *name, co
     node->next = node + 1;
     *next = node + 1;
     /* To libcurl "name:" means leave it out, and "name;" an empty one. */
-    *text += sprintf(*text, value == NULL ? "%s:" : *value ? "%s: %s" : "%s;", name, value) + 1;
+    *text = stpcpy(*text, name);
+    *text = stpcpy(*text, value == NULL ? ":" : *value ? ": " : ";");
+    *text = stpcpy(*text, value ? value : "") + 1;
 }
 
 /* False: a header that must not reach a wire. */
@@ -268,51 +297,9 @@ static bool write_fields(struct call *call, const struct headers *headers, bool 
     return true;
 }
 
-/* The host and port as libcurl itself reads them, so that both look the same name up. */
-static bool read_url(struct call *call, const char *url)
+/* What every call wants alike. A handle keeps it, and is used again as it is. */
+static void set_constant_options(CURL *easy)
 {
-    CURLU *parts = curl_url();
-    char *host = NULL, *port = NULL;
-    bool is_good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                   curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK && *host &&
-                   curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
-
-    if (is_good) {
-        call->host = mem_text(host);
-        call->port = mem_text(port);
-    }
-    curl_free(host);
-    curl_free(port);
-    curl_url_cleanup(parts);
-    return is_good;
-}
-
-static void set_method(CURL *easy, const struct upstream_request *request, struct call *call, bool has_body)
-{
-    bool is_head = !has_body && strcmp(request->method, "HEAD") == 0;
-
-    if (has_body) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
-        curl_easy_setopt(easy, CURLOPT_READDATA, call);
-        curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
-        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES); /* held while the reply streams */
-    } else if (is_head) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    }
-    /* Without a body there is nothing to rewind, and so nothing that keeps libcurl from sending it again. */
-    if (request->body_length == 0 && !is_head && strcmp(request->method, "GET") != 0)
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    if (!is_head && strcmp(request->method, has_body ? "POST" : "GET") != 0)
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-}
-
-static void set_options(CURL *easy, const struct upstream_request *request, struct call *call)
-{
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* not even one from the environment */
@@ -321,25 +308,75 @@ static void set_options(CURL *easy, const struct upstream_request *request, stru
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_AGE_S);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->fields);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     (long)(request->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES); /* held while the reply streams */
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_piece);
+}
+
+CURL *call_handle_new(void)
+{
+    CURL *easy = curl_easy_init();
+
+    if (!easy)
+        abort();
+    set_constant_options(easy);
+    return easy;
+}
+
+/* All but a short POST: what is set here, no other call may find. */
+static void set_rare_options(CURL *easy, const struct upstream_request *request, struct call *call, bool has_body)
+{
+    bool is_head = !has_body && strcmp(request->method, "HEAD") == 0;
+
+    call->is_rare = true;
+    if (has_body) {
+        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
+        curl_easy_setopt(easy, CURLOPT_READDATA, call);
+        curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+    } else {
+        curl_easy_setopt(easy, is_head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
+    }
+    /* Without a body there is nothing to rewind, and so nothing that keeps libcurl from sending it again. */
+    if (request->body_length == 0 && !is_head && strcmp(request->method, "GET") != 0)
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    if (!is_head && strcmp(request->method, has_body ? "POST" : "GET") != 0)
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void set_options(CURL *easy, const struct upstream_request *request, struct call *call, bool has_body)
+{
+    bool is_short = request->body_length > 0 && request->body_length <= SHORT_BODY_BYTES;
+
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
+    curl_easy_setopt(easy, CURLOPT_CURLU, call->destination->parts);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->fields);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(request->is_stream ? STREAM_BYTES : REPLY_BYTES));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, is_short ? request->body : NULL);
+    if (!is_short || strcmp(request->method, "POST") != 0)
+        set_rare_options(easy, request, call, has_body);
+    if (request->http2) {
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+        call->is_rare = true;
+    }
     if (request->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* that authority, and no other */
+        call->is_rare = true;
     }
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_piece);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 }
 
-const char *call_prepare(struct call *call, const struct upstream_request *request)
+const char *call_prepare(struct call *call, const struct upstream_request *request, struct destinations *destinations)
 {
     bool has_body = request->body_length > 0 || strcmp(request->method, "POST") == 0;
 
@@ -347,19 +384,29 @@ const char *call_prepare(struct call *call, const struct upstream_request *reque
         return "the method is not a word";
     if (!write_fields(call, request->headers, has_body))
         return "a header's name or value holds a character that may not be sent";
-    if (!read_url(call, request->url))
+    call->destination = destination_take(destinations, request->url);
+    if (!call->destination)
         return "the URL is not one";
-    set_options(call->easy, request, call);
-    set_method(call->easy, request, call, has_body);
+    set_options(call->easy, request, call, has_body);
     return NULL;
+}
+
+void call_clear_handle(struct call *call)
+{
+    if (call->is_rare) {
+        curl_easy_reset(call->easy);
+        set_constant_options(call->easy);
+    } else if (call->resolved.data) {
+        curl_easy_setopt(call->easy, CURLOPT_RESOLVE, NULL); /* libcurl may not have read them yet */
+    }
 }
 
 void call_set_addresses(struct call *call, const char *addresses)
 {
-    if (strcmp(addresses, call->host) == 0)
+    if (strcmp(addresses, call->destination->host) == 0)
         return;
     /* The plus lets the entry age, and a newer one take its place. */
-    call->resolved.data = mem_format("+%s:%s:%s", call->host, call->port, addresses);
+    call->resolved.data = mem_format("+%s:%s:%s", call->destination->host, call->destination->port, addresses);
     curl_easy_setopt(call->easy, CURLOPT_RESOLVE, &call->resolved);
 }
 
@@ -368,7 +415,6 @@ void call_free(struct call *call)
     headers_free(&call->head);
     mem_free(call->fields);
     mem_free(call->resolved.data);
-    mem_free(call->host);
-    mem_free(call->port);
+    destination_drop(call->destination);
     mem_free(call);
 }

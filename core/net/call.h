@@ -16,6 +16,8 @@
 #include "base/headers.h"
 #include "net/transfer.h"
 
+struct destination;
+struct destinations;
 struct lookup;
 struct upstream;
 struct upstream_request;
@@ -31,7 +33,8 @@ struct call {
     bool added;                 /* to the multi handle */
     struct curl_slist *fields;  /* one block: the nodes, then their text */
     struct curl_slist resolved; /* what CURLOPT_RESOLVE is given */
-    char *host, *port;
+    struct destination *destination;
+    bool is_rare; /* its handle has options that the next call must not find */
     struct lookup *lookup;
     const char *body;
     size_t body_length, body_sent;
@@ -59,8 +62,12 @@ struct call {
     TAILQ_ENTRY(call) entry;
 };
 
+/* A handle for one call after the other. */
+CURL *call_handle_new(void);
 /* Sets the handle up; addresses come later. NULL, or why it can't be sent. */
-const char *call_prepare(struct call *call, const struct upstream_request *request);
+const char *call_prepare(struct call *call, const struct upstream_request *request, struct destinations *destinations);
+/* The handle is ready for another call's call_prepare. */
+void call_clear_handle(struct call *call);
 void call_set_addresses(struct call *call, const char *addresses);
 /* Writes the message and tells the end. */
 enum transfer_end call_judge(struct call *call, CURLcode code);

@@ -41,7 +41,8 @@ struct loop_timer {
 
 struct loop {
     struct event_base *base;
-    struct event wake;
+    struct event wake; /* another thread posted */
+    struct event turn; /* the loop's own did */
     int wake_descriptor;
     LIST_HEAD(, loop_timer) timers;
     pthread_mutex_t lock; /* guards what follows */
@@ -49,6 +50,10 @@ struct loop {
     bool stopping;
 };
 
+/* The one that this thread runs. */
+static _Thread_local struct loop *running;
+
+/* Every write is an edge, and wakes, whether or not the earlier ones were read: so nobody reads them. */
 static void signal_wake(struct loop *loop)
 {
     uint64_t one = 1;
@@ -81,15 +86,20 @@ static bool run_posted(struct loop *loop)
     return taken.count > 0;
 }
 
+static void on_turn(evutil_socket_t descriptor, short what, void *arg)
+{
+    (void)descriptor;
+    (void)what;
+    run_posted(arg);
+}
+
 static void on_wake(evutil_socket_t descriptor, short what, void *arg)
 {
     struct loop *loop = arg;
-    uint64_t count;
     bool stopping;
 
+    (void)descriptor;
     (void)what;
-    while (read(descriptor, &count, sizeof count) < 0 && errno == EINTR)
-        ;
     run_posted(loop);
     pthread_mutex_lock(&loop->lock);
     stopping = loop->stopping;
@@ -118,8 +128,9 @@ struct loop *loop_new(void)
         abort();
     }
     pthread_mutex_init(&loop->lock, NULL);
-    event_assign(&loop->wake, loop->base, loop->wake_descriptor, EV_READ | EV_PERSIST, on_wake, loop);
+    event_assign(&loop->wake, loop->base, loop->wake_descriptor, EV_READ | EV_ET | EV_PERSIST, on_wake, loop);
     event_add(&loop->wake, NULL);
+    event_assign(&loop->turn, loop->base, -1, 0, on_turn, loop);
     return loop;
 }
 
@@ -132,6 +143,7 @@ void loop_free(struct loop *loop)
     while (!LIST_EMPTY(&loop->timers))
         loop_forget(LIST_FIRST(&loop->timers));
     event_del(&loop->wake);
+    event_del(&loop->turn);
     event_base_free(loop->base);
     close(loop->wake_descriptor);
     pthread_mutex_destroy(&loop->lock);
@@ -141,7 +153,11 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
+    struct loop *outer = running;
+
+    running = loop;
     event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    running = outer;
 }
 
 void loop_stop(struct loop *loop)
@@ -210,7 +226,9 @@ void loop_post(struct loop *loop, void (*on_call)(void *arg), void *arg)
         posted->calls = mem_resize(posted->calls, posted->capacity * sizeof *posted->calls);
     }
     posted->calls[posted->count++] = (struct call){ on_call, arg };
-    if (posted->count == 1)
+    if (posted->count == 1 && running == loop)
+        event_active(&loop->turn, EV_TIMEOUT, 0);
+    else if (posted->count == 1)
         signal_wake(loop);
     pthread_mutex_unlock(&loop->lock);
 }

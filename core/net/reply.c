@@ -58,13 +58,17 @@ static const char *reason_of(int status)
 }
 
 /* What this file writes itself, and what would contradict it. */
-static bool is_framing(const char *name)
+static bool is_framing(const char *name, size_t length)
 {
-    static const char *const names[] = { "connection", "content-length",   "date", "keep-alive", "trailer",
-                                         "upgrade",    "transfer-encoding" };
+    static const struct {
+        const char *text;
+        size_t length;
+    } names[] = { { "connection", 10 },       { "content-length", 14 }, { "date", 4 },
+                  { "keep-alive", 10 },       { "trailer", 7 },         { "upgrade", 7 },
+                  { "transfer-encoding", 17 } };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcasecmp(name, names[i]) == 0)
+        if (names[i].length == length && strcasecmp(name, names[i].text) == 0)
             return true;
     return false;
 }
@@ -98,7 +102,7 @@ static void add_fields(struct buf *out, const struct headers *headers)
         const struct header *field = &headers->fields[i];
         size_t name_length = strlen(field->name), value_length = strlen(field->value);
 
-        if (is_framing(field->name) || !headers_is_token(field->name, name_length) ||
+        if (is_framing(field->name, name_length) || !headers_is_token(field->name, name_length) ||
             !headers_is_clean(field->value, value_length))
             continue;
         buf_add(out, field->name, name_length);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "net/client.h"
 #include "net/request_head.h"
@@ -126,6 +127,26 @@ static bool scan_byte(struct request_reader *reader, unsigned char c)
     return false;
 }
 
+/* How many of the next bytes are within a line of a head, and within all bounds: to each of them scan_byte would only
+ * say that the line is longer by one. */
+static size_t plain_bytes(const struct request_reader *reader, const char *data, size_t length)
+{
+    const struct client_limits *limits = reader->limits;
+    size_t most = limits->header_bytes - reader->scanned, i = 0;
+
+    if (reader->part != PART_HEAD || reader->after_cr || reader->line_length == 0)
+        return 0;
+    if (reader->lines == 0 && most > limits->target_bytes + FIRST_LINE_FRAME + 1 - reader->line_length)
+        most = limits->target_bytes + FIRST_LINE_FRAME + 1 - reader->line_length;
+    for (; i + 8 <= length && i + 8 <= most; i += 8) {
+        uint64_t word = bytes_word(data + i);
+
+        if (bytes_less(word, 0x20) | bytes_equal(word, 0x7f))
+            break;
+    }
+    return i;
+}
+
 /* Scans on and returns how many bytes it took; done tells that the section is whole. */
 static size_t scan(struct request_reader *reader, const char *data, size_t length, bool *done)
 {
@@ -134,10 +155,18 @@ static size_t scan(struct request_reader *reader, const char *data, size_t lengt
     *done = false;
     while (i < length && !*done && !reader->status) {
         bool first_line = reader->part == PART_HEAD && reader->lines == 0;
+        size_t plain;
 
         if (reader->scanned >= reader->limits->header_bytes ||
             (first_line && reader->line_length > reader->limits->target_bytes + FIRST_LINE_FRAME))
             refuse_length(reader);
+        plain = reader->status ? 0 : plain_bytes(reader, data + i, length - i);
+        if (plain > 0) {
+            reader->scanned += plain;
+            reader->line_length += plain;
+            i += plain;
+            continue;
+        }
         reader->scanned++;
         *done = scan_byte(reader, (unsigned char)data[i++]);
     }

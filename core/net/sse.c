@@ -6,9 +6,11 @@
  */
 #include "net/sse.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 
 typedef bool on_event_fn(void *arg, const struct sse_event *event);
@@ -68,6 +70,22 @@ static bool skip_mark(struct sse *sse, bool at_end)
     return true;
 }
 
+/* The bytes before the first line end, or all of them. */
+static size_t line_bytes(const char *data, size_t length)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= length; i += 8) {
+        uint64_t word = bytes_word(data + i);
+
+        if (bytes_equal(word, '\n') | bytes_equal(word, '\r'))
+            break;
+    }
+    while (i < length && data[i] != '\n' && data[i] != '\r')
+        i++;
+    return i;
+}
+
 /*
  * The offset behind the blank line of the event under way, or 0; at the end of the stream no blank line is needed. A
  * CR that comes last waits for the next byte: an LF would belong to it, and an event is the same however it is cut.
@@ -80,10 +98,12 @@ static size_t find_end(struct sse *sse, bool at_end)
     bool in_line = sse->in_line;
 
     for (; i < length; i++) {
-        if (data[i] != '\n' && data[i] != '\r') {
-            in_line = true;
-            continue;
-        }
+        size_t line = line_bytes(data + i, length - i);
+
+        in_line = in_line || line > 0;
+        i += line;
+        if (i == length)
+            break;
         if (data[i] == '\r') {
             if (i + 1 == length && !at_end)
                 break;
@@ -155,10 +175,8 @@ static void read_fields(struct sse *sse, struct sse_event *event)
 
     buf_clear(&sse->joined);
     for (const char *line = event->raw + sse->mark; line < last;) {
-        const char *stop = line;
+        const char *stop = line + line_bytes(line, (size_t)(last - line));
 
-        while (stop < last && *stop != '\n' && *stop != '\r')
-            stop++;
         read_line(sse, event, line, (size_t)(stop - line));
         line = stop + 1;
         if (line < last && stop[0] == '\r' && stop[1] == '\n')

@@ -24,7 +24,8 @@ enum transfer_end {
 };
 
 struct transfer_hooks {
-    void (*on_head)(void *arg, int status, const struct headers *headers);
+    /* The fields may be taken over (and emptied); what is left of them is freed. */
+    void (*on_head)(void *arg, int status, struct headers *headers);
     void (*on_data)(void *arg, const char *data, size_t length);
     /* Always the last call, unless cancelled. The transfer is freed after it. message never holds a secret. */
     void (*on_end)(void *arg, enum transfer_end end, const char *message);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/call.h"
+#include "net/destination.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 
@@ -32,6 +33,7 @@ struct upstream {
     struct event *turn;  /* chores wait, and libcurl is not on the stack */
     bool inside;         /* libcurl is on the stack */
     struct calls calls, chores;
+    struct destinations destinations;
     CURL *spare[SPARE_HANDLES];
     size_t spare_count;
 };
@@ -84,21 +86,19 @@ void upstream_refuse(struct call *call, enum transfer_end end, const char *messa
 
 static CURL *handle_take(struct upstream *upstream)
 {
-    CURL *easy = upstream->spare_count ? upstream->spare[--upstream->spare_count] : curl_easy_init();
-
-    if (!easy)
-        abort();
-    return easy;
+    return upstream->spare_count ? upstream->spare[--upstream->spare_count] : call_handle_new();
 }
 
-static void handle_release(struct upstream *upstream, CURL *easy)
+static void handle_release(struct call *call)
 {
+    struct upstream *upstream = call->upstream;
+
     if (upstream->spare_count == SPARE_HANDLES) {
-        curl_easy_cleanup(easy);
+        curl_easy_cleanup(call->easy);
         return;
     }
-    curl_easy_reset(easy);
-    upstream->spare[upstream->spare_count++] = easy;
+    call_clear_handle(call);
+    upstream->spare[upstream->spare_count++] = call->easy;
 }
 
 /* From here on nothing calls back for it. */
@@ -110,7 +110,7 @@ static void detach(struct call *call)
     event_del(&call->clock);
     if (call->added)
         curl_multi_remove_handle(upstream->multi, call->easy);
-    handle_release(upstream, call->easy);
+    handle_release(call);
     if (call->queued)
         TAILQ_REMOVE(&upstream->chores, call, chore);
     TAILQ_REMOVE(&upstream->calls, call, entry);
@@ -254,6 +254,8 @@ static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
     (void)multi;
     if (timeout_ms < 0)
         event_del(upstream->timer);
+    else if (timeout_ms == 0) /* as soon as libcurl is off the stack, before the loop waits again */
+        event_active(upstream->timer, EV_TIMEOUT, 0);
     else
         event_add(upstream->timer, &delay);
     return 0;
@@ -363,15 +365,16 @@ struct transfer *upstream_send(struct upstream *upstream, const struct upstream_
     evtimer_assign(&call->clock, upstream->base, on_clock, call);
     call->easy = handle_take(upstream);
     TAILQ_INSERT_TAIL(&upstream->calls, call, entry);
-    fault = call_prepare(call, request);
+    fault = call_prepare(call, request, &upstream->destinations);
     if (fault) {
         upstream_refuse(call, TRANSFER_IMPOSSIBLE, fault);
     } else {
         upstream_set_deadline(call, call->connect_s);
-        if (*call->host == '[') /* an IPv6 literal */
-            on_addresses(call, call->host, NULL);
+        if (*call->destination->host == '[') /* an IPv6 literal */
+            on_addresses(call, call->destination->host, NULL);
         else
-            call->lookup = resolver_find(upstream->resolver, upstream->loop, call->host, on_addresses, call);
+            call->lookup =
+                resolver_find(upstream->resolver, upstream->loop, call->destination->host, on_addresses, call);
     }
     return &call->transfer;
 }
@@ -411,6 +414,7 @@ void upstream_free(struct upstream *upstream)
     while (upstream->spare_count)
         curl_easy_cleanup(upstream->spare[--upstream->spare_count]);
     curl_multi_cleanup(upstream->multi);
+    destination_forget_all(&upstream->destinations);
     event_free(upstream->timer);
     event_free(upstream->turn);
     mem_free(upstream);

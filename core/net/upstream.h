@@ -26,6 +26,7 @@ struct upstream_request {
     double first_byte_s; /* from then to the reply's head */
     double idle_s;       /* between two pieces of the body */
     const char *ca_file; /* NULL: the system's */
+    bool is_stream;      /* the reply comes in small pieces, over a long time: it is read into little memory */
 };
 
 /* Once a process, before any thread, and at its end. */

@@ -30,6 +30,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     struct stage_request {
       const char *method, *url; const struct stage_headers *headers; const char *body; size_t body_length;
       bool http2; double connect_s, first_byte_s, idle_s; const char *ca_file;
+      bool is_stream;
     };
     struct stage_marks {
       char terminal[32], usage[32], error[32], finish[32], hollow[32], last[32], text[4][32], ends[4][32],

@@ -17,6 +17,7 @@ if not pcall(ffi.typeof, "struct calls_hooks") then
     struct calls_request {
       const char *method; const char *url; const struct calls_headers *headers; const char *body; size_t body_length;
       bool http2; double connect_s; double first_byte_s; double idle_s; const char *ca_file;
+      bool is_stream;
     };
     struct calls_piece { double delay_s; char *data; size_t length; };
     struct calls_reply {
@@ -137,7 +138,7 @@ function calls:send(options)
     method = options.method or (options.sent and "POST" or "GET"), url = options.url, headers = headers,
     body = options.sent, body_length = options.sent and #options.sent or 0, http2 = options.http2 or false,
     connect_s = options.connect_s or 20, first_byte_s = options.first_byte_s or 20, idle_s = options.idle_s or 20,
-    ca_file = options.ca_file,
+    ca_file = options.ca_file, is_stream = options.is_stream or false,
   })
   one.handle = library.calls_send(self.upstream, request, hooks, arg)
   library.calls_headers_free(headers)

@@ -38,7 +38,7 @@ function stream(socket, megabytes) {
 }
 
 const answers = {
-  "/ok": (socket, request) => reply(socket, `${request.method} ${request.body.length}`),
+  "/ok": (socket, request) => reply(socket, request.method === "HEAD" ? "" : `${request.method} ${request.body.length}`),
   "/echo": (socket, request) => reply(socket, request.body.toString("latin1")),
   "/head": (socket, request) => reply(socket, request.head),
   "/silent": () => {},

@@ -145,6 +145,32 @@ describe("an upstream call", function()
       assert.same({ "done", tostring(#sent) }, { one.ended, one.body })
     end)
 
+    it("finds nothing of the call before it on its handle", function()
+      local url = base:gsub("127.0.0.1", "localhost")
+      for _, method in ipairs { "PUT", "HEAD", "DELETE" } do
+        local sent = method == "PUT" and "ab" or nil
+        assert.equal(200, net:fetch { url = base .. "/ok", method = method, sent = sent }.status)
+        assert.equal("POST 3", net:fetch { url = url .. "/ok", sent = "abc" }.body)
+        assert.equal("POST 100000", net:fetch { url = base .. "/ok", sent = ("x"):rep(100000) }.body)
+        assert.equal("POST 1", net:fetch { url = base .. "/ok", sent = "x" }.body)
+        assert.equal("GET 0", net:fetch { url = url .. "/ok" }.body)
+        net:send({ url = url .. "/ok", sent = "abc" }):cancel()
+      end
+    end)
+
+    it("brings a stream whole, however large its pieces", function()
+      local sent = ("0123456789"):rep(20000)
+      assert.equal(sent, net:fetch { url = base .. "/echo", sent = sent, is_stream = true }.body)
+      assert.equal(sent, net:fetch { url = secure .. "/echo", sent = sent, is_stream = true,
+        ca_file = folder .. "/ca.pem" }.body)
+    end)
+
+    it("goes where its URL says, however many there are", function()
+      for i = 1, 600 do
+        assert.equal("GET /head?" .. i, net:fetch { url = base .. "/head?" .. i }.body:match("^(%S+ %S+)"))
+      end
+    end)
+
     it("may be sent from inside another's hook", function()
       local inner
       local outer = net:fetch {

@@ -1,0 +1,205 @@
+/*
+ * signs.c - see signs.h. A member is a colon behind a string in quotes; there
+ * are few colons, and to look for them is cheap. What stands within a string
+ * is no member: its quotes are escaped.
+ */
+#include "gate/signs.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "gate/attempt.h"
+
+/* Past any count of tokens. */
+static const int64_t COUNT_MAX = INT64_C(1000000000000);
+
+/* A mark's most, its quotes included (see attempt_marks). */
+enum { MARK_BYTES = 31 };
+
+enum kind { KIND_USAGE, KIND_ERROR, KIND_FINISH, KIND_HOLLOW, KIND_LAST, KIND_TYPE, KIND_TEXT, KIND_COUNT };
+
+/* A member whose name may be a mark. */
+struct member {
+    const char *name; /* at its first quote; length with both */
+    size_t length;
+    const char *value;
+};
+
+static void add_mark(struct signs_marks *prepared, const char *name, enum kind kind)
+{
+    size_t length = strlen(name);
+
+    if (length == 0)
+        return;
+    prepared->list[prepared->count++] = (struct signs_mark){ name, length, kind };
+    prepared->lengths |= UINT32_C(1) << length;
+}
+
+void signs_prepare(struct signs_marks *prepared, const struct attempt_marks *marks)
+{
+    *prepared = (struct signs_marks){ .marks = marks };
+    add_mark(prepared, marks->usage, KIND_USAGE);
+    add_mark(prepared, marks->error, KIND_ERROR);
+    add_mark(prepared, marks->finish, KIND_FINISH);
+    add_mark(prepared, marks->hollow, KIND_HOLLOW);
+    add_mark(prepared, marks->last, KIND_LAST);
+    if (*marks->ends[0] || *marks->failed[0])
+        add_mark(prepared, "\"type\"", KIND_TYPE);
+    for (int i = 0; i < 4; i++) {
+        add_mark(prepared, marks->text[i], KIND_TEXT);
+        add_mark(prepared, marks->counts[i], KIND_COUNT);
+    }
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static const char *past_blanks(const char *at, const char *end)
+{
+    while (at < end && is_blank(*at))
+        at++;
+    return at;
+}
+
+/* The quote that opens the name whose closing one is last; NULL if it is longer than any mark. */
+static const char *opening_quote(const char *data, const char *last)
+{
+    for (const char *at = last; at > data && last - at < MARK_BYTES - 1;)
+        if (*--at == '"')
+            return at;
+    return NULL;
+}
+
+/* The next member at or behind *at whose name is as long as a mark is; *at is moved behind its colon. */
+static bool next_member(const struct signs_marks *marks, const char *data, const char *end, const char **at,
+                        struct member *member)
+{
+    const char *colon;
+
+    while (*at < end && (colon = memchr(*at, ':', (size_t)(end - *at)))) {
+        const char *last = colon, *first;
+        size_t length;
+
+        *at = colon + 1;
+        while (last > data && is_blank(last[-1]))
+            last--;
+        if (last == data || *--last != '"')
+            continue;
+        first = opening_quote(data, last);
+        if (!first)
+            continue;
+        length = (size_t)(last - first) + 1;
+        if (!(marks->lengths >> length & 1) || (first > data && first[-1] == '\\'))
+            continue;
+        *member = (struct member){ first, length, past_blanks(colon + 1, end) };
+        if (member->value < end)
+            return true;
+    }
+    return false;
+}
+
+static bool is_mark(const struct member *member, const struct signs_mark *mark)
+{
+    return member->length == mark->length && memcmp(member->name, mark->name, mark->length) == 0;
+}
+
+/* Bytes of the string that begins at its quote. */
+static size_t string_bytes(const char *at, const char *end)
+{
+    const char *start = ++at;
+
+    while (at < end && *at != '"')
+        at += *at == '\\' && at + 1 < end ? 2 : 1;
+    return (size_t)(at - start);
+}
+
+static int64_t number_at(const char *at, const char *end)
+{
+    int64_t number = 0;
+
+    for (; at < end && *at >= '0' && *at <= '9' && number < COUNT_MAX; at++)
+        number = number * 10 + (*at - '0');
+    return number;
+}
+
+static bool is_one_of(const char *value, const char *end, const char (*types)[32])
+{
+    size_t length = *value == '"' ? string_bytes(value, end) : 0;
+
+    for (int i = 0; length && i < 4 && types[i][0]; i++)
+        if (strlen(types[i]) == length && memcmp(value + 1, types[i], length) == 0)
+            return true;
+    return false;
+}
+
+/* Usage is an object, or figures beside it (then the mark may be one of them, or what is true where they are). */
+static bool is_usage(char first)
+{
+    return first == '{' || first == 't' || (first >= '0' && first <= '9');
+}
+
+static void read_member(const struct signs_marks *marks, size_t mark, const char *value, const char *end,
+                        uint32_t *read_once, struct signs *signs)
+{
+    bool is_first = !(*read_once >> mark & 1);
+    const char *behind;
+
+    *read_once |= UINT32_C(1) << mark;
+    switch ((enum kind)marks->list[mark].kind) {
+    case KIND_USAGE:
+        signs->usage |= is_usage(*value);
+        break;
+    case KIND_ERROR:
+        signs->maybe_error = true;
+        break;
+    case KIND_FINISH:
+        signs->finish |= *value == '"';
+        break;
+    case KIND_HOLLOW:
+        behind = past_blanks(value + 1, end);
+        signs->hollow |= is_first && *value == '[' && behind < end && *behind == ']';
+        break;
+    case KIND_LAST:
+        signs->maybe_last |= *value == 't';
+        break;
+    case KIND_TYPE:
+        signs->maybe_ends |= is_one_of(value, end, marks->marks->ends);
+        signs->maybe_failed |= is_one_of(value, end, marks->marks->failed);
+        break;
+    case KIND_TEXT:
+        if (*value == '"')
+            signs->text_bytes += (int64_t)string_bytes(value, end);
+        break;
+    case KIND_COUNT:
+        if (is_first)
+            signs->tokens += number_at(value, end);
+        break;
+    }
+}
+
+struct signs signs_read(const struct signs_marks *marks, const char *data, size_t length)
+{
+    const char *end = data + length, *at = data;
+    struct signs signs = { 0 };
+    uint32_t read_once = 0;
+    struct member member;
+
+    while (next_member(marks, data, end, &at, &member))
+        for (size_t i = 0; i < marks->count; i++)
+            if (is_mark(&member, &marks->list[i]))
+                read_member(marks, i, member.value, end, &read_once, &signs);
+    return signs;
+}
+
+void signs_add_text(const struct signs_marks *marks, const char *data, size_t length, struct buf *out)
+{
+    const char *end = data + length, *at = data;
+    struct member member;
+
+    while (next_member(marks, data, end, &at, &member))
+        for (size_t i = 0; i < marks->count; i++)
+            if (marks->list[i].kind == KIND_TEXT && *member.value == '"' && is_mark(&member, &marks->list[i]))
+                buf_add(out, member.value + 1, string_bytes(member.value, end));
+}
