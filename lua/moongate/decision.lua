@@ -16,11 +16,6 @@ local MOST_WRITTEN = 1000
 -- Longer than this, the targets are not written into rows: then only the present configuration can be replayed.
 local LONGEST_WORLD = 64 * 1024
 
-local REQUEST = {
-  "model", "surface", "stream", "text_length", "estimated_tokens", "tools", "images", "json_schema", "max_tokens",
-  "privacy", "priority", "latency_pref", "max_cost", "task", "policy", "affinity", "now",
-  "seed",
-}
 local CALLER = { "name", "org", "tier", "label", "policy", "privacy" }
 -- What a policy may read of a request that is not recorded.
 local UNRECORDED = { messages = true, headers = true }
@@ -180,29 +175,44 @@ local function is_filled(list)
   return false
 end
 
--- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
-local function facts_of(seen, whole)
-  local facts = {
-    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms,
-    errors = (not whole or seen.error_rate ~= 0) and seen.error_rate or nil,
-    open = seen.open or nil, open_s = seen.open_s and seen.open_s > 0 and seen.open_s or nil,
-    told = seen.told and next(seen.told) and seen.told or nil, balance = seen.balance or nil,
-  }
-  if seen.balance == false and not whole then facts.balance = false end
-  if seen.counts and (not whole or is_filled(seen.counts)) then facts.used = json.array(seen.counts) end
-  return facts
-end
-
-local function pick(from, names)
-  local result = {}
-  for _, name in ipairs(names) do
-    local value = from[name]
-    if value ~= false and type(value) ~= "table" then result[name] = value end
-  end
-  return result
-end
-
 -- ---- recording ----
+
+-- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
+local function facts_text(seen, whole)
+  local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
+  if whole then
+    if wait == 0 then wait = nil end
+    if errors == 0 then errors = nil end
+    if counts and not is_filled(counts) then counts = nil end
+    balance = balance or nil
+  end
+  return json.write("{", ',"wait":', wait, ',"ms":', seen.latency_ms, ',"errors":', errors, ',"open":',
+    seen.open or nil, ',"open_s":', seen.open_s and seen.open_s > 0 and seen.open_s or nil, ',"told":',
+    told and next(told) and told or nil, ',"balance":', balance, ',"used":', counts and json.array(counts), "}")
+end
+
+-- The facts of all targets that a view has read, by their places in the configuration.
+local function all_facts_text(plan, view)
+  if not view then return "{}" end
+  local parts, whole = {}, view.is_whole
+  for _, target in ipairs(plan.offered) do
+    local seen = view.seen[target]
+    local text = seen and facts_text(seen, whole) or "{}"
+    if text ~= "{}" or (seen and not whole) then parts[#parts + 1] = '"' .. target.index .. '":' .. text end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+-- What is not there, or does not hold, is left out.
+local function request_text(request)
+  return json.write("{", ',"model":', request.model, ',"surface":', request.surface, ',"stream":',
+    request.stream or nil, ',"text_length":', request.text_length, ',"estimated_tokens":', request.estimated_tokens,
+    ',"tools":', request.tools or nil, ',"images":', request.images or nil, ',"json_schema":',
+    request.json_schema or nil, ',"max_tokens":', request.max_tokens, ',"privacy":', request.privacy or nil,
+    ',"priority":', request.priority, ',"latency_pref":', request.latency_pref, ',"max_cost":', request.max_cost,
+    ',"task":', request.task, ',"policy":', request.policy, ',"affinity":', request.affinity, ',"now":', request.now,
+    ',"seed":', request.seed, "}")
+end
 
 -- A copy, since patterns may be anybody's table; nil where they permit everything.
 local function patterns_of(list)
@@ -215,38 +225,42 @@ end
 local callers = setmetatable({}, { __mode = "k" })
 
 -- A caller does not change.
-local function shown_caller(caller)
-  local own = callers[caller]
-  if not own then
-    own = pick(caller, CALLER)
-    own.models, own.tier_models = patterns_of(caller.models), patterns_of(caller.tier_models)
-    callers[caller] = own
+local function caller_text(caller)
+  if not callers[caller] then
+    local own = { models = patterns_of(caller.models), tier_models = patterns_of(caller.tier_models) }
+    for _, name in ipairs(CALLER) do
+      if caller[name] ~= false then own[name] = caller[name] end
+    end
+    callers[caller] = json.encode(own)
   end
-  return own
+  return callers[caller]
 end
 
--- What is needed to make a plan again, as plain data. hash names the world; view is the one that the plan was made by.
+local function places_of(targets)
+  local places = {}
+  for i, target in ipairs(targets) do places[i] = target.index end
+  return json.array(places)
+end
+
+local function names_of(runs)
+  local names = {}
+  for i, run in ipairs(runs) do names[i] = run.name end
+  return json.array(names)
+end
+
+-- What is needed to make a plan again, as JSON: written in one go, since every request has it with its row. hash names
+-- the world; view is the one that the plan was made by.
 ---@param plan table
 ---@param caller table
 ---@param hash string
 ---@param view moongate.view|nil
 ---@param looked string[] what the policy read that is not recorded
----@return table
-function decision.record(plan, caller, hash, view, looked)
-  local request = plan.request
-  local ladder, runs, facts = {}, {}, {}
-  for i, target in ipairs(plan.ladder) do ladder[i] = target.index end
-  for i, run in ipairs(plan.runs) do runs[i] = run.name end
-  local whole = view ~= nil and view.is_whole or false
-  for target, seen in pairs(view and view.seen or {}) do
-    local kept = facts_of(seen, whole)
-    if not whole or next(kept) then facts[tostring(target.index)] = kept end
-  end
-  return {
-    world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = shown_caller(caller), facts = facts,
-    access = entry.record(plan), runs = json.array(runs), ladder = json.array(ladder),
-    looked = #looked > 0 and json.array(looked) or nil,
-  }
+---@return string
+function decision.text(plan, caller, hash, view, looked)
+  return json.write("{", ',"world":', hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan),
+    ',"runs":', names_of(plan.runs), ',"ladder":', places_of(plan.ladder), ',"looked":',
+    #looked > 0 and json.array(looked) or nil, ',"request":' .. request_text(plan.request) .. ',"caller":'
+      .. caller_text(caller) .. ',"facts":' .. all_facts_text(plan, view) .. "}")
 end
 
 -- The text of a world, if it is short enough to be kept with a row.

@@ -1,6 +1,7 @@
 -- Puts into words what the router did: why each candidate is on the ladder or not, and the whole in a sentence. Only
 -- reads what the router and the list steps noted; nothing here is done before somebody asks.
 
+local json = require "moongate.core.json"
 local money = require "moongate.money"
 local passing = require "moongate.passing"
 
@@ -29,17 +30,21 @@ local function left_out_of(run)
   return steps, candidates
 end
 
-local function orders(run)
-  local names = {}
-  for _, step in ipairs(run.trail) do
-    if not step.gone and #names > MOST_NAMED then
-      names[#names] = "and more"
-    elseif not step.gone then
-      names[#names + 1] = step.kind == "shuffle" and "shuffled by " .. step.name
-        or (step.kind == "prefer" and "preferring " or "by ") .. step.name
+local HOW = { shuffle = "shuffled by ", prefer = "preferring " }
+
+-- What put them in that order: " (by quality, preferring the quick)".
+local function orders(plan, run)
+  local told, count = nil, 0
+  for _, step in ipairs(run and run.trail or {}) do
+    if not step.gone then
+      count = count + 1
+      local words = count > MOST_NAMED and "and more" or (HOW[step.kind] or "by ") .. step.name
+      told = told and told .. ", " .. words or words
+      if count > MOST_NAMED then break end
     end
   end
-  return names
+  if plan.arranged then told = told and told .. ", " .. plan.arranged or plan.arranged end
+  return told and " (" .. told .. ")" or ""
 end
 
 -- Why a target is on the ladder; and where that was looked at, why it would not be called.
@@ -57,34 +62,43 @@ local function of_first(plan)
   return standing.first.id .. " is called first, what stands before it is passed over"
 end
 
--- What is known of the targets that the request named: { target, kept, reason, score }, the ladder first.
-local function verdicts(plan, most)
-  most = most or math.huge
-  local run, list, on_ladder = plan.runs[#plan.runs], {}, {}
-  local steps, candidates
+local function scores_of(run)
   local scores = {}
-  for candidate, value in pairs(run and run.trail.scores or {}) do scores[run.owner[candidate] or 0] = value end
+  for candidate, value in pairs(run.trail.scores) do scores[run.owner[candidate] or 0] = value end
+  return scores
+end
+
+-- Tells of the targets that the request named, the ladder first: tell(into, plan, target, kept, reason, score) of each.
+local function each_verdict(plan, most, tell, into)
+  local run, left = plan.runs[#plan.runs], most or math.huge
+  local steps, candidates
+  local scores = run and run.trail.scores and scores_of(run)
+  local on_ladder = {}
   for rung, target in ipairs(plan.ladder) do
-    if #list >= most then return list end
-    on_ladder[target] = true
-    list[#list + 1] = { target = target, kept = true, score = scores[target], reason = of_rung(plan, rung, target) }
+    if left <= 0 then return end
+    left, on_ladder[target] = left - 1, true
+    tell(into, plan, target, true, of_rung(plan, rung, target), scores and scores[target])
   end
   for _, target in ipairs(plan.offered) do
-    if #list >= most then return list end
     if not on_ladder[target] then
+      if left <= 0 then return end
+      left = left - 1
       if run and not steps then steps, candidates = left_out_of(run) end
       local step = steps and steps[target]
-      list[#list + 1] = {
-        target = target, kept = false, score = scores[target],
-        reason = step and of_step(step, candidates[target]) or "not in the ladder that the policy returned",
-      }
+      tell(into, plan, target, false,
+        step and of_step(step, candidates[target]) or "not in the ladder that the policy returned",
+        scores and scores[target])
     end
   end
   for i, target in ipairs(plan.refused) do
-    if #list >= most then return list end
-    list[#list + 1] = { target = target, kept = false, reason = plan.refused_why[i] }
+    if left <= 0 then return end
+    left = left - 1
+    tell(into, plan, target, false, plan.refused_why[i])
   end
-  return list
+end
+
+local function add_dropped(parts, _, target, kept, reason)
+  if not kept then parts[#parts + 1] = "dropped " .. target.id .. ": " .. reason end
 end
 
 -- "dropped groq/llama-3.3-70b: exhausted (41 s left); ..." for all that are not on the ladder.
@@ -92,12 +106,36 @@ end
 ---@return string
 function reasons.dropped(plan)
   local parts = {}
-  for _, verdict in ipairs(verdicts(plan, #plan.ladder + MOST_NAMED)) do
-    if not verdict.kept then parts[#parts + 1] = "dropped " .. verdict.target.id .. ": " .. verdict.reason end
-  end
+  each_verdict(plan, #plan.ladder + MOST_NAMED, add_dropped, parts)
   local more = #plan.offered + #plan.refused - #plan.ladder - #parts
   if more > 0 then parts[#parts + 1] = "and " .. more .. " more" end
   return table.concat(parts, "; ")
+end
+
+local names = setmetatable({}, { __mode = "k" })
+
+-- How a target is called, as JSON: it is told with every request. { id, and the beginning of a record }
+local function names_of(target)
+  local own = names[target]
+  if not own then
+    own = {
+      json.encode(target.id),
+      json.write("{", ',"id":', target.id, ',"provider":', target.provider, ',"model":', target.model, ""),
+    }
+    names[target] = own
+  end
+  return own
+end
+
+local function add_record(parts, plan, target, kept, reason, score)
+  parts[#parts + 1] = json.write(names_of(target)[2], ',"score":', score, ',"kept":', kept, ',"reason":', reason,
+    ',"estimated_cost":', money.estimate(target, plan.request), "}")
+end
+
+local function records_text(plan, most)
+  local parts = {}
+  each_verdict(plan, most, add_record, parts)
+  return "[" .. table.concat(parts, ",") .. "]"
 end
 
 -- One record a candidate: { id, provider, model, score, kept, reason, estimated_cost }. most bounds how many.
@@ -105,15 +143,7 @@ end
 ---@param most integer|nil
 ---@return table[]
 function reasons.records(plan, most)
-  local records = {}
-  for i, verdict in ipairs(verdicts(plan, most)) do
-    local target = verdict.target
-    records[i] = {
-      id = target.id, provider = target.provider, model = target.model, score = verdict.score, kept = verdict.kept,
-      reason = verdict.reason, estimated_cost = money.estimate(target, plan.request),
-    }
-  end
-  return records
+  return json.decode(records_text(plan, most))
 end
 
 -- The plan in one sentence.
@@ -129,15 +159,12 @@ function reasons.sentence(plan)
     local run = plan.runs[i]
     if run.empty then parts[#parts + 1] = run.name .. " had nothing to offer" end
   end
-  local run = plan.runs[#plan.runs]
-  local ordered = run and orders(run) or {}
-  if plan.arranged then ordered[#ordered + 1] = plan.arranged end
-  local how = #ordered > 0 and " (" .. table.concat(ordered, ", ") .. ")" or ""
   local first = plan.ladder[1]
   if first then
     local total = #plan.offered + #plan.refused
-    parts[#parts + 1] = string.format("%s put %s first of %d%s, %d of %d candidates left out", plan.policy, first.id,
-      #plan.ladder, how, total - #plan.ladder, total)
+    parts[#parts + 1] = plan.policy .. " put " .. first.id .. " first of " .. #plan.ladder
+      .. orders(plan, plan.runs[#plan.runs]) .. ", " .. total - #plan.ladder .. " of " .. total
+      .. " candidates left out"
     parts[#parts + 1] = of_first(plan)
   else
     parts[#parts + 1] = plan.policy .. " left nothing"
@@ -145,17 +172,24 @@ function reasons.sentence(plan)
   return table.concat(parts, "; ")
 end
 
--- The whole as plain data: { policy, task, seed, reason, ladder = { id... }, candidates = { record... } }.
+-- The whole as JSON: { policy, task, seed, reason, ladder = { id... }, candidates = { record... } }. Written in one go,
+-- since every request has it with its row.
 ---@param plan table
 ---@param most integer|nil how many candidates at most
+---@return string
+function reasons.text(plan, most)
+  local ids = {}
+  for i, target in ipairs(plan.ladder) do ids[i] = names_of(target)[1] end
+  return json.write("{", ',"policy":', plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":',
+    plan.reason, ',"ladder":[' .. table.concat(ids, ",") .. '],"candidates":' .. records_text(plan, most) .. "}")
+end
+
+-- The same as plain data.
+---@param plan table
+---@param most integer|nil
 ---@return table
 function reasons.explain(plan, most)
-  local ladder = {}
-  for i, target in ipairs(plan.ladder) do ladder[i] = target.id end
-  return {
-    policy = plan.policy, task = plan.task, seed = plan.seed, reason = plan.reason, ladder = ladder,
-    candidates = reasons.records(plan, most),
-  }
+  return json.decode(reasons.text(plan, most))
 end
 
 return reasons

@@ -13,7 +13,7 @@ local log = require "moongate.core.log"
 local meter = require "moongate.meter"
 local money = require "moongate.money"
 local notice = require "moongate.notice"
-local router = require "moongate.router"
+local reasons = require "moongate.reasons"
 local spend_alarm = require "moongate.spend_alarm"
 local standing = require "moongate.standing"
 local usage_of = require "moongate.usage"
@@ -106,13 +106,13 @@ end
 
 local function detail(call)
   local plan, registry = call.plan, call.state.registry
-  local told = { attempts = json.array(call.attempts) }
-  if not plan then return json.encode(told) end
+  local attempts = '{"attempts":' .. json.encode(json.array(call.attempts))
+  if not plan then return attempts .. "}" end
   local hash = hash_of(registry)
-  told.explanation = router.explain(plan, MOST_EXPLAINED)
-  told.decision = decision.record(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
-  local text, world = json.encode(told), world_due(registry, hash)
-  return world and string.sub(text, 1, -2) .. ',"world":' .. world .. "}" or text
+  local decided = decision.text(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
+  local world = world_due(registry, hash)
+  return attempts .. ',"decision":' .. decided .. ',"explanation":' .. reasons.text(plan, MOST_EXPLAINED)
+    .. (world and ',"world":' .. world or "") .. "}"
 end
 
 local function count(call, row, status)
