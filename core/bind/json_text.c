@@ -139,7 +139,12 @@ static bool is_marked(lua_State *L, const struct json_kept *kept, int index)
     return marked;
 }
 
-/* How many items the list at index has; raises if its keys are not 1 to that number. */
+static void refuse_holes(lua_State *L)
+{
+    luaL_error(L, "a list with holes cannot be encoded as JSON");
+}
+
+/* How many items the list at index has; raises if it has more keys or fewer. */
 static size_t check_list(lua_State *L, int index)
 {
     size_t count = 0, size = lua_objlen(L, index);
@@ -150,12 +155,9 @@ static size_t check_list(lua_State *L, int index)
         if (lua_type(L, -1) != LUA_TNUMBER)
             luaL_error(L, "a list with a %s key cannot be encoded as JSON", luaL_typename(L, -1));
         count++;
-        if (lua_tonumber(L, -1) < 1 || lua_tonumber(L, -1) > (double)size ||
-            lua_tonumber(L, -1) != floor(lua_tonumber(L, -1)))
-            luaL_error(L, "a list with holes cannot be encoded as JSON");
     }
     if (count != size)
-        luaL_error(L, "a list with holes cannot be encoded as JSON");
+        refuse_holes(L);
     return size;
 }
 
@@ -194,6 +196,8 @@ static void add_table(lua_State *L, struct json_kept *kept, int table, int depth
             if (i > 1)
                 buf_add_char(out, ',');
             lua_rawgeti(L, table, (int)i);
+            if (lua_isnil(L, -1))
+                refuse_holes(L);
             add_value(L, kept, lua_gettop(L), depth + 1);
             lua_pop(L, 1);
         }

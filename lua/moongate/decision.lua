@@ -4,6 +4,7 @@
 
 local entry = require "moongate.entry"
 local json = require "moongate.core.json"
+local new_table = require "table.new"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
 
@@ -129,10 +130,19 @@ end
 
 -- ---- how targets stood ----
 
--- A limit of a target: the shared ones first, then the model's own.
-local function limit_at(target, i)
-  local shared = #target.provider_limits
-  return target.provider_limits[i] or target.limits[i - shared]
+local limits_of = setmetatable({}, { __mode = "k" })
+
+-- The limits of a target: the shared ones first, then the model's own.
+local function limits(target)
+  local all = limits_of[target]
+  if not all then
+    all = {}
+    for _, list in ipairs { target.provider_limits, target.limits } do
+      for _, limit in ipairs(list) do all[#all + 1] = limit end
+    end
+    limits_of[target] = all
+  end
+  return all
 end
 
 -- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name); over
@@ -142,12 +152,13 @@ end
 ---@param told table<string, number>|nil
 ---@return table<string, number>
 function decision.left(target, counts, told)
-  local left = {}
+  local left, all = {}, limits(target)
   for i = 1, #counts do
-    local limit = limit_at(target, i)
-    local rest = math.max(0, limit.max - counts[i])
-    local counts_not = limit.documented and told and told[limit.name]
-    if not counts_not and (not left[limit.name] or rest < left[limit.name]) then left[limit.name] = rest end
+    local limit = all[i]
+    local name, rest = limit.name, limit.max - counts[i]
+    if rest < 0 then rest = 0 end
+    local counts_not = limit.documented and told and told[name]
+    if not counts_not and (not left[name] or rest < left[name]) then left[name] = rest end
   end
   for name, rest in pairs(told or {}) do
     if not left[name] or rest < left[name] then left[name] = rest end
@@ -160,9 +171,9 @@ end
 ---@param counts number[]
 ---@return table<string, number>
 function decision.used(target, counts)
-  local sums = {}
+  local sums, all = {}, limits(target)
   for i = 1, #counts do
-    local name = limit_at(target, i).name
+    local name = all[i].name
     sums[name] = math.max(sums[name] or 0, counts[i])
   end
   return sums
@@ -191,14 +202,29 @@ local function facts_text(seen, whole)
     told and next(told) and told or nil, ',"balance":', balance, ',"used":', counts and json.array(counts), "}")
 end
 
--- The facts of all targets that a view has read, by their places in the configuration.
-local function all_facts_text(plan, view)
+local places = setmetatable({}, { __mode = "k" })
+
+-- The place of a target in the configuration, as text.
+local function place_of(target)
+  local place = places[target]
+  if not place then
+    place = tostring(target.index)
+    places[target] = place
+  end
+  return place
+end
+
+-- The facts of all targets that a view has read.
+local function all_facts_text(offered, view)
   if not view then return "{}" end
-  local parts, whole = {}, view.is_whole
-  for _, target in ipairs(plan.offered) do
-    local seen = view.seen[target]
-    local text = seen and facts_text(seen, whole) or "{}"
-    if text ~= "{}" or (seen and not whole) then parts[#parts + 1] = '"' .. target.index .. '":' .. text end
+  local parts, count, whole, seen_of = {}, 0, view.is_whole, view.seen
+  for i = 1, #offered do
+    local seen = seen_of[offered[i]]
+    local text = seen and facts_text(seen, whole)
+    if text and (text ~= "{}" or not whole) then
+      count = count + 1
+      parts[count] = '"' .. place_of(offered[i]) .. '":' .. text
+    end
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
@@ -236,15 +262,15 @@ local function caller_text(caller)
   return callers[caller]
 end
 
-local function places_of(targets)
-  local places = {}
-  for i, target in ipairs(targets) do places[i] = target.index end
-  return json.array(places)
+local function ladder_text(ladder)
+  local parts = new_table(#ladder, 0)
+  for i = 1, #ladder do parts[i] = place_of(ladder[i]) end
+  return "[" .. table.concat(parts, ",") .. "]"
 end
 
 local function names_of(runs)
-  local names = {}
-  for i, run in ipairs(runs) do names[i] = run.name end
+  local names = new_table(#runs, 0)
+  for i = 1, #runs do names[i] = runs[i].name end
   return json.array(names)
 end
 
@@ -254,13 +280,13 @@ end
 ---@param caller table
 ---@param hash string
 ---@param view moongate.view|nil
----@param looked string[] what the policy read that is not recorded
+---@param looked string[]|nil what the policy read that is not recorded
 ---@return string
 function decision.text(plan, caller, hash, view, looked)
   return json.write("{", ',"world":', hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan),
-    ',"runs":', names_of(plan.runs), ',"ladder":', places_of(plan.ladder), ',"looked":',
-    #looked > 0 and json.array(looked) or nil, ',"request":' .. request_text(plan.request) .. ',"caller":'
-      .. caller_text(caller) .. ',"facts":' .. all_facts_text(plan, view) .. "}")
+    ',"runs":', names_of(plan.runs), ',"looked":', looked,
+    ',"ladder":' .. ladder_text(plan.ladder) .. ',"request":' .. request_text(plan.request) .. ',"caller":'
+      .. caller_text(caller) .. ',"facts":' .. all_facts_text(plan.offered, view) .. "}")
 end
 
 -- The text of a world, if it is short enough to be kept with a row.

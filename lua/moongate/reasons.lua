@@ -3,11 +3,14 @@
 
 local json = require "moongate.core.json"
 local money = require "moongate.money"
+local new_table = require "table.new"
 local passing = require "moongate.passing"
 
 local reasons = {}
 
 local MOST_NAMED = 10 -- candidates, or steps, named in one sentence
+local MOST_FIGURES = 1000
+local NOTHING = {}
 
 -- Why a step left a candidate out.
 local function of_step(step, candidate)
@@ -18,29 +21,39 @@ local function of_step(step, candidate)
   return passing.with_wait(reason, type(wait) == "number" and wait or nil)
 end
 
--- Which step of a run left which target out: by target, the step and its candidate.
-local function left_out_of(run)
-  local steps, candidates = {}, {}
-  for _, step in ipairs(run.trail) do
-    for _, candidate in ipairs(step.gone or {}) do
-      local target = run.owner[candidate]
-      if target and not steps[target] then steps[target], candidates[target] = step, candidate end
+-- Which step of a run left which target out: by target, the step and its candidate. So many may be left out.
+local function left_out_of(run, most)
+  local steps, candidates, owner, trail = new_table(0, most), new_table(0, most), run.owner, run.trail
+  for i = 1, #trail do
+    local step = trail[i]
+    local gone = step.gone
+    for j = 1, gone and #gone or 0 do
+      local target = owner[gone[j]]
+      if target and not steps[target] then steps[target], candidates[target] = step, gone[j] end
     end
   end
   return steps, candidates
 end
 
+-- Whole numbers as text: those that come with every request are written once.
+local figures = setmetatable({}, {
+  __index = function(known, number)
+    local text = tostring(number)
+    if number <= MOST_FIGURES then known[number] = text end
+    return text
+  end,
+})
+
 local HOW = { shuffle = "shuffled by ", prefer = "preferring " }
 
 -- What put them in that order: " (by quality, preferring the quick)".
 local function orders(plan, run)
-  local told, count = nil, 0
-  for _, step in ipairs(run and run.trail or {}) do
-    if not step.gone then
-      count = count + 1
-      local words = count > MOST_NAMED and "and more" or (HOW[step.kind] or "by ") .. step.name
-      told = told and told .. ", " .. words or words
-      if count > MOST_NAMED then break end
+  local told, trail, count = nil, run and run.trail or NOTHING, 0
+  for i = 1, #trail do
+    local step = trail[i]
+    if not step.gone and count <= MOST_NAMED then
+      local words = count == MOST_NAMED and "and more" or (HOW[step.kind] or "by ") .. step.name
+      told, count = told and told .. ", " .. words or words, count + 1
     end
   end
   if plan.arranged then told = told and told .. ", " .. plan.arranged or plan.arranged end
@@ -50,7 +63,7 @@ end
 -- Why a target is on the ladder; and where that was looked at, why it would not be called.
 local function of_rung(plan, rung, target)
   local words = plan.standing and plan.standing[target]
-  return "rung " .. rung .. (words and ", " .. words or "")
+  return "rung " .. figures[rung] .. (words and ", " .. words or "")
 end
 
 -- Whom the first call goes to, where that is not the first rung.
@@ -70,31 +83,29 @@ end
 
 -- Tells of the targets that the request named, the ladder first: tell(into, plan, target, kept, reason, score) of each.
 local function each_verdict(plan, most, tell, into)
-  local run, left = plan.runs[#plan.runs], most or math.huge
-  local steps, candidates
-  local scores = run and run.trail.scores and scores_of(run)
-  local on_ladder = {}
-  for rung, target in ipairs(plan.ladder) do
-    if left <= 0 then return end
-    left, on_ladder[target] = left - 1, true
-    tell(into, plan, target, true, of_rung(plan, rung, target), scores and scores[target])
+  local run, ladder, offered, refused = plan.runs[#plan.runs], plan.ladder, plan.offered, plan.refused
+  local scores = run and run.trail.scores and scores_of(run) or NOTHING
+  local left, out = most or math.huge, #offered - #ladder
+  for rung = 1, math.min(left, #ladder) do
+    local target = ladder[rung]
+    tell(into, plan, target, true, of_rung(plan, rung, target), scores[target])
   end
-  for _, target in ipairs(plan.offered) do
-    if not on_ladder[target] then
-      if left <= 0 then return end
-      left = left - 1
-      if run and not steps then steps, candidates = left_out_of(run) end
-      local step = steps and steps[target]
-      tell(into, plan, target, false,
-        step and of_step(step, candidates[target]) or "not in the ladder that the policy returned",
-        scores and scores[target])
+  left = left - #ladder
+  if out > 0 and left > 0 then
+    local on_ladder, steps, candidates = new_table(0, #ladder), NOTHING, nil
+    for rung = 1, #ladder do on_ladder[ladder[rung]] = true end
+    if run then steps, candidates = left_out_of(run, out) end
+    for i = 1, #offered do
+      local target = offered[i]
+      if not on_ladder[target] and left > 0 then
+        local step = steps[target]
+        tell(into, plan, target, false,
+          step and of_step(step, candidates[target]) or "not in the ladder that the policy returned", scores[target])
+        left = left - 1
+      end
     end
   end
-  for i, target in ipairs(plan.refused) do
-    if left <= 0 then return end
-    left = left - 1
-    tell(into, plan, target, false, plan.refused_why[i])
-  end
+  for i = 1, math.min(left, #refused) do tell(into, plan, refused[i], false, plan.refused_why[i]) end
 end
 
 local function add_dropped(parts, _, target, kept, reason)
@@ -133,7 +144,7 @@ local function add_record(parts, plan, target, kept, reason, score)
 end
 
 local function records_text(plan, most)
-  local parts = {}
+  local parts = new_table(math.min(most or math.huge, #plan.offered + #plan.refused), 0)
   each_verdict(plan, most, add_record, parts)
   return "[" .. table.concat(parts, ",") .. "]"
 end
@@ -150,20 +161,19 @@ end
 ---@param plan table
 ---@return string
 function reasons.sentence(plan)
-  local parts, replaced = {}, plan.replaced
+  local parts, replaced, runs = {}, plan.replaced, plan.runs
   if replaced then
     parts[1] = string.format('"%s" %s, "%s" stands in its place', replaced.asked, replaced.words, replaced.name)
   end
   for _, fault in ipairs(plan.faults) do parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")" end
-  for i = 1, #plan.runs - 1 do
-    local run = plan.runs[i]
-    if run.empty then parts[#parts + 1] = run.name .. " had nothing to offer" end
+  for i = 1, #runs - 1 do
+    if runs[i].empty then parts[#parts + 1] = runs[i].name .. " had nothing to offer" end
   end
   local first = plan.ladder[1]
   if first then
     local total = #plan.offered + #plan.refused
-    parts[#parts + 1] = plan.policy .. " put " .. first.id .. " first of " .. #plan.ladder
-      .. orders(plan, plan.runs[#plan.runs]) .. ", " .. total - #plan.ladder .. " of " .. total
+    parts[#parts + 1] = plan.policy .. " put " .. first.id .. " first of " .. figures[#plan.ladder]
+      .. orders(plan, runs[#runs]) .. ", " .. figures[total - #plan.ladder] .. " of " .. figures[total]
       .. " candidates left out"
     parts[#parts + 1] = of_first(plan)
   else
@@ -178,8 +188,9 @@ end
 ---@param most integer|nil how many candidates at most
 ---@return string
 function reasons.text(plan, most)
-  local ids = {}
-  for i, target in ipairs(plan.ladder) do ids[i] = names_of(target)[1] end
+  local ladder = plan.ladder
+  local ids = new_table(#ladder, 0)
+  for i = 1, #ladder do ids[i] = names_of(ladder[i])[1] end
   return json.write("{", ',"policy":', plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":',
     plan.reason, ',"ladder":[' .. table.concat(ids, ",") .. '],"candidates":' .. records_text(plan, most) .. "}")
 end

@@ -157,15 +157,15 @@ end
 local function tell(call, row, refusal)
   local level = refusal and refusal.status >= 500 and "warn" or "info"
   if not log.is_on(level) then return end
-  log.write(level, "request", string.sub(json.encode {
-    request_id = row.request_id, key = row.key, label = row.label ~= "" and row.label or nil, surface = row.surface,
-    asked = call.request.model, provider = row.provider, model = row.model, policy = row.policy,
-    outcome = row.outcome, status = row.status, attempts = row.attempts, input_tokens = row.input_tokens,
-    cached_tokens = row.cached_tokens, output_tokens = row.output_tokens, reasoning_tokens = row.reasoning_tokens,
-    billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
-    latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
-    replaced = call.plan and call.plan.replaced and call.plan.replaced.asked or nil,
-  }, 2, -2))
+  local replaced = call.plan and call.plan.replaced
+  log.write(level, "request", json.write("", '"request_id":', row.request_id, ',"key":', row.key, ',"label":',
+    row.label ~= "" and row.label or nil, ',"surface":', row.surface, ',"asked":', call.request.model,
+    ',"provider":', row.provider, ',"model":', row.model, ',"policy":', row.policy, ',"outcome":', row.outcome,
+    ',"status":', row.status, ',"attempts":', row.attempts, ',"input_tokens":', row.input_tokens,
+    ',"cached_tokens":', row.cached_tokens, ',"output_tokens":', row.output_tokens, ',"reasoning_tokens":',
+    row.reasoning_tokens, ',"billed_tokens":', row.billed_tokens, ',"cost_microusd":', row.cost_microusd,
+    ',"estimated":', row.estimated or nil, ',"latency_ms":', row.latency_ms, ',"error":',
+    refusal and refusal.message or nil, ',"replaced":', replaced and replaced.asked or nil, ""))
 end
 
 -- Why nothing can be begun that the ledger would have to keep; nil while it can.

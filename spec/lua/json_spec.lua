@@ -99,6 +99,7 @@ describe("json.decode and json.encode", function()
     for wanted, value in pairs {
       ["not%-a%-number"] = 0 / 0, ["infinite"] = math.huge, ["in a circle"] = circle, ["nested more than 200"] = deep,
       ["a function cannot"] = { print }, ["a table with number keys"] = { [5] = 1 }, ["with holes"] = { 1, nil, 3, 4 },
+      ["list with holes"] = { 1, nil, 3, [7] = 4 },
       ["a list with a string key"] = { 1, a = 2 }, ["boolean keys"] = { [true] = 1 },
     } do
       assert.error_matches(function() json.encode(value) end, wanted)
