@@ -33,12 +33,20 @@ struct json_kept *json_kept(lua_State *L)
     return kept;
 }
 
+void json_forget_text(struct json_kept *kept)
+{
+    if (kept->text.capacity > KEEP_BYTES)
+        buf_free(&kept->text);
+    buf_clear(&kept->text);
+}
+
 static int free_kept(lua_State *L)
 {
     struct json_kept *kept = lua_touserdata(L, 1);
 
     json_index_free(&kept->index);
     buf_free(&kept->out);
+    buf_free(&kept->text);
     mem_free(kept->names);
     *kept = (struct json_kept){ 0 };
     return 0;

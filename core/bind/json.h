@@ -35,6 +35,7 @@ struct json_name {
 struct json_kept {
     struct json_index index;
     struct buf out;
+    struct buf text; /* what json.add adds to, from call to call */
     struct json_name *names;
     size_t names_count, names_capacity;
     const void *array; /* the metatable of arrays */
@@ -42,6 +43,8 @@ struct json_kept {
 
 /* Empty, and freed of what one huge text had needed. */
 struct json_kept *json_kept(lua_State *L);
+/* Begins the text of json.add anew. */
+void json_forget_text(struct json_kept *kept);
 /* A policy's budget holds in here too: raises when it is used up. */
 void json_check_time(lua_State *L);
 /* Adds the keys of the table at index to the names, sorted; raises if one is no string. */

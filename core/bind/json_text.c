@@ -173,12 +173,11 @@ static bool is_list(lua_State *L, const struct json_kept *kept, int index)
     return list;
 }
 
-static void add_value(lua_State *L, struct json_kept *kept, int index, int depth);
+static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index, int depth);
 
 /* Encodes the table at index. A cycle ends at the depth bound. */
-static void add_table(lua_State *L, struct json_kept *kept, int table, int depth)
+static void add_table(lua_State *L, struct json_kept *kept, struct buf *out, int table, int depth)
 {
-    struct buf *out = &kept->out;
     size_t first = kept->names_count;
 
     if (depth >= JSON_DEPTH)
@@ -198,7 +197,7 @@ static void add_table(lua_State *L, struct json_kept *kept, int table, int depth
             lua_rawgeti(L, table, (int)i);
             if (lua_isnil(L, -1))
                 refuse_holes(L);
-            add_value(L, kept, lua_gettop(L), depth + 1);
+            add_value(L, kept, out, lua_gettop(L), depth + 1);
             lua_pop(L, 1);
         }
         buf_add_char(out, ']');
@@ -216,7 +215,7 @@ static void add_table(lua_State *L, struct json_kept *kept, int table, int depth
         buf_add_char(out, ':');
         lua_pushlstring(L, name.text, name.length);
         lua_rawget(L, table);
-        add_value(L, kept, lua_gettop(L), depth + 1);
+        add_value(L, kept, out, lua_gettop(L), depth + 1);
         lua_pop(L, 1);
     }
     buf_add_char(out, '}');
@@ -224,7 +223,7 @@ static void add_table(lua_State *L, struct json_kept *kept, int table, int depth
 }
 
 /* Encodes the value at index, which is counted from below. */
-static void add_value(lua_State *L, struct json_kept *kept, int index, int depth)
+static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index, int depth)
 {
     const char *text;
     size_t length;
@@ -232,20 +231,20 @@ static void add_value(lua_State *L, struct json_kept *kept, int index, int depth
     switch (lua_type(L, index)) {
     case LUA_TSTRING:
         text = lua_tolstring(L, index, &length);
-        buf_add_json(&kept->out, text, length);
+        buf_add_json(out, text, length);
         break;
     case LUA_TNUMBER:
-        add_number(L, &kept->out, lua_tonumber(L, index));
+        add_number(L, out, lua_tonumber(L, index));
         break;
     case LUA_TBOOLEAN:
-        buf_add_text(&kept->out, lua_toboolean(L, index) ? "true" : "false");
+        buf_add_text(out, lua_toboolean(L, index) ? "true" : "false");
         break;
     case LUA_TTABLE:
-        add_table(L, kept, index, depth);
+        add_table(L, kept, out, index, depth);
         break;
     case LUA_TLIGHTUSERDATA:
         if (!lua_touserdata(L, index)) {
-            buf_add_text(&kept->out, "null");
+            buf_add_text(out, "null");
             break;
         }
         /* fall through */
@@ -262,7 +261,7 @@ static int json_encode(lua_State *L)
     luaL_checkany(L, 1);
     lua_settop(L, 1);
     kept = json_kept(L);
-    add_value(L, kept, 1, 0);
+    add_value(L, kept, &kept->out, 1, 0);
     lua_pushlstring(L, kept->out.data, kept->out.length);
     return 1;
 }
@@ -272,34 +271,69 @@ static void add_raw(lua_State *L, struct buf *out, int index)
 {
     size_t length;
     const char *text = luaL_checklstring(L, index, &length);
-    char last = out->length ? out->data[out->length - 1] : '\0';
 
-    if (length && text[0] == ',' && (last == '{' || last == '[')) {
-        text++;
-        length--;
+    if (length && text[0] == ',' && out->length) {
+        char last = out->data[out->length - 1];
+        bool is_first = last == '{' || last == '[';
+
+        text += is_first;
+        length -= is_first;
     }
     buf_add(out, text, length);
 }
 
 /*
- * write(before, raw, value, raw, value, ..., after): the raw texts as they are, and each value as encode has it; one
- * that is nil is left out with the text before it. write("{", ',"a":', nil, ',"b":', "x", "}") is {"b":"x"}.
+ * The arguments: a raw text, then a raw text and a value as often as one likes, and perhaps a last raw text. Raw texts
+ * are written as they are, and values as encode has them; where one is nil, the text before it is left out, too.
  */
-static int json_write(lua_State *L)
+static void add_arguments(lua_State *L, struct json_kept *kept, struct buf *out)
 {
     int count = lua_gettop(L);
-    struct json_kept *kept = json_kept(L);
 
-    luaL_argcheck(L, count >= 2 && count % 2 == 0, count, "a text for every value, and one before and after them");
-    add_raw(L, &kept->out, 1);
+    add_raw(L, out, 1);
     for (int i = 2; i < count; i += 2) {
         if (lua_isnil(L, i + 1))
             continue;
-        add_raw(L, &kept->out, i);
-        add_value(L, kept, i + 1, 0);
+        add_raw(L, out, i);
+        add_value(L, kept, out, i + 1, 0);
     }
-    add_raw(L, &kept->out, count);
+    if (count > 1 && count % 2 == 0)
+        add_raw(L, out, count);
+}
+
+/* write(raw, [raw, value]..., [raw]): the text. write("{", ',"a":', nil, ',"b":', "x", "}") is {"b":"x"}. */
+static int json_write(lua_State *L)
+{
+    struct json_kept *kept = json_kept(L);
+
+    add_arguments(L, kept, &kept->out);
     lua_pushlstring(L, kept->out.data, kept->out.length);
+    return 1;
+}
+
+/* begin(): from here on add goes to a new text. There is one at a time. */
+static int json_begin(lua_State *L)
+{
+    json_forget_text(lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT)));
+    return 0;
+}
+
+/* add(raw, [raw, value]..., [raw]): as write, to the end of the text. */
+static int json_add(lua_State *L)
+{
+    struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
+
+    kept->names_count = 0;
+    add_arguments(L, kept, &kept->text);
+    return 0;
+}
+
+/* finish(): the text that was begun */
+static int json_finish(lua_State *L)
+{
+    struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
+
+    lua_pushlstring(L, kept->text.data, kept->text.length);
     return 1;
 }
 
@@ -321,6 +355,6 @@ static int json_is_array(lua_State *L)
 }
 
 const luaL_Reg json_text_functions[] = {
-    { "encode", json_encode },     { "write", json_write }, { "array", json_array },
-    { "is_array", json_is_array }, { NULL, NULL },
+    { "encode", json_encode }, { "write", json_write },       { "begin", json_begin }, { "add", json_add },
+    { "finish", json_finish }, { "is_array", json_is_array }, { "array", json_array }, { NULL, NULL },
 };

@@ -4,7 +4,6 @@
 
 local entry = require "moongate.entry"
 local json = require "moongate.core.json"
-local new_table = require "table.new"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
 
@@ -188,50 +187,46 @@ end
 
 -- ---- recording ----
 
--- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
-local function facts_text(seen, whole)
-  local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
-  if whole then
-    if wait == 0 then wait = nil end
-    if errors == 0 then errors = nil end
-    if counts and not is_filled(counts) then counts = nil end
-    balance = balance or nil
-  end
-  return json.write("{", ',"wait":', wait, ',"ms":', seen.latency_ms, ',"errors":', errors, ',"open":',
-    seen.open or nil, ',"open_s":', seen.open_s and seen.open_s > 0 and seen.open_s or nil, ',"told":',
-    told and next(told) and told or nil, ',"balance":', balance, ',"used":', counts and json.array(counts), "}")
-end
-
 local places = setmetatable({}, { __mode = "k" })
 
--- The place of a target in the configuration, as text.
+-- The place of a target in the configuration, as JSON: { in a list, as the name of its facts }
 local function place_of(target)
-  local place = places[target]
-  if not place then
-    place = tostring(target.index)
-    places[target] = place
+  local own = places[target]
+  if not own then
+    own = { "," .. target.index, ',"' .. target.index .. '":{' }
+    places[target] = own
   end
-  return place
+  return own
 end
 
--- The facts of all targets that a view has read.
-local function all_facts_text(offered, view)
-  if not view then return "{}" end
-  local parts, count, whole, seen_of = {}, 0, view.is_whole, view.seen
+-- What a view has read of the targets (see moongate.live): of one that is whole, only what is unusual.
+local function add_facts(offered, view)
+  local whole, seen_of = view.is_whole, view.seen
   for i = 1, #offered do
     local seen = seen_of[offered[i]]
-    local text = seen and facts_text(seen, whole)
-    if text and (text ~= "{}" or not whole) then
-      count = count + 1
-      parts[count] = '"' .. place_of(offered[i]) .. '":' .. text
+    if seen then
+      local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
+      local latency, open, open_s = seen.latency_ms, seen.open or nil, seen.open_s
+      if whole then
+        if wait == 0 then wait = nil end
+        if errors == 0 then errors = nil end
+        if counts and not is_filled(counts) then counts = nil end
+        balance = balance or nil
+      end
+      if open_s == 0 then open_s = nil end
+      if told and not next(told) then told = nil end
+      if not whole or wait or errors or balance or counts or told or latency or open or open_s then
+        json.add(place_of(offered[i])[2], ',"wait":', wait, ',"ms":', latency, ',"errors":', errors, ',"open":', open,
+          ',"open_s":', open_s, ',"told":', told, ',"balance":', balance, ',"used":', counts and json.array(counts),
+          "}")
+      end
     end
   end
-  return "{" .. table.concat(parts, ",") .. "}"
 end
 
 -- What is not there, or does not hold, is left out.
-local function request_text(request)
-  return json.write("{", ',"model":', request.model, ',"surface":', request.surface, ',"stream":',
+local function add_request(request)
+  json.add('"request":{', ',"model":', request.model, ',"surface":', request.surface, ',"stream":',
     request.stream or nil, ',"text_length":', request.text_length, ',"estimated_tokens":', request.estimated_tokens,
     ',"tools":', request.tools or nil, ',"images":', request.images or nil, ',"json_schema":',
     request.json_schema or nil, ',"max_tokens":', request.max_tokens, ',"privacy":', request.privacy or nil,
@@ -257,36 +252,30 @@ local function caller_text(caller)
     for _, name in ipairs(CALLER) do
       if caller[name] ~= false then own[name] = caller[name] end
     end
-    callers[caller] = json.encode(own)
+    callers[caller] = ',"caller":' .. json.encode(own) .. ',"facts":{'
   end
   return callers[caller]
 end
 
-local function ladder_text(ladder)
-  local parts = new_table(#ladder, 0)
-  for i = 1, #ladder do parts[i] = place_of(ladder[i]) end
-  return "[" .. table.concat(parts, ",") .. "]"
-end
-
-local function names_of(runs)
-  local names = new_table(#runs, 0)
-  for i = 1, #runs do names[i] = runs[i].name end
-  return json.array(names)
-end
-
--- What is needed to make a plan again, as JSON: written in one go, since every request has it with its row. hash names
--- the world; view is the one that the plan was made by.
+-- Adds to the text that was begun what is needed to make a plan again: written in one go, since every request has it
+-- with its row. hash names the world; view is the one that the plan was made by.
 ---@param plan table
 ---@param caller table
 ---@param hash string
 ---@param view moongate.view|nil
 ---@param looked string[]|nil what the policy read that is not recorded
----@return string
-function decision.text(plan, caller, hash, view, looked)
-  return json.write("{", ',"world":', hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan),
-    ',"runs":', names_of(plan.runs), ',"looked":', looked,
-    ',"ladder":' .. ladder_text(plan.ladder) .. ',"request":' .. request_text(plan.request) .. ',"caller":'
-      .. caller_text(caller) .. ',"facts":' .. all_facts_text(plan.offered, view) .. "}")
+function decision.add(plan, caller, hash, view, looked)
+  local ladder, runs = plan.ladder, plan.runs
+  json.add('{"world":', "", hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan), ',"looked":',
+    looked, ',"runs":[')
+  for i = 1, #runs do json.add("", ",", runs[i].name) end
+  json.add '],"ladder":['
+  for i = 1, #ladder do json.add(place_of(ladder[i])[1]) end
+  json.add "],"
+  add_request(plan.request)
+  json.add(caller_text(caller))
+  if view then add_facts(plan.offered, view) end
+  json.add "}}"
 end
 
 -- The text of a world, if it is short enough to be kept with a row.

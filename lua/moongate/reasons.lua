@@ -125,28 +125,22 @@ end
 
 local names = setmetatable({}, { __mode = "k" })
 
--- How a target is called, as JSON: it is told with every request. { id, and the beginning of a record }
+-- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
 local function names_of(target)
   local own = names[target]
   if not own then
     own = {
-      json.encode(target.id),
-      json.write("{", ',"id":', target.id, ',"provider":', target.provider, ',"model":', target.model, ""),
+      json.write(",", "", target.id),
+      json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
     }
     names[target] = own
   end
   return own
 end
 
-local function add_record(parts, plan, target, kept, reason, score)
-  parts[#parts + 1] = json.write(names_of(target)[2], ',"score":', score, ',"kept":', kept, ',"reason":', reason,
-    ',"estimated_cost":', money.estimate(target, plan.request), "}")
-end
-
-local function records_text(plan, most)
-  local parts = new_table(math.min(most or math.huge, #plan.offered + #plan.refused), 0)
-  each_verdict(plan, most, add_record, parts)
-  return "[" .. table.concat(parts, ",") .. "]"
+local function add_record(_, plan, target, kept, reason, score)
+  json.add(names_of(target)[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+    money.estimate(target, plan.request), "}")
 end
 
 -- One record a candidate: { id, provider, model, score, kept, reason, estimated_cost }. most bounds how many.
@@ -154,7 +148,11 @@ end
 ---@param most integer|nil
 ---@return table[]
 function reasons.records(plan, most)
-  return json.decode(records_text(plan, most))
+  json.begin()
+  json.add "["
+  each_verdict(plan, most, add_record)
+  json.add "]"
+  return json.decode(json.finish())
 end
 
 -- The plan in one sentence.
@@ -182,17 +180,18 @@ function reasons.sentence(plan)
   return table.concat(parts, "; ")
 end
 
--- The whole as JSON: { policy, task, seed, reason, ladder = { id... }, candidates = { record... } }. Written in one go,
--- since every request has it with its row.
+-- Adds the whole to the text that was begun: { policy, task, seed, reason, ladder = { id... }, candidates = { record...
+-- } }. Written in one go, since every request has it with its row.
 ---@param plan table
 ---@param most integer|nil how many candidates at most
----@return string
-function reasons.text(plan, most)
+function reasons.add(plan, most)
   local ladder = plan.ladder
-  local ids = new_table(#ladder, 0)
-  for i = 1, #ladder do ids[i] = names_of(ladder[i])[1] end
-  return json.write("{", ',"policy":', plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":',
-    plan.reason, ',"ladder":[' .. table.concat(ids, ",") .. '],"candidates":' .. records_text(plan, most) .. "}")
+  json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
+    ',"ladder":[')
+  for i = 1, #ladder do json.add(names_of(ladder[i])[1]) end
+  json.add '],"candidates":['
+  each_verdict(plan, most, add_record)
+  json.add "]}"
 end
 
 -- The same as plain data.
@@ -200,7 +199,9 @@ end
 ---@param most integer|nil
 ---@return table
 function reasons.explain(plan, most)
-  return json.decode(reasons.text(plan, most))
+  json.begin()
+  reasons.add(plan, most)
+  return json.decode(json.finish())
 end
 
 return reasons

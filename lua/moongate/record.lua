@@ -109,14 +109,17 @@ local function world_due(registry, hash)
 end
 
 local function detail(call)
-  local plan, registry = call.plan, call.state.registry
-  local attempts = '{"attempts":' .. json.encode(json.array(call.attempts))
-  if not plan then return attempts .. "}" end
+  local plan, registry, attempts = call.plan, call.state.registry, json.array(call.attempts)
+  if not plan then return json.encode { attempts = attempts } end
   local hash = hash_of(registry)
-  local decided = decision.text(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
   local world = world_due(registry, hash)
-  return attempts .. ',"decision":' .. decided .. ',"explanation":' .. reasons.text(plan, MOST_EXPLAINED)
-    .. (world and ',"world":' .. world or "") .. "}"
+  json.begin()
+  json.add('{"attempts":', "", attempts, ',"decision":')
+  decision.add(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
+  json.add ',"explanation":'
+  reasons.add(plan, MOST_EXPLAINED)
+  json.add(world and ',"world":' .. world .. "}" or "}")
+  return json.finish()
 end
 
 local always -- the series that every request counts

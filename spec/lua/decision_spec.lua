@@ -61,7 +61,9 @@ describe("a recorded decision", function()
     local plan, refusal = router.plan(request, who, registry, policies, view)
     local made = plan or refusal.plan
     if whole ~= false then view.complete(made.offered) end
-    local text = decision.text(made, who, "hash", view, candidates.looked(request))
+    json.begin()
+    decision.add(made, who, "hash", view, candidates.looked(request))
+    local text = json.finish()
     return json.decode(text), plan, text, refusal, made.task
   end
 

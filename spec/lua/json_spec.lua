@@ -122,15 +122,26 @@ describe("json.write", function()
     assert.equal('[7,{"n":1}]', json.write("[", ",", 7, ",", { n = 1 }, "]"))
     assert.equal('{"a":1,"rest":[]}', json.write("{", ',"a":', 1, ',"rest":[]}'))
     assert.equal('{"rest":[]}', json.write("{", ',"rest":[]}'))
-    assert.equal("", json.write("", ""))
+    assert.same({ "", "{}", '"x"' }, { json.write "", json.write("{", "}"), json.write("", "", "x") })
   end)
 
   it("refuses what encode refuses, and a value without a text", function()
     assert.error_matches(function() json.write("{", ',"a":', print, "}") end, "a function cannot")
     assert.error_matches(function() json.write("{", {}, 1, "}") end, "string expected, got table")
-    for _, odd in ipairs { {}, { "{" }, { "{", ',"a":', 1 } } do
-      assert.error_matches(function() json.write(unpack(odd)) end, "a text for every value")
+    assert.error_matches(function() json.write() end, "string expected")
+  end)
+
+  it("may be done piece by piece, whatever else is written meanwhile", function()
+    for _ = 1, 2 do
+      json.begin()
+      json.add('{"list":[')
+      for i = 1, 3 do json.add("", ",", i, ",", nil) end
+      assert.equal('{"a":"b"}', json.encode { a = json.decode '"b"' })
+      json.add("]", ',"no":', nil, ',"yes":', true, "}")
+      assert.equal('{"list":[1,2,3],"yes":true}', json.finish())
     end
+    json.begin()
+    assert.equal("", json.finish())
   end)
 end)
 
