@@ -97,7 +97,8 @@ local function each_verdict(plan, most, tell, into)
     if run then steps, candidates = left_out_of(run, out) end
     for i = 1, #offered do
       local target = offered[i]
-      if not on_ladder[target] and left > 0 then
+      if left <= 0 then break end
+      if not on_ladder[target] then
         local step = steps[target]
         tell(into, plan, target, false,
           step and of_step(step, candidates[target]) or "not in the ladder that the policy returned", scores[target])
@@ -126,20 +127,18 @@ end
 local names = setmetatable({}, { __mode = "k" })
 
 -- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
-local function names_of(target)
-  local own = names[target]
-  if not own then
-    own = {
-      json.write(",", "", target.id),
-      json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
-    }
-    names[target] = own
-  end
+local function name(target)
+  local own = {
+    json.write(",", "", target.id),
+    json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
+  }
+  names[target] = own
   return own
 end
 
 local function add_record(_, plan, target, kept, reason, score)
-  json.add(names_of(target)[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+  local own = names[target] or name(target)
+  json.add(own[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
     money.estimate(target, plan.request), "}")
 end
 
@@ -188,7 +187,7 @@ function reasons.add(plan, most)
   local ladder = plan.ladder
   json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
     ',"ladder":[')
-  for i = 1, #ladder do json.add(names_of(ladder[i])[1]) end
+  for i = 1, #ladder do json.add((names[ladder[i]] or name(ladder[i]))[1]) end
   json.add '],"candidates":['
   each_verdict(plan, most, add_record)
   json.add "]}"

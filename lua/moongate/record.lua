@@ -108,13 +108,24 @@ local function world_due(registry, hash)
   return decision.kept_world(registry)
 end
 
+-- What the row tells beside its figures, as JSON.
 local function detail(call)
-  local plan, registry, attempts = call.plan, call.state.registry, json.array(call.attempts)
-  if not plan then return json.encode { attempts = attempts } end
+  local plan, registry, attempts = call.plan, call.state.registry, call.attempts
+  json.begin()
+  json.add '{"attempts":['
+  for i = 1, #attempts do
+    local attempt = attempts[i]
+    json.add(",{", ',"provider":', attempt.provider, ',"model":', attempt.model, ',"status":', attempt.status,
+      ',"error":', attempt.error, ',"message":', attempt.message, ',"ms":', attempt.ms, "}")
+  end
+  json.add "]"
+  if not plan then
+    json.add "}"
+    return json.finish()
+  end
   local hash = hash_of(registry)
   local world = world_due(registry, hash)
-  json.begin()
-  json.add('{"attempts":', "", attempts, ',"decision":')
+  json.add ',"decision":'
   decision.add(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
   json.add ',"explanation":'
   reasons.add(plan, MOST_EXPLAINED)
