@@ -34,11 +34,11 @@ static const char *const texts[STATEMENTS] = {
     [DELETE_ROW] = "DELETE FROM ledger WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
-    [KEEP_COUNTER] = "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
-                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEEP_COUNTER] = ("INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
     [KEEP_MARK] = "INSERT OR REPLACE INTO marks (target, until, step, reason) VALUES (?, ?, ?, ?)",
-    [KEEP_LEARNT] = "INSERT OR REPLACE INTO learnt (provider, model, metric, window, \"limit\", remaining, reset_at,"
-                    " seen_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEEP_LEARNT] = ("INSERT OR REPLACE INTO learnt (provider, model, metric, window, \"limit\", remaining, reset_at,"
+                     " seen_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [FORGET] = "DELETE FROM counters WHERE ends < ?",
 };
 
