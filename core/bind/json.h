@@ -1,7 +1,7 @@
 /*
  * json.h - opens moongate.core.json: JSON for Lua. json.c turns texts into
- * values and back, document.c looks into texts without building them. Also
- * loadable by a plain luajit (package.loadlib).
+ * values, json_text.c values into texts, and document.c looks into texts without
+ * building them. Also loadable by a plain luajit (package.loadlib).
  */
 #ifndef BIND_JSON_H
 #define BIND_JSON_H
@@ -35,6 +35,7 @@ struct json_name {
 struct json_kept {
     struct json_index index;
     struct buf out;
+    struct buf text; /* what json.add adds to, from call to call */
     struct json_name *names;
     size_t names_count, names_capacity;
     const void *array; /* the metatable of arrays */
@@ -42,11 +43,17 @@ struct json_kept {
 
 /* Empty, and freed of what one huge text had needed. */
 struct json_kept *json_kept(lua_State *L);
+/* Begins the text of json.add anew. */
+void json_forget_text(struct json_kept *kept);
+/* A policy's budget holds in here too: raises when it is used up. */
+void json_check_time(lua_State *L);
 /* Adds the keys of the table at index to the names, sorted; raises if one is no string. */
 void json_add_keys(lua_State *L, struct json_kept *kept, int index);
 /* Pushes the string at node, unescaped; the value at node `at`. Both use kept->out. */
 void json_push_string(lua_State *L, struct json_kept *kept, const char *text, const struct json_node *node);
 void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index, size_t at);
+/* The functions of json_text.c. */
+extern const luaL_Reg json_text_functions[];
 /* The functions of document.c: scan, and the methods of a document. */
 extern const luaL_Reg json_document_functions[], json_document_methods[];
 

@@ -16,50 +16,42 @@
 #include "script/task.h"
 #include "store/store.h"
 
-static const struct {
+enum field_type { TEXT, INTEGER, WHOLE, FLAG, SECONDS };
+
+/* The members of a row, and where they lie. The first ones are all that a row has that is only opened. */
+static const struct field {
     const char *name;
     size_t offset;
-} texts[] = {
-    { "request_id", offsetof(struct ledger_row, request_id) },
-    { "org", offsetof(struct ledger_row, org) },
-    { "key", offsetof(struct ledger_row, key) },
-    { "label", offsetof(struct ledger_row, label) },
-    { "tier", offsetof(struct ledger_row, tier) },
-    { "surface", offsetof(struct ledger_row, surface) },
-    { "task", offsetof(struct ledger_row, task) },
-    { "policy", offsetof(struct ledger_row, policy) },
-    { "provider", offsetof(struct ledger_row, provider) },
-    { "model", offsetof(struct ledger_row, model) },
-    { "outcome", offsetof(struct ledger_row, outcome) },
-    { "detail", offsetof(struct ledger_row, detail) },
+    enum field_type type;
+} fields[] = {
+    { "request_id", offsetof(struct ledger_row, request_id), TEXT },
+    { "time", offsetof(struct ledger_row, time), SECONDS },
+    { "org", offsetof(struct ledger_row, org), TEXT },
+    { "key", offsetof(struct ledger_row, key), TEXT },
+    { "label", offsetof(struct ledger_row, label), TEXT },
+    { "tier", offsetof(struct ledger_row, tier), TEXT },
+    { "surface", offsetof(struct ledger_row, surface), TEXT },
+    { "policy", offsetof(struct ledger_row, policy), TEXT },
+    { "task", offsetof(struct ledger_row, task), TEXT },
+    { "model", offsetof(struct ledger_row, model), TEXT },
+    { "input_tokens", offsetof(struct ledger_row, input_tokens), INTEGER },
+    { "provider", offsetof(struct ledger_row, provider), TEXT },
+    { "outcome", offsetof(struct ledger_row, outcome), TEXT },
+    { "detail", offsetof(struct ledger_row, detail), TEXT },
+    { "cached_tokens", offsetof(struct ledger_row, cached_tokens), INTEGER },
+    { "cache_write_tokens", offsetof(struct ledger_row, cache_write_tokens), INTEGER },
+    { "output_tokens", offsetof(struct ledger_row, output_tokens), INTEGER },
+    { "reasoning_tokens", offsetof(struct ledger_row, reasoning_tokens), INTEGER },
+    { "billed_tokens", offsetof(struct ledger_row, billed_tokens), INTEGER },
+    { "cost_microusd", offsetof(struct ledger_row, cost_microusd), INTEGER },
+    { "savings_microusd", offsetof(struct ledger_row, savings_microusd), INTEGER },
+    { "latency_ms", offsetof(struct ledger_row, latency_ms), INTEGER },
+    { "status", offsetof(struct ledger_row, status), WHOLE },
+    { "attempts", offsetof(struct ledger_row, attempts), WHOLE },
+    { "estimated", offsetof(struct ledger_row, estimated), FLAG },
 };
 
-static const struct {
-    const char *name;
-    size_t offset;
-} integers[] = {
-    { "input_tokens", offsetof(struct ledger_row, input_tokens) },
-    { "cached_tokens", offsetof(struct ledger_row, cached_tokens) },
-    { "cache_write_tokens", offsetof(struct ledger_row, cache_write_tokens) },
-    { "output_tokens", offsetof(struct ledger_row, output_tokens) },
-    { "reasoning_tokens", offsetof(struct ledger_row, reasoning_tokens) },
-    { "billed_tokens", offsetof(struct ledger_row, billed_tokens) },
-    { "cost_microusd", offsetof(struct ledger_row, cost_microusd) },
-    { "savings_microusd", offsetof(struct ledger_row, savings_microusd) },
-    { "latency_ms", offsetof(struct ledger_row, latency_ms) },
-};
-
-enum { TEXTS = sizeof texts / sizeof texts[0], INTEGERS = sizeof integers / sizeof integers[0] };
-
-static const char **text_at(struct ledger_row *row, int i)
-{
-    return (const char **)((char *)row + texts[i].offset);
-}
-
-static int64_t *integer_at(struct ledger_row *row, int i)
-{
-    return (int64_t *)((char *)row + integers[i].offset);
-}
+enum { FIELDS = sizeof fields / sizeof fields[0], OPENED_FIELDS = 11, UP_ROW_ID = FIELDS + 1 };
 
 static void post(void *loop, void (*on_call)(void *), void *arg)
 {
@@ -71,60 +63,77 @@ static struct store *store_of(lua_State *L)
     return bind_worker(L)->gate->store;
 }
 
-/* The row in the table at 1. Its strings stay on the stack. */
-static struct ledger_row read_row(lua_State *L)
+/* Leaves the member of the table at 1 that the upvalue at that place names: so the name need not be looked up. */
+static void push_member(lua_State *L, int upvalue)
+{
+    lua_pushvalue(L, lua_upvalueindex(upvalue));
+    lua_rawget(L, 1);
+}
+
+/* The first members of the row in the table at 1; the others are empty. Its strings stay on the stack. */
+static struct ledger_row read_row(lua_State *L, int count)
 {
     struct ledger_row row = { 0 };
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkstack(L, TEXTS + 4, "a ledger row");
-    for (int i = 0; i < TEXTS; i++) {
-        const char *text = bind_text(L, 1, texts[i].name);
+    luaL_checkstack(L, FIELDS + 4, "a ledger row");
+    for (int i = 0; i < count; i++) {
+        void *field = (char *)&row + fields[i].offset;
+        lua_Number number;
 
-        *text_at(&row, i) = text ? text : "";
+        push_member(L, i + 1);
+        if (fields[i].type == TEXT) {
+            *(const char **)field = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+            continue; /* it stays */
+        }
+        number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (fields[i].type == INTEGER)
+            *(int64_t *)field = bind_whole(number, 0);
+        else if (fields[i].type == WHOLE)
+            *(int *)field = (int)bind_whole(number, 0);
+        else if (fields[i].type == SECONDS)
+            *(int64_t *)field = (int64_t)(number * 1000);
+        else
+            *(bool *)field = lua_toboolean(L, -1);
+        lua_pop(L, 1);
     }
-    for (int i = 0; i < INTEGERS; i++)
-        *integer_at(&row, i) = bind_integer(L, 1, integers[i].name, 0);
+    for (int i = count; i < FIELDS; i++)
+        if (fields[i].type == TEXT)
+            *(const char **)(void *)((char *)&row + fields[i].offset) = "";
     luaL_argcheck(L, *row.request_id, 1, "a row needs its request_id");
-    row.time = (int64_t)(bind_number(L, 1, "time", 0) * 1000);
-    row.status = (int)bind_integer(L, 1, "status", 0);
-    row.attempts = (int)bind_integer(L, 1, "attempts", 0);
-    row.estimated = bind_flag(L, 1, "estimated");
     return row;
 }
 
-void bind_push_row(lua_State *L, const struct ledger_row *given)
+void bind_push_row(lua_State *L, const struct ledger_row *row)
 {
-    struct ledger_row copy = *given, *row = &copy;
+    lua_createtable(L, 0, FIELDS);
+    for (int i = 0; i < FIELDS; i++) {
+        const void *field = (const char *)row + fields[i].offset;
 
-    lua_createtable(L, 0, TEXTS + INTEGERS + 4);
-    for (int i = 0; i < TEXTS; i++) {
-        lua_pushstring(L, *text_at(row, i) ? *text_at(row, i) : "");
-        lua_setfield(L, -2, texts[i].name);
+        if (fields[i].type == TEXT)
+            lua_pushstring(L, *(const char *const *)field ? *(const char *const *)field : "");
+        else if (fields[i].type == INTEGER)
+            lua_pushnumber(L, (lua_Number) * (const int64_t *)field);
+        else if (fields[i].type == WHOLE)
+            lua_pushinteger(L, *(const int *)field);
+        else if (fields[i].type == SECONDS)
+            lua_pushnumber(L, (lua_Number) * (const int64_t *)field / 1000);
+        else
+            lua_pushboolean(L, *(const bool *)field);
+        lua_setfield(L, -2, fields[i].name);
     }
-    for (int i = 0; i < INTEGERS; i++) {
-        lua_pushnumber(L, (lua_Number)*integer_at(row, i));
-        lua_setfield(L, -2, integers[i].name);
-    }
-    lua_pushnumber(L, (lua_Number)row->time / 1000);
-    lua_setfield(L, -2, "time");
-    lua_pushinteger(L, row->status);
-    lua_setfield(L, -2, "status");
-    lua_pushinteger(L, row->attempts);
-    lua_setfield(L, -2, "attempts");
-    lua_pushboolean(L, row->estimated);
-    lua_setfield(L, -2, "estimated");
 }
 
 /* open(row): noted, not waited for; gives the row its row_id, by which close knows it */
 static int ledger_open(lua_State *L)
 {
-    struct ledger_row row = read_row(L);
+    struct ledger_row row = read_row(L, OPENED_FIELDS);
     char row_id[ID_LENGTH + 1];
 
     store_row_open(store_of(L), &row, row_id);
-    lua_pushstring(L, row_id);
-    lua_setfield(L, 1, "row_id");
+    lua_pushvalue(L, lua_upvalueindex(UP_ROW_ID));
+    lua_pushlstring(L, row_id, strlen(row_id));
+    lua_rawset(L, 1);
     return 0;
 }
 
@@ -171,11 +180,12 @@ static void on_committed(void *arg, bool committed)
 static int ledger_close(lua_State *L)
 {
     struct store_home home = { post, bind_worker(L)->loop };
-    struct ledger_row row = read_row(L);
+    struct ledger_row row = read_row(L, FIELDS);
     struct task *task = task_here(L);
     struct waiting *waiting = mem_zero(sizeof *waiting);
 
-    row.row_id = bind_text(L, 1, "row_id");
+    push_member(L, UP_ROW_ID);
+    row.row_id = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     waiting->task = task;
     store_row_close(store_of(L), &row, &home, on_committed, waiting);
     return task_wait(L, on_cancel, waiting);
@@ -222,6 +232,12 @@ static const luaL_Reg functions[] = {
 int bind_ledger_module(lua_State *L)
 {
     lua_newtable(L);
-    luaL_register(L, NULL, functions);
+    for (const luaL_Reg *function = functions; function->name; function++) {
+        for (int i = 0; i < FIELDS; i++)
+            lua_pushstring(L, fields[i].name);
+        lua_pushliteral(L, "row_id");
+        lua_pushcclosure(L, function->func, UP_ROW_ID);
+        lua_setfield(L, -2, function->name);
+    }
     return 1;
 }

@@ -141,9 +141,9 @@ bool batch_write(struct batch *batch, int64_t forget_before)
     /* A transaction that SQLite could not end the last time is ended first. */
     if (!sqlite3_get_autocommit(batch->database->connection) && !database_run(batch->database, "ROLLBACK"))
         return false;
-    return database_run(batch->database, "BEGIN IMMEDIATE") && write_all(batch) &&
+    return statements_begin(batch->statements) && write_all(batch) &&
            (forget_before <= 0 || statements_forget_counters(batch->statements, forget_before)) &&
-           database_run(batch->database, "COMMIT");
+           statements_commit(batch->statements);
 }
 
 void batch_answer(struct batch *batch, bool kept)

@@ -32,7 +32,6 @@ static const char tables_of_ours[] =
     " reasoning_tokens INTEGER NOT NULL, billed_tokens INTEGER NOT NULL, cost_microusd INTEGER NOT NULL,"
     " savings_microusd INTEGER NOT NULL, estimated INTEGER NOT NULL, latency_ms INTEGER NOT NULL, detail TEXT);"
     "CREATE INDEX ledger_request_id ON ledger (request_id);"
-    "CREATE INDEX ledger_time ON ledger (time);"
     "CREATE TABLE counters (\"key\" TEXT NOT NULL, window TEXT NOT NULL, sliding INTEGER NOT NULL, zone TEXT NOT NULL,"
     " slot INTEGER NOT NULL, at INTEGER NOT NULL, ends INTEGER NOT NULL, settled INTEGER NOT NULL,"
     " PRIMARY KEY (\"key\", window, sliding, zone, slot)) WITHOUT ROWID;"
@@ -214,8 +213,12 @@ static bool set_up(struct database *database, char *error, size_t error_size)
     is_wal = sqlite3_prepare_v2(database->connection, "PRAGMA journal_mode = WAL", -1, &mode, NULL) == SQLITE_OK &&
              sqlite3_step(mode) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
     sqlite3_finalize(mode);
-    /* A file made before there were these gets them now; what that sorts need not be in memory. */
+    /*
+     * A file made before there were these gets them now; what that sorts need not be in memory. What the index of time
+     * alone was for, that of usage is too, and each index costs every row a page.
+     */
     if (is_wal && database_run(database, usage_sql_index) && database_run(database, imports_sql_tables) &&
+        database_run(database, "DROP INDEX IF EXISTS ledger_time") &&
         database_run(database, "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
                                "PRAGMA journal_size_limit = 67108864"))
         return true;

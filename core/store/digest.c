@@ -1,6 +1,7 @@
 /* digest.c - see digest.h. */
 #include "store/digest.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +9,20 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256;
+
+/* OpenSSL looks an algorithm up by name each time that it is not told which one, which costs more than a short text. */
+static void fetch(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 void digest_sha256(const void *data, size_t length, unsigned char out[static DIGEST_SIZE])
 {
+    pthread_once(&fetched, fetch);
     /* Fails only if OpenSSL is broken; a key must never match by accident then. */
-    if (!EVP_Digest(data, length, out, NULL, EVP_sha256(), NULL)) {
+    if (!sha256 || !EVP_Digest(data, length, out, NULL, sha256, NULL)) {
         fputs("moongate: OpenSSL has no SHA-256\n", stderr);
         abort();
     }

@@ -9,22 +9,36 @@
 #include "base/mem.h"
 #include "store/database.h"
 
-enum { CLOSE_ROW, DELETE_ROW, ADD_KEY, REVOKE_KEY, KEEP_COUNTER, KEEP_MARK, KEEP_LEARNT, FORGET, STATEMENTS };
+enum {
+    BEGIN,
+    COMMIT,
+    CLOSE_ROW,
+    DELETE_ROW,
+    ADD_KEY,
+    REVOKE_KEY,
+    KEEP_COUNTER,
+    KEEP_MARK,
+    KEEP_LEARNT,
+    FORGET,
+    STATEMENTS
+};
 
 struct statements {
     sqlite3_stmt *list[STATEMENTS];
 };
 
 static const char *const texts[STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
     [CLOSE_ROW] = "INSERT OR IGNORE INTO ledger ",
     [DELETE_ROW] = "DELETE FROM ledger WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
-    [KEEP_COUNTER] = "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
-                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEEP_COUNTER] = ("INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
     [KEEP_MARK] = "INSERT OR REPLACE INTO marks (target, until, step, reason) VALUES (?, ?, ?, ?)",
-    [KEEP_LEARNT] = "INSERT OR REPLACE INTO learnt (provider, model, metric, window, \"limit\", remaining, reset_at,"
-                    " seen_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEEP_LEARNT] = ("INSERT OR REPLACE INTO learnt (provider, model, metric, window, \"limit\", remaining, reset_at,"
+                     " seen_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     [FORGET] = "DELETE FROM counters WHERE ends < ?",
 };
 
@@ -90,6 +104,16 @@ static bool run(sqlite3_stmt *statement)
 {
     sqlite3_step(statement);
     return sqlite3_reset(statement) == SQLITE_OK;
+}
+
+bool statements_begin(struct statements *statements)
+{
+    return run(statements->list[BEGIN]);
+}
+
+bool statements_commit(struct statements *statements)
+{
+    return run(statements->list[COMMIT]);
 }
 
 bool statements_close_row(struct statements *statements, const struct ledger_row *row)

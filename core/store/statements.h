@@ -18,6 +18,8 @@ struct statements;
 struct statements *statements_new(struct database *database); /* NULL: they do not fit the database */
 void statements_free(struct statements *statements);
 
+bool statements_begin(struct statements *statements);
+bool statements_commit(struct statements *statements);
 /* A row that is in the ledger already stays as it is. */
 bool statements_close_row(struct statements *statements, const struct ledger_row *row);
 bool statements_forget_row(struct statements *statements, const char *row_id);

@@ -112,12 +112,13 @@ local unrecorded = { messages = true, headers = true }
 -- By request: which of these a policy has read.
 local looked_at = setmetatable({}, { __mode = "k" })
 
--- What policies have read of a request that no record of the decision will have, by name.
+-- What policies have read of a request that no record of the decision will have, by name; nil: nothing.
 ---@param request table
----@return string[]
+---@return string[]|nil
 function candidates.looked(request)
+  if not looked_at[request] then return nil end
   local names = {}
-  for name in pairs(looked_at[request] or {}) do names[#names + 1] = name end
+  for name in pairs(looked_at[request]) do names[#names + 1] = name end
   table.sort(names)
   return names
 end

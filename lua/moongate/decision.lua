@@ -16,11 +16,6 @@ local MOST_WRITTEN = 1000
 -- Longer than this, the targets are not written into rows: then only the present configuration can be replayed.
 local LONGEST_WORLD = 64 * 1024
 
-local REQUEST = {
-  "model", "surface", "stream", "text_length", "estimated_tokens", "tools", "images", "json_schema", "max_tokens",
-  "privacy", "priority", "latency_pref", "max_cost", "task", "policy", "affinity", "now",
-  "seed",
-}
 local CALLER = { "name", "org", "tier", "label", "policy", "privacy" }
 -- What a policy may read of a request that is not recorded.
 local UNRECORDED = { messages = true, headers = true }
@@ -134,10 +129,19 @@ end
 
 -- ---- how targets stood ----
 
--- A limit of a target: the shared ones first, then the model's own.
-local function limit_at(target, i)
-  local shared = #target.provider_limits
-  return target.provider_limits[i] or target.limits[i - shared]
+local limits_of = setmetatable({}, { __mode = "k" })
+
+-- The limits of a target: the shared ones first, then the model's own.
+local function limits(target)
+  local all = limits_of[target]
+  if not all then
+    all = {}
+    for _, list in ipairs { target.provider_limits, target.limits } do
+      for _, limit in ipairs(list) do all[#all + 1] = limit end
+    end
+    limits_of[target] = all
+  end
+  return all
 end
 
 -- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name); over
@@ -147,12 +151,13 @@ end
 ---@param told table<string, number>|nil
 ---@return table<string, number>
 function decision.left(target, counts, told)
-  local left = {}
+  local left, all = {}, limits(target)
   for i = 1, #counts do
-    local limit = limit_at(target, i)
-    local rest = math.max(0, limit.max - counts[i])
-    local counts_not = limit.documented and told and told[limit.name]
-    if not counts_not and (not left[limit.name] or rest < left[limit.name]) then left[limit.name] = rest end
+    local limit = all[i]
+    local name, rest = limit.name, limit.max - counts[i]
+    if rest < 0 then rest = 0 end
+    local counts_not = limit.documented and told and told[name]
+    if not counts_not and (not left[name] or rest < left[name]) then left[name] = rest end
   end
   for name, rest in pairs(told or {}) do
     if not left[name] or rest < left[name] then left[name] = rest end
@@ -165,9 +170,9 @@ end
 ---@param counts number[]
 ---@return table<string, number>
 function decision.used(target, counts)
-  local sums = {}
+  local sums, all = {}, limits(target)
   for i = 1, #counts do
-    local name = limit_at(target, i).name
+    local name = all[i].name
     sums[name] = math.max(sums[name] or 0, counts[i])
   end
   return sums
@@ -180,29 +185,55 @@ local function is_filled(list)
   return false
 end
 
--- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
-local function facts_of(seen, whole)
-  local facts = {
-    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms,
-    errors = (not whole or seen.error_rate ~= 0) and seen.error_rate or nil,
-    open = seen.open or nil, open_s = seen.open_s and seen.open_s > 0 and seen.open_s or nil,
-    told = seen.told and next(seen.told) and seen.told or nil, balance = seen.balance or nil,
-  }
-  if seen.balance == false and not whole then facts.balance = false end
-  if seen.counts and (not whole or is_filled(seen.counts)) then facts.used = json.array(seen.counts) end
-  return facts
-end
-
-local function pick(from, names)
-  local result = {}
-  for _, name in ipairs(names) do
-    local value = from[name]
-    if value ~= false and type(value) ~= "table" then result[name] = value end
-  end
-  return result
-end
-
 -- ---- recording ----
+
+local places = setmetatable({}, { __mode = "k" })
+
+-- The place of a target in the configuration, as JSON: { in a list, as the name of its facts }
+local function place_of(target)
+  local own = places[target]
+  if not own then
+    own = { "," .. target.index, ',"' .. target.index .. '":{' }
+    places[target] = own
+  end
+  return own
+end
+
+-- What a view has read of the targets (see moongate.live): of one that is whole, only what is unusual.
+local function add_facts(offered, view)
+  local whole, seen_of = view.is_whole, view.seen
+  for i = 1, #offered do
+    local seen = seen_of[offered[i]]
+    if seen then
+      local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
+      local latency, open, open_s = seen.latency_ms, seen.open or nil, seen.open_s
+      if whole then
+        if wait == 0 then wait = nil end
+        if errors == 0 then errors = nil end
+        if counts and not is_filled(counts) then counts = nil end
+        balance = balance or nil
+      end
+      if open_s == 0 then open_s = nil end
+      if told and not next(told) then told = nil end
+      if not whole or wait or errors or balance or counts or told or latency or open or open_s then
+        json.add(place_of(offered[i])[2], ',"wait":', wait, ',"ms":', latency, ',"errors":', errors, ',"open":', open,
+          ',"open_s":', open_s, ',"told":', told, ',"balance":', balance, ',"used":', counts and json.array(counts),
+          "}")
+      end
+    end
+  end
+end
+
+-- What is not there, or does not hold, is left out.
+local function add_request(request)
+  json.add('"request":{', ',"model":', request.model, ',"surface":', request.surface, ',"stream":',
+    request.stream or nil, ',"text_length":', request.text_length, ',"estimated_tokens":', request.estimated_tokens,
+    ',"tools":', request.tools or nil, ',"images":', request.images or nil, ',"json_schema":',
+    request.json_schema or nil, ',"max_tokens":', request.max_tokens, ',"privacy":', request.privacy or nil,
+    ',"priority":', request.priority, ',"latency_pref":', request.latency_pref, ',"max_cost":', request.max_cost,
+    ',"task":', request.task, ',"policy":', request.policy, ',"affinity":', request.affinity, ',"now":', request.now,
+    ',"seed":', request.seed, "}")
+end
 
 -- A copy, since patterns may be anybody's table; nil where they permit everything.
 local function patterns_of(list)
@@ -215,38 +246,36 @@ end
 local callers = setmetatable({}, { __mode = "k" })
 
 -- A caller does not change.
-local function shown_caller(caller)
-  local own = callers[caller]
-  if not own then
-    own = pick(caller, CALLER)
-    own.models, own.tier_models = patterns_of(caller.models), patterns_of(caller.tier_models)
-    callers[caller] = own
+local function caller_text(caller)
+  if not callers[caller] then
+    local own = { models = patterns_of(caller.models), tier_models = patterns_of(caller.tier_models) }
+    for _, name in ipairs(CALLER) do
+      if caller[name] ~= false then own[name] = caller[name] end
+    end
+    callers[caller] = ',"caller":' .. json.encode(own) .. ',"facts":{'
   end
-  return own
+  return callers[caller]
 end
 
--- What is needed to make a plan again, as plain data. hash names the world; view is the one that the plan was made by.
+-- Adds to the text that was begun what is needed to make a plan again: written in one go, since every request has it
+-- with its row. hash names the world; view is the one that the plan was made by.
 ---@param plan table
 ---@param caller table
 ---@param hash string
 ---@param view moongate.view|nil
----@param looked string[] what the policy read that is not recorded
----@return table
-function decision.record(plan, caller, hash, view, looked)
-  local request = plan.request
-  local ladder, runs, facts = {}, {}, {}
-  for i, target in ipairs(plan.ladder) do ladder[i] = target.index end
-  for i, run in ipairs(plan.runs) do runs[i] = run.name end
-  local whole = view ~= nil and view.is_whole or false
-  for target, seen in pairs(view and view.seen or {}) do
-    local kept = facts_of(seen, whole)
-    if not whole or next(kept) then facts[tostring(target.index)] = kept end
-  end
-  return {
-    world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = shown_caller(caller), facts = facts,
-    access = entry.record(plan), runs = json.array(runs), ladder = json.array(ladder),
-    looked = #looked > 0 and json.array(looked) or nil,
-  }
+---@param looked string[]|nil what the policy read that is not recorded
+function decision.add(plan, caller, hash, view, looked)
+  local ladder, runs = plan.ladder, plan.runs
+  json.add('{"world":', "", hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan), ',"looked":',
+    looked, ',"runs":[')
+  for i = 1, #runs do json.add("", ",", runs[i].name) end
+  json.add '],"ladder":['
+  for i = 1, #ladder do json.add(place_of(ladder[i])[1]) end
+  json.add "],"
+  add_request(plan.request)
+  json.add(caller_text(caller))
+  if view then add_facts(plan.offered, view) end
+  json.add "}}"
 end
 
 -- The text of a world, if it is short enough to be kept with a row.

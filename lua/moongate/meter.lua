@@ -36,8 +36,11 @@ local function below(node, label, value, ...)
   return below(following, ...)
 end
 
--- labels: pairs of name and value, in their order.
-local function series(name, ...)
+-- What a series is counted under, to be kept by who counts it with every request. Labels: pairs of name and value, in
+-- their order.
+---@param name string
+---@return integer
+function meter.series(name, ...)
   local root = known[name]
   if not root then
     root = {}
@@ -52,14 +55,14 @@ end
 ---@param name string
 ---@param amount number
 function meter.add(name, amount, ...)
-  metrics.add(series(name, ...), amount)
+  metrics.add(meter.series(name, ...), amount)
 end
 
 -- Counts a duration.
 ---@param name string
 ---@param seconds number
 function meter.observe(name, seconds, ...)
-  metrics.observe(series(name, ...), seconds)
+  metrics.observe(meter.series(name, ...), seconds)
 end
 
 return meter

@@ -1,12 +1,16 @@
 -- Puts into words what the router did: why each candidate is on the ladder or not, and the whole in a sentence. Only
 -- reads what the router and the list steps noted; nothing here is done before somebody asks.
 
+local json = require "moongate.core.json"
 local money = require "moongate.money"
+local new_table = require "table.new"
 local passing = require "moongate.passing"
 
 local reasons = {}
 
 local MOST_NAMED = 10 -- candidates, or steps, named in one sentence
+local MOST_FIGURES = 1000
+local NOTHING = {}
 
 -- Why a step left a candidate out.
 local function of_step(step, candidate)
@@ -17,35 +21,49 @@ local function of_step(step, candidate)
   return passing.with_wait(reason, type(wait) == "number" and wait or nil)
 end
 
--- Which step of a run left which target out: by target, the step and its candidate.
-local function left_out_of(run)
-  local steps, candidates = {}, {}
-  for _, step in ipairs(run.trail) do
-    for _, candidate in ipairs(step.gone or {}) do
-      local target = run.owner[candidate]
-      if target and not steps[target] then steps[target], candidates[target] = step, candidate end
+-- Which step of a run left which target out: by target, the step and its candidate. So many may be left out.
+local function left_out_of(run, most)
+  local steps, candidates, owner, trail = new_table(0, most), new_table(0, most), run.owner, run.trail
+  for i = 1, #trail do
+    local step = trail[i]
+    local gone = step.gone
+    for j = 1, gone and #gone or 0 do
+      local target = owner[gone[j]]
+      if target and not steps[target] then steps[target], candidates[target] = step, gone[j] end
     end
   end
   return steps, candidates
 end
 
-local function orders(run)
-  local names = {}
-  for _, step in ipairs(run.trail) do
-    if not step.gone and #names > MOST_NAMED then
-      names[#names] = "and more"
-    elseif not step.gone then
-      names[#names + 1] = step.kind == "shuffle" and "shuffled by " .. step.name
-        or (step.kind == "prefer" and "preferring " or "by ") .. step.name
+-- Whole numbers as text: those that come with every request are written once.
+local figures = setmetatable({}, {
+  __index = function(known, number)
+    local text = tostring(number)
+    if number <= MOST_FIGURES then known[number] = text end
+    return text
+  end,
+})
+
+local HOW = { shuffle = "shuffled by ", prefer = "preferring " }
+
+-- What put them in that order: " (by quality, preferring the quick)".
+local function orders(plan, run)
+  local told, trail, count = nil, run and run.trail or NOTHING, 0
+  for i = 1, #trail do
+    local step = trail[i]
+    if not step.gone and count <= MOST_NAMED then
+      local words = count == MOST_NAMED and "and more" or (HOW[step.kind] or "by ") .. step.name
+      told, count = told and told .. ", " .. words or words, count + 1
     end
   end
-  return names
+  if plan.arranged then told = told and told .. ", " .. plan.arranged or plan.arranged end
+  return told and " (" .. told .. ")" or ""
 end
 
 -- Why a target is on the ladder; and where that was looked at, why it would not be called.
 local function of_rung(plan, rung, target)
   local words = plan.standing and plan.standing[target]
-  return "rung " .. rung .. (words and ", " .. words or "")
+  return "rung " .. figures[rung] .. (words and ", " .. words or "")
 end
 
 -- Whom the first call goes to, where that is not the first rung.
@@ -57,34 +75,42 @@ local function of_first(plan)
   return standing.first.id .. " is called first, what stands before it is passed over"
 end
 
--- What is known of the targets that the request named: { target, kept, reason, score }, the ladder first.
-local function verdicts(plan, most)
-  most = most or math.huge
-  local run, list, on_ladder = plan.runs[#plan.runs], {}, {}
-  local steps, candidates
+local function scores_of(run)
   local scores = {}
-  for candidate, value in pairs(run and run.trail.scores or {}) do scores[run.owner[candidate] or 0] = value end
-  for rung, target in ipairs(plan.ladder) do
-    if #list >= most then return list end
-    on_ladder[target] = true
-    list[#list + 1] = { target = target, kept = true, score = scores[target], reason = of_rung(plan, rung, target) }
+  for candidate, value in pairs(run.trail.scores) do scores[run.owner[candidate] or 0] = value end
+  return scores
+end
+
+-- Tells of the targets that the request named, the ladder first: tell(into, plan, target, kept, reason, score) of each.
+local function each_verdict(plan, most, tell, into)
+  local run, ladder, offered, refused = plan.runs[#plan.runs], plan.ladder, plan.offered, plan.refused
+  local scores = run and run.trail.scores and scores_of(run) or NOTHING
+  local left, out = most or math.huge, #offered - #ladder
+  for rung = 1, math.min(left, #ladder) do
+    local target = ladder[rung]
+    tell(into, plan, target, true, of_rung(plan, rung, target), scores[target])
   end
-  for _, target in ipairs(plan.offered) do
-    if #list >= most then return list end
-    if not on_ladder[target] then
-      if run and not steps then steps, candidates = left_out_of(run) end
-      local step = steps and steps[target]
-      list[#list + 1] = {
-        target = target, kept = false, score = scores[target],
-        reason = step and of_step(step, candidates[target]) or "not in the ladder that the policy returned",
-      }
+  left = left - #ladder
+  if out > 0 and left > 0 then
+    local on_ladder, steps, candidates = new_table(0, #ladder), NOTHING, nil
+    for rung = 1, #ladder do on_ladder[ladder[rung]] = true end
+    if run then steps, candidates = left_out_of(run, out) end
+    for i = 1, #offered do
+      local target = offered[i]
+      if left <= 0 then break end
+      if not on_ladder[target] then
+        local step = steps[target]
+        tell(into, plan, target, false,
+          step and of_step(step, candidates[target]) or "not in the ladder that the policy returned", scores[target])
+        left = left - 1
+      end
     end
   end
-  for i, target in ipairs(plan.refused) do
-    if #list >= most then return list end
-    list[#list + 1] = { target = target, kept = false, reason = plan.refused_why[i] }
-  end
-  return list
+  for i = 1, math.min(left, #refused) do tell(into, plan, refused[i], false, plan.refused_why[i]) end
+end
+
+local function add_dropped(parts, _, target, kept, reason)
+  if not kept then parts[#parts + 1] = "dropped " .. target.id .. ": " .. reason end
 end
 
 -- "dropped groq/llama-3.3-70b: exhausted (41 s left); ..." for all that are not on the ladder.
@@ -92,12 +118,28 @@ end
 ---@return string
 function reasons.dropped(plan)
   local parts = {}
-  for _, verdict in ipairs(verdicts(plan, #plan.ladder + MOST_NAMED)) do
-    if not verdict.kept then parts[#parts + 1] = "dropped " .. verdict.target.id .. ": " .. verdict.reason end
-  end
+  each_verdict(plan, #plan.ladder + MOST_NAMED, add_dropped, parts)
   local more = #plan.offered + #plan.refused - #plan.ladder - #parts
   if more > 0 then parts[#parts + 1] = "and " .. more .. " more" end
   return table.concat(parts, "; ")
+end
+
+local names = setmetatable({}, { __mode = "k" })
+
+-- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
+local function name(target)
+  local own = {
+    json.write(",", "", target.id),
+    json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
+  }
+  names[target] = own
+  return own
+end
+
+local function add_record(_, plan, target, kept, reason, score)
+  local own = names[target] or name(target)
+  json.add(own[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+    money.estimate(target, plan.request), "}")
 end
 
 -- One record a candidate: { id, provider, model, score, kept, reason, estimated_cost }. most bounds how many.
@@ -105,39 +147,31 @@ end
 ---@param most integer|nil
 ---@return table[]
 function reasons.records(plan, most)
-  local records = {}
-  for i, verdict in ipairs(verdicts(plan, most)) do
-    local target = verdict.target
-    records[i] = {
-      id = target.id, provider = target.provider, model = target.model, score = verdict.score, kept = verdict.kept,
-      reason = verdict.reason, estimated_cost = money.estimate(target, plan.request),
-    }
-  end
-  return records
+  json.begin()
+  json.add "["
+  each_verdict(plan, most, add_record)
+  json.add "]"
+  return json.decode(json.finish())
 end
 
 -- The plan in one sentence.
 ---@param plan table
 ---@return string
 function reasons.sentence(plan)
-  local parts, replaced = {}, plan.replaced
+  local parts, replaced, runs = {}, plan.replaced, plan.runs
   if replaced then
     parts[1] = string.format('"%s" %s, "%s" stands in its place', replaced.asked, replaced.words, replaced.name)
   end
   for _, fault in ipairs(plan.faults) do parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")" end
-  for i = 1, #plan.runs - 1 do
-    local run = plan.runs[i]
-    if run.empty then parts[#parts + 1] = run.name .. " had nothing to offer" end
+  for i = 1, #runs - 1 do
+    if runs[i].empty then parts[#parts + 1] = runs[i].name .. " had nothing to offer" end
   end
-  local run = plan.runs[#plan.runs]
-  local ordered = run and orders(run) or {}
-  if plan.arranged then ordered[#ordered + 1] = plan.arranged end
-  local how = #ordered > 0 and " (" .. table.concat(ordered, ", ") .. ")" or ""
   local first = plan.ladder[1]
   if first then
     local total = #plan.offered + #plan.refused
-    parts[#parts + 1] = string.format("%s put %s first of %d%s, %d of %d candidates left out", plan.policy, first.id,
-      #plan.ladder, how, total - #plan.ladder, total)
+    parts[#parts + 1] = plan.policy .. " put " .. first.id .. " first of " .. figures[#plan.ladder]
+      .. orders(plan, runs[#runs]) .. ", " .. figures[total - #plan.ladder] .. " of " .. figures[total]
+      .. " candidates left out"
     parts[#parts + 1] = of_first(plan)
   else
     parts[#parts + 1] = plan.policy .. " left nothing"
@@ -145,17 +179,28 @@ function reasons.sentence(plan)
   return table.concat(parts, "; ")
 end
 
--- The whole as plain data: { policy, task, seed, reason, ladder = { id... }, candidates = { record... } }.
+-- Adds the whole to the text that was begun: { policy, task, seed, reason, ladder = { id... }, candidates = { record...
+-- } }. Written in one go, since every request has it with its row.
 ---@param plan table
 ---@param most integer|nil how many candidates at most
+function reasons.add(plan, most)
+  local ladder = plan.ladder
+  json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
+    ',"ladder":[')
+  for i = 1, #ladder do json.add((names[ladder[i]] or name(ladder[i]))[1]) end
+  json.add '],"candidates":['
+  each_verdict(plan, most, add_record)
+  json.add "]}"
+end
+
+-- The same as plain data.
+---@param plan table
+---@param most integer|nil
 ---@return table
 function reasons.explain(plan, most)
-  local ladder = {}
-  for i, target in ipairs(plan.ladder) do ladder[i] = target.id end
-  return {
-    policy = plan.policy, task = plan.task, seed = plan.seed, reason = plan.reason, ladder = ladder,
-    candidates = reasons.records(plan, most),
-  }
+  json.begin()
+  reasons.add(plan, most)
+  return json.decode(json.finish())
 end
 
 return reasons

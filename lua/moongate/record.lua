@@ -11,10 +11,11 @@ local keys = require "moongate.core.keys"
 local ledger = require "moongate.core.ledger"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
+local metrics = require "moongate.core.metrics"
 local money = require "moongate.money"
 local notice = require "moongate.notice"
 local prompts = require "moongate.prompts"
-local router = require "moongate.router"
+local reasons = require "moongate.reasons"
 local spend_alarm = require "moongate.spend_alarm"
 local standing = require "moongate.standing"
 local usage_of = require "moongate.usage"
@@ -36,18 +37,21 @@ local function surface_of(call)
   return call.surface and call.surface.name or call.operation
 end
 
+-- With room for all that it comes to hold.
 local function new_row(call)
-  local caller = call.caller
+  local caller, plan = call.caller, call.plan
   return {
     request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
-    tier = caller.tier, surface = surface_of(call), policy = call.plan and call.plan.policy or "",
-    task = call.plan and call.plan.task or "", model = call.request.model or "auto",
-    input_tokens = call.request.estimated_tokens,
+    tier = caller.tier, surface = surface_of(call), policy = plan and plan.policy or "",
+    task = plan and plan.task or "", model = call.request.model or "auto",
+    input_tokens = call.request.estimated_tokens, row_id = nil, provider = nil, outcome = nil, detail = nil,
+    cached_tokens = nil, cache_write_tokens = nil, output_tokens = nil, reasoning_tokens = nil, billed_tokens = nil,
+    cost_microusd = nil, savings_microusd = nil, latency_ms = nil, status = nil, attempts = nil, estimated = nil,
   }
 end
 
 local function view_of(plan)
-  for _, run in ipairs(plan.runs or {}) do
+  for _, run in ipairs(plan.runs) do
     if run.trail.view then return run.trail.view end
   end
   return nil
@@ -105,32 +109,63 @@ local function world_due(registry, hash)
   return decision.kept_world(registry)
 end
 
+-- What the row tells beside its figures, as JSON.
 local function detail(call)
-  local plan, registry = call.plan, call.state.registry
-  local told = { attempts = json.array(call.attempts) }
-  if not plan then return json.encode(told) end
+  local plan, registry, attempts = call.plan, call.state.registry, call.attempts
+  json.begin()
+  json.add '{"attempts":['
+  for i = 1, #attempts do
+    local attempt = attempts[i]
+    json.add(",{", ',"provider":', attempt.provider, ',"model":', attempt.model, ',"status":', attempt.status,
+      ',"error":', attempt.error, ',"message":', attempt.message, ',"ms":', attempt.ms, "}")
+  end
+  json.add "]"
+  if not plan then
+    json.add "}"
+    return json.finish()
+  end
   local hash = hash_of(registry)
-  told.explanation = router.explain(plan, MOST_EXPLAINED)
-  told.decision = decision.record(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
-  local text, world = json.encode(told), world_due(registry, hash)
-  return world and string.sub(text, 1, -2) .. ',"world":' .. world .. "}" or text
+  local world = world_due(registry, hash)
+  json.add ',"decision":'
+  decision.add(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
+  json.add ',"explanation":'
+  reasons.add(plan, MOST_EXPLAINED)
+  json.add(world and ',"world":' .. world .. "}" or "}")
+  return json.finish()
+end
+
+local always -- the series that every request counts
+
+local function look_up()
+  always = {
+    whole = meter.series "moongate_request_seconds", upstream = meter.series "moongate_upstream_seconds",
+    overhead = meter.series "moongate_overhead_seconds",
+    input = meter.series("moongate_tokens_total", "kind", "input"),
+    cached = meter.series("moongate_tokens_total", "kind", "cached_input"),
+    cache_write = meter.series("moongate_tokens_total", "kind", "cache_write"),
+    output = meter.series("moongate_tokens_total", "kind", "output"),
+    reasoning = meter.series("moongate_tokens_total", "kind", "reasoning"),
+    billed = meter.series "moongate_billed_tokens_total", cost = meter.series "moongate_cost_microusd_total",
+  }
+  return always
 end
 
 local function count(call, row, status)
-  meter.add("moongate_requests_total", 1, "surface", surface_of(call), "provider", row.provider or "", "model",
-    row.provider and row.model or "", "status", status)
-  local seconds = call.handle:elapsed()
-  meter.observe("moongate_request_seconds", seconds)
-  meter.observe("moongate_upstream_seconds", call.upstream_seconds)
-  meter.observe("moongate_overhead_seconds", math.max(0, seconds - call.upstream_seconds))
-  if row.billed_tokens and row.provider then
-    meter.add("moongate_tokens_total", row.input_tokens, "kind", "input")
-    meter.add("moongate_tokens_total", row.cached_tokens, "kind", "cached_input")
-    meter.add("moongate_tokens_total", row.cache_write_tokens, "kind", "cache_write")
-    meter.add("moongate_tokens_total", row.output_tokens, "kind", "output")
-    meter.add("moongate_tokens_total", row.reasoning_tokens, "kind", "reasoning")
-    meter.add("moongate_billed_tokens_total", row.billed_tokens)
-    meter.add("moongate_cost_microusd_total", row.cost_microusd)
+  local series, provider = always or look_up(), row.provider
+  meter.add("moongate_requests_total", 1, "surface", row.surface, "provider", provider or "", "model",
+    provider and row.model or "", "status", status)
+  local seconds, upstream = call.handle:elapsed(), call.upstream_seconds
+  metrics.observe(series.whole, seconds)
+  metrics.observe(series.upstream, upstream)
+  metrics.observe(series.overhead, seconds > upstream and seconds - upstream or 0)
+  if row.billed_tokens and provider then
+    metrics.add(series.input, row.input_tokens)
+    metrics.add(series.cached, row.cached_tokens)
+    metrics.add(series.cache_write, row.cache_write_tokens)
+    metrics.add(series.output, row.output_tokens)
+    metrics.add(series.reasoning, row.reasoning_tokens)
+    metrics.add(series.billed, row.billed_tokens)
+    metrics.add(series.cost, row.cost_microusd)
   end
 end
 
@@ -138,16 +173,16 @@ local function tell(call, row, refusal)
   local level = refusal and refusal.status >= 500 and "warn" or "info"
   if not log.is_on(level) then return end
   local messages, left_out = prompts.of(call)
-  log.write(level, "request", string.sub(json.encode {
-    request_id = row.request_id, key = row.key, label = row.label ~= "" and row.label or nil, surface = row.surface,
-    asked = call.request.model, provider = row.provider, model = row.model, policy = row.policy,
-    outcome = row.outcome, status = row.status, attempts = row.attempts, input_tokens = row.input_tokens,
-    cached_tokens = row.cached_tokens, output_tokens = row.output_tokens, reasoning_tokens = row.reasoning_tokens,
-    billed_tokens = row.billed_tokens, cost_microusd = row.cost_microusd, estimated = row.estimated or nil,
-    latency_ms = row.latency_ms, error = refusal and refusal.message or nil,
-    replaced = call.plan and call.plan.replaced and call.plan.replaced.asked or nil,
-    messages = messages, messages_left_out = left_out,
-  }, 2, -2))
+  local replaced = call.plan and call.plan.replaced
+  log.write(level, "request", json.write("", '"request_id":', row.request_id, ',"key":', row.key, ',"label":',
+    row.label ~= "" and row.label or nil, ',"surface":', row.surface, ',"asked":', call.request.model,
+    ',"provider":', row.provider, ',"model":', row.model, ',"policy":', row.policy, ',"outcome":', row.outcome,
+    ',"status":', row.status, ',"attempts":', row.attempts, ',"input_tokens":', row.input_tokens,
+    ',"cached_tokens":', row.cached_tokens, ',"output_tokens":', row.output_tokens, ',"reasoning_tokens":',
+    row.reasoning_tokens, ',"billed_tokens":', row.billed_tokens, ',"cost_microusd":', row.cost_microusd,
+    ',"estimated":', row.estimated or nil, ',"latency_ms":', row.latency_ms, ',"error":',
+    refusal and refusal.message or nil, ',"replaced":', replaced and replaced.asked or nil,
+    ',"messages":', messages, ',"messages_left_out":', left_out, ""))
 end
 
 -- Why nothing can be begun that the ledger would have to keep; nil while it can.

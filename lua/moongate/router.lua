@@ -334,7 +334,4 @@ function router.plan(request, caller, registry, policies, view, entry)
   return plan
 end
 
--- A plan as plain data, for the debug endpoint, `moongate explain` and the ledger; most bounds the candidates in it.
-router.explain = reasons.explain
-
 return router

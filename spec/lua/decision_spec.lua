@@ -61,8 +61,10 @@ describe("a recorded decision", function()
     local plan, refusal = router.plan(request, who, registry, policies, view)
     local made = plan or refusal.plan
     if whole ~= false then view.complete(made.offered) end
-    local recorded = decision.record(made, who, "hash", view, candidates.looked(request))
-    return json.decode(json.encode(recorded)), plan, json.encode(recorded), refusal, made.task
+    json.begin()
+    decision.add(made, who, "hash", view, candidates.looked(request))
+    local text = json.finish()
+    return json.decode(text), plan, text, refusal, made.task
   end
 
   local function again(recorded, registry, policies, task)

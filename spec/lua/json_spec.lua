@@ -54,6 +54,24 @@ describe("json.decode and json.encode", function()
     assert.equal("0.30000000000000004", json.encode(0.1 + 0.2))
   end)
 
+  it("write other numbers in as few digits as read back", function()
+    seed = 5
+    local function shortest(number)
+      for digits = 14, 17 do
+        local text = ("%." .. digits .. "g"):format(number)
+        if tonumber(text) == number then return text end
+      end
+    end
+    for i = 1, 5000 do
+      local number = (random(2 ^ 31) - 1) / 10 ^ (random(16) - 1) * (i % 2 == 0 and 1 or -1)
+      if i % 5 == 0 then number = number / random(1000) end
+      local text = json.encode(number)
+      if number % 1 ~= 0 and text ~= shortest(number) then assert.equal(shortest(number), text) end
+    end
+    assert.equal("[0.00053,1.5e-05,1e-09,-0.0001,1796039722.639,99999999999.5]",
+      json.encode { 0.00053, 0.000015, 1e-9, -0.0001, 1796039722.639, 99999999999.5 })
+  end)
+
   it("keep null apart from absence", function()
     local value = json.decode '{"a":null}'
     assert.equal(json.null, value.a)
@@ -81,6 +99,7 @@ describe("json.decode and json.encode", function()
     for wanted, value in pairs {
       ["not%-a%-number"] = 0 / 0, ["infinite"] = math.huge, ["in a circle"] = circle, ["nested more than 200"] = deep,
       ["a function cannot"] = { print }, ["a table with number keys"] = { [5] = 1 }, ["with holes"] = { 1, nil, 3, 4 },
+      ["list with holes"] = { 1, nil, 3, [7] = 4 },
       ["a list with a string key"] = { 1, a = 2 }, ["boolean keys"] = { [true] = 1 },
     } do
       assert.error_matches(function() json.encode(value) end, wanted)
@@ -92,6 +111,37 @@ describe("json.decode and json.encode", function()
     local value = { "x" }
     for _ = 1, 60 do value = { value, value } end
     assert.error_matches(function() json.encode(value) end, "larger than 64 MiB")
+  end)
+end)
+
+describe("json.write", function()
+  it("writes each value behind the text before it, and leaves out both where there is none", function()
+    assert.equal('{"b":"x\\"y","c":[1,2],"d":false}', json.write("{", ',"a":', nil, ',"b":', 'x"y', ',"c":', { 1, 2 },
+      ',"d":', false, ',"e":', nil, "}"))
+    assert.equal("{}", json.write("{", ',"a":', nil, "}"))
+    assert.equal('[7,{"n":1}]', json.write("[", ",", 7, ",", { n = 1 }, "]"))
+    assert.equal('{"a":1,"rest":[]}', json.write("{", ',"a":', 1, ',"rest":[]}'))
+    assert.equal('{"rest":[]}', json.write("{", ',"rest":[]}'))
+    assert.same({ "", "{}", '"x"' }, { json.write "", json.write("{", "}"), json.write("", "", "x") })
+  end)
+
+  it("refuses what encode refuses, and a value without a text", function()
+    assert.error_matches(function() json.write("{", ',"a":', print, "}") end, "a function cannot")
+    assert.error_matches(function() json.write("{", {}, 1, "}") end, "string expected, got table")
+    assert.error_matches(function() json.write() end, "string expected")
+  end)
+
+  it("may be done piece by piece, whatever else is written meanwhile", function()
+    for _ = 1, 2 do
+      json.begin()
+      json.add('{"list":[')
+      for i = 1, 3 do json.add("", ",", i, ",", nil) end
+      assert.equal('{"a":"b"}', json.encode { a = json.decode '"b"' })
+      json.add("]", ',"no":', nil, ',"yes":', true, "}")
+      assert.equal('{"list":[1,2,3],"yes":true}', json.finish())
+    end
+    json.begin()
+    assert.equal("", json.finish())
   end)
 end)
 

@@ -1,3 +1,5 @@
+require "spec.support.core"
+local json = require "moongate.core.json"
 local reasons = require "moongate.reasons"
 
 -- A plan as the router leaves it: two offered targets, one kept by the steps given, one refused at the gates.
@@ -44,6 +46,11 @@ describe("reasons.records", function()
 
   it("says so where no step explains it", function()
     assert.equal("not in the ladder that the policy returned", reasons.records((plan {}))[2].reason)
+  end)
+
+  it("tells no more than it is to", function()
+    local made = plan { { kind = "drop", name = "late", gone = "left" } }
+    for most = 0, 3 do assert.equal(most, #reasons.records(made, most)) end
   end)
 
   it("has the scores where the policy scored", function()
@@ -117,5 +124,18 @@ describe("reasons.explain", function()
     assert.same({ "mine@1a2b3c4d", "chat", "because" }, { explained.policy, explained.task, explained.reason })
     assert.equal(1, #explained.candidates)
     assert.is_nil(getmetatable(explained))
+  end)
+
+  local function text(...)
+    json.begin()
+    reasons.add(...)
+    return json.finish()
+  end
+
+  it("is one text, lists also where they are empty", function()
+    assert.equal('{"policy":"mine@1a2b3c4d","task":"chat","reason":"because","ladder":["a/kept"],"candidates":['
+      .. '{"id":"a/kept","provider":"a","model":"kept","kept":true,"reason":"rung 1","estimated_cost":0}]}',
+      text(plan {}, 1))
+    assert.matches('"ladder":[],"candidates":[]}', text(plan({}, { ladder = {} }), 0), 1, true)
   end)
 end)

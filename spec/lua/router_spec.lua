@@ -1,4 +1,5 @@
 require "spec.support.core"
+local reasons = require "moongate.reasons"
 local router = require "moongate.router"
 local routing = require "spec.support.routing"
 
@@ -280,8 +281,8 @@ describe("a plan", function()
         },
         { id = "c/w", provider = "c", model = "w", kept = false, reason = "has no tools" },
       },
-    }, router.explain(result))
-    assert.equal(1, #router.explain(result, 1).candidates)
+    }, reasons.explain(result))
+    assert.equal(1, #reasons.explain(result, 1).candidates)
   end)
 
   it("works out its words only when they are read", function()
@@ -317,7 +318,7 @@ describe("a plan", function()
       local result, found = plan(request, with)
       local again, found_again = plan(request, with)
       if result then
-        assert.same(router.explain(result), router.explain(again))
+        assert.same(reasons.explain(result), reasons.explain(again))
         local seen = {}
         for _, target in ipairs(result.ladder) do
           assert.is_nil(seen[target.id])

@@ -270,7 +270,7 @@ function fakes.target(id, more)
   local provider, model = string.match(id, "^(.-)/(.*)$")
   local target = {
     id = id, provider = provider, model = model, upstream_id = "up-" .. model, protocol = "openai", is_local = false,
-    provider_limits = {}, limits = {},
+    provider_limits = {}, limits = {}, index = 1,
   }
   for name, value in pairs(more or {}) do target[name] = value end
   return target
