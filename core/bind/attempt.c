@@ -10,14 +10,20 @@
 
 #include <lauxlib.h>
 
+#include "base/clock.h"
 #include "base/headers.h"
 #include "base/mem.h"
+#include "bind/limit_headers.h"
 #include "gate/attempt.h"
 #include "gate/exchange.h"
 #include "gate/firewall.h"
+#include "gate/gate.h"
+#include "gate/limit_headers.h"
+#include "gate/worker.h"
 #include "net/canned.h"
 #include "net/upstream.h"
 #include "script/task.h"
+#include "store/store.h"
 
 static const char TYPE[] = "moongate.attempt";
 
@@ -185,8 +191,7 @@ static int push_head(lua_State *L, void *arg)
     if (attempt_status(attempt) == 0)
         return push_failure(L, attempt, "cut");
     lua_pushinteger(L, attempt_status(attempt));
-    bind_push_headers(L, attempt_headers(attempt));
-    return 2;
+    return 1;
 }
 
 static int push_body(lua_State *L, void *arg)
@@ -301,7 +306,7 @@ static void on_cancel(void *arg)
         attempt_unpipe(handle->attempt);
 }
 
-/* head(): status and headers, or nil, reason, message */
+/* head(): the status, or nil, reason, message */
 static int attempt_lua_head(lua_State *L)
 {
     struct handle *handle = handle_of(L);
@@ -310,6 +315,62 @@ static int attempt_lua_head(lua_State *L)
     if (attempt_await_head(handle->attempt, on_head_ready, handle))
         return push_head(L, handle);
     return task_wait(L, on_cancel, handle);
+}
+
+/* header(name): the first of that name, or nil */
+static int attempt_lua_header(lua_State *L)
+{
+    lua_pushstring(L, headers_get(attempt_headers(handle_of(L)->attempt), luaL_checkstring(L, 2)));
+    return 1;
+}
+
+/* headers(): all of them, see bind_push_headers */
+static int attempt_lua_headers(lua_State *L)
+{
+    bind_push_headers(L, attempt_headers(handle_of(L)->attempt));
+    return 1;
+}
+
+/* As much as there is room for, into a field of noughts. */
+static void put_text(char *to, size_t size, const char *text)
+{
+    memcpy(to, text, strnlen(text, size - 1));
+}
+
+/*
+ * learn(grammar, provider, model): what the headers tell of limits goes into the store. Answers false, and does
+ * nothing, where they have to be read in Lua.
+ */
+static int attempt_lua_learn(lua_State *L)
+{
+    const struct headers *headers = attempt_headers(handle_of(L)->attempt);
+    const struct limit_grammar *grammar = bind_limit_grammar(L, 2);
+    const char *provider = luaL_checkstring(L, 3), *model = luaL_checkstring(L, 4);
+    int64_t now = clock_wall_ms();
+    struct limit_told told[LIMIT_HEADERS_MAX];
+    int count = limit_headers_read(grammar, headers, (double)now / 1000, told);
+
+    for (int i = 0; i < count; i++) {
+        const double *values = told[i].values;
+        double reset = values[LIMIT_FIELD_RESET];
+        bool is_told = values[LIMIT_FIELD_LIMIT] >= 0 || values[LIMIT_FIELD_REMAINING] >= 0 || reset >= 0;
+        struct store_learnt learnt = {
+            .limit = (int64_t)values[LIMIT_FIELD_LIMIT],
+            .remaining = (int64_t)values[LIMIT_FIELD_REMAINING],
+            .reset_at = reset < 0 ? 0 : now + (int64_t)(reset * 1000),
+            .seen_at = now,
+            .source = "header",
+        };
+
+        put_text(learnt.provider, sizeof learnt.provider, provider);
+        put_text(learnt.model, sizeof learnt.model, model);
+        put_text(learnt.metric, sizeof learnt.metric, told[i].metric);
+        put_text(learnt.window, sizeof learnt.window, told[i].window);
+        if (is_told)
+            store_learn(bind_worker(L)->gate->store, &learnt);
+    }
+    lua_pushboolean(L, count >= 0);
+    return 1;
 }
 
 /* body(): all of it, or nil, reason, message */
@@ -450,9 +511,10 @@ static int attempt_collected(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "body", attempt_lua_body },       { "close", attempt_lua_close }, { "content", attempt_lua_content },
-    { "event", attempt_lua_event },     { "head", attempt_lua_head },   { "pipe", attempt_lua_pipe },
-    { "pipe_on", attempt_lua_pipe_on }, { "piped", attempt_lua_piped }, { NULL, NULL },
+    { "body", attempt_lua_body },   { "close", attempt_lua_close },     { "content", attempt_lua_content },
+    { "event", attempt_lua_event }, { "head", attempt_lua_head },       { "header", attempt_lua_header },
+    { "learn", attempt_lua_learn }, { "headers", attempt_lua_headers }, { "pipe", attempt_lua_pipe },
+    { "piped", attempt_lua_piped }, { "pipe_on", attempt_lua_pipe_on }, { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {

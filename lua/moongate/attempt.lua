@@ -3,10 +3,12 @@
 -- next by moongate.climb.
 local claims = require "moongate.claims"
 local core = require "moongate.core.attempt"
+local core_headers = require "moongate.core.limit_headers"
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local failures = require "moongate.failures"
 local health = require "moongate.core.health"
+local limit_headers = require "moongate.limit_headers"
 local limits = require "moongate.limits"
 local meter = require "moongate.meter"
 local protocols = require "moongate.protocols"
@@ -86,12 +88,17 @@ local function source_of(call, provider, model, limit)
   return call.told_by
 end
 
+-- The model that a provider's word is about; "": all of them.
+local function scope_of(target, provider)
+  return known(provider, "limit_scope") == "provider" and "" or target.upstream_id
+end
+
 -- What the provider told of its limits goes into the store, on success and on failure.
 local function learn(call, target, provider, status, headers, body)
   local reading = limits.read {
     provider = provider.name, like = provider.like, status = status, headers = headers, body = body, now = clock.now(),
   }
-  local model = known(provider, "limit_scope") == "provider" and "" or target.upstream_id
+  local model = scope_of(target, provider)
   for _, limit in ipairs(reading.limits) do
     store.learn {
       provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
@@ -101,6 +108,24 @@ local function learn(call, target, provider, status, headers, body)
   return reading
 end
 
+local grammars = {} -- by family, as core.limit_headers has it
+
+local function grammar_of(provider)
+  local family = limit_headers.family(provider.like or provider.name)
+  local grammar = grammars[family]
+  if not grammar then
+    grammar = core_headers.grammar(limit_headers.lines(family), limit_headers.has_blanks(family))
+    grammars[family] = grammar
+  end
+  return grammar
+end
+
+-- The same of an answer that is one. Most headers are plain: C reads them where they are.
+local function learn_of_answer(call, target, provider, status, wire)
+  if not call.told_by and wire:learn(grammar_of(provider), provider.name, scope_of(target, provider)) then return end
+  learn(call, target, provider, status, wire:headers())
+end
+
 -- Whatever became of a call: it may have been charged.
 local function look_for_costs(call, target, headers, usage)
   local is_on = call.state.config.zero_spend
@@ -108,9 +133,8 @@ local function look_for_costs(call, target, headers, usage)
   spend_alarm.look(is_on, target, usage, call.id)
 end
 
-local function is_stream(headers, protocol)
-  local kind = headers["content-type"]
-  if type(kind) == "table" then kind = kind[1] end
+local function is_stream(wire, protocol)
+  local kind = wire:header "content-type"
   return kind ~= nil and string.find(string.lower(kind), protocol.stream_type or "text/event-stream", 1, true) ~= nil
 end
 
@@ -142,29 +166,29 @@ end
 
 -- Reads the provider's answer as far as it must be read before it may be handed on.
 local function read(call, wire, protocol)
-  local status, headers, message = wire:head()
-  if not status then return nil, { stage = "head", end_name = headers, message = message } end
+  local status, reason, message = wire:head()
+  if not status then return nil, { stage = "head", end_name = reason, message = message } end
   local succeeded = status >= 200 and status < 300
-  if call.request.stream and succeeded and is_stream(headers, protocol) then
+  if call.request.stream and succeeded and is_stream(wire, protocol) then
     local begun, failure = first_content(wire, protocol)
     if not begun then
-      failure.status, failure.headers = status, headers
+      failure.status = status
       return nil, failure
     end
-    begun.status, begun.headers = status, headers
+    begun.status = status
     return begun
   end
-  local text, reason, why = wire:body()
-  if not text then
-    return nil, { stage = "body", status = status, headers = headers, end_name = reason, message = why }
-  end
+  local text
+  text, reason, message = wire:body()
+  if not text then return nil, { stage = "body", status = status, end_name = reason, message = message } end
+  local headers = protocol.reads_headers and wire:headers() or nil
   local reply = protocol.read_reply(status, headers, text)
   if reply.error or not succeeded then
-    return nil, { stage = "body", status = status, headers = headers, error = reply.error,
-      body = reply.body or text, usage = reply.usage }
+    return nil, { stage = "body", status = status, error = reply.error, body = reply.body or text,
+      usage = reply.usage }
   end
   if call.request.stream then
-    return nil, { stage = "body", status = status, headers = headers, end_name = "malformed",
+    return nil, { stage = "body", status = status, end_name = "malformed",
       message = "a stream was asked for and something else came" }
   end
   reply.status, reply.headers, reply.text = status, headers, text
@@ -198,9 +222,7 @@ end
 -- A failed attempt: what it means for the target, and for the request.
 local function judge(call, target, provider, failure, seconds)
   local reading
-  if failure.headers then
-    reading = learn(call, target, provider, failure.status or 200, failure.headers, failure.body)
-  end
+  if failure.headers then reading = learn(call, target, provider, failure.status, failure.headers, failure.body) end
   local verdict = failures.judge {
     stage = failure.stage, end_name = failure.end_name, status = failure.status, reading = reading,
     error = failure.error, limit_scope = known(provider, "limit_scope"), resets = known(provider, "resets"),
@@ -291,13 +313,14 @@ function attempt.try(call, target)
     answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
     answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
     answer.amounts, answer.expected = wanted.amounts, wanted.expected
-    learn(call, target, provider, answer.status, answer.headers, answer.body)
-    look_for_costs(call, target, answer.headers)
+    learn_of_answer(call, target, provider, answer.status, wire)
+    if call.state.config.zero_spend then look_for_costs(call, target, wire:headers()) end
     health.succeeded(target.id, seconds * 1000)
     store.recovered(target.id)
     store.recovered(target.provider)
     return answer
   end
+  failure.headers = failure.status and wire:headers()
   wire:close()
   if attempt.is_cancelled(failure.end_name) then
     health.released(target.id)

@@ -5,7 +5,8 @@ require "spec.support.core"
 
 local fakes = {}
 
-local KEPT = { ["moongate.core.json"] = true, ["moongate.core.guard"] = true, ["moongate.core.words"] = true }
+local KEPT = {}
+for _, name in ipairs { "json", "guard", "limit_headers", "words" } do KEPT["moongate.core." .. name] = true end
 
 local function copy(value)
   if type(value) ~= "table" then return value end
@@ -181,8 +182,14 @@ function fakes.wire(given)
   local failure, message = unpack(given.failure or {})
   function wire.head()
     if not given.status and failure then return nil, failure, message end
-    return given.status or 200, given.headers or { ["content-type"] = "application/json" }
+    return given.status or 200
   end
+  function wire.headers() return given.headers or { ["content-type"] = "application/json" } end
+  function wire.header(_, name)
+    local value = wire.headers()[name]
+    return type(value) == "table" and value[1] or value
+  end
+  function wire.learn() return false end
   function wire.body()
     if not given.body and failure then return nil, failure, message end
     return given.body or ""
