@@ -44,6 +44,21 @@ local function tell_dropped(call, target, dropped)
   }, 2, -2))
 end
 
+-- The routes of calls, by what the protocol says that they have in common.
+local routes = setmetatable({}, { __mode = "k" })
+
+local function route_of(wire, provider)
+  local route = wire.frame and routes[wire.frame]
+  if route then return route end
+  local times = provider.timeouts
+  route = core.route {
+    method = wire.method, url = wire.url, headers = wire.headers, lines = wire.lines, http2 = provider.http2,
+    ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte, idle = times.idle,
+  }
+  if wire.frame then routes[wire.frame] = route end
+  return route
+end
+
 local function start(call, target, provider, protocol)
   local times = provider.timeouts
   local total = math.min(times.total, call.request.timeout_s or times.total)
@@ -65,11 +80,7 @@ local function start(call, target, provider, protocol)
   if not wire then return nil, nil, nil, unfit end
   tell_dropped(call, target, wire.dropped)
   if call.state.config.zero_spend then wire.body = spending.capped(wire.body, provider) end
-  return core.send(call.handle, {
-    target = target.id, method = wire.method, url = wire.url, headers = wire.headers, body = wire.body,
-    http2 = provider.http2, ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte,
-    idle = times.idle, first_content = first_content, deadline = deadline, lines = wire.lines,
-  })
+  return core.send(call.handle, route_of(wire, provider), target.id, wire.body, deadline, first_content)
 end
 
 -- What the config says of a provider, else the built-in table.

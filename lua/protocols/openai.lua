@@ -28,15 +28,11 @@ local object, word = http.object, http.word
 ---@return { method: string, url: string, headers: table<string, string>, body: string, dropped: string[]|nil }|nil
 ---@return { message: string, param: string|nil }|nil unfit
 function openai.build(order)
-  local facts = http.known(order.provider)
   local path = PATHS[order.operation]
   if not path then return nil, { message = "this provider can't do this: " .. order.operation } end
-  local text, told = body.write(order, facts)
+  local text, told = body.write(order, http.known(order.provider))
   if not text then return nil, told end
-  return {
-    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
-    headers = http.headers(order, facts), body = text, dropped = #told > 0 and told or nil,
-  }
+  return http.framed(http.frame(order, path), text, told)
 end
 
 -- Bytes of text in a string, a list of parts (Mistral's thinking chunks nest), or nothing.

@@ -30,7 +30,7 @@ local function behaviours(self)
   end
   return {
     affinity = { recall = nothing, remember = nothing },
-    attempt = { send = wire, play = wire },
+    attempt = { send = wire, play = wire, route = copy },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
       post = function(text) self.posted[#self.posted + 1] = text end,
