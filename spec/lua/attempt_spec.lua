@@ -133,7 +133,9 @@ describe("an attempt", function()
       local call = fakes.call({ fakes.target "one/small" }, { providers = { one = provider } })
       for i = 1, 8 do
         call.request.stream = i > 4
-        core.wires = { fakes.wire { headers = i > 4 and SSE or nil, body = fakes.answer "x", events = { fakes.chunk "x" } } }
+        core.wires[1] = fakes.wire {
+          headers = i > 4 and SSE or nil, body = fakes.answer "x", events = { fakes.chunk "x" },
+        }
         assert(attempt.try(call, call.plan.ladder[1]))
       end
       assert.equal(8, #core.of "attempt.send")
