@@ -3,6 +3,7 @@
 local billing = require "moongate.billing"
 local live = require "moongate.live"
 local money = require "moongate.money"
+local new_table = require "table.new"
 
 local claims = {}
 
@@ -213,7 +214,8 @@ end
 ---@param figures table requests, served, tokens, billed_tokens, cost_microusd
 ---@return integer[]
 function claims.amounts(list, figures)
-  local names, amounts = names_of(list), { nil, nil, nil, nil, nil, nil, nil, nil } -- room for those of most callers
+  local names = names_of(list)
+  local amounts = new_table(#names, 0)
   for i = 1, #names do amounts[i] = figures[names[i]] or 0 end
   return amounts
 end
