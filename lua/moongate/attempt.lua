@@ -192,7 +192,7 @@ local function read(call, wire, protocol)
   local text
   text, reason, message = wire:body()
   if not text then return nil, { stage = "body", status = status, end_name = reason, message = message } end
-  local headers = protocol.reads_headers and wire:headers() or nil
+  local headers = protocol.reads_reply_headers and wire:headers() or nil
   local reply = protocol.read_reply(status, headers, text)
   if reply.error or not succeeded then
     return nil, { stage = "body", status = status, error = reply.error, body = reply.body or text,
@@ -288,12 +288,49 @@ local function reserve(call, target)
   return wanted, nil, obstacle
 end
 
--- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, expected, reservation,
--- status, headers, and what read found }; or nil and an obstacle (moongate.standing: nobody was called), { cancelled }
--- or a verdict of moongate.failures.
+---@class moongate.answer what may be handed on to the caller: a whole answer, or a stream up to its first content
+---@field target table
+---@field provider table of the config
+---@field protocol table
+---@field wire table the call
+---@field began number monotonic seconds
+---@field status integer
+---@field headers table|nil where the protocol reads them
+---@field usage moongate.usage|nil as told so far
+---@field text string|nil of a whole one, as it came; with what the protocol read in it:
+---@field text_length integer|nil bytes
+---@field finish string|nil
+---@field body any
+---@field tokens integer|nil of a count
+---@field reply moongate.chat_reply|nil in its neutral shape, once somebody asked
+---@field vectors table|nil
+---@field event table|nil of a stream: the first content,
+---@field read table|nil how it reads,
+---@field held table[]|nil and the events before it
+---@field claims table[] what was reserved,
+---@field amounts integer[] in their order,
+---@field expected moongate.usage for this,
+---@field reservation string under this name
+---@field settled boolean
+---@field further table[]|nil see moongate.allowance
+
+-- An answer. All members are named here: a table that gets them one by one is made anew again and again.
+local function opened(found, target, provider, protocol, asked, wanted, reservation)
+  return {
+    target = target, provider = provider, protocol = protocol, wire = asked.wire, began = asked.began,
+    status = found.status, headers = found.headers, usage = found.usage, text = found.text,
+    text_length = found.text_length, finish = found.finish, body = found.body, tokens = found.tokens,
+    reply = found.reply, vectors = found.vectors, event = found.event, read = found.read, held = found.held,
+    claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected, reservation = reservation,
+    settled = false, further = nil,
+  }
+end
+
+-- Tries target once. Answers what it answered; or nil and an obstacle (moongate.standing: nobody was called),
+-- { cancelled } or a verdict of moongate.failures.
 ---@param call table see moongate.exchange
 ---@param target table
----@return table|nil
+---@return moongate.answer|nil
 ---@return table|nil
 function attempt.try(call, target)
   local provider = call.state.config.providers[target.provider]
@@ -321,9 +358,7 @@ function attempt.try(call, target)
   end
   local wire, answer, failure, seconds = asked.wire, asked.answer, asked.failure, asked.seconds
   if answer then
-    answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
-    answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
-    answer.amounts, answer.expected = wanted.amounts, wanted.expected
+    answer = opened(answer, target, provider, protocol, asked, wanted, reservation)
     learn_of_answer(call, target, provider, answer.status, wire)
     if call.state.config.zero_spend then look_for_costs(call, target, wire:headers()) end
     health.succeeded(target.id, seconds * 1000)

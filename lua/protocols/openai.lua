@@ -35,8 +35,11 @@ function openai.build(order)
   return http.framed(http.frame(order, path), text, told)
 end
 
+local NONE = {}
+
 -- Bytes of text in a string, a list of parts (Mistral's thinking chunks nest), or nothing.
 local function bytes(value)
+  if value == nil then return 0 end
   if type(value) == "string" then return #value end
   if type(value) ~= "table" then return 0 end
   local sum = bytes(value.text) + bytes(value.thinking)
@@ -45,6 +48,7 @@ local function bytes(value)
 end
 
 local function filled(value)
+  if value == nil then return false end
   if type(value) == "string" then return value ~= "" end
   return type(value) == "table" and next(value) ~= nil
 end
@@ -61,7 +65,7 @@ local function weigh(message)
   local sum = bytes(message.content) + bytes(message.refusal)
   sum = sum + math.max(bytes(message.reasoning_content), bytes(message.reasoning), bytes(message.reasoning_details))
   local says = sum > 0 or filled(message.reasoning_details) or filled(message.audio)
-  for _, call in ipairs(object(message.tool_calls) or {}) do
+  for _, call in ipairs(object(message.tool_calls) or NONE) do
     says, sum = true, sum + call_bytes(call)
   end
   if filled(message.function_call) then
