@@ -66,8 +66,8 @@ local function start(call, target, provider, protocol)
   local first_content = call.request.stream and times.first_content or nil
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
-    stream = call.request.stream, include_usage = call.request.include_usage, headers = call.request.headers,
-    now = clock.now(),
+    stream = call.request.stream, include_usage = call.request.include_usage,
+    headers = protocol.reads_headers and call.request.headers or nil, now = clock.now(),
   }
   local unfit = translation.fill(order, call, protocol)
   if unfit then return nil, nil, nil, unfit end

@@ -248,9 +248,9 @@ function fakes.handle(given)
   give("body", "")
   give("id", "request-1")
   give("headers", {})
-  function handle.header(_, name)
+  function handle.header(_, name, joined)
     local value = (given.headers or {})[name]
-    return type(value) == "table" and value[1] or value
+    return type(value) == "table" and (joined and table.concat(value, ", ") or value[1]) or value
   end
   function handle.elapsed() return handle.elapsed_s end
   function handle.keep_private() handle.private = true end
