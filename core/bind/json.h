@@ -22,7 +22,7 @@ int luaopen_moongate_core_json(lua_State *L);
 /* Upvalues of every function of the module: working memory, and the metatables of arrays, documents, outlines. */
 enum { JSON_UP_KEPT = 1, JSON_UP_ARRAY, JSON_UP_DOCUMENT, JSON_UP_OUTLINE, JSON_UPS = 4 };
 
-enum { JSON_DEPTH = 200 };
+enum { JSON_DEPTH = 200, JSON_TAKEN_MOST = 16 };
 
 struct json_name {
     const char *text;

@@ -23,6 +23,8 @@ struct outline {
     unsigned kinds; /* a bit for each enum json_type; 0: one of the alternatives */
     double least, most;
     bool whole, tallied, noting, noted;
+    int place;           /* of its value among those that are taken; 0: it is not */
+    int takes;           /* the highest place in it */
     struct text *values; /* of a string; none: any */
     size_t value_count;
     struct outline **alternatives;
@@ -120,6 +122,14 @@ static struct text text_at(lua_State *L, int index)
 
 static void read_outline(lua_State *L, struct outline **place, int depth);
 
+/* Reads the description on top of the stack into *place, a part of outline. */
+static void read_part(lua_State *L, struct outline *outline, struct outline **place, int depth)
+{
+    read_outline(L, place, depth);
+    if ((*place)->takes > outline->takes)
+        outline->takes = (*place)->takes;
+}
+
 static void read_members(lua_State *L, int index, const char *field, struct outline *outline, int depth)
 {
     bool needed = strcmp(field, "needs") == 0;
@@ -135,7 +145,7 @@ static void read_members(lua_State *L, int index, const char *field, struct outl
             *member = (struct member){ .name = text_at(L, -2), .needed = needed };
             outline->member_count++;
             outline->needed_count += needed;
-            read_outline(L, &member->value, depth);
+            read_part(L, outline, &member->value, depth);
             lua_pop(L, 1);
         }
     }
@@ -164,7 +174,7 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
         outline->alternatives = mem_zero(count * sizeof *outline->alternatives);
         for (size_t i = 0; i < count; i++) {
             lua_rawgeti(L, -1, (int)i + 1);
-            read_outline(L, &outline->alternatives[outline->alternative_count++], depth + 1);
+            read_part(L, outline, &outline->alternatives[outline->alternative_count++], depth + 1);
             lua_pop(L, 1);
         }
         lua_pop(L, 1);
@@ -181,6 +191,9 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
     outline->tallied = is_set(L, index, "tally");
     outline->noting = is_set(L, index, "note");
     outline->noted = is_set(L, index, "noted");
+    outline->takes = outline->place = (int)bound(L, index, "take", 0);
+    if (outline->place < 0 || outline->place > JSON_TAKEN_MOST)
+        luaL_error(L, "an outline takes values at places 1 to %d", (int)JSON_TAKEN_MOST);
     count = push_list(L, index, "values");
     if (count) {
         outline->values = mem_zero(count * sizeof *outline->values);
@@ -193,7 +206,7 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
     }
     lua_getfield(L, index, "items");
     if (!lua_isnil(L, -1))
-        read_outline(L, &outline->items, depth + 1);
+        read_part(L, outline, &outline->items, depth + 1);
     lua_pop(L, 1);
     read_members(L, index, "needs", outline, depth + 1);
     read_members(L, index, "may", outline, depth + 1);
@@ -247,6 +260,7 @@ struct fitting {
     size_t tally;
     size_t noted[NOTED_MOST]; /* nodes */
     size_t noted_count;
+    uint32_t taken[JSON_TAKEN_MOST]; /* nodes; 0: none */
 };
 
 static bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
@@ -305,12 +319,15 @@ static bool members_fit(struct fitting *fitting, const struct outline *outline, 
 static bool one_fits(struct fitting *fitting, const struct outline *outline, size_t at)
 {
     size_t tally = fitting->tally, noted = fitting->noted_count;
+    uint32_t taken[JSON_TAKEN_MOST];
 
+    memcpy(taken, fitting->taken, sizeof taken);
     for (size_t i = 0; i < outline->alternative_count; i++) {
         if (value_fits(fitting, outline->alternatives[i], at))
             return true;
         fitting->tally = tally;
         fitting->noted_count = noted;
+        memcpy(fitting->taken, taken, sizeof taken);
     }
     return false;
 }
@@ -327,30 +344,39 @@ static bool value_fits(struct fitting *fitting, const struct outline *outline, s
         return false;
     switch ((enum json_type)node->type) {
     case JSON_NULL:
+        return true;
     case JSON_FALSE:
     case JSON_TRUE:
-        return true;
+        break;
     case JSON_NUMBER:
         number = json_number(fitting->text, node);
-        return number >= outline->least && number <= outline->most && (!outline->whole || number == floor(number));
-    default:
+        if (number < outline->least || number > outline->most || (outline->whole && number != floor(number)))
+            return false;
+        break;
+    case JSON_STRING:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        if (node->size < outline->least || node->size > outline->most)
+            return false;
         break;
     }
-    if (node->size < outline->least || node->size > outline->most)
-        return false;
+    if (outline->place)
+        fitting->taken[outline->place - 1] = (uint32_t)at;
     if (node->type == JSON_STRING)
         return string_fits(fitting, outline, at);
     if (node->type == JSON_OBJECT)
         return members_fit(fitting, outline, at);
-    for (size_t item = at + 1; outline->items && item < node->next; item = nodes[item].next)
+    if (node->type != JSON_ARRAY || !outline->items)
+        return true;
+    for (size_t item = at + 1; item < node->next; item = nodes[item].next)
         if (!value_fits(fitting, outline->items, item))
             return false;
     return true;
 }
 
-bool json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at, size_t *tally)
+/* The outline at index. */
+static const struct outline *check_outline(lua_State *L, int index)
 {
-    struct fitting fitting;
     bool is_outline = lua_isuserdata(L, index) && lua_getmetatable(L, index);
 
     if (is_outline) {
@@ -358,16 +384,59 @@ bool json_fits(lua_State *L, int index, const char *text, const struct json_inde
         lua_pop(L, 1);
     }
     luaL_argcheck(L, is_outline, index, "an outline was expected");
-    fitting.text = text;
-    fitting.index = nodes;
-    fitting.tally = fitting.noted_count = 0;
-    if (!value_fits(&fitting, *(struct outline **)lua_touserdata(L, index), at))
-        return false;
+    return *(struct outline **)lua_touserdata(L, index);
+}
+
+static bool hold_against(struct fitting *fitting, const struct outline *outline, const char *text,
+                         const struct json_index *nodes, size_t at)
+{
+    fitting->text = text;
+    fitting->index = nodes;
+    fitting->tally = fitting->noted_count = 0;
+    memset(fitting->taken, 0, sizeof fitting->taken);
+    return value_fits(fitting, outline, at);
+}
+
+bool json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at, size_t *tally)
+{
+    struct fitting fitting;
+    bool is_fit = hold_against(&fitting, check_outline(L, index), text, nodes, at);
+
     *tally = fitting.tally;
-    return true;
+    return is_fit;
+}
+
+/*
+ * fits(text, outline): true, the bytes that the outline tallies and the values that it takes in the order of their
+ * places (nil: there is none); or false, also where the text is no JSON.
+ */
+static int json_lua_fits(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    const struct outline *outline = check_outline(L, 2);
+    struct json_kept *kept = json_kept(L);
+    struct json_fault fault;
+    struct fitting fitting;
+    bool is_fit = json_scan(text, length, JSON_DEPTH, &kept->index, &fault) &&
+                  hold_against(&fitting, outline, text, &kept->index, 0);
+
+    lua_pushboolean(L, is_fit);
+    if (!is_fit)
+        return 1;
+    luaL_checkstack(L, outline->takes + 1, "too many values");
+    lua_pushnumber(L, (lua_Number)fitting.tally);
+    for (int i = 0; i < outline->takes; i++) {
+        if (fitting.taken[i])
+            json_push_value(L, kept, text, &kept->index, fitting.taken[i]);
+        else
+            lua_pushnil(L);
+    }
+    return outline->takes + 2;
 }
 
 const luaL_Reg json_outline_functions[] = {
     { "outline", json_outline },
+    { "fits", json_lua_fits },
     { NULL, NULL },
 };

@@ -193,7 +193,8 @@ local function read(call, wire, protocol)
   text, reason, message = wire:body()
   if not text then return nil, { stage = "body", status = status, end_name = reason, message = message } end
   local headers = protocol.reads_reply_headers and wire:headers() or nil
-  local reply = protocol.read_reply(status, headers, text)
+  local is_direct = not call.hooks and translation.is_direct(call, protocol)
+  local reply = protocol.read_reply(status, headers, text, is_direct)
   if reply.error or not succeeded then
     return nil, { stage = "body", status = status, error = reply.error, body = reply.body or text,
       usage = reply.usage }

@@ -76,6 +76,38 @@ local function larger(found, value)
   return value and value > found and value or found
 end
 
+-- The classes that an OpenAI-shaped provider's counts make, of which prompt, completion and total may be missing:
+-- cached and written tokens are part of the prompt, reasoning of the completion, or beside it.
+---@param prompt integer|nil
+---@param completion integer|nil
+---@param told integer|nil the total
+---@param cached integer
+---@param cache_write integer
+---@param reasoning integer
+---@return moongate.usage
+function usage.of_counts(prompt, completion, told, cached, cache_write, reasoning)
+  if not prompt then prompt = math.max(0, (told or 0) - (completion or 0)) end
+  completion = completion or 0
+  cached = math.min(cached, prompt)
+  cache_write = math.min(cache_write, prompt - cached)
+  local output
+  if reasoning > completion or (told and reasoning > 0 and told >= prompt + completion + reasoning) then
+    output = completion
+  else
+    output = completion - reasoning
+  end
+  local sum = prompt + output + reasoning
+  if told and told > sum then
+    -- Thinking that is only in the total (Gemini's compatible address), or a class we have no name for.
+    if reasoning == 0 then reasoning = told - sum else output = output + told - sum end
+    sum = told
+  end
+  return {
+    input = prompt - cached - cache_write, cached = cached, cache_write = cache_write, output = output,
+    reasoning = reasoning, total = sum, cost_usd = nil, neurons = nil,
+  }
+end
+
 -- Reads the usage object of an OpenAI-shaped reply in all the spellings met: details under `prompt_tokens_details`,
 -- `prompt_token_details` (Mistral), `prompt_cache_hit_tokens` (DeepSeek), `cached_tokens` at the top (Moonshot),
 -- `num_cached_tokens` (Mistral), reasoning inside completion_tokens (OpenAI) or beside it (xAI, Gemini).
@@ -91,38 +123,16 @@ function usage.read(figures)
   local completion = count(figures.completion_tokens) or count(figures.output_tokens)
   local told = count(figures.total_tokens)
   if not prompt and not completion and not told then return usage.nothing_but(usage.charged(figures)) end
-  if not prompt then prompt = math.max(0, (told or 0) - (completion or 0)) end
-  completion = completion or 0
 
   -- The same figure may come under several names: the largest, never their sum.
   local cached = larger(larger(hit or 0, prompt_details.cached_tokens), odd_details.cached_tokens)
-  cached = math.min(larger(larger(cached, figures.num_cached_tokens), figures.cached_tokens), prompt)
+  cached = larger(larger(cached, figures.num_cached_tokens), figures.cached_tokens)
   local cache_write = larger(larger(0, prompt_details.cache_write_tokens), prompt_details.cache_creation_tokens)
-  cache_write = math.min(larger(cache_write, figures.cache_write_tokens), prompt - cached)
-
+  cache_write = larger(cache_write, figures.cache_write_tokens)
   local reasoning = larger(larger(0, completion_details.reasoning_tokens), figures.reasoning_tokens)
-  local output
-  if reasoning > completion or (told and reasoning > 0 and told >= prompt + completion + reasoning) then
-    output = completion
-  else
-    output = completion - reasoning
-  end
-  local sum = prompt + output + reasoning
-  if told and told > sum then
-    -- Thinking that is only in the total (Gemini's compatible address), or a class we have no name for.
-    if reasoning == 0 then reasoning = told - sum else output = output + told - sum end
-    sum = told
-  end
-  return {
-    input = prompt - cached - cache_write,
-    cached = cached,
-    cache_write = cache_write,
-    output = output,
-    reasoning = reasoning,
-    total = sum,
-    cost_usd = usage.charged(figures),
-    neurons = amount(figures.neurons),
-  }
+  local told_of = usage.of_counts(prompt, completion, told, cached, cache_write, reasoning)
+  told_of.cost_usd, told_of.neurons = usage.charged(figures), amount(figures.neurons)
+  return told_of
 end
 
 -- The usage of a decoded reply or stream chunk: in `usage`, or in Groq's `x_groq.usage`; some proxies tell the cost

@@ -4,6 +4,7 @@
 local body = require "protocols.openai_body"
 local http = require "protocols.http"
 local json = require "moongate.core.json"
+local outline = require "protocols.openai_outline"
 local reply = require "protocols.openai_reply"
 local usage = require "moongate.usage"
 
@@ -106,12 +107,23 @@ end
 
 local function is_answer(document) return document.choices end
 
--- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits.
+-- The reading of an answer that looks as usual, without its body; nil where it has to be looked at closely.
+local function read_usual(text)
+  local is_usual, length, finish, prompt, completion, total, cached, cache_write, reasoning = json.fits(text, outline)
+  if not is_usual or FAILED_ENDS[finish] then return nil end
+  local figures = usage.of_counts(prompt, completion, total, cached or 0, cache_write or 0, reasoning or 0)
+  return { usage = figures, error = nil, text_length = length, finish = finish, body = nil }
+end
+
+-- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits and whoever writes it anew.
 ---@param status number
----@param headers table
+---@param _ table headers
 ---@param text string
+---@param is_direct boolean|nil an answer goes on as it came: its body is not needed
 ---@return { usage: table|nil, error: table|nil, text_length: number, finish: string|nil, body: any }
-function openai.read_reply(status, headers, text)
+function openai.read_reply(status, _, text, is_direct)
+  local usual = is_direct and status >= 200 and status < 300 and read_usual(text)
+  if usual then return usual end
   local document, whole = http.whole(status, text, is_answer)
   if not document then
     whole.usage = whole.document and usage.of(whole.document)

@@ -253,6 +253,22 @@ describe("an outline", function()
     assert.equal(5, bytes)
   end)
 
+  it("takes values out of a text that fits, each at its place", function()
+    local own = json.outline { kind = "object", needs = { a = { either = {
+      { kind = "object", needs = { x = { kind = "string", take = 1 }, y = "null" } },
+      { kind = "object", needs = { y = { kind = "number", null = true, take = 4 } } },
+    } } }, may = { b = { kind = "array", items = "any", take = 2 }, c = { kind = "boolean", take = 3 } } }
+    local function taken(text) return { n = select("#", json.fits(text, own)), json.fits(text, own) } end
+    assert.same({ n = 6, true, 0, "h\n", { 1, "é" }, false },
+      taken '{"a":{"x":"h\\n","y":null},"b":[1,"\\u00e9"],"c":false}')
+    assert.same({ n = 6, true, 0, nil, nil, nil, 5 }, taken '{"a":{"x":"lost","y":5}}')
+    assert.same({ n = 6, true, 0 }, taken '{"a":{"y":null}}')
+    for _, text in ipairs { '{"a":1}', '{"a":{"y":1}', "", "[" } do assert.same({ n = 1, false }, taken(text)) end
+    assert.same({ n = 2, true, 0 }, { n = 2, json.fits("5", json.outline "number") })
+    assert.is_false(pcall(json.outline, { kind = "string", take = 17 }))
+    assert.is_false(pcall(json.fits, "5", "number"))
+  end)
+
   it("gives up on more notes than it can hold", function()
     local list = { kind = "array", items = { kind = "string", note = true } }
     assert.is_true(fits(list, "[" .. ('"a",'):rep(63) .. '"a"]'))

@@ -311,6 +311,7 @@ function document:begins(...) return begins(self.values[0], { ... }) end
 -- An outline saves a closer look: without it there is no less to see.
 function json.outline(description) return description end
 function document:fits() return false, 0 end -- luacheck: no unused args
+function json.fits() return false end
 
 function document:text(node, most) return string.sub(json.encode(self.values[node]), 1, most or -1) end
 
