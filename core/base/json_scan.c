@@ -5,6 +5,7 @@
  */
 #include "base/json_scan.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,6 @@
 #include "base/utf8.h"
 
 enum { NO_PARENT = UINT32_MAX, FEW = 8 };
-
-enum expect { EXPECT_VALUE, EXPECT_ITEM_OR_END, EXPECT_NAME, EXPECT_NAME_OR_END, EXPECT_COMMA_OR_END, EXPECT_NOTHING };
 
 struct scanner {
     const char *text;
@@ -33,22 +32,26 @@ static bool fail(struct scanner *s, size_t at, const char *message)
     return false;
 }
 
-static struct json_node *add_node(struct scanner *s, enum json_type type)
+static void grow(struct json_index *index)
+{
+    /* By half: the index of a large text is already several times its size. */
+    index->capacity = index->capacity ? index->capacity + index->capacity / 2 : 64;
+    index->nodes = mem_resize(index->nodes, index->capacity * sizeof *index->nodes);
+}
+
+static inline struct json_node *add_node(struct scanner *s, enum json_type type)
 {
     struct json_index *index = s->index;
     struct json_node *node;
 
-    if (index->count == index->capacity) {
-        /* By half: the index of a large text is already several times its size. */
-        index->capacity = index->capacity ? index->capacity + index->capacity / 2 : 64;
-        index->nodes = mem_resize(index->nodes, index->capacity * sizeof *index->nodes);
-    }
+    if (index->count == index->capacity)
+        grow(index);
     node = &index->nodes[index->count++];
     *node = (struct json_node){ .start = (uint32_t)s->at, .type = (uint8_t)type };
     return node;
 }
 
-static void end_node(struct scanner *s, struct json_node *node)
+static inline void end_node(struct scanner *s, struct json_node *node)
 {
     node->end = (uint32_t)s->at;
     node->next = (uint32_t)s->index->count;
@@ -59,15 +62,17 @@ static size_t skip_plain(const char *text, size_t at, size_t length)
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 
-    while (length - at >= 8) {
-        uint64_t bytes, quote, slash;
+    for (; length - at >= 8; at += 8) {
+        uint64_t bytes, quote, slash, found;
 
         memcpy(&bytes, text + at, 8);
+        bytes = le64toh(bytes);
         quote = bytes ^ ones * '"';
         slash = bytes ^ ones * '\\';
-        if (((bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & highs) != 0)
-            break;
-        at += 8;
+        found = (bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
+        /* A borrow may mark the bytes behind a found one, never one before it. */
+        if (found)
+            return at + (size_t)__builtin_ctzll(found) / 8;
     }
     while (at < length) {
         unsigned char c = (unsigned char)text[at];
@@ -105,8 +110,8 @@ static int hex_unit(const char *text, size_t available)
     return unit;
 }
 
-/* At a backslash. */
-static bool scan_escape(struct scanner *s)
+/* At a backslash. Answers the bytes of UTF-8 that the escape stands for; 0: it is wrong. */
+static size_t scan_escape(struct scanner *s)
 {
     size_t start = s->at;
     size_t left = s->length - start;
@@ -118,7 +123,7 @@ static bool scan_escape(struct scanner *s)
         if (!memchr("\"\\/bfnrt", s->text[start + 1], 8))
             return fail(s, start, "unknown escape in a string");
         s->at += 2;
-        return true;
+        return 1;
     }
     unit = hex_unit(s->text + start + 2, left - 2);
     if (unit < 0)
@@ -127,12 +132,12 @@ static bool scan_escape(struct scanner *s)
         return fail(s, start, "a NUL character is not allowed in a string");
     s->at += 6;
     if (unit < 0xd800 || unit > 0xdfff)
-        return true;
+        return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
     if (unit <= 0xdbff && left >= 12 && s->text[start + 6] == '\\' && s->text[start + 7] == 'u') {
         unit = hex_unit(s->text + start + 8, left - 8);
         s->at += 6;
         if (unit >= 0xdc00 && unit <= 0xdfff)
-            return true;
+            return 4;
     }
     return fail(s, start, "a lone surrogate is not a character");
 }
@@ -141,34 +146,36 @@ static bool scan_escape(struct scanner *s)
 static bool scan_string(struct scanner *s, bool name)
 {
     struct json_node *node = add_node(s, JSON_STRING);
+    size_t start = ++s->at, escapes = 0, size;
 
     node->name = name;
-    s->at++;
     for (;;) {
-        size_t size;
-
         s->at = skip_plain(s->text, s->at, s->length);
         if (s->at == s->length)
             return fail(s, s->length, "the text ends inside a string");
-        switch (s->text[s->at]) {
-        case '"':
-            s->at++;
-            end_node(s, node);
-            return true;
-        case '\\':
-            node->escaped = 1;
-            if (!scan_escape(s))
-                return false;
+        if (s->text[s->at] == '"')
             break;
-        default:
-            if ((unsigned char)s->text[s->at] < 0x20)
-                return fail(s, s->at, "a control character in a string must be escaped");
-            size = utf8_length(s->text + s->at, s->length - s->at);
+        if (s->text[s->at] == '\\') {
+            size_t escape = s->at;
+
+            size = scan_escape(s);
             if (size == 0)
-                return fail(s, s->at, "a string must be well-formed UTF-8");
-            s->at += size;
+                return false;
+            node->escaped = 1;
+            escapes += s->at - escape - size;
+            continue;
         }
+        if ((unsigned char)s->text[s->at] < 0x20)
+            return fail(s, s->at, "a control character in a string must be escaped");
+        size = utf8_length(s->text + s->at, s->length - s->at);
+        if (size == 0)
+            return fail(s, s->at, "a string must be well-formed UTF-8");
+        s->at += size;
     }
+    node->size = (uint32_t)(s->at - start - escapes);
+    s->at++;
+    end_node(s, node);
+    return true;
 }
 
 static size_t skip_digits(const struct scanner *s, size_t at)
@@ -283,7 +290,8 @@ static const struct json_node *find_duplicate(const char *text, const struct jso
         if (name->escaped)
             return hashed_duplicate(text, index, object);
         for (size_t i = 0; i < count; i++)
-            if (names[i]->end - names[i]->start == length &&
+            /* The last byte first: names of one object often begin alike. */
+            if (names[i]->end - names[i]->start == length && text[names[i]->end - 2] == text[name->end - 2] &&
                 memcmp(text + names[i]->start, text + name->start, length) == 0)
                 return name;
         names[count++] = name;
@@ -310,22 +318,7 @@ static bool scan_value(struct scanner *s)
     }
 }
 
-static const char *missing(enum expect expect)
-{
-    switch (expect) {
-    case EXPECT_VALUE:
-        return "the text ends where a value is expected";
-    case EXPECT_ITEM_OR_END:
-        return "the text ends inside an array";
-    case EXPECT_NAME:
-    case EXPECT_NAME_OR_END:
-        return "the text ends inside an object";
-    default:
-        return "the text ends before all brackets are closed";
-    }
-}
-
-static void skip_space(struct scanner *s)
+static inline void skip_space(struct scanner *s)
 {
     while (s->at < s->length) {
         char c = s->text[s->at];
@@ -336,8 +329,20 @@ static void skip_space(struct scanner *s)
     }
 }
 
+/* The next byte that is no space; false at the end of the text, where that would be missing. */
+static inline bool reach(struct scanner *s, const char *missing)
+{
+    skip_space(s);
+    return s->at < s->length || fail(s, s->at, missing);
+}
+
+/* A member's name and its colon. */
 static bool scan_name(struct scanner *s)
 {
+    if (!reach(s, "the text ends inside an object"))
+        return false;
+    if (s->text[s->at] != '"')
+        return fail(s, s->at, "expected a member's name in double quotes");
     if (!scan_string(s, true))
         return false;
     skip_space(s);
@@ -347,73 +352,88 @@ static bool scan_name(struct scanner *s)
     return true;
 }
 
+/* At the closing bracket of the container at `at`. */
+static bool close_container(struct scanner *s, uint32_t at)
+{
+    struct json_node *node = &s->index->nodes[at];
+    const struct json_node *twice = NULL;
+
+    s->at++;
+    end_node(s, node);
+    if (node->type == JSON_OBJECT && node->size > 1)
+        twice = find_duplicate(s->text, s->index, at);
+    return !twice || fail(s, twice->start, "a member of that name is already in the object");
+}
+
+/*
+ * What follows a value: it ends the containers that end with it, and goes on to where the next value begins. parent is
+ * the innermost container then; NO_PARENT: the text is over.
+ */
+static bool scan_between(struct scanner *s, uint32_t *parent, unsigned *open)
+{
+    while (*parent != NO_PARENT) {
+        struct json_node *node = &s->index->nodes[*parent];
+        uint32_t outer = node->next;
+        bool is_array = node->type == JSON_ARRAY;
+
+        if (!reach(s, "the text ends before all brackets are closed"))
+            return false;
+        if (s->text[s->at] == ',') {
+            s->at++;
+            node->size++;
+            return is_array || scan_name(s);
+        }
+        if (s->text[s->at] != (is_array ? ']' : '}'))
+            return fail(s, s->at, is_array ? "expected a comma or ]" : "expected a comma or }");
+        if (!close_container(s, *parent))
+            return false;
+        (*open)--;
+        *parent = outer;
+    }
+    skip_space(s);
+    return s->at == s->length || fail(s, s->at, "expected nothing after the value");
+}
+
 static bool scan_all(struct scanner *s, unsigned depth)
 {
-    enum expect expect = EXPECT_VALUE;
     uint32_t parent = NO_PARENT;
     unsigned open = 0;
 
-    for (;;) {
-        struct json_node *node = parent == NO_PARENT ? NULL : &s->index->nodes[parent];
-        char c;
+    do {
+        bool is_array;
+        struct json_node *node;
 
-        skip_space(s);
-        if (s->at == s->length)
-            return expect == EXPECT_NOTHING || fail(s, s->at, missing(expect));
-        c = s->text[s->at];
-        if (expect == EXPECT_NOTHING)
-            return fail(s, s->at, "expected nothing after the value");
-
-        if (node && expect != EXPECT_VALUE && expect != EXPECT_NAME && c == (node->type == JSON_ARRAY ? ']' : '}')) {
-            uint32_t outer = node->next;
-
-            s->at++;
-            end_node(s, node);
-            if (node->type == JSON_OBJECT && node->size > 1) {
-                const struct json_node *twice = find_duplicate(s->text, s->index, parent);
-
-                if (twice)
-                    return fail(s, twice->start, "a member of that name is already in the object");
-            }
-            open--;
-            parent = outer;
-            expect = parent == NO_PARENT ? EXPECT_NOTHING : EXPECT_COMMA_OR_END;
-            continue;
-        }
-
-        if (expect == EXPECT_COMMA_OR_END) {
-            if (c != ',')
-                return fail(s, s->at, node->type == JSON_ARRAY ? "expected a comma or ]" : "expected a comma or }");
-            s->at++;
-            expect = node->type == JSON_ARRAY ? EXPECT_VALUE : EXPECT_NAME;
-            continue;
-        }
-
-        if (expect == EXPECT_NAME || expect == EXPECT_NAME_OR_END) {
-            if (c != '"')
-                return fail(s, s->at, "expected a member's name in double quotes");
-            if (!scan_name(s))
+        if (!reach(s, "the text ends where a value is expected"))
+            return false;
+        is_array = s->text[s->at] == '[';
+        if (!is_array && s->text[s->at] != '{') {
+            if (!scan_value(s) || !scan_between(s, &parent, &open))
                 return false;
-            expect = EXPECT_VALUE;
             continue;
         }
-
-        if (node)
-            node->size++;
-        if (c == '[' || c == '{') {
-            if (open++ == depth)
-                return fail(s, s->at, "nested too deeply");
-            node = add_node(s, c == '[' ? JSON_ARRAY : JSON_OBJECT);
-            node->next = parent;
-            parent = (uint32_t)(s->index->count - 1);
-            s->at++;
-            expect = c == '[' ? EXPECT_ITEM_OR_END : EXPECT_NAME_OR_END;
-        } else {
-            if (!scan_value(s))
+        if (open++ == depth)
+            return fail(s, s->at, "nested too deeply");
+        node = add_node(s, is_array ? JSON_ARRAY : JSON_OBJECT);
+        node->next = parent;
+        parent = (uint32_t)(s->index->count - 1);
+        s->at++;
+        if (!reach(s, is_array ? "the text ends inside an array" : "the text ends inside an object"))
+            return false;
+        if (s->text[s->at] != (is_array ? ']' : '}')) {
+            node->size = 1;
+            if (!is_array && !scan_name(s))
                 return false;
-            expect = parent == NO_PARENT ? EXPECT_NOTHING : EXPECT_COMMA_OR_END;
+            continue;
         }
-    }
+        /* An empty one. */
+        parent = node->next;
+        open--;
+        s->at++;
+        end_node(s, node);
+        if (!scan_between(s, &parent, &open))
+            return false;
+    } while (parent != NO_PARENT);
+    return true;
 }
 
 static void tell(const struct scanner *s, struct json_fault *fault)
@@ -451,17 +471,13 @@ void json_index_free(struct json_index *index)
 bool json_equals(const char *text, const struct json_index *index, size_t node, const char *value, size_t length)
 {
     const struct json_node *string = &index->nodes[node];
-    size_t raw = string->end - string->start - 2;
     struct buf plain = { 0 };
     bool equal;
 
-    if (string->type != JSON_STRING)
+    if (string->type != JSON_STRING || string->size != length)
         return false;
     if (!string->escaped)
-        return raw == length && memcmp(text + string->start + 1, value, length) == 0;
-    /* An escape takes 2 to 6 bytes for each one it stands for. */
-    if (raw < length || raw / 6 > length)
-        return false;
+        return memcmp(text + string->start + 1, value, length) == 0;
     json_unescape(text, string, &plain);
     equal = plain.length == length && memcmp(plain.data, value, length) == 0;
     buf_free(&plain);
@@ -475,7 +491,7 @@ size_t json_member(const char *text, const struct json_index *index, size_t node
     if (nodes[node].type != JSON_OBJECT)
         return 0;
     for (size_t at = node + 1; at < nodes[node].next; at = nodes[at + 1].next)
-        if (json_equals(text, index, at, name, length))
+        if (nodes[at].size == length && json_equals(text, index, at, name, length))
             return at + 1;
     return 0;
 }

@@ -27,7 +27,7 @@ struct json_node {
     uint32_t start;  /* offset of the first byte; for a string, of its quote */
     uint32_t end;    /* offset behind the last byte */
     uint32_t next;   /* index of the node after this value */
-    uint32_t size;   /* items of an array, members of an object */
+    uint32_t size;   /* items of an array, members of an object, bytes of a string, unescaped */
     uint8_t type;    /* enum json_type */
     uint8_t escaped; /* a string that holds a backslash */
     uint8_t name;    /* a string that is the name of a member */

@@ -57,7 +57,7 @@ static int64_t floor_div(int64_t number, int64_t by)
     return number / by - (number % by < 0);
 }
 
-static int64_t day_of(int64_t year, int month, int day)
+int64_t zone_day(int64_t year, int month, int day)
 {
     int64_t y = year - (month <= 2), era = floor_div(y, 400);
     int64_t year_of_era = y - era * 400;
@@ -155,8 +155,8 @@ static bool read_switch(const char **rule, struct switch_day *day)
 
 static int64_t switch_time(const struct switch_day *rule, int64_t year)
 {
-    int64_t first = day_of(year, rule->month, 1);
-    int64_t next = rule->month == 12 ? day_of(year + 1, 1, 1) : day_of(year, rule->month + 1, 1);
+    int64_t first = zone_day(year, rule->month, 1);
+    int64_t next = rule->month == 12 ? zone_day(year + 1, 1, 1) : zone_day(year, rule->month + 1, 1);
     int64_t day = first + (rule->weekday - weekday_of(first) + 7) % 7 + (rule->week - 1) * INT64_C(7);
 
     while (day >= next)
@@ -366,7 +366,7 @@ static int64_t window_day(enum window window, int64_t day, int ahead)
         return day - (weekday_of(day) + 6) % 7 + 7 * ahead;
     month_of(day, &year, &month);
     month += ahead;
-    return month > 12 ? day_of(year + 1, 1, 1) : day_of(year, month, 1);
+    return month > 12 ? zone_day(year + 1, 1, 1) : zone_day(year, month, 1);
 }
 
 void zone_window(const struct zone *zone, enum window window, int64_t now, int64_t *start, int64_t *end)

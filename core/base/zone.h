@@ -36,5 +36,7 @@ const char *zone_name(const struct zone *zone); /* NULL is "UTC" */
  * on Monday; windows shorter than a day are the same in every zone. WINDOW_NONE has no end: INT64_MAX.
  */
 void zone_window(const struct zone *zone, enum window window, int64_t now, int64_t *start, int64_t *end);
+/* Days from 1970-01-01 to that day of the Gregorian calendar. */
+int64_t zone_day(int64_t year, int month, int day);
 
 #endif

@@ -10,16 +10,22 @@
 
 #include <lauxlib.h>
 
+#include "base/clock.h"
 #include "base/headers.h"
 #include "base/mem.h"
+#include "bind/limit_headers.h"
 #include "gate/attempt.h"
 #include "gate/exchange.h"
 #include "gate/firewall.h"
+#include "gate/gate.h"
+#include "gate/limit_headers.h"
+#include "gate/worker.h"
 #include "net/canned.h"
 #include "net/upstream.h"
 #include "script/task.h"
+#include "store/store.h"
 
-static const char TYPE[] = "moongate.attempt";
+static const char TYPE[] = "moongate.attempt", ROUTE[] = "moongate.route";
 
 enum { PIECES_MAX = 100000 };
 
@@ -27,6 +33,14 @@ struct handle {
     struct attempt *attempt; /* NULL: closed */
     struct task *task;       /* who waits */
     bool piping;
+};
+
+/* What calls have in common: the same headers to the same address, in the same way. */
+struct route {
+    char *method, *url, *ca_file;
+    struct headers headers;
+    bool http2, lines;
+    double connect_s, first_byte_s, idle_s;
 };
 
 static struct handle *handle_of(lua_State *L)
@@ -56,52 +70,92 @@ static int refused(lua_State *L, const char *reason)
     return 3;
 }
 
+static struct route *route_at(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, ROUTE);
+}
+
+static char *copy_member(lua_State *L, const char *name)
+{
+    char *text = mem_text(bind_text(L, 1, name));
+
+    lua_pop(L, 1);
+    return text;
+}
+
 /*
- * send(exchange, { target, method, url, headers, body, http2, ca_file, connect, first_byte, first_content, idle,
- * deadline, lines }): an attempt, or nil, "firewall" and the reason. Times are seconds; lines: a stream is one of
- * lines.
+ * route({ method, url, headers, http2, ca_file, connect, first_byte, idle, lines }): what calls have in common, for
+ * send. Times are seconds; lines: a stream is one of lines.
+ */
+static int attempt_lua_route(lua_State *L)
+{
+    struct route *route;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    route = lua_newuserdata(L, sizeof *route);
+    *route = (struct route){ 0 };
+    luaL_getmetatable(L, ROUTE);
+    lua_setmetatable(L, 2);
+    lua_getfield(L, 1, "headers");
+    bind_read_headers(L, 3, &route->headers);
+    route->method = copy_member(L, "method");
+    route->url = copy_member(L, "url");
+    route->ca_file = copy_member(L, "ca_file");
+    luaL_argcheck(L, route->method && route->url, 1, "method and url are needed");
+    route->http2 = bind_flag(L, 1, "http2");
+    route->lines = bind_flag(L, 1, "lines");
+    route->connect_s = bind_number(L, 1, "connect", 5);
+    route->first_byte_s = bind_number(L, 1, "first_byte", 60);
+    route->idle_s = bind_number(L, 1, "idle", 60);
+    lua_settop(L, 2);
+    return 1;
+}
+
+static int route_collected(lua_State *L)
+{
+    struct route *route = route_at(L, 1);
+
+    headers_free(&route->headers);
+    mem_free(route->method);
+    mem_free(route->url);
+    mem_free(route->ca_file);
+    *route = (struct route){ 0 };
+    return 0;
+}
+
+/*
+ * send(exchange, route, target, body, deadline, first_content): an attempt, or nil, "firewall" and the reason. Times
+ * are seconds; without first_content there is no such bound.
  */
 static int attempt_lua_send(lua_State *L)
 {
     struct exchange *exchange = bind_exchange(L, 1);
-    struct upstream_request request = { 0 };
-    struct headers headers = { 0 };
-    const char *target, *reason;
+    const struct route *route = route_at(L, 2);
+    struct upstream_request request = {
+        .method = route->method,
+        .url = route->url,
+        .headers = &route->headers,
+        .http2 = route->http2,
+        .connect_s = route->connect_s,
+        .first_byte_s = route->first_byte_s,
+        .idle_s = route->idle_s,
+        .ca_file = route->ca_file,
+    };
+    const char *target = luaL_checkstring(L, 3), *reason;
+    double deadline = luaL_optnumber(L, 5, 600), first_content = luaL_optnumber(L, 6, 0);
     struct handle *handle;
-    int top;
 
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    target = bind_text(L, 2, "target");
-    request.method = bind_text(L, 2, "method");
-    request.url = bind_text(L, 2, "url");
-    request.ca_file = bind_text(L, 2, "ca_file");
-    luaL_argcheck(L, target && request.method && request.url, 2, "target, method and url are needed");
-    lua_getfield(L, 2, "body");
-    request.body = lua_tolstring(L, -1, &request.body_length);
+    request.body = luaL_optlstring(L, 4, NULL, &request.body_length);
     reason = firewall_refuses(exchange, target, request.url, request.body, request.body_length);
+    if (!reason)
+        reason = firewall_refuses_headers(exchange, &route->headers);
     if (reason)
         return refused(L, reason);
-    request.http2 = bind_flag(L, 2, "http2");
-    request.connect_s = bind_number(L, 2, "connect", 5);
-    request.first_byte_s = bind_number(L, 2, "first_byte", 60);
-    request.idle_s = bind_number(L, 2, "idle", 60);
     handle = push_handle(L);
-    top = lua_gettop(L);
-    lua_getfield(L, 2, "headers");
-    bind_read_headers(L, lua_gettop(L), &headers);
-    reason = firewall_refuses_headers(exchange, &headers);
-    if (reason) {
-        headers_free(&headers);
-        return refused(L, reason);
-    }
-    request.headers = &headers;
-    handle->attempt = attempt_send(exchange->worker, &request, bind_number(L, 2, "deadline", 600),
-                                   bind_number(L, 2, "first_content", 0));
-    if (bind_flag(L, 2, "lines"))
+    handle->attempt = attempt_send(exchange->worker, &request, deadline, first_content);
+    if (route->lines)
         attempt_lines(handle->attempt);
-    headers_free(&headers);
-    lua_pushvalue(L, top);
     return 1;
 }
 
@@ -185,8 +239,7 @@ static int push_head(lua_State *L, void *arg)
     if (attempt_status(attempt) == 0)
         return push_failure(L, attempt, "cut");
     lua_pushinteger(L, attempt_status(attempt));
-    bind_push_headers(L, attempt_headers(attempt));
-    return 2;
+    return 1;
 }
 
 static int push_body(lua_State *L, void *arg)
@@ -301,7 +354,7 @@ static void on_cancel(void *arg)
         attempt_unpipe(handle->attempt);
 }
 
-/* head(): status and headers, or nil, reason, message */
+/* head(): the status, or nil, reason, message */
 static int attempt_lua_head(lua_State *L)
 {
     struct handle *handle = handle_of(L);
@@ -310,6 +363,62 @@ static int attempt_lua_head(lua_State *L)
     if (attempt_await_head(handle->attempt, on_head_ready, handle))
         return push_head(L, handle);
     return task_wait(L, on_cancel, handle);
+}
+
+/* header(name): the first of that name, or nil */
+static int attempt_lua_header(lua_State *L)
+{
+    lua_pushstring(L, headers_get(attempt_headers(handle_of(L)->attempt), luaL_checkstring(L, 2)));
+    return 1;
+}
+
+/* headers(): all of them, see bind_push_headers */
+static int attempt_lua_headers(lua_State *L)
+{
+    bind_push_headers(L, attempt_headers(handle_of(L)->attempt));
+    return 1;
+}
+
+/* As much as there is room for, into a field of noughts. */
+static void put_text(char *to, size_t size, const char *text)
+{
+    memcpy(to, text, strnlen(text, size - 1));
+}
+
+/*
+ * learn(grammar, provider, model): what the headers tell of limits goes into the store. Answers false, and does
+ * nothing, where they have to be read in Lua.
+ */
+static int attempt_lua_learn(lua_State *L)
+{
+    const struct headers *headers = attempt_headers(handle_of(L)->attempt);
+    const struct limit_grammar *grammar = bind_limit_grammar(L, 2);
+    const char *provider = luaL_checkstring(L, 3), *model = luaL_checkstring(L, 4);
+    int64_t now = clock_wall_ms();
+    struct limit_told told[LIMIT_HEADERS_MAX];
+    int count = limit_headers_read(grammar, headers, (double)now / 1000, told);
+
+    for (int i = 0; i < count; i++) {
+        const double *values = told[i].values;
+        double reset = values[LIMIT_FIELD_RESET];
+        bool is_told = values[LIMIT_FIELD_LIMIT] >= 0 || values[LIMIT_FIELD_REMAINING] >= 0 || reset >= 0;
+        struct store_learnt learnt = {
+            .limit = (int64_t)values[LIMIT_FIELD_LIMIT],
+            .remaining = (int64_t)values[LIMIT_FIELD_REMAINING],
+            .reset_at = reset < 0 ? 0 : now + (int64_t)(reset * 1000),
+            .seen_at = now,
+            .source = "header",
+        };
+
+        put_text(learnt.provider, sizeof learnt.provider, provider);
+        put_text(learnt.model, sizeof learnt.model, model);
+        put_text(learnt.metric, sizeof learnt.metric, told[i].metric);
+        put_text(learnt.window, sizeof learnt.window, told[i].window);
+        if (is_told)
+            store_learn(bind_worker(L)->gate->store, &learnt);
+    }
+    lua_pushboolean(L, count >= 0);
+    return 1;
 }
 
 /* body(): all of it, or nil, reason, message */
@@ -450,14 +559,16 @@ static int attempt_collected(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "body", attempt_lua_body },       { "close", attempt_lua_close }, { "content", attempt_lua_content },
-    { "event", attempt_lua_event },     { "head", attempt_lua_head },   { "pipe", attempt_lua_pipe },
-    { "pipe_on", attempt_lua_pipe_on }, { "piped", attempt_lua_piped }, { NULL, NULL },
+    { "body", attempt_lua_body },   { "close", attempt_lua_close },     { "content", attempt_lua_content },
+    { "event", attempt_lua_event }, { "head", attempt_lua_head },       { "header", attempt_lua_header },
+    { "learn", attempt_lua_learn }, { "headers", attempt_lua_headers }, { "pipe", attempt_lua_pipe },
+    { "piped", attempt_lua_piped }, { "pipe_on", attempt_lua_pipe_on }, { NULL, NULL },
 };
 
 static const luaL_Reg functions[] = {
-    { "send", attempt_lua_send },
     { "play", attempt_lua_play },
+    { "route", attempt_lua_route },
+    { "send", attempt_lua_send },
     { NULL, NULL },
 };
 
@@ -469,7 +580,10 @@ int bind_attempt_module(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, attempt_collected);
     lua_setfield(L, -2, "__gc");
-    lua_pop(L, 1);
+    luaL_newmetatable(L, ROUTE);
+    lua_pushcfunction(L, route_collected);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 2);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     return 1;

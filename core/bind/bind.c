@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "bind/guard.h"
 #include "bind/json.h"
+#include "bind/limit_headers.h"
 #include "bind/words.h"
 #include "gate/exchange.h"
 #include "gate/gate.h"
@@ -38,6 +39,7 @@ static const struct {
     { "moongate.core.json", bind_json },
     { "moongate.core.keys", bind_keys_module },
     { "moongate.core.ledger", bind_ledger_module },
+    { "moongate.core.limit_headers", bind_limit_headers },
     { "moongate.core.log", bind_log_module },
     { "moongate.core.metrics", bind_metrics_module },
     { "moongate.core.models", bind_models_module },

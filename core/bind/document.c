@@ -60,14 +60,16 @@ static int json_scan_text(lua_State *L)
 
 static struct document *check_document(lua_State *L, int argument)
 {
-    bool fits = lua_isuserdata(L, argument) && lua_getmetatable(L, argument);
+    const struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
+    struct document *document = lua_touserdata(L, argument);
+    bool fits = document && lua_getmetatable(L, argument);
 
     if (fits) {
-        fits = lua_rawequal(L, -1, lua_upvalueindex(JSON_UP_DOCUMENT));
+        fits = lua_topointer(L, -1) == kept->document;
         lua_pop(L, 1);
     }
     luaL_argcheck(L, fits, argument, "a document was expected");
-    return lua_touserdata(L, argument);
+    return document;
 }
 
 static size_t check_node(lua_State *L, const struct document *document, int argument)
@@ -79,37 +81,95 @@ static size_t check_node(lua_State *L, const struct document *document, int argu
     return (size_t)node;
 }
 
+static const char *const kinds[] = { "null", "boolean", "boolean", "number", "string", "array", "object" };
+
+void json_add_kinds(lua_State *L)
+{
+    for (int i = 0; i < (int)(sizeof kinds / sizeof kinds[0]); i++) {
+        lua_pushstring(L, kinds[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
 /* doc:kind(node): "object", "array", "string", "number", "boolean" or "null". */
 static int document_kind(lua_State *L)
 {
-    static const char *const kinds[] = { "null", "boolean", "boolean", "number", "string", "array", "object" };
     const struct document *document = check_document(L, 1);
 
-    lua_pushstring(L, kinds[document->index.nodes[check_node(L, document, 2)].type]);
+    lua_rawgeti(L, lua_upvalueindex(JSON_UP_DOCUMENT), document->index.nodes[check_node(L, document, 2)].type + 1);
     return 1;
 }
 
-/* doc:find(node, name): the node of that member's value; nil if there is none (or if node is no object). */
+/* doc:find(node, name, ...): the nodes of those members' values; nil where there is none (or if node is no object). */
 static int document_find(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
-    size_t node = check_node(L, document, 2), length, found;
-    const char *name = luaL_checklstring(L, 3, &length);
+    size_t node = check_node(L, document, 2);
+    int names = lua_gettop(L);
 
-    found = json_member(document->text, &document->index, node, name, length);
-    if (found)
-        lua_pushnumber(L, (lua_Number)found);
-    else
-        lua_pushnil(L);
-    return 1;
+    luaL_checkstring(L, 3);
+    luaL_checkstack(L, names, "too many names");
+    for (int i = 3; i <= names; i++) {
+        size_t length, found;
+        const char *name = luaL_checklstring(L, i, &length);
+
+        found = json_member(document->text, &document->index, node, name, length);
+        if (found)
+            lua_pushinteger(L, (lua_Integer)found);
+        else
+            lua_pushnil(L);
+    }
+    return names - 2;
 }
 
 /* doc:size(node): items of an array, members of an object, else 0. */
 static int document_size(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
+    const struct json_node *node = &document->index.nodes[check_node(L, document, 2)];
 
-    lua_pushnumber(L, document->index.nodes[check_node(L, document, 2)].size);
+    lua_pushnumber(L, node->type == JSON_STRING ? 0 : node->size);
+    return 1;
+}
+
+/* doc:item(node, place): the item of an array at that place, from 1; from -1, counted from the end; nil: there is none
+ */
+static int document_item(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *nodes = document->index.nodes;
+    size_t node = check_node(L, document, 2), item = node + 1;
+    lua_Integer place = luaL_checkinteger(L, 3);
+
+    if (place < 0)
+        place += (lua_Integer)nodes[node].size + 1;
+    if (nodes[node].type != JSON_ARRAY || place < 1 || place > (lua_Integer)nodes[node].size)
+        return 0;
+    while (--place > 0)
+        item = nodes[item].next;
+    lua_pushinteger(L, (lua_Integer)item);
+    return 1;
+}
+
+/* doc:last(node, name, text): the last item of an array whose member of that name is that string; nil: there is none */
+static int document_last(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *nodes = document->index.nodes;
+    size_t node = check_node(L, document, 2), name_length, length, found = 0;
+    const char *name = luaL_checklstring(L, 3, &name_length), *text = luaL_checklstring(L, 4, &length);
+
+    if (nodes[node].type != JSON_ARRAY)
+        return 0;
+    for (size_t item = node + 1; item < nodes[node].next; item = nodes[item].next) {
+        size_t member = json_member(document->text, &document->index, item, name, name_length);
+
+        if (member && json_equals(document->text, &document->index, member, text, length))
+            found = item;
+    }
+    if (!found)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)found);
     return 1;
 }
 
@@ -163,13 +223,15 @@ static int document_value(lua_State *L)
     return 1;
 }
 
-/* doc:text(node): its bytes, as they are in the text. */
+/* doc:text(node, most): its bytes, as they are in the text; of these the first, if there are more than most. */
 static int document_text(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
     const struct json_node *node = &document->index.nodes[check_node(L, document, 2)];
+    size_t length = node->end - node->start;
+    lua_Number most = luaL_optnumber(L, 3, (lua_Number)length);
 
-    lua_pushlstring(L, document->text + node->start, node->end - node->start);
+    lua_pushlstring(L, document->text + node->start, most >= 0 && most < (lua_Number)length ? (size_t)most : length);
     return 1;
 }
 
@@ -179,22 +241,44 @@ static int document_string_bytes(lua_State *L)
     const struct document *document = check_document(L, 1);
     const struct json_node *nodes = document->index.nodes;
     size_t at = check_node(L, document, 2), end = nodes[at].next;
-    struct json_kept *kept = json_kept(L);
     double total = 0;
 
-    for (; at < end; at++) {
-        if (nodes[at].type != JSON_STRING || nodes[at].name)
-            continue;
-        if (nodes[at].escaped) {
-            buf_clear(&kept->out);
-            json_unescape(document->text, &nodes[at], &kept->out);
-            total += (double)kept->out.length;
-        } else {
-            total += nodes[at].end - nodes[at].start - 2;
-        }
-    }
+    for (; at < end; at++)
+        if (nodes[at].type == JSON_STRING && !nodes[at].name)
+            total += nodes[at].size;
     lua_pushnumber(L, total);
     return 1;
+}
+
+/* doc:begins(text, ...): whether a string value anywhere in it begins with one of the texts, which need no escape. */
+static int document_begins(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *nodes = document->index.nodes;
+    int last = lua_gettop(L);
+    bool found = false;
+
+    for (int i = 2; i <= last && !found; i++) {
+        size_t length;
+        const char *start = luaL_checklstring(L, i, &length);
+
+        for (size_t at = 0; at < document->index.count && !found; at++)
+            found = nodes[at].type == JSON_STRING && nodes[at].size >= length &&
+                    memcmp(document->text + nodes[at].start + 1, start, length) == 0;
+    }
+    lua_pushboolean(L, found);
+    return 1;
+}
+
+/* doc:fits(node, outline): true and the bytes that the outline tallies, or false. */
+static int document_fits(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    size_t node = check_node(L, document, 2), tally = 0;
+
+    lua_pushboolean(L, json_fits(L, 3, document->text, &document->index, node, &tally));
+    lua_pushnumber(L, (lua_Number)tally);
+    return 2;
 }
 
 /* What doc:patch is to do with one member. */
@@ -313,6 +397,10 @@ const luaL_Reg json_document_methods[] = {
     { "kind", document_kind },
     { "find", document_find },
     { "size", document_size },
+    { "item", document_item },
+    { "last", document_last },
+    { "begins", document_begins },
+    { "fits", document_fits },
     { "items", document_items },
     { "value", document_value },
     { "text", document_text },

@@ -6,6 +6,7 @@
 #include "bind/bind.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <lauxlib.h>
 
@@ -33,6 +34,14 @@ static const struct client_request *request_of(lua_State *L)
     if (!request)
         luaL_error(L, "this request has been answered: read what is needed of it before");
     return request;
+}
+
+/* Of a caller that left: none. */
+static const struct headers *headers_of(lua_State *L)
+{
+    static const struct headers none;
+
+    return bind_exchange(L, 1)->gone ? &none : &request_of(L)->headers;
 }
 
 static int exchange_id(lua_State *L)
@@ -73,20 +82,32 @@ static int exchange_body(lua_State *L)
     return 1;
 }
 
-/* header(name): its first value, or nil */
+/* header(name, joined): its first value, or all of them with ", " between; nil: there is none, or nobody any more */
 static int exchange_header(lua_State *L)
 {
-    const char *value = headers_get(&request_of(L)->headers, luaL_checkstring(L, 2));
+    const struct headers *headers = headers_of(L);
+    const char *name = luaL_checkstring(L, 2), *value = headers_get(headers, name);
 
     if (!value)
         return 0;
     lua_pushstring(L, value);
+    if (!lua_toboolean(L, 3))
+        return 1;
+    for (size_t i = 0; i < headers->count; i++) {
+        const struct header *field = &headers->fields[i];
+
+        if (field->value == value || strcasecmp(field->name, name) != 0)
+            continue;
+        lua_pushliteral(L, ", ");
+        lua_pushstring(L, field->value);
+        lua_concat(L, 3);
+    }
     return 1;
 }
 
 static int exchange_headers(lua_State *L)
 {
-    bind_push_headers(L, &request_of(L)->headers);
+    bind_push_headers(L, headers_of(L));
     return 1;
 }
 

@@ -69,21 +69,34 @@ void json_check_time(lua_State *L)
         luaL_error(L, "out of time in JSON");
 }
 
-static double number_of(struct buf *scratch, const char *text, const struct json_node *node)
+double json_number(const char *text, const struct json_node *node)
 {
-    size_t length = node->end - node->start, i = text[node->start] == '-';
+    /* Such powers of ten are exact, and so are 15 digits: one division rounds as it must. */
+    static const double tens[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
+    size_t length = node->end - node->start, i = text[node->start] == '-', fraction = 0;
     const char *digits = text + node->start;
     int64_t whole = 0;
+    char few[64], *copy;
+    double number;
 
     if (length <= 16) {
         while (i < length && digits[i] >= '0' && digits[i] <= '9')
             whole = whole * 10 + (digits[i++] - '0');
+        if (i < length && digits[i] == '.')
+            for (i++; i < length && digits[i] >= '0' && digits[i] <= '9'; fraction++)
+                whole = whole * 10 + (digits[i++] - '0');
         if (i == length && (whole || digits[0] != '-'))
-            return (double)(digits[0] == '-' ? -whole : whole);
+            return (double)(digits[0] == '-' ? -whole : whole) / tens[fraction];
     }
-    buf_clear(scratch);
-    buf_add(scratch, digits, length);
-    return strtod(buf_text_of(scratch), NULL);
+    if (length < sizeof few) {
+        memcpy(few, digits, length);
+        few[length] = '\0';
+        return strtod(few, NULL);
+    }
+    copy = mem_copy(digits, length);
+    number = strtod(copy, NULL);
+    mem_free(copy);
+    return number;
 }
 
 /* One slot of the Lua stack for the result, two more for every level of nesting. */
@@ -103,7 +116,7 @@ void json_push_value(lua_State *L, struct json_kept *kept, const char *text, con
         lua_pushboolean(L, node->type == JSON_TRUE);
         break;
     case JSON_NUMBER:
-        lua_pushnumber(L, number_of(&kept->out, text, node));
+        lua_pushnumber(L, json_number(text, node));
         break;
     case JSON_STRING:
         json_push_string(L, kept, text, node);
@@ -183,6 +196,9 @@ int bind_json(lua_State *L)
     push_metatable(L, "array");
     kept->array = lua_topointer(L, JSON_UP_ARRAY);
     push_metatable(L, "document");
+    json_add_kinds(L);
+    kept->document = lua_topointer(L, JSON_UP_DOCUMENT);
+    json_push_outline_type(L);
 
     lua_newtable(L);
     add_functions(L, json_document_methods);
@@ -192,6 +208,7 @@ int bind_json(lua_State *L)
     add_functions(L, functions);
     add_functions(L, json_text_functions);
     add_functions(L, json_document_functions);
+    add_functions(L, json_outline_functions);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     return 1;

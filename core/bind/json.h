@@ -1,11 +1,13 @@
 /*
  * json.h - opens moongate.core.json: JSON for Lua. json.c turns texts into
- * values, json_text.c values into texts, and document.c looks into texts without
- * building them. Also loadable by a plain luajit (package.loadlib).
+ * values, json_text.c values into texts, document.c looks into texts without
+ * building them, outline.c tells whether they look as they should. Also loadable
+ * by a plain luajit (package.loadlib).
  */
 #ifndef BIND_JSON_H
 #define BIND_JSON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <lua.h>
@@ -17,10 +19,10 @@
 int bind_json(lua_State *L);
 int luaopen_moongate_core_json(lua_State *L);
 
-/* Upvalues of every function of the module: working memory, the metatable of arrays, that of documents. */
-enum { JSON_UP_KEPT = 1, JSON_UP_ARRAY, JSON_UP_DOCUMENT, JSON_UPS = 3 };
+/* Upvalues of every function of the module: working memory, and the metatables of arrays, documents, outlines. */
+enum { JSON_UP_KEPT = 1, JSON_UP_ARRAY, JSON_UP_DOCUMENT, JSON_UP_OUTLINE, JSON_UPS = 4 };
 
-enum { JSON_DEPTH = 200 };
+enum { JSON_DEPTH = 200, JSON_TAKEN_MOST = 16 };
 
 struct json_name {
     const char *text;
@@ -38,7 +40,7 @@ struct json_kept {
     struct buf text; /* what json.add adds to, from call to call */
     struct json_name *names;
     size_t names_count, names_capacity;
-    const void *array; /* the metatable of arrays */
+    const void *array, *document; /* the metatables */
 };
 
 /* Empty, and freed of what one huge text had needed. */
@@ -54,6 +56,13 @@ void json_push_string(lua_State *L, struct json_kept *kept, const char *text, co
 void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index, size_t at);
 /* The functions of json_text.c. */
 extern const luaL_Reg json_text_functions[];
+double json_number(const char *text, const struct json_node *node);
+/* Whether the value at node `at` fits the outline at index; then tally is the bytes of what the outline tallies. */
+bool json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at, size_t *tally);
+void json_push_outline_type(lua_State *L);
+extern const luaL_Reg json_outline_functions[];
+/* Adds to the metatable of documents, on top of the stack, the names of the kinds of values, in their order. */
+void json_add_kinds(lua_State *L);
 /* The functions of document.c: scan, and the methods of a document. */
 extern const luaL_Reg json_document_functions[], json_document_methods[];
 

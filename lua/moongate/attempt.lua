@@ -3,10 +3,12 @@
 -- next by moongate.climb.
 local claims = require "moongate.claims"
 local core = require "moongate.core.attempt"
+local core_headers = require "moongate.core.limit_headers"
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local failures = require "moongate.failures"
 local health = require "moongate.core.health"
+local limit_headers = require "moongate.limit_headers"
 local limits = require "moongate.limits"
 local meter = require "moongate.meter"
 local protocols = require "moongate.protocols"
@@ -42,6 +44,21 @@ local function tell_dropped(call, target, dropped)
   }, 2, -2))
 end
 
+-- The routes of calls, by what the protocol says that they have in common.
+local routes = setmetatable({}, { __mode = "k" })
+
+local function route_of(wire, provider)
+  local route = wire.frame and routes[wire.frame]
+  if route then return route end
+  local times = provider.timeouts
+  route = core.route {
+    method = wire.method, url = wire.url, headers = wire.headers, lines = wire.lines, http2 = provider.http2,
+    ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte, idle = times.idle,
+  }
+  if wire.frame then routes[wire.frame] = route end
+  return route
+end
+
 local function start(call, target, provider, protocol)
   local times = provider.timeouts
   local total = math.min(times.total, call.request.timeout_s or times.total)
@@ -49,8 +66,8 @@ local function start(call, target, provider, protocol)
   local first_content = call.request.stream and times.first_content or nil
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
-    stream = call.request.stream, include_usage = call.request.include_usage, headers = call.request.headers,
-    now = clock.now(),
+    stream = call.request.stream, include_usage = call.request.include_usage,
+    headers = protocol.reads_headers and call.request.headers or nil, now = clock.now(),
   }
   local unfit = translation.fill(order, call, protocol)
   if unfit then return nil, nil, nil, unfit end
@@ -63,11 +80,7 @@ local function start(call, target, provider, protocol)
   if not wire then return nil, nil, nil, unfit end
   tell_dropped(call, target, wire.dropped)
   if call.state.config.zero_spend then wire.body = spending.capped(wire.body, provider) end
-  return core.send(call.handle, {
-    target = target.id, method = wire.method, url = wire.url, headers = wire.headers, body = wire.body,
-    http2 = provider.http2, ca_file = provider.ca_file, connect = times.connect, first_byte = times.first_byte,
-    idle = times.idle, first_content = first_content, deadline = deadline, lines = wire.lines,
-  })
+  return core.send(call.handle, route_of(wire, provider), target.id, wire.body, deadline, first_content)
 end
 
 -- What the config says of a provider, else the built-in table.
@@ -86,12 +99,17 @@ local function source_of(call, provider, model, limit)
   return call.told_by
 end
 
+-- The model that a provider's word is about; "": all of them.
+local function scope_of(target, provider)
+  return known(provider, "limit_scope") == "provider" and "" or target.upstream_id
+end
+
 -- What the provider told of its limits goes into the store, on success and on failure.
 local function learn(call, target, provider, status, headers, body)
   local reading = limits.read {
     provider = provider.name, like = provider.like, status = status, headers = headers, body = body, now = clock.now(),
   }
-  local model = known(provider, "limit_scope") == "provider" and "" or target.upstream_id
+  local model = scope_of(target, provider)
   for _, limit in ipairs(reading.limits) do
     store.learn {
       provider = provider.name, model = model, metric = limit.metric, window = limit.window, limit = limit.limit,
@@ -101,6 +119,24 @@ local function learn(call, target, provider, status, headers, body)
   return reading
 end
 
+local grammars = {} -- by family, as core.limit_headers has it
+
+local function grammar_of(provider)
+  local family = limit_headers.family(provider.like or provider.name)
+  local grammar = grammars[family]
+  if not grammar then
+    grammar = core_headers.grammar(limit_headers.lines(family), limit_headers.has_blanks(family))
+    grammars[family] = grammar
+  end
+  return grammar
+end
+
+-- The same of an answer that is one. Most headers are plain: C reads them where they are.
+local function learn_of_answer(call, target, provider, status, wire)
+  if not call.told_by and wire:learn(grammar_of(provider), provider.name, scope_of(target, provider)) then return end
+  learn(call, target, provider, status, wire:headers())
+end
+
 -- Whatever became of a call: it may have been charged.
 local function look_for_costs(call, target, headers, usage)
   local is_on = call.state.config.zero_spend
@@ -108,9 +144,8 @@ local function look_for_costs(call, target, headers, usage)
   spend_alarm.look(is_on, target, usage, call.id)
 end
 
-local function is_stream(headers, protocol)
-  local kind = headers["content-type"]
-  if type(kind) == "table" then kind = kind[1] end
+local function is_stream(wire, protocol)
+  local kind = wire:header "content-type"
   return kind ~= nil and string.find(string.lower(kind), protocol.stream_type or "text/event-stream", 1, true) ~= nil
 end
 
@@ -142,29 +177,30 @@ end
 
 -- Reads the provider's answer as far as it must be read before it may be handed on.
 local function read(call, wire, protocol)
-  local status, headers, message = wire:head()
-  if not status then return nil, { stage = "head", end_name = headers, message = message } end
+  local status, reason, message = wire:head()
+  if not status then return nil, { stage = "head", end_name = reason, message = message } end
   local succeeded = status >= 200 and status < 300
-  if call.request.stream and succeeded and is_stream(headers, protocol) then
+  if call.request.stream and succeeded and is_stream(wire, protocol) then
     local begun, failure = first_content(wire, protocol)
     if not begun then
-      failure.status, failure.headers = status, headers
+      failure.status = status
       return nil, failure
     end
-    begun.status, begun.headers = status, headers
+    begun.status = status
     return begun
   end
-  local text, reason, why = wire:body()
-  if not text then
-    return nil, { stage = "body", status = status, headers = headers, end_name = reason, message = why }
-  end
-  local reply = protocol.read_reply(status, headers, text)
+  local text
+  text, reason, message = wire:body()
+  if not text then return nil, { stage = "body", status = status, end_name = reason, message = message } end
+  local headers = protocol.reads_reply_headers and wire:headers() or nil
+  local is_direct = not call.hooks and translation.is_direct(call, protocol)
+  local reply = protocol.read_reply(status, headers, text, is_direct)
   if reply.error or not succeeded then
-    return nil, { stage = "body", status = status, headers = headers, error = reply.error,
-      body = reply.body or text, usage = reply.usage }
+    return nil, { stage = "body", status = status, error = reply.error, body = reply.body or text,
+      usage = reply.usage }
   end
   if call.request.stream then
-    return nil, { stage = "body", status = status, headers = headers, end_name = "malformed",
+    return nil, { stage = "body", status = status, end_name = "malformed",
       message = "a stream was asked for and something else came" }
   end
   reply.status, reply.headers, reply.text = status, headers, text
@@ -198,9 +234,7 @@ end
 -- A failed attempt: what it means for the target, and for the request.
 local function judge(call, target, provider, failure, seconds)
   local reading
-  if failure.headers then
-    reading = learn(call, target, provider, failure.status or 200, failure.headers, failure.body)
-  end
+  if failure.headers then reading = learn(call, target, provider, failure.status, failure.headers, failure.body) end
   local verdict = failures.judge {
     stage = failure.stage, end_name = failure.end_name, status = failure.status, reading = reading,
     error = failure.error, limit_scope = known(provider, "limit_scope"), resets = known(provider, "resets"),
@@ -255,12 +289,49 @@ local function reserve(call, target)
   return wanted, nil, obstacle
 end
 
--- Tries target once. Answers an opened answer { target, provider, wire, protocol, claims, expected, reservation,
--- status, headers, and what read found }; or nil and an obstacle (moongate.standing: nobody was called), { cancelled }
--- or a verdict of moongate.failures.
+---@class moongate.answer what may be handed on to the caller: a whole answer, or a stream up to its first content
+---@field target table
+---@field provider table of the config
+---@field protocol table
+---@field wire table the call
+---@field began number monotonic seconds
+---@field status integer
+---@field headers table|nil where the protocol reads them
+---@field usage moongate.usage|nil as told so far
+---@field text string|nil of a whole one, as it came; with what the protocol read in it:
+---@field text_length integer|nil bytes
+---@field finish string|nil
+---@field body any
+---@field tokens integer|nil of a count
+---@field reply moongate.chat_reply|nil in its neutral shape, once somebody asked
+---@field vectors table|nil
+---@field event table|nil of a stream: the first content,
+---@field read table|nil how it reads,
+---@field held table[]|nil and the events before it
+---@field claims table[] what was reserved,
+---@field amounts integer[] in their order,
+---@field expected moongate.usage for this,
+---@field reservation string under this name
+---@field settled boolean
+---@field further table[]|nil see moongate.allowance
+
+-- An answer. All members are named here: a table that gets them one by one is made anew again and again.
+local function opened(found, target, provider, protocol, asked, wanted, reservation)
+  return {
+    target = target, provider = provider, protocol = protocol, wire = asked.wire, began = asked.began,
+    status = found.status, headers = found.headers, usage = found.usage, text = found.text,
+    text_length = found.text_length, finish = found.finish, body = found.body, tokens = found.tokens,
+    reply = found.reply, vectors = found.vectors, event = found.event, read = found.read, held = found.held,
+    claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected, reservation = reservation,
+    settled = false, further = nil,
+  }
+end
+
+-- Tries target once. Answers what it answered; or nil and an obstacle (moongate.standing: nobody was called),
+-- { cancelled } or a verdict of moongate.failures.
 ---@param call table see moongate.exchange
 ---@param target table
----@return table|nil
+---@return moongate.answer|nil
 ---@return table|nil
 function attempt.try(call, target)
   local provider = call.state.config.providers[target.provider]
@@ -288,16 +359,15 @@ function attempt.try(call, target)
   end
   local wire, answer, failure, seconds = asked.wire, asked.answer, asked.failure, asked.seconds
   if answer then
-    answer.target, answer.provider, answer.protocol, answer.wire = target, provider, protocol, wire
-    answer.claims, answer.reservation, answer.began = drawn, reservation, asked.began
-    answer.amounts, answer.expected = wanted.amounts, wanted.expected
-    learn(call, target, provider, answer.status, answer.headers, answer.body)
-    look_for_costs(call, target, answer.headers)
+    answer = opened(answer, target, provider, protocol, asked, wanted, reservation)
+    learn_of_answer(call, target, provider, answer.status, wire)
+    if call.state.config.zero_spend then look_for_costs(call, target, wire:headers()) end
     health.succeeded(target.id, seconds * 1000)
     store.recovered(target.id)
     store.recovered(target.provider)
     return answer
   end
+  failure.headers = failure.status and wire:headers()
   wire:close()
   if attempt.is_cancelled(failure.end_name) then
     health.released(target.id)

@@ -139,11 +139,9 @@ function chat.unseal(sealed, format)
 end
 
 -- Whether a body holds what was sealed here: then it can't go on as it is.
----@param body string
+---@param document table
 ---@return boolean
-function chat.has_seal(body)
-  return string.find(body, '"' .. MARK, 1, true) ~= nil or string.find(body, '"' .. MARK_IN_BASE64, 1, true) ~= nil
-end
+function chat.has_seal(document) return document:begins(MARK, MARK_IN_BASE64) end
 
 -- ---- building ----
 

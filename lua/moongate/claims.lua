@@ -3,6 +3,7 @@
 local billing = require "moongate.billing"
 local live = require "moongate.live"
 local money = require "moongate.money"
+local new_table = require "table.new"
 
 local claims = {}
 
@@ -14,6 +15,7 @@ local FIGURES = {
   requests = "requests", caller_requests = "served", tokens = "tokens", billed_tokens = "billed_tokens",
   microusd = "cost_microusd",
 }
+local UNKNOWN = "none"
 
 -- What costs money is refused rather than guessed while the gateways cannot count together.
 local STRICT = { billed_tokens = true, microusd = true }
@@ -93,6 +95,15 @@ local function has(list, kind)
   return false
 end
 
+-- The figure that each claim of a list takes.
+local function names_of(list)
+  if not list.figures then
+    list.figures = {}
+    for i, claim in ipairs(list) do list.figures[i] = FIGURES[claim.kind] or UNKNOWN end
+  end
+  return list.figures
+end
+
 -- Lists that are kept; all are forgotten when there would be more.
 local MOST_KEPT = 20000
 local lists, count -- by caller, by target: { documented limits, by number of those that yield: a list }
@@ -149,6 +160,9 @@ function claims.list(target, caller, config)
   return list
 end
 
+-- What `taken` has worked out, for as long as it takes to hand it on.
+local working = { requests = 1, served = 1 }
+
 -- What a usage takes of each claim. The billing policy is asked, and prices are read, only where it matters.
 ---@param list table[]
 ---@param target table
@@ -157,11 +171,10 @@ end
 ---@param usage moongate.usage
 ---@return integer[]
 function claims.taken(list, target, request, policies, usage)
-  return claims.amounts(list, {
-    requests = 1, served = 1, tokens = usage.total,
-    billed_tokens = list.is_billed and billing.tokens(policies, request.caller, target, usage) or 0,
-    cost_microusd = list.is_paid and money.cost(usage, target.cost) or 0,
-  })
+  local billed = list.is_billed and billing.tokens(policies, request.caller, target, usage) or 0
+  working.tokens, working.billed_tokens = usage.total, billed
+  working.cost_microusd = list.is_paid and money.cost(usage, target.cost) or 0
+  return claims.amounts(list, working)
 end
 
 ---@class moongate.wanted what the store is asked for: the claims of an attempt, and whose own word counts too
@@ -201,11 +214,9 @@ end
 ---@param figures table requests, served, tokens, billed_tokens, cost_microusd
 ---@return integer[]
 function claims.amounts(list, figures)
-  local amounts = {}
-  for i = 1, #list do
-    local name = FIGURES[list[i].kind]
-    amounts[i] = name and figures[name] or 0
-  end
+  local names = names_of(list)
+  local amounts = new_table(#names, 0)
+  for i = 1, #names do amounts[i] = figures[names[i]] or 0 end
   return amounts
 end
 

@@ -12,6 +12,7 @@ local relay = require "moongate.relay"
 local router = require "moongate.router"
 local spending = require "moongate.spending"
 local surfaces = require "moongate.surfaces"
+local wishes = require "moongate.surfaces.wishes"
 
 local exchange = {}
 
@@ -59,15 +60,6 @@ local function is_json(kind)
   return kind == nil or JSON_KINDS[kind] or string.find(kind, "%+json$") ~= nil
 end
 
--- The request's headers; one that came more than once, as one.
-local function headers_of(handle)
-  local headers = handle:headers()
-  for name, value in pairs(headers) do
-    if type(value) == "table" then headers[name] = table.concat(value, ", ") end
-  end
-  return headers
-end
-
 -- Who calls and what for; or why it is refused.
 ---@param handle table
 ---@param state moongate.state
@@ -94,7 +86,7 @@ function exchange.admit(handle, state, surface, operation, caller, path)
     return nil, { status = 400, code = "invalid_json", message = message }
   end
   local request
-  request, refusal = surface.parse(document, headers_of(handle), operation, path)
+  request, refusal = surface.parse(document, wishes.headers(handle), operation, path)
   if not request then return nil, refusal end
   if state.config.zero_spend then
     refusal = spending.refusal(document)

@@ -5,6 +5,7 @@ local facts_of = require "moongate.facts"
 local faults = require "moongate.faults"
 local json = require "moongate.core.json"
 local openai = require "moongate.surfaces.openai"
+local requests = require "moongate.surfaces.requests"
 local translation = require "moongate.translation"
 local views = require "moongate.hook_views"
 
@@ -33,6 +34,7 @@ function hooks.begin(call)
   local installed = call.state.policies:hooks()
   if #installed == 0 then return nil end
   call.extra_headers, call.extra_count, call.asked = {}, 0, call.request.model
+  local _ = call.request.headers -- read while there are some: hooks may ask for them after the answer
   local self = setmetatable({ call = call, entries = {}, has = {} }, run)
   for i, policy in ipairs(installed) do
     local inner = { call = call }
@@ -112,7 +114,8 @@ local function take_over(call, changes)
   if changes.model ~= nil then request.model = parsed.model end
   if changes.stream_options ~= nil then request.include_usage = parsed.include_usage end
   translation.replace(call, document)
-  return setmetatable(request, getmetatable(parsed)) and nil
+  requests.take_messages(request, parsed)
+  return nil
 end
 
 -- Before anything is decided: the hooks may change the body, refuse, or answer.

@@ -196,6 +196,25 @@ function limit_headers.family(name)
   return FAMILIES[name] and name or "generic"
 end
 
+-- The grammar for core.limit_headers, which reads what is written plainly: of each name field, metric and window, in
+-- the order of the lines. "other" has to be read here.
+---@param family string
+---@return { [1]: string, [2]: string, [3]: string|nil, [4]: string|nil }[]
+function limit_headers.lines(family)
+  local index, lines = indexes[family], {}
+  for _, name in ipairs((matches(index, index))) do
+    local entry = index[name]
+    lines[#lines + 1] = { name, entry.window == "told" and "other" or entry.field, entry.metric, entry.window }
+  end
+  for name in pairs(SHARES) do lines[#lines + 1] = { name, "other" } end
+  return lines
+end
+
+-- Whether noughts in a family's headers mean that it does not know: Azure's.
+---@param family string
+---@return boolean
+function limit_headers.has_blanks(family) return family == "azure" end
+
 -- The limits that headers tell: a list of { metric, window, limit, remaining, reset_s }.
 ---@param headers table<string, string|string[]> lower-case names
 ---@param family string
@@ -224,8 +243,8 @@ function limit_headers.read(headers, family, now)
   end
   local kept = {}
   for _, limit in ipairs(limits) do
-    -- Azure writes 0 and 0 where it does not know.
-    if family == "azure" and limit.limit == 0 and limit.remaining == 0 then limit.limit, limit.remaining = nil, nil end
+    local is_blank = limit.limit == 0 and limit.remaining == 0 and limit_headers.has_blanks(family)
+    if is_blank then limit.limit, limit.remaining = nil, nil end
     if limit.limit or limit.remaining or limit.reset_s then kept[#kept + 1] = limit end
   end
   return kept

@@ -23,23 +23,38 @@ local classes = {
 local function split(price)
   local parts = math.floor(price * PARTS + 0.5)
   local rest = parts % PARTS
-  return (parts - rest) / PARTS, rest
+  return { whole = (parts - rest) / PARTS, rest = rest }
+end
+
+-- By cost table: the price of each class, in micro-dollars and their millionths; false where it is not known.
+local kept = setmetatable({}, { __mode = "k" })
+
+local function prices_of(cost)
+  local prices = kept[cost]
+  if not prices then
+    prices = {}
+    for i, class in ipairs(classes) do
+      local price = cost[class.price] or cost[class.otherwise or class.price]
+      prices[i] = price and split(price) or false
+    end
+    kept[cost] = prices
+  end
+  return prices
 end
 
 -- Micro-dollars for that usage, rounded up; nil when a price that is needed is unknown.
 ---@param usage table {input, cached, cache_write, output, reasoning}
----@param cost table|nil {input, output, cached_input, cache_write}
+---@param cost table|nil {input, output, cached_input, cache_write}; it is read once, and must not change
 ---@return integer|nil
 function money.cost(usage, cost)
   if not cost then return nil end
-  local whole, rest = 0, 0
-  for _, class in ipairs(classes) do
-    local tokens = usage[class.tokens] or 0
+  local whole, rest, prices = 0, 0, prices_of(cost)
+  for i = 1, #classes do
+    local tokens = usage[classes[i].tokens] or 0
     if tokens > 0 then
-      local price = cost[class.price] or cost[class.otherwise or class.price]
+      local price = prices[i]
       if not price then return nil end
-      local each, parts = split(price)
-      whole, rest = whole + tokens * each, rest + tokens * parts
+      whole, rest = whole + tokens * price.whole, rest + tokens * price.rest
     end
   end
   local below = rest % PARTS
@@ -92,6 +107,7 @@ end
 ---@return integer
 function money.billed(total, multiplier)
   assert(money.is_multiplier(multiplier), "a billing multiplier is a number from 0 to 1000000")
+  if multiplier % 1 == 0 then return total * multiplier end
   local whole, decimals = string.match(string.format("%.9f", multiplier), "^(%d+)%.(%d+)$")
   -- total x decimals / 1e9, in two steps that stay below 2^53
   local upper, lower = tonumber(string.sub(decimals, 1, 4)), tonumber(string.sub(decimals, 5))

@@ -4,42 +4,64 @@ local store = require "moongate.core.store"
 
 local own_limits = {}
 
-local KINDS = { { name = "requests", field = "rpm" }, { name = "tokens", field = "tpm" } }
+local function names_of(kind, field)
+  local anthropic = "anthropic-ratelimit-" .. kind
+  return {
+    kind = kind, field = field, limit = "x-ratelimit-limit-" .. kind, remaining = "x-ratelimit-remaining-" .. kind,
+    reset = "x-ratelimit-reset-" .. kind, anthropic_limit = anthropic .. "-limit",
+    anthropic_remaining = anthropic .. "-remaining", anthropic_reset = anthropic .. "-reset",
+  }
+end
 
--- Of each limit of the caller: name, limit, remaining, seconds to its reset.
-local function figures(caller)
-  local list = {}
-  for _, kind in ipairs(KINDS) do
-    local max = caller[kind.field]
-    if max then
-      local used, reset_s = store.used {
-        key = "key:" .. caller.key_id .. ":" .. kind.name, window = "minute", sliding = true, max = max,
+local KINDS = { names_of("requests", "rpm"), names_of("tokens", "tpm") }
+
+-- By string.format it would take longer, and beyond that tostring has no digits left.
+local LARGEST = 1e14
+
+local function whole(number) return number < LARGEST and tostring(number) or string.format("%d", number) end
+
+-- By caller: of each of its limits the names, the figure as text, and what the store is asked.
+local kept = setmetatable({}, { __mode = "k" })
+
+local function limits_of(caller)
+  local list = kept[caller]
+  if not list then
+    list = {}
+    for _, names in ipairs(KINDS) do
+      local max = caller[names.field]
+      list[#list + 1] = max and {
+        names = names, max = max, text = whole(max),
+        asked = { key = "key:" .. caller.key_id .. ":" .. names.kind, window = "minute", sliding = true, max = max },
       }
-      list[#list + 1] = { name = kind.name, limit = max, remaining = math.max(0, max - used), reset_s = reset_s or 0 }
     end
+    kept[caller] = list
   end
   return list
 end
 
-local function whole(number) return string.format("%d", number) end
-
-local function as_openai(list, headers)
-  for _, each in ipairs(list) do
-    local ending = "-" .. each.name
-    headers["x-ratelimit-limit" .. ending] = whole(each.limit)
-    headers["x-ratelimit-remaining" .. ending] = whole(each.remaining)
-    headers["x-ratelimit-reset" .. ending] = whole(math.ceil(each.reset_s)) .. "s"
-  end
-  local first = list[1]
-  headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"] = whole(first.limit), whole(first.remaining)
-  headers["x-ratelimit-reset"] = whole(math.ceil(first.reset_s))
+-- What remains of a limit, and the seconds until it is whole again.
+local function stand_of(limit)
+  local used, reset_s = store.used(limit.asked)
+  return whole(math.max(0, limit.max - used)), reset_s or 0
 end
 
-local function as_anthropic(list, headers, now)
-  for _, each in ipairs(list) do
-    local start = "anthropic-ratelimit-" .. each.name
-    headers[start .. "-limit"], headers[start .. "-remaining"] = whole(each.limit), whole(each.remaining)
-    headers[start .. "-reset"] = os.date("!%Y-%m-%dT%H:%M:%SZ", math.ceil(now + each.reset_s))
+local function add_openai(list, headers)
+  for i, limit in ipairs(list) do
+    local names, remaining, reset_s = limit.names, stand_of(limit)
+    local reset = whole(math.ceil(reset_s))
+    headers[names.limit], headers[names.remaining], headers[names.reset] = limit.text, remaining, reset .. "s"
+    if i == 1 then
+      headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"] = limit.text, remaining
+      headers["x-ratelimit-reset"] = reset
+    end
+  end
+end
+
+local function add_anthropic(list, headers, now)
+  for _, limit in ipairs(list) do
+    local names, remaining, reset_s = limit.names, stand_of(limit)
+    headers[names.anthropic_limit], headers[names.anthropic_remaining] = limit.text, remaining
+    headers[names.anthropic_reset] = os.date("!%Y-%m-%dT%H:%M:%SZ", math.ceil(now + reset_s))
   end
 end
 
@@ -50,9 +72,9 @@ end
 ---@param headers table<string, string>
 function own_limits.add(caller, format, now, headers)
   if not caller or not (caller.rpm or caller.tpm) then return end
-  local list = figures(caller)
-  if format == "anthropic" then return as_anthropic(list, headers, now) end
-  as_openai(list, headers)
+  local list = limits_of(caller.unlabelled or caller)
+  if format == "anthropic" then return add_anthropic(list, headers, now) end
+  add_openai(list, headers)
 end
 
 return own_limits

@@ -52,7 +52,10 @@ local function call(fn, ...) return fn(...) end
 function own_protocol.of(policies, name)
   local policy = policies:protocol(name)
   if not policy then return nil end
-  local self = { scan = { needs_terminal = false }, stream_type = policy.stream_type }
+  local self = {
+    reads_headers = true, reads_reply_headers = true, scan = { needs_terminal = false },
+    stream_type = policy.stream_type,
+  }
   local operation
 
   -- What its function answers, made fit by `check`; or nil and what is wrong with it.

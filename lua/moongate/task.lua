@@ -77,6 +77,12 @@ end
 function task.classify(request)
   if request.task and is_type[request.task] then return request.task end
   if request.surface == "embeddings" then return "chat" end
+  local asked = request.asked -- where the messages need not be made for it
+  if asked then
+    if asked.role == "tool" then return "agent_step" end
+    if request.images then return "image" end
+    return asked.content and task.of_text(text_of(asked.content)) or "chat"
+  end
   local messages = request.messages
   if type(messages) ~= "table" then return "chat" end
   local last = messages[#messages]

@@ -11,7 +11,7 @@ local translation = {}
 -- Whether the caller's own body can go to the protocol: nothing in it was sealed for somebody else.
 local function goes_as_it_is(call, protocol)
   if protocol.speaks ~= call.format then return false end
-  if call.is_sealed == nil then call.is_sealed = chat.has_seal(call.document:text(0)) end
+  if call.is_sealed == nil then call.is_sealed = chat.has_seal(call.document) end
   return not call.is_sealed
 end
 

@@ -21,14 +21,21 @@ usage.bytes_per_token = BYTES_PER_TOKEN
 
 -- A count as providers write it, or nil. Fractions do occur (billing units) and are cut.
 local function count(value)
-  if type(value) ~= "number" or value ~= value or value < 0 or value > LARGEST then return nil end
+  if value == nil or type(value) ~= "number" or value ~= value or value < 0 or value > LARGEST then return nil end
   return math.floor(value)
 end
 
 local function amount(value)
+  if value == nil then return nil end
   if type(value) == "string" then value = string.match(value, "^%d+%.?%d*[eE]?[%-+]?%d*$") and tonumber(value) end
   if type(value) ~= "number" or value ~= value or value < 0 or value > LARGEST then return nil end
   return value
+end
+
+local NONE = {}
+
+local function object(value)
+  return type(value) == "table" and value or NONE
 end
 
 -- What a provider says it charged, in US dollars: OpenRouter's `cost`, with what it passes on to the owner of the key;
@@ -38,10 +45,10 @@ local TICKS = 1e10
 ---@param figures table
 ---@return number|nil
 function usage.charged(figures)
+  if figures.cost == nil and figures.cost_in_usd_ticks == nil and figures.is_byok == nil then return nil end
   local cost = type(figures.cost) == "table" and amount(figures.cost.total_cost) or amount(figures.cost)
   local ticks = amount(figures.cost_in_usd_ticks)
-  local details = type(figures.cost_details) == "table" and figures.cost_details or {}
-  local passed_on = figures.is_byok == true and amount(details.upstream_inference_cost) or nil
+  local passed_on = figures.is_byok == true and amount(object(figures.cost_details).upstream_inference_cost) or nil
   if not (cost or ticks or passed_on) then return nil end
   return math.max(cost or 0, ticks and ticks / TICKS or 0) + (passed_on or 0)
 end
@@ -63,17 +70,42 @@ local function over(before, found)
   return whole
 end
 
-local function largest(...)
-  local found
-  for index = 1, select("#", ...) do
-    local value = count((select(index, ...)))
-    if value and (not found or value > found) then found = value end
-  end
-  return found
+-- The larger of a count and of what may be one.
+local function larger(found, value)
+  value = value and count(value)
+  return value and value > found and value or found
 end
 
-local function object(value)
-  return type(value) == "table" and value or {}
+-- The classes that an OpenAI-shaped provider's counts make, of which prompt, completion and total may be missing:
+-- cached and written tokens are part of the prompt, reasoning of the completion, or beside it.
+---@param prompt integer|nil
+---@param completion integer|nil
+---@param told integer|nil the total
+---@param cached integer
+---@param cache_write integer
+---@param reasoning integer
+---@return moongate.usage
+function usage.of_counts(prompt, completion, told, cached, cache_write, reasoning)
+  if not prompt then prompt = math.max(0, (told or 0) - (completion or 0)) end
+  completion = completion or 0
+  cached = math.min(cached, prompt)
+  cache_write = math.min(cache_write, prompt - cached)
+  local output
+  if reasoning > completion or (told and reasoning > 0 and told >= prompt + completion + reasoning) then
+    output = completion
+  else
+    output = completion - reasoning
+  end
+  local sum = prompt + output + reasoning
+  if told and told > sum then
+    -- Thinking that is only in the total (Gemini's compatible address), or a class we have no name for.
+    if reasoning == 0 then reasoning = told - sum else output = output + told - sum end
+    sum = told
+  end
+  return {
+    input = prompt - cached - cache_write, cached = cached, cache_write = cache_write, output = output,
+    reasoning = reasoning, total = sum, cost_usd = nil, neurons = nil,
+  }
 end
 
 -- Reads the usage object of an OpenAI-shaped reply in all the spellings met: details under `prompt_tokens_details`,
@@ -91,40 +123,16 @@ function usage.read(figures)
   local completion = count(figures.completion_tokens) or count(figures.output_tokens)
   local told = count(figures.total_tokens)
   if not prompt and not completion and not told then return usage.nothing_but(usage.charged(figures)) end
-  if not prompt then prompt = math.max(0, (told or 0) - (completion or 0)) end
-  completion = completion or 0
 
   -- The same figure may come under several names: the largest, never their sum.
-  local cached = largest(prompt_details.cached_tokens, odd_details.cached_tokens, figures.num_cached_tokens,
-    figures.cached_tokens, hit) or 0
-  cached = math.min(cached, prompt)
-  local cache_write = largest(prompt_details.cache_write_tokens, prompt_details.cache_creation_tokens,
-    figures.cache_write_tokens) or 0
-  cache_write = math.min(cache_write, prompt - cached)
-
-  local reasoning = largest(completion_details.reasoning_tokens, figures.reasoning_tokens) or 0
-  local output
-  if reasoning > completion or (told and reasoning > 0 and told >= prompt + completion + reasoning) then
-    output = completion
-  else
-    output = completion - reasoning
-  end
-  local sum = prompt + output + reasoning
-  if told and told > sum then
-    -- Thinking that is only in the total (Gemini's compatible address), or a class we have no name for.
-    if reasoning == 0 then reasoning = told - sum else output = output + told - sum end
-    sum = told
-  end
-  return {
-    input = prompt - cached - cache_write,
-    cached = cached,
-    cache_write = cache_write,
-    output = output,
-    reasoning = reasoning,
-    total = sum,
-    cost_usd = usage.charged(figures),
-    neurons = amount(figures.neurons),
-  }
+  local cached = larger(larger(hit or 0, prompt_details.cached_tokens), odd_details.cached_tokens)
+  cached = larger(larger(cached, figures.num_cached_tokens), figures.cached_tokens)
+  local cache_write = larger(larger(0, prompt_details.cache_write_tokens), prompt_details.cache_creation_tokens)
+  cache_write = larger(cache_write, figures.cache_write_tokens)
+  local reasoning = larger(larger(0, completion_details.reasoning_tokens), figures.reasoning_tokens)
+  local told_of = usage.of_counts(prompt, completion, told, cached, cache_write, reasoning)
+  told_of.cost_usd, told_of.neurons = usage.charged(figures), amount(figures.neurons)
+  return told_of
 end
 
 -- The usage of a decoded reply or stream chunk: in `usage`, or in Groq's `x_groq.usage`; some proxies tell the cost

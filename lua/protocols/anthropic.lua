@@ -9,7 +9,7 @@ local known = require "protocols.known"
 local reply = require "protocols.anthropic_reply"
 
 local anthropic = {
-  speaks = "anthropic",
+  speaks = "anthropic", reads_headers = true,
   counts = true,
   read_reply = reply.read_reply,
   read_event = reply.read_event,

@@ -9,14 +9,27 @@ local BEARER = { header = "authorization", prefix = "Bearer " }
 local LONGEST_MESSAGE = 500
 local LONGEST_PAGE = 4000
 
+-- What is the same for all calls, by what the config says of a provider: that does not change.
+local facts_of = setmetatable({}, { __mode = "k" })
+local frames_of = setmetatable({}, { __mode = "k" })
+
+local function find_facts(provider)
+  local facts = providers.get(provider.like or provider.name) or {}
+  if not (provider.quirks or provider.spends) then return facts end
+  return setmetatable({ quirks = provider.quirks, spends = provider.spends }, { __index = facts })
+end
+
 -- What the built-in tables know of the provider, under its own name or that of the one it is like; with what the
 -- config says of it: its quirks have those of the table in them.
 ---@param provider { name: string, like: string|nil, quirks: moongate.quirks|nil, spends: string[]|nil }
 ---@return moongate.provider_table|table
 function http.known(provider)
-  local facts = providers.get(provider.like or provider.name) or {}
-  if not (provider.quirks or provider.spends) then return facts end
-  return setmetatable({ quirks = provider.quirks, spends = provider.spends }, { __index = facts })
+  local facts = facts_of[provider]
+  if not facts then
+    facts = find_facts(provider)
+    facts_of[provider] = facts
+  end
+  return facts
 end
 
 -- The address of a call below a base address, which may carry a query (Azure's older ones have the version there).
@@ -33,8 +46,8 @@ end
 -- The headers of a call. What the provider's table says beats the protocol's defaults, the operator's own beat both.
 ---@param order table { key, stream, provider }
 ---@param facts table see `known`
----@param defaults { auth: table|nil, headers: table|nil, stream: string|nil }|nil the protocol's: who carries the
----  key, what goes with every call, the type of a streamed answer
+---@param defaults { auth: table|nil, headers: table|nil, stream: string|nil, lines: true|nil }|nil the protocol's: who
+---  carries the key, what goes with every call, the type of a streamed answer, and whether that is one of lines
 ---@return table<string, string>
 function http.headers(order, facts, defaults)
   defaults = defaults or {}
@@ -49,6 +62,55 @@ function http.headers(order, facts, defaults)
   if order.key and order.key ~= "" then headers[auth.header] = auth.prefix .. order.key end
   for name, value in pairs(order.provider.headers or {}) do headers[string.lower(name)] = value end
   return headers
+end
+
+-- The table at a name of another one, made where there is none.
+local function at(parent, name)
+  local child = parent[name]
+  if not child then
+    child = {}
+    parent[name] = child
+  end
+  return child
+end
+
+---@class moongate.frame what calls to one path have in common; made once, and nobody's to change
+---@field method string
+---@field url string
+---@field headers table<string, string>
+---@field lines true|nil a streamed answer is one of lines
+
+-- The frame of a call: see `address` and `headers`.
+---@param order table { key, stream, provider }
+---@param path string
+---@param defaults table|nil
+---@return moongate.frame
+function http.frame(order, path, defaults)
+  local provider = order.provider
+  local frames = at(at(at(frames_of, provider), path), order.key or "")
+  local kind = order.stream and "stream" or "whole"
+  local frame = frames[kind]
+  if not frame then
+    local facts = http.known(provider)
+    frame = {
+      method = "POST", url = http.address(provider.base_url or facts.base_url, path),
+      headers = http.headers(order, facts, defaults), lines = defaults and defaults.lines and order.stream or nil,
+    }
+    frames[kind] = frame
+  end
+  return frame
+end
+
+-- The call that goes out in a frame.
+---@param frame moongate.frame
+---@param body string
+---@param dropped string[]|nil the names of what was left out
+---@return table wire { frame, method, url, headers, body, lines, dropped }
+function http.framed(frame, body, dropped)
+  return {
+    frame = frame, method = frame.method, url = frame.url, headers = frame.headers, lines = frame.lines, body = body,
+    dropped = dropped and #dropped > 0 and dropped or nil,
+  }
 end
 
 -- A text that says something, or a number as text; else nil.

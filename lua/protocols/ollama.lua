@@ -20,7 +20,7 @@ ollama.scan = {
   text_marks = { '"content"', '"thinking"', '"response"' },
 }
 
-local DEFAULTS = { stream = STREAM }
+local DEFAULTS = { stream = STREAM, lines = true }
 
 -- The path of a call: that of the caller, as his body tells it, or the newest.
 local function path_of(order)
@@ -48,19 +48,15 @@ end
 function ollama.build(order)
   local path = path_of(order)
   if not path then return nil, { message = "this provider can't do this: " .. order.operation } end
-  local facts = http.known(order.provider)
   local text, dropped
   if order.document then
     text = patched(order)
   else
     local written, told = ollama_body.write(order)
     if not written then return nil, told end
-    text, dropped = json.encode(written), #told > 0 and told or nil
+    text, dropped = json.encode(written), told
   end
-  return {
-    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
-    headers = http.headers(order, facts, DEFAULTS), body = text, lines = order.stream or nil, dropped = dropped,
-  }
+  return http.framed(http.frame(order, path, DEFAULTS), text, dropped)
 end
 
 return ollama

@@ -4,6 +4,7 @@
 local body = require "protocols.openai_body"
 local http = require "protocols.http"
 local json = require "moongate.core.json"
+local outline = require "protocols.openai_outline"
 local reply = require "protocols.openai_reply"
 local usage = require "moongate.usage"
 
@@ -28,19 +29,18 @@ local object, word = http.object, http.word
 ---@return { method: string, url: string, headers: table<string, string>, body: string, dropped: string[]|nil }|nil
 ---@return { message: string, param: string|nil }|nil unfit
 function openai.build(order)
-  local facts = http.known(order.provider)
   local path = PATHS[order.operation]
   if not path then return nil, { message = "this provider can't do this: " .. order.operation } end
-  local text, told = body.write(order, facts)
+  local text, told = body.write(order, http.known(order.provider))
   if not text then return nil, told end
-  return {
-    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
-    headers = http.headers(order, facts), body = text, dropped = #told > 0 and told or nil,
-  }
+  return http.framed(http.frame(order, path), text, told)
 end
+
+local NONE = {}
 
 -- Bytes of text in a string, a list of parts (Mistral's thinking chunks nest), or nothing.
 local function bytes(value)
+  if value == nil then return 0 end
   if type(value) == "string" then return #value end
   if type(value) ~= "table" then return 0 end
   local sum = bytes(value.text) + bytes(value.thinking)
@@ -49,6 +49,7 @@ local function bytes(value)
 end
 
 local function filled(value)
+  if value == nil then return false end
   if type(value) == "string" then return value ~= "" end
   return type(value) == "table" and next(value) ~= nil
 end
@@ -65,7 +66,7 @@ local function weigh(message)
   local sum = bytes(message.content) + bytes(message.refusal)
   sum = sum + math.max(bytes(message.reasoning_content), bytes(message.reasoning), bytes(message.reasoning_details))
   local says = sum > 0 or filled(message.reasoning_details) or filled(message.audio)
-  for _, call in ipairs(object(message.tool_calls) or {}) do
+  for _, call in ipairs(object(message.tool_calls) or NONE) do
     says, sum = true, sum + call_bytes(call)
   end
   if filled(message.function_call) then
@@ -106,12 +107,23 @@ end
 
 local function is_answer(document) return document.choices end
 
--- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits.
+-- The reading of an answer that looks as usual, without its body; nil where it has to be looked at closely.
+local function read_usual(text)
+  local is_usual, length, finish, prompt, completion, total, cached, cache_write, reasoning = json.fits(text, outline)
+  if not is_usual or FAILED_ENDS[finish] then return nil end
+  local figures = usage.of_counts(prompt, completion, total, cached or 0, cache_write or 0, reasoning or 0)
+  return { usage = figures, error = nil, text_length = length, finish = finish, body = nil }
+end
+
+-- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits and whoever writes it anew.
 ---@param status number
----@param headers table
+---@param _ table headers
 ---@param text string
+---@param is_direct boolean|nil an answer goes on as it came: its body is not needed
 ---@return { usage: table|nil, error: table|nil, text_length: number, finish: string|nil, body: any }
-function openai.read_reply(status, headers, text)
+function openai.read_reply(status, _, text, is_direct)
+  local usual = is_direct and status >= 200 and status < 300 and read_usual(text)
+  if usual then return usual end
   local document, whole = http.whole(status, text, is_answer)
   if not document then
     whole.usage = whole.document and usage.of(whole.document)

@@ -26,13 +26,9 @@ local object, word = http.object, http.word
 function responses.build(order)
   if order.operation == "embeddings" then return openai.build(order) end
   if order.operation ~= "chat" then return nil, { message = "this provider can't do this: " .. order.operation } end
-  local facts = http.known(order.provider)
   local text, told = body.write(order)
   if not text then return nil, told end
-  return {
-    method = "POST", url = http.address(order.provider.base_url or facts.base_url, "/responses"),
-    headers = http.headers(order, facts), body = text, dropped = #told > 0 and told or nil,
-  }
+  return http.framed(http.frame(order, "/responses"), text, told)
 end
 
 -- A response that has failed says so in its status.

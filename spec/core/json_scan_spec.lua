@@ -93,10 +93,19 @@ describe("json_scan", function()
       seen[#seen + 1] = { text:sub(node.start + 1, node["end"]), node.next, node.size, node.name }
     end
     assert.same({
-      { text:sub(2, -2), 8, 2, 0 }, { '"a"', 2, 0, 1 }, { '[1, "x\\n", {}]', 6, 3, 0 }, { "1", 4, 0, 0 },
-      { '"x\\n"', 5, 0, 0 }, { "{}", 6, 0, 0 }, { '"b"', 7, 0, 1 }, { "null", 8, 0, 0 },
+      { text:sub(2, -2), 8, 2, 0 }, { '"a"', 2, 1, 1 }, { '[1, "x\\n", {}]', 6, 3, 0 }, { "1", 4, 0, 0 },
+      { '"x\\n"', 5, 2, 0 }, { "{}", 6, 0, 0 }, { '"b"', 7, 1, 1 }, { "null", 8, 0, 0 },
     }, seen)
     assert.equal(1, index.nodes[4].escaped)
+  end)
+
+  it("knows how long each string is without its escapes", function()
+    for raw, length in pairs {
+      [""] = 0, ["a"] = 1, ["é"] = 2, ["\\n"] = 1, ["\\u0041"] = 1, ["\\u00e9"] = 2, ["\\u20ac"] = 3,
+      ["\\ud83d\\ude00"] = 4, ["x\\\\y\\u0031é"] = 6, ["0123456\\\"89"] = 10,
+    } do
+      assert.equal(length, assert(scan('"' .. raw .. '"')).nodes[0].size, raw)
+    end
   end)
 
   it("never reads past its text, whatever bytes it is given", function()

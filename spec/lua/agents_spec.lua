@@ -102,7 +102,7 @@ describe("an agent's run", function()
     call.handle.elapsed_s = 1
     core.wires[1] = fakes.wire { body = fakes.answer "x" }
     assert(require("moongate.attempt").try(call, call.plan.ladder[1]))
-    assert.equal(2, core.of("attempt.send")[1][2].deadline)
+    assert.equal(2, core.of("attempt.send")[1][5])
   end)
 
   it("is not tried again where its time would be over", function()

@@ -88,7 +88,7 @@ describe("an attempt", function()
     it("reserves before it calls", function()
       try { body = fakes.answer "x" }
       assert.same({ "store.reserve", "attempt.send" },
-        { names("^store%.reserve")[1], names("^attempt%.")[1] })
+        { names("^store%.reserve")[1], names("^attempt%.send")[1] })
       local order = names "reserve$"
       assert.equal(1, #order)
       local wanted = core.of("store.reserve")[1][1]
@@ -101,20 +101,20 @@ describe("an attempt", function()
       handle.elapsed_s = 40
       try({ body = fakes.answer "x" }, { handle = handle, body = '{"model":"any","messages":[],"top_p":0.5}',
         providers = { one = { http2 = true, ca_file = "/ca.pem" } } })
-      local sent = core.of("attempt.send")[1][2]
+      local _, route, id, body, deadline, first_content = unpack(core.of("attempt.send")[1], 1, 6)
       assert.same({ "one/small", "POST", "http://one.test/v1/chat/completions", true, "/ca.pem" },
-        { sent.target, sent.method, sent.url, sent.http2, sent.ca_file })
-      assert.equal("Bearer secret-of-one", sent.headers.authorization)
-      assert.same({ model = "up-small", messages = {}, top_p = 0.5 }, json.decode(sent.body))
-      assert.same({ 5, 10, 30, 560 }, { sent.connect, sent.first_byte, sent.idle, sent.deadline })
-      assert.is_nil(sent.first_content)
+        { id, route.method, route.url, route.http2, route.ca_file })
+      assert.equal("Bearer secret-of-one", route.headers.authorization)
+      assert.same({ model = "up-small", messages = {}, top_p = 0.5 }, json.decode(body))
+      assert.same({ 5, 10, 30, 560 }, { route.connect, route.first_byte, route.idle, deadline })
+      assert.is_nil(first_content)
     end)
 
     it("still has a moment where the time is used up", function()
       local handle = fakes.handle()
       handle.elapsed_s = 700
       try({ body = fakes.answer "x" }, { handle = handle })
-      assert.is_true(core.of("attempt.send")[1][2].deadline > 0)
+      assert.is_true(core.of("attempt.send")[1][5] > 0)
     end)
 
     it("takes a provider's keys in turn", function()
@@ -126,6 +126,26 @@ describe("an attempt", function()
       assert.equal(seen[1], seen[3])
       assert.equal(seen[2], seen[4])
       assert.are_not.equal(seen[1], seen[2])
+    end)
+
+    it("makes the route of its calls once, for each kind and key", function()
+      local provider = { keys = { { key = "k1" }, { key = "k2" } } }
+      local call = fakes.call({ fakes.target "one/small" }, { providers = { one = provider } })
+      for i = 1, 8 do
+        call.request.stream = i > 4
+        core.wires[1] = fakes.wire {
+          headers = i > 4 and SSE or nil, body = fakes.answer "x", events = { fakes.chunk "x" },
+        }
+        assert(attempt.try(call, call.plan.ladder[1]))
+      end
+      assert.equal(8, #core.of "attempt.send")
+      local made = {}
+      for i, route in ipairs(core.of "attempt.route") do
+        made[i] = route[1].headers.authorization .. " " .. route[1].headers.accept
+      end
+      table.sort(made)
+      assert.same({ "Bearer k1 application/json", "Bearer k1 text/event-stream", "Bearer k2 application/json",
+        "Bearer k2 text/event-stream" }, made)
     end)
 
     it("sends no key where there is none", function()
@@ -399,7 +419,7 @@ describe("an attempt", function()
       assert.same({ ": hello\n\n", "data: " .. role .. "\n\n" }, { answer.held[1].raw, answer.held[2].raw })
       assert.same({ "content", 2, "data: " .. fakes.chunk "Hi" .. "\n\n" },
         { answer.read.kind, answer.read.text_length, answer.event.raw })
-      assert.same({ 20, 200 }, { core.of("attempt.send")[1][2].first_content, answer.status })
+      assert.same({ 20, 200 }, { core.of("attempt.send")[1][6], answer.status })
       assert.equal("succeeded", told_health())
       assert.is_nil(settled())
     end)

@@ -167,6 +167,32 @@ describe("a scanned document", function()
     for _ in document:items(document:find(0, "model")) do error "a string has no items" end
   end)
 
+  it("finds several members at once", function()
+    local model, none, messages = document:find(0, "model", "none", "messages")
+    assert.same({ document:find(0, "model"), document:find(0, "messages") }, { model, messages })
+    assert.is_nil(none)
+  end)
+
+  it("tells an item by its place, from either end, and the last of its kind", function()
+    local messages = document:find(0, "messages")
+    assert.equal(messages + 1, document:item(messages, -2))
+    assert.equal(document:item(messages, 2), document:item(messages, -1))
+    for _, place in ipairs { 0, 3, -3 } do assert.is_nil(document:item(messages, place)) end
+    assert.is_nil(document:item(0, 1))
+    assert.equal(messages + 1, document:last(messages, "role", "user"))
+    for _, text_ in ipairs { "User", "", "a\nb" } do assert.is_nil(document:last(messages, "role", text_)) end
+    assert.is_nil(document:last(0, "role", "user"))
+  end)
+
+  it("tells the beginning of a value's bytes, and whether any string begins with a text", function()
+    assert.equal('{"rol', document:text(document:item(document:find(0, "messages"), 1), 5))
+    assert.equal(text:sub(2, -2), document:text(0, 1000))
+    assert.is_true(document:begins "use")
+    assert.is_true(document:begins("nothing", "m"))
+    assert.is_false(document:begins "ser")
+    assert.is_false(document:begins("users", "modelx"))
+  end)
+
   it("counts the bytes of its strings, names left out", function()
     assert.equal(#"m" + #"user" + #"a\nb", document:string_bytes(0))
     assert.equal(1, document:string_bytes(document:find(0, "model")))
@@ -233,5 +259,83 @@ describe("a scanned document", function()
     collectgarbage()
     assert.equal(100000, own:string_bytes(0))
     assert.equal(("x"):rep(100000), own:value(own:find(0, "a")))
+  end)
+end)
+
+describe("an outline", function()
+  local function fits(description, text)
+    local document = assert(json.scan(text, 50))
+    return document:fits(0, json.outline(description))
+  end
+
+  local cases = {
+    { "any", { "1", "null", "{}" }, {} },
+    { "null", { "null" }, { "0", "{}" } },
+    { "boolean", { "true", "false" }, { "null", "1" } },
+    { { kind = "string", null = true }, { '""', "null" }, { "1", "[]" } },
+    { { kind = "string", least = 1, most = 2 }, { '"a"', '"\\u00e9"' }, { '""', '"abc"' } },
+    { { kind = "string", values = { "a", "bc" } }, { '"a"', '"\\u0062c"' }, { '"b"', '"bcd"', "1" } },
+    { { kind = "number", least = 0, most = 2 }, { "0", "0.7", "2.0", "1e-3" }, { "-0.1", "2.1", "3e0", '"1"' } },
+    { { kind = "number", whole = true }, { "-5", "1e3", "3.0" }, { "0.5" } },
+    { { kind = "array", items = "number", least = 1 }, { "[1]", "[1,2]" }, { "[]", "[1,{}]", "{}" } },
+    { { kind = "object", needs = { a = "number" }, may = { b = "string" } },
+      { '{"a":1}', '{"b":"","c":[],"a":1}', '{"\\u0061":1}' }, { "{}", '{"a":""}', '{"a":1,"b":2}', '{"b":""}' } },
+    { { either = { "number", { kind = "array", items = "string" } } }, { "1", '["a"]' }, { '"a"', "[1]" } },
+    { { kind = "array", items = { either = {
+        { kind = "object", needs = { id = { kind = "string", note = true }, x = "null" } },
+        { kind = "object", needs = { of = { kind = "string", noted = true } } } } } },
+      { '[{"id":"a","x":null},{"id":"b","x":null},{"of":"a"},{"of":"b"}]' },
+      { '[{"of":"a"},{"id":"a","x":null}]', '[{"id":"a","x":null},{"of":"b"}]', '[{"id":"a"},{"of":"a"}]' } },
+  }
+
+  it("says which values look like it", function()
+    for _, case in ipairs(cases) do
+      for _, text in ipairs(case[2]) do assert.is_true(fits(case[1], text), text) end
+      for _, text in ipairs(case[3]) do assert.is_false(fits(case[1], text), text) end
+    end
+  end)
+
+  it("tallies the bytes of what it is told to, of the alternative that fits alone", function()
+    local word = { kind = "string", tally = true }
+    local _, bytes = fits({ kind = "array", items = { either = {
+      { kind = "object", needs = { a = word, b = "null" } }, { kind = "object", needs = { a = word, b = "string" } },
+    } } }, '[{"a":"xy","b":"no"},{"a":"\\u00e9\\n","b":null}]')
+    assert.equal(5, bytes)
+  end)
+
+  it("takes values out of a text that fits, each at its place", function()
+    local own = json.outline { kind = "object", needs = { a = { either = {
+      { kind = "object", needs = { x = { kind = "string", take = 1 }, y = "null" } },
+      { kind = "object", needs = { y = { kind = "number", null = true, take = 4 } } },
+    } } }, may = { b = { kind = "array", items = "any", take = 2 }, c = { kind = "boolean", take = 3 } } }
+    local function taken(text) return { n = select("#", json.fits(text, own)), json.fits(text, own) } end
+    assert.same({ n = 6, true, 0, "h\n", { 1, "é" }, false },
+      taken '{"a":{"x":"h\\n","y":null},"b":[1,"\\u00e9"],"c":false}')
+    assert.same({ n = 6, true, 0, nil, nil, nil, 5 }, taken '{"a":{"x":"lost","y":5}}')
+    assert.same({ n = 6, true, 0 }, taken '{"a":{"y":null}}')
+    for _, text in ipairs { '{"a":1}', '{"a":{"y":1}', "", "[" } do assert.same({ n = 1, false }, taken(text)) end
+    assert.same({ n = 2, true, 0 }, { n = 2, json.fits("5", json.outline "number") })
+    assert.is_false(pcall(json.outline, { kind = "string", take = 17 }))
+    assert.is_false(pcall(json.fits, "5", "number"))
+  end)
+
+  it("gives up on more notes than it can hold", function()
+    local list = { kind = "array", items = { kind = "string", note = true } }
+    assert.is_true(fits(list, "[" .. ('"a",'):rep(63) .. '"a"]'))
+    assert.is_false(fits(list, "[" .. ('"a",'):rep(64) .. '"a"]'))
+  end)
+
+  it("is refused where it makes no sense", function()
+    for _, description in ipairs { "text", { kind = 1 }, {}, { kind = "array", items = 5 }, { either = { "no" } },
+      { kind = "object", needs = { a = { kind = "b" } } }, { kind = "string", values = { {} } } } do
+      assert.is_false(pcall(json.outline, description))
+    end
+    local circle = { kind = "array" }
+    circle.items = circle
+    assert.is_false(pcall(json.outline, circle))
+    local document = json.scan("1", 2)
+    for _, other in ipairs { document, "string", {}, newproxy(true) } do
+      assert.is_false(pcall(document.fits, document, 0, other))
+    end
   end)
 end)

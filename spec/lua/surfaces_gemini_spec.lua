@@ -311,7 +311,7 @@ describe("an answer in Gemini's shape", function()
     for _, part in ipairs(parts) do assert.is_string(base64.decode(part.thoughtSignature)) end
     assert.equal("Cq==", parts[3].thoughtSignature)
     local text = body("", USER .. "," .. json.encode { role = "model", parts = parts })
-    assert.is_true(chat.has_seal(text))
+    assert.is_true(chat.has_seal(json.scan(text)))
     local blocks = assert(neutral(text)).turns[2].blocks
     assert.same({ kind = "thinking", text = "deep", signature = "EqRk+/", origin = "anthropic" }, blocks[1])
     assert.same({ kind = "redacted", data = "xyz", origin = "anthropic" }, blocks[2])

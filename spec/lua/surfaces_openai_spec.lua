@@ -335,3 +335,61 @@ describe("the list of models", function()
     assert.same(list.data[1], (json.decode(surface.model({ id = "a", provider = "groq" }))))
   end)
 end)
+
+describe("what a usual body looks like", function()
+  local check = require "moongate.surfaces.openai_check"
+  local outline = require "moongate.surfaces.openai_outline"
+
+  local USUAL = {
+    '{"messages":[{"role":"user","content":"hi"}]}',
+    '{"model":"m","stream":true,"temperature":0.7,"max_tokens":9,"stop":["a"],"messages":[{"role":"system","content":'
+      .. '"s"},{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":"b"}]}',
+    '{"model":null,"tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"tool_choice":"auto",'
+      .. '"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":'
+      .. '"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"x"}]}',
+    '{"messages":[{"role":"assistant","tool_calls":[]},{"role":"user","content":"a"}],"response_format":{"type":'
+      .. '"json_schema","json_schema":{"name":"n","schema":{}}},"stream_options":{"include_usage":true},"seed":5}',
+  }
+
+  it("is that of most callers", function()
+    for _, text in ipairs(USUAL) do assert.is_true(json.scan(text):fits(0, outline.body), text) end
+  end)
+
+  it("has nothing wrong with it, whatever is changed in it", function()
+    local PIECES = {
+      "null", "1", "-1", "0.5", '""', '"a"', "[]", "{}", "true", '"tool"', '"user"', '"c1"', '"required"',
+    }
+    local seed = 7
+    local function random(most)
+      seed = (seed * 16807) % 2147483647
+      return seed % most + 1
+    end
+    local fit = 0
+    for _ = 1, 4000 do
+      local text = USUAL[random(#USUAL)]
+      -- One value of it becomes another: what stands behind a colon, to the next comma or bracket.
+      local places = {}
+      for at in text:gmatch '():[^{%[]' do places[#places + 1] = at end
+      local at = places[random(#places)]
+      local rest = text:sub(at + 1):gsub('^"[^"]*"', PIECES[random(#PIECES)]):gsub("^[%a%d.]+", PIECES[random(#PIECES)])
+      local changed = text:sub(1, at) .. rest
+      local document = assert(json.scan(changed))
+      if document:fits(0, outline.body) then
+        fit = fit + 1
+        assert.is_nil(check.closely(document), changed)
+      end
+    end
+    assert.is_true(fit > 400 and fit < 3600, fit)
+  end)
+
+  it("weighs what a closer look does", function()
+    for _, text in ipairs(USUAL) do
+      local usual = assert(surface.parse(json.scan(text), {}, "chat"))
+      -- A choice of tools is not usual.
+      local odd = text:gsub('"messages":', '"tool_choice":{},"messages":'):gsub('"tool_choice":"auto",', "")
+      local other = assert(surface.parse(json.scan(odd), {}, "chat"))
+      assert.same({ other.text_length, other.estimated_tokens, other.images, other.tools },
+        { usual.text_length, usual.estimated_tokens, usual.images, usual.tools })
+    end
+  end)
+end)

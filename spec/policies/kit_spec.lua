@@ -162,7 +162,7 @@ describe("the types for editors", function()
   end)
 
   it("have every field that a request is made with, and no other", function()
-    local found = set_of { "model", "messages", "caller", "now", "seed" }
+    local found = set_of { "model", "messages", "headers", "caller", "now", "seed" }
     for _, path in ipairs(tree.files("lua/moongate/surfaces", "[.]lua$")) do
       for name in tree.code(path):gmatch "request%.([%w_]+)[%w_, .]* = " do found[name] = true end
     end
@@ -511,6 +511,11 @@ describe("the JSON of moongate.testing", function()
       answers[i] = { document:kind(0), document:size(0), document:size(messages), document:string_bytes(0),
         document:value(document:find(0, "model")), document:find(0, "none") or "none", kinds,
         json.encode(json.decode(document:patch { model = '"other"', messages = false, new = "[]" })) }
+      local first, last, none = document:item(messages, 1), document:item(messages, -1), document:item(messages, 3)
+      answers[i][10] = { document:text(first), document:text(last), none or "none", document:text(0, 5) }
+      answers[i][11] = { document:last(messages, "role", "user") == first,
+        document:last(messages, "role", "x") or "none", document:begins("x", "a"),
+        document:begins "b", (select("#", document:find(0, "model", "a", "messages"))) }
       local _, fault = json.scan("[1,\n x]", 100)
       answers[i][9] = { fault.line, fault.column, fault.offset }
     end

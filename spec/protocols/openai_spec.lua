@@ -178,9 +178,18 @@ describe("a provider's dialect", function()
   end)
 end)
 
+-- As it is read closely and as one that goes on as it came: but for the body there is no difference.
+local function read_both(status, text)
+  local closely, direct = openai.read_reply(status, {}, text), openai.read_reply(status, {}, text, true)
+  for _, name in ipairs { "usage", "error", "text_length", "finish" } do
+    assert.same(closely[name], direct[name], name .. " of " .. text)
+  end
+  return closely, direct
+end
+
 describe("a whole reply", function()
   local function read(document, status)
-    return openai.read_reply(status or 200, {}, type(document) == "string" and document or json.encode(document))
+    return (read_both(status or 200, type(document) == "string" and document or json.encode(document)))
   end
   local function answer(message, finish)
     return { choices = json.array({ { index = 0, finish_reason = finish or "stop", message = message } }),
@@ -370,9 +379,60 @@ describe("a stream event", function()
         openai.read_event({ data = '{"' .. name .. '":' .. piece .. "}" })
         openai.read_event({ data = '{"choices":[{"delta":{"' .. name .. '":' .. piece .. "}}]}" })
         openai.read_event({ data = '{"choices":[' .. piece .. "]}" })
-        openai.read_reply(200, {}, '{"' .. name .. '":' .. piece .. "}")
-        openai.read_reply(500, {}, '{"error":{"' .. name .. '":' .. piece .. ',"message":' .. piece .. "}}")
+        read_both(200, '{"' .. name .. '":' .. piece .. "}")
+        read_both(500, '{"error":{"' .. name .. '":' .. piece .. ',"message":' .. piece .. "}}")
       end
+    end
+  end)
+end)
+
+describe("a whole reply that goes on as it came", function()
+  local MESSAGE, USAGE = '{"role":"assistant","content":"h\\u00e9"}', '{"prompt_tokens":4,"completion_tokens":2}'
+
+  local function reply(message, usage, more)
+    return string.format('{"object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":%s}],'
+      .. '"usage":%s%s}', message or MESSAGE, usage or USAGE, more or "")
+  end
+
+  local USUAL = {
+    reply(), reply '{"content":null,"refusal":"no"}', reply '{"content":"","reasoning":"hm"}',
+    reply '{"content":"a","reasoning_content":"hm","refusal":null}', reply '{}',
+    reply('{"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}'),
+    reply(nil, '{"prompt_tokens":9,"completion_tokens":4,"total_tokens":20,"prompt_tokens_details":{"cached_tokens":5,'
+      .. '"cache_write_tokens":1},"completion_tokens_details":{"reasoning_tokens":2}}'),
+    reply(nil, '{"prompt_tokens":9,"prompt_tokens_details":null}', ',"x_groq":{"id":"r"},"error":null'),
+  }
+  local ODD = {
+    reply '{"content":[{"type":"text","text":"ab"}]}', reply '{"reasoning":"a","reasoning_content":"ab"}',
+    reply '{"content":"a","reasoning_details":[{"text":"abc"}]}', reply '{"function_call":{"name":"f"}}',
+    reply '{"content":"a","audio":{"transcript":"abc"}}', reply '{"tool_calls":[{"custom":{"name":"f","input":"x"}}]}',
+    reply '{"tool_calls":[{"name":"f"}]}', reply '{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}',
+    reply(nil, '{"prompt_tokens":9,"cost":0.1}'), reply(nil, '{"prompt_tokens":9,"num_cached_tokens":3}'),
+    reply(nil, '{"prompt_tokens":9.5}'), reply(nil, '{"prompt_tokens":-1}'), reply(nil, '{"prompt_tokens":"9"}'),
+    reply(nil, '{"prompt_tokens":null,"input_tokens":3}'), reply(nil, '{"prompt_tokens":1,"output_tokens":3}'),
+    reply(nil, '{"input_tokens":3}'), reply(nil, "null"), reply(nil, "{}"), reply(nil, "7"),
+    reply(nil, nil, ',"error":{"message":"m"}'), reply(nil, nil, ',"error":"m"'), reply(nil, nil, ',"cost":0.1'),
+    reply(nil, nil, ',"base_resp":{"status_code":5}'), reply(nil, nil, ',"x_groq":{"error":"m"}'),
+    reply(nil, nil, ',"type":"error"'), reply(nil, nil, ',"data":[]'), (reply():gsub("chat.completion", "error")),
+    (reply():gsub('"stop"', '"error"')), (reply():gsub('"stop"', '""')), (reply():gsub('"stop"', "5")),
+    (reply():gsub('"message"', '"delta"')), (reply():gsub('"index":0', '"text":"abc"')), "[" .. reply() .. "]",
+    (reply():gsub('"choices":%[', '%0{"message":{"content":"more"}},')),
+    (reply():gsub('"choices":%b[]', '"choices":[]')),
+    reply():sub(1, -2), "", "null",
+  }
+
+  it("is not built where it looks as usual", function()
+    for _, text in ipairs(USUAL) do
+      local _, direct = read_both(200, text)
+      assert.is_nil(direct.body, text)
+      assert.is_nil(direct.error, text)
+    end
+  end)
+
+  it("is looked at closely where it does not", function()
+    for _, text in ipairs(ODD) do
+      local _, direct = read_both(200, text)
+      assert.is_not_nil(direct.body, text)
     end
   end)
 end)

@@ -13,7 +13,7 @@ end
 local path = os.getenv("MOONGATE_TEST_LIBRARY") or "build/libmoongate-test.so"
 if not path:find("/", 1, true) then path = "./" .. path end
 
-for _, name in ipairs({ "json", "guard", "words" }) do
+for _, name in ipairs({ "json", "guard", "limit_headers", "words" }) do
   local module = "moongate.core." .. name
   package.preload[module] = package.preload[module] or function()
     return assert(package.loadlib(path, "luaopen_moongate_core_" .. name))()

@@ -5,7 +5,8 @@ require "spec.support.core"
 
 local fakes = {}
 
-local KEPT = { ["moongate.core.json"] = true, ["moongate.core.guard"] = true, ["moongate.core.words"] = true }
+local KEPT = {}
+for _, name in ipairs { "json", "guard", "limit_headers", "words" } do KEPT["moongate.core." .. name] = true end
 
 local function copy(value)
   if type(value) ~= "table" then return value end
@@ -29,7 +30,7 @@ local function behaviours(self)
   end
   return {
     affinity = { recall = nothing, remember = nothing },
-    attempt = { send = wire, play = wire },
+    attempt = { send = wire, play = wire, route = copy },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
       post = function(text) self.posted[#self.posted + 1] = text end,
@@ -181,8 +182,14 @@ function fakes.wire(given)
   local failure, message = unpack(given.failure or {})
   function wire.head()
     if not given.status and failure then return nil, failure, message end
-    return given.status or 200, given.headers or { ["content-type"] = "application/json" }
+    return given.status or 200
   end
+  function wire.headers() return given.headers or { ["content-type"] = "application/json" } end
+  function wire.header(_, name)
+    local value = wire.headers()[name]
+    return type(value) == "table" and value[1] or value
+  end
+  function wire.learn() return false end
   function wire.body()
     if not given.body and failure then return nil, failure, message end
     return given.body or ""
@@ -241,9 +248,9 @@ function fakes.handle(given)
   give("body", "")
   give("id", "request-1")
   give("headers", {})
-  function handle.header(_, name)
+  function handle.header(_, name, joined)
     local value = (given.headers or {})[name]
-    return type(value) == "table" and value[1] or value
+    return type(value) == "table" and (joined and table.concat(value, ", ") or value[1]) or value
   end
   function handle.elapsed() return handle.elapsed_s end
   function handle.keep_private() handle.private = true end

@@ -93,6 +93,8 @@ local function read(document, request, operation)
   request.max_tokens = value_of(document, "max_tokens")
 end
 
+local function read_neutral(document) return anthropic_chat.read(document:value(0)) end
+
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
 ---@param document table
 ---@param headers table<string, string>
@@ -104,7 +106,7 @@ function surface.parse(document, headers, operation)
   if not request then return nil, refusal end
   request.model = value_of(document, "model")
   read(document, request, operation)
-  return requests.with_neutral(request, function() return anthropic_chat.read(document:value(0)) end)
+  return requests.with_neutral(request, document, read_neutral)
 end
 
 -- The neutral chat; or nil and a refusal.

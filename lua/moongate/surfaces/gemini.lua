@@ -95,6 +95,8 @@ local function bare(model)
   return type(model) == "string" and string.gsub(model, "^models/", "", 1) or nil
 end
 
+local function read_neutral(document) return gemini_chat.read(document:value(0)) end
+
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names; path is what the address
 -- says.
 ---@param document table
@@ -114,7 +116,7 @@ function surface.parse(document, headers, operation, path)
   if operation == "embeddings" then return read_embeddings(document, request, is_batch) end
   read_chat(document, request, path)
   if operation == "count" then request.stream, request.framing = false, nil end
-  return requests.with_neutral(request, function() return gemini_chat.read(document:value(0)) end)
+  return requests.with_neutral(request, document, read_neutral)
 end
 
 -- The neutral chat; or nil and a refusal.

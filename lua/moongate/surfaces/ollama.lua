@@ -72,9 +72,8 @@ local function read_embeddings(document, request)
   return requests.embeddings(request, bytes)
 end
 
-local function neutral(document, is_generate)
-  return (is_generate and ollama_chat.generate or ollama_chat.read)(document:value(0))
-end
+local function neutral(document) return ollama_chat.read(document:value(0)) end
+local function generated(document) return ollama_chat.generate(document:value(0)) end
 
 -- Reads a call of /api/chat, of /api/generate (path.verb says so), or of /api/embed and /api/embeddings. The document
 -- is the scanned body (`json.scan`), headers have lower-case names. `request.at_once`: a function of the call whose
@@ -92,7 +91,7 @@ function surface.parse(document, headers, operation, path)
   request.model, request.include_usage = value_of(document, "model"), true
   if operation == "embeddings" then return read_embeddings(document, request) end
   read_chat(document, request, is_generate)
-  return requests.with_neutral(request, function() return neutral(document, is_generate) end)
+  return requests.with_neutral(request, document, is_generate and generated or neutral)
 end
 
 -- The neutral chat; or nil and a refusal.
@@ -101,7 +100,7 @@ end
 ---@return moongate.chat|nil
 ---@return table|nil refusal
 function surface.chat(document, request)
-  return neutral(document, request.generate)
+  return (request.generate and generated or neutral)(document)
 end
 
 ---@param document table

@@ -12,7 +12,7 @@ local surface = {
   speaks = "openai", reply = answer.reply, writer = answer.writer, vectors = answer.vectors,
 }
 
-local bytes_of, value_of = requests.bytes, requests.value
+local value_of = requests.value
 
 local TOKENS_PER_MESSAGE = 4
 local IMAGE_TOKENS = { low = 85, high = 765 }
@@ -36,9 +36,11 @@ local function part_tokens(document, part)
   return 0, #kind
 end
 
--- Weighs the messages: bytes of text, tokens of what is no text, how many messages, whether there are images.
-local function weigh(document, messages)
+-- Weighs the messages: bytes of text, tokens of what is no text, how many messages, whether there are images. words:
+-- where they are of the usual kind, which has no images, the bytes of their strings that are no text.
+local function weigh(document, messages, words)
   local text, tokens, images = document:string_bytes(messages), 0, false
+  if words then return text - words, TOKENS_PER_MESSAGE * document:size(messages), images end
   for _, message in document:items(messages) do
     tokens = tokens + TOKENS_PER_MESSAGE
     text = text - document:string_bytes(document:find(message, "role"))
@@ -53,22 +55,43 @@ local function weigh(document, messages)
   return text, tokens, images
 end
 
-local function read_chat(document, request)
-  local messages = document:find(0, "messages")
-  local text, tokens, images = weigh(document, messages)
-  local extra = bytes_of(document, "tools") + bytes_of(document, "functions") + bytes_of(document, "response_format")
-  local tools, functions = document:find(0, "tools"), document:find(0, "functions")
-  local format = value_of(document, "response_format")
-  local stream_options = value_of(document, "stream_options")
+local function bytes_at(document, node) return node and document:string_bytes(node) or 0 end
+
+-- The value of a member; nil for null too.
+local function value_at(document, node)
+  if not node or document:kind(node) == "null" then return nil end
+  return document:value(node)
+end
+
+local function read_chat(document, request, words)
+  local model, messages, stream, stream_options, newer_most, most, tools, functions, format = document:find(0, "model",
+    "messages", "stream", "stream_options", "max_completion_tokens", "max_tokens", "tools", "functions",
+    "response_format")
+  local text, tokens, images = weigh(document, messages, words)
+  stream_options = value_at(document, stream_options)
+  request.model = value_at(document, model)
   request.surface = "chat"
-  request.stream = value_of(document, "stream") == true
+  request.stream = value_at(document, stream) == true
   request.include_usage = stream_options ~= nil and stream_options.include_usage == true
-  requests.weigh(request, text, tokens, extra)
+  requests.weigh(request, text, tokens, bytes_at(document, tools) + bytes_at(document, functions)
+    + bytes_at(document, format))
   request.images = images
   request.tools = check.filled(document, tools) or check.filled(document, functions)
-  request.json_schema = format ~= nil and format.type == "json_schema"
+  request.json_schema = format ~= nil and value_of(document, "type", format) == "json_schema"
   request.old_functions = check.filled(document, functions) and not check.filled(document, tools)
-  request.max_tokens = value_of(document, "max_completion_tokens") or value_of(document, "max_tokens")
+  request.max_tokens = value_at(document, newer_most) or value_at(document, most)
+end
+
+local function messages_of(document) return value_of(document, "messages") or {} end
+
+-- Who spoke last, and what the user said last.
+local function asked_of(document)
+  local messages = document:find(0, "messages")
+  local users = document:last(messages, "role", "user")
+  return {
+    role = value_of(document, "role", document:item(messages, -1)),
+    content = users and value_of(document, "content", users),
+  }
 end
 
 -- Token lists are counted, texts are estimated.
@@ -93,12 +116,15 @@ end
 ---@return table|nil request
 ---@return { status: number, message: string, type: string, param: string|nil, code: string|nil }|nil fault
 function surface.parse(document, headers, operation)
-  local request, refusal = requests.begin(headers, check[operation](document))
+  local wrong, words = check[operation](document)
+  local request, refusal = requests.begin(headers, wrong)
   if not request then return nil, refusal end
-  request.model = value_of(document, "model")
-  if operation == "embeddings" then return read_embeddings(document, request) end
-  read_chat(document, request)
-  return requests.with_messages(request, function() return value_of(document, "messages") or {} end)
+  if operation == "embeddings" then
+    request.model = value_of(document, "model")
+    return read_embeddings(document, request)
+  end
+  read_chat(document, request, words)
+  return requests.with_messages(request, document, messages_of, asked_of)
 end
 
 -- The neutral chat, for providers that speak another format.

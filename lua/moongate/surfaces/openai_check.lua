@@ -1,6 +1,8 @@
 -- Checks the shape of bodies sent to OpenAI's surface, strictly where a wrong value would fail upstream anyway, and
--- says where and why in one sentence. Fields and part types it does not know are left to the provider.
+-- says where and why in one sentence. Fields and part types it does not know are left to the provider. What looks as
+-- nearly all bodies do (openai_outline) has nothing wrong with it, and is not looked at any closer.
 local fields = require "moongate.surfaces.fields"
+local outline = require "moongate.surfaces.openai_outline"
 
 local check = {}
 
@@ -117,6 +119,7 @@ end
 local function check_messages(document)
   local messages = expect(document, document:find(0, "messages"), "messages", "array", "an")
   if document:size(messages) == 0 then fail("messages", "expected at least one message", "got an empty array") end
+  if document:fits(messages, outline.messages) then return end
   local ids = {}
   for index, message in document:items(messages) do
     check_message(document, message, "messages[" .. (index - 1) .. "]", ids)
@@ -234,8 +237,9 @@ local function check_options(document)
   check_format(document)
 end
 
+-- The same for any body, as if it were an unusual one.
 ---@type fun(document: table): { param: string|nil, message: string }|nil
-check.chat = fields.guarded(function(document)
+check.closely = fields.guarded(function(document)
   fields.body(document)
   fields.model(document)
   check_messages(document)
@@ -246,6 +250,17 @@ check.chat = fields.guarded(function(document)
   check_choice(document, names)
   check_stop(document)
 end)
+
+-- What is wrong with the body of a chat; where nothing is, and it is a usual one, the bytes of its messages' strings
+-- that are no text.
+---@param document table
+---@return { param: string|nil, message: string }|nil
+---@return integer|nil
+function check.chat(document)
+  local is_usual, words = document:fits(0, outline.body)
+  if is_usual then return nil, words end
+  return check.closely(document)
+end
 
 local function check_input(document)
   local input = document:find(0, "input")

@@ -28,8 +28,33 @@ function requests.bytes(document, name, node)
   return member and document:string_bytes(member) or 0
 end
 
+-- What is dear to make and rarely read: it is made of request.source when somebody reads it, and then kept.
+local late = {}
+
+function late.messages(source)
+  if source.messages then return source.messages(source.document) end
+  local neutral = source.neutral and source.neutral(source.document)
+  return neutral and openai_chat.document(neutral).messages or {}
+end
+
+-- Of the conversation, what tells the kind of a task: { role = who spoke last, content = what the user said last }; nil
+-- where that takes the messages.
+function late.asked(source) return source.asked and source.asked(source.document) end
+
+function late.headers(source) return wishes.shown(source.headers) end
+
+local request_meta = {
+  __index = function(request, name)
+    local make = late[name]
+    if not make then return nil end
+    local value = make(request.source)
+    request[name] = value
+    return value
+  end,
+}
+
 -- A request with the wishes of the headers; or nil and why the body or one of them can't be.
----@param headers table<string, string>
+---@param headers table<string, string> or as requests.headers has them
 ---@param wrong { param: string|nil, message: string }|nil what the surface's check says
 ---@return table|nil
 ---@return table|nil refusal
@@ -40,7 +65,7 @@ function requests.begin(headers, wrong)
       code = "invalid_value",
     }
   end
-  local request = { privacy = false }
+  local request = setmetatable({ privacy = false, source = { headers = headers } }, request_meta)
   local refusal = wishes.read(request, headers)
   if refusal then return nil, refusal end
   return request
@@ -65,34 +90,38 @@ function requests.embeddings(request, text, tokens)
   request.surface = "embeddings"
   request.stream, request.tools, request.images, request.json_schema = false, false, false, false
   requests.weigh(request, text, tokens or 0)
-  return requests.with_messages(request, function() return {} end)
+  return request
 end
 
--- Gives a request its `messages`, always in the shape of OpenAI's chat completions: made when somebody reads them, and
--- then kept.
+-- Gives a request its `messages`, always in the shape of OpenAI's chat completions, and what is `asked`.
 ---@param request table
----@param make fun(): table[]
+---@param document table
+---@param messages fun(document: table): table[]
+---@param asked nil|fun(document: table): table
 ---@return table request
-function requests.with_messages(request, make)
-  local messages
-  return setmetatable(request, {
-    __index = function(_, name)
-      if name ~= "messages" then return nil end
-      messages = messages or make()
-      return messages
-    end,
-  })
+function requests.with_messages(request, document, messages, asked)
+  local source = request.source
+  source.document, source.messages, source.asked = document, messages, asked
+  return request
 end
 
 -- The same for another format than OpenAI's; empty where what was sent exists in that format alone.
 ---@param request table
----@param read fun(): moongate.chat|nil
+---@param document table
+---@param neutral fun(document: table): moongate.chat|nil
 ---@return table request
-function requests.with_neutral(request, read)
-  return requests.with_messages(request, function()
-    local neutral = read()
-    return neutral and openai_chat.document(neutral).messages or {}
-  end)
+function requests.with_neutral(request, document, neutral)
+  local source = request.source
+  source.document, source.neutral = document, neutral
+  return request
+end
+
+-- Gives a request the conversation of another. What was made of its own source stays, but the messages.
+---@param request table
+---@param other table
+function requests.take_messages(request, other)
+  request.messages, request.asked, request.source = nil, nil, other.source
+  setmetatable(request, request_meta)
 end
 
 return requests

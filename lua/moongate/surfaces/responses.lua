@@ -75,6 +75,8 @@ local function native_field(document, weight)
   return weight.reference
 end
 
+local function read_neutral(document) return responses_chat.read(document:value(0)) end
+
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
 ---@param document table
 ---@param headers table<string, string>
@@ -95,7 +97,7 @@ function surface.parse(document, headers)
   request.json_schema = format ~= nil and format.type == "json_schema"
   request.max_tokens = value_of(document, "max_output_tokens")
   request.needs_native, request.original = native_field(document, weight), document
-  return requests.with_neutral(request, function() return responses_chat.read(document:value(0)) end)
+  return requests.with_neutral(request, document, read_neutral)
 end
 
 -- The neutral chat, for providers that speak another format.

@@ -15,10 +15,27 @@ local function fault(param, message)
   }
 end
 
--- Reads privacy, priority, max_cost, task, policy and the headers that policies may see into the request; a refusal
--- where one of them makes no sense.
+local of_handle = { __index = function(self, name) return self[1]:header(name, true) end }
+
+-- The headers of a caller's request by their lower-case names, each read when it is asked for.
+---@param handle table
+---@return table<string, string>
+function wishes.headers(handle) return setmetatable({ handle }, of_handle) end
+
+-- The headers that policies may see.
+---@param headers table<string, string> see wishes.read
+---@return table<string, string>
+function wishes.shown(headers)
+  local list = {}
+  for name, value in pairs(headers[1] and headers[1]:headers() or headers) do
+    if not CREDENTIALS[name] then list[name] = type(value) == "table" and table.concat(value, ", ") or value end
+  end
+  return list
+end
+
+-- Reads privacy, priority, max_cost, task and policy into the request; a refusal where one of them makes no sense.
 ---@param request table
----@param headers table<string, string> names in lower case
+---@param headers table<string, string> names in lower case, as they are or from wishes.headers
 ---@return table|nil refusal
 function wishes.read(request, headers)
   local privacy = headers["x-moongate-privacy"]
@@ -38,10 +55,6 @@ function wishes.read(request, headers)
   end
   request.task = headers["x-moongate-task"]
   request.policy = headers["x-moongate-policy"]
-  request.headers = {}
-  for name, value in pairs(headers) do
-    if not CREDENTIALS[name] then request.headers[name] = value end
-  end
   return nil
 end
 

@@ -257,9 +257,11 @@ local function node_of(self, node, key)
   return members[key]
 end
 
-function document:find(node, name)
-  if self:kind(node) ~= "object" or self.values[node][name] == nil then return nil end
-  return node_of(self, node, name)
+function document:find(node, name, ...)
+  local found
+  if self:kind(node) == "object" and self.values[node][name] ~= nil then found = node_of(self, node, name) end
+  if select("#", ...) == 0 then return found end
+  return found, self:find(node, ...)
 end
 
 local function keys_of(self, node)
@@ -280,7 +282,38 @@ function document:items(node)
   end
 end
 
-function document:text(node) return json.encode(self.values[node]) end
+function document:item(node, index)
+  if index < 0 then index = index + self:size(node) + 1 end
+  return self:kind(node) == "array" and self.values[node][index] ~= nil and node_of(self, node, index) or nil
+end
+
+function document:last(node, name, text)
+  local found
+  for _, item in self:items(node) do
+    local member = self:find(item, name)
+    if member and self.values[member] == text then found = item end
+  end
+  return found
+end
+
+local function begins(value, starts)
+  for _, start in ipairs(starts) do
+    if type(value) == "string" and string.sub(value, 1, #start) == start then return true end
+  end
+  for _, item in next, type(value) == "table" and value or {} do
+    if begins(item, starts) then return true end
+  end
+  return false
+end
+
+function document:begins(...) return begins(self.values[0], { ... }) end
+
+-- An outline saves a closer look: without it there is no less to see.
+function json.outline(description) return description end
+function document:fits() return false, 0 end -- luacheck: no unused args
+function json.fits() return false end
+
+function document:text(node, most) return string.sub(json.encode(self.values[node]), 1, most or -1) end
 
 -- A fresh one each time, as the gateway gives it.
 function document:value(node) return (json.decode(self:text(node))) end

@@ -1,0 +1,442 @@
+/*
+ * outline.c - what a JSON value should look like, told once and held against
+ * many: one call in the place of a walk from Lua. It says yes or no; what is
+ * wrong, and where, is for whoever asked to find out. Part of
+ * moongate.core.json, opened by json.c.
+ */
+#include "bind/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { NOTED_MOST = 64, DEPTH_MOST = 32 };
+
+struct text {
+    char *data;
+    size_t length;
+};
+
+/* What one value may be. */
+struct outline {
+    unsigned kinds; /* a bit for each enum json_type; 0: one of the alternatives */
+    double least, most;
+    bool whole, tallied, noting, noted;
+    int place;           /* of its value among those that are taken; 0: it is not */
+    int takes;           /* the highest place in it */
+    struct text *values; /* of a string; none: any */
+    size_t value_count;
+    struct outline **alternatives;
+    size_t alternative_count;
+    struct outline *items; /* NULL: anything */
+    struct member {
+        struct text name;
+        struct outline *value;
+        bool needed;
+    } * members; /* others may be anything */
+    size_t member_count, needed_count;
+};
+
+/* ---- told: an outline is freed by whoever holds its root, also after an error half-way ---- */
+
+static void free_outline(struct outline *outline)
+{
+    if (!outline)
+        return;
+    for (size_t i = 0; i < outline->value_count; i++)
+        mem_free(outline->values[i].data);
+    for (size_t i = 0; i < outline->alternative_count; i++)
+        free_outline(outline->alternatives[i]);
+    for (size_t i = 0; i < outline->member_count; i++) {
+        mem_free(outline->members[i].name.data);
+        free_outline(outline->members[i].value);
+    }
+    free_outline(outline->items);
+    mem_free(outline->values);
+    mem_free(outline->alternatives);
+    mem_free(outline->members);
+    mem_free(outline);
+}
+
+static unsigned kinds_of(lua_State *L, const char *kind)
+{
+    static const struct {
+        const char *name;
+        unsigned kinds;
+    } known[] = {
+        { "any", ~0u },
+        { "null", 1u << JSON_NULL },
+        { "boolean", 1u << JSON_FALSE | 1u << JSON_TRUE },
+        { "number", 1u << JSON_NUMBER },
+        { "string", 1u << JSON_STRING },
+        { "array", 1u << JSON_ARRAY },
+        { "object", 1u << JSON_OBJECT },
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(kind, known[i].name) == 0)
+            return known[i].kinds;
+    return (unsigned)luaL_error(L, "an outline is of no kind \"%s\"", kind);
+}
+
+static bool is_set(lua_State *L, int index, const char *field)
+{
+    bool set;
+
+    lua_getfield(L, index, field);
+    set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+static double bound(lua_State *L, int index, const char *field, double otherwise)
+{
+    double number;
+
+    lua_getfield(L, index, field);
+    number = luaL_optnumber(L, -1, otherwise);
+    lua_pop(L, 1);
+    return number;
+}
+
+/* Pushes the table under that name and answers how many items it has; 0, and nothing is pushed: there is none. */
+static size_t push_list(lua_State *L, int index, const char *field)
+{
+    size_t count;
+
+    lua_getfield(L, index, field);
+    count = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    if (count == 0)
+        lua_pop(L, 1);
+    return count;
+}
+
+static struct text text_at(lua_State *L, int index)
+{
+    size_t length;
+    const char *data = luaL_checklstring(L, index, &length);
+
+    return (struct text){ mem_copy(data, length), length };
+}
+
+static void read_outline(lua_State *L, struct outline **place, int depth);
+
+/* Reads the description on top of the stack into *place, a part of outline. */
+static void read_part(lua_State *L, struct outline *outline, struct outline **place, int depth)
+{
+    read_outline(L, place, depth);
+    if ((*place)->takes > outline->takes)
+        outline->takes = (*place)->takes;
+}
+
+static void read_members(lua_State *L, int index, const char *field, struct outline *outline, int depth)
+{
+    bool needed = strcmp(field, "needs") == 0;
+
+    lua_getfield(L, index, field);
+    if (lua_istable(L, -1)) {
+        lua_pushnil(L);
+        while (lua_next(L, -2)) {
+            struct member *member;
+
+            outline->members = mem_resize(outline->members, (outline->member_count + 1) * sizeof *outline->members);
+            member = &outline->members[outline->member_count];
+            *member = (struct member){ .name = text_at(L, -2), .needed = needed };
+            outline->member_count++;
+            outline->needed_count += needed;
+            read_part(L, outline, &member->value, depth);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+/* Reads the description on top of the stack, a kind or a table, into *place. */
+static void read_outline(lua_State *L, struct outline **place, int depth)
+{
+    struct outline *outline = *place = mem_zero(sizeof *outline);
+    int index = lua_gettop(L);
+    size_t count;
+
+    luaL_checkstack(L, 8, "nested too deeply");
+    if (depth > DEPTH_MOST)
+        luaL_error(L, "an outline is nested at most %d deep", (int)DEPTH_MOST);
+    outline->least = -INFINITY;
+    outline->most = INFINITY;
+    if (lua_type(L, index) == LUA_TSTRING) {
+        outline->kinds = kinds_of(L, lua_tostring(L, index));
+        return;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    count = push_list(L, index, "either");
+    if (count) {
+        outline->alternatives = mem_zero(count * sizeof *outline->alternatives);
+        for (size_t i = 0; i < count; i++) {
+            lua_rawgeti(L, -1, (int)i + 1);
+            read_part(L, outline, &outline->alternatives[outline->alternative_count++], depth + 1);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+        return;
+    }
+    lua_getfield(L, index, "kind");
+    outline->kinds = kinds_of(L, luaL_checkstring(L, -1));
+    lua_pop(L, 1);
+    if (is_set(L, index, "null"))
+        outline->kinds |= 1u << JSON_NULL;
+    outline->least = bound(L, index, "least", -INFINITY);
+    outline->most = bound(L, index, "most", INFINITY);
+    outline->whole = is_set(L, index, "whole");
+    outline->tallied = is_set(L, index, "tally");
+    outline->noting = is_set(L, index, "note");
+    outline->noted = is_set(L, index, "noted");
+    outline->takes = outline->place = (int)bound(L, index, "take", 0);
+    if (outline->place < 0 || outline->place > JSON_TAKEN_MOST)
+        luaL_error(L, "an outline takes values at places 1 to %d", (int)JSON_TAKEN_MOST);
+    count = push_list(L, index, "values");
+    if (count) {
+        outline->values = mem_zero(count * sizeof *outline->values);
+        for (size_t i = 0; i < count; i++) {
+            lua_rawgeti(L, -1, (int)i + 1);
+            outline->values[outline->value_count++] = text_at(L, -1);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_getfield(L, index, "items");
+    if (!lua_isnil(L, -1))
+        read_part(L, outline, &outline->items, depth + 1);
+    lua_pop(L, 1);
+    read_members(L, index, "needs", outline, depth + 1);
+    read_members(L, index, "may", outline, depth + 1);
+}
+
+static int collect_outline(lua_State *L)
+{
+    struct outline **outline = lua_touserdata(L, 1);
+
+    free_outline(*outline);
+    *outline = NULL;
+    return 0;
+}
+
+void json_push_outline_type(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushliteral(L, "outline");
+    lua_setfield(L, -2, "__metatable");
+    lua_pushcfunction(L, collect_outline);
+    lua_setfield(L, -2, "__gc");
+}
+
+/*
+ * outline(description): for doc:fits. A description is a kind ("string", "number", "boolean", "null", "array",
+ * "object", "any") or a table: { kind =, null = true: or null, least =, most = (of a number its value, else the bytes,
+ * items or members), whole =, values = {texts}, items = description, needs = {name = description}, may = {name =
+ * description} }; or { either = {descriptions} }. tally: count its bytes; note: remember the text; noted: a text that
+ * was noted before it.
+ */
+static int json_outline(lua_State *L)
+{
+    struct outline **outline;
+
+    lua_settop(L, 1);
+    outline = lua_newuserdata(L, sizeof *outline);
+    *outline = NULL;
+    lua_pushvalue(L, lua_upvalueindex(JSON_UP_OUTLINE));
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, 1);
+    read_outline(L, outline, 0);
+    lua_pop(L, 1);
+    return 1;
+}
+
+/* ---- held against a document ---- */
+
+struct fitting {
+    const char *text;
+    const struct json_index *index;
+    size_t tally;
+    size_t noted[NOTED_MOST]; /* nodes */
+    size_t noted_count;
+    uint32_t taken[JSON_TAKEN_MOST]; /* nodes; 0: none */
+};
+
+static bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
+{
+    return fitting->index->nodes[at].size == length && json_equals(fitting->text, fitting->index, at, data, length);
+}
+
+static bool string_fits(struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    const struct json_node *nodes = fitting->index->nodes, *node = &nodes[at];
+    bool fits = outline->value_count == 0;
+
+    for (size_t i = 0; i < outline->value_count && !fits; i++)
+        fits = equals(fitting, at, outline->values[i].data, outline->values[i].length);
+    if (!fits)
+        return false;
+    if (outline->tallied)
+        fitting->tally += node->size;
+    if (!outline->noting && !outline->noted)
+        return true;
+    /* Rare, and of no use to be quick about. */
+    if (node->escaped || fitting->noted_count == NOTED_MOST)
+        return false;
+    if (outline->noting) {
+        fitting->noted[fitting->noted_count++] = at;
+        return true;
+    }
+    fits = false;
+    for (size_t i = fitting->noted_count; i > 0 && !fits; i--)
+        fits = equals(fitting, fitting->noted[i - 1], fitting->text + node->start + 1, node->size);
+    return fits;
+}
+
+static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at);
+
+static bool members_fit(struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    const struct json_node *nodes = fitting->index->nodes;
+    size_t needed = outline->needed_count;
+
+    for (size_t name = at + 1; name < nodes[at].next; name = nodes[name + 1].next) {
+        for (size_t i = 0; i < outline->member_count; i++) {
+            const struct member *member = &outline->members[i];
+
+            if (!equals(fitting, name, member->name.data, member->name.length))
+                continue;
+            if (!value_fits(fitting, member->value, name + 1))
+                return false;
+            needed -= member->needed;
+            break;
+        }
+    }
+    return needed == 0;
+}
+
+static bool one_fits(struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    size_t tally = fitting->tally, noted = fitting->noted_count;
+    uint32_t taken[JSON_TAKEN_MOST];
+
+    memcpy(taken, fitting->taken, sizeof taken);
+    for (size_t i = 0; i < outline->alternative_count; i++) {
+        if (value_fits(fitting, outline->alternatives[i], at))
+            return true;
+        fitting->tally = tally;
+        fitting->noted_count = noted;
+        memcpy(fitting->taken, taken, sizeof taken);
+    }
+    return false;
+}
+
+/* As deep as the outline is, however deep the document. */
+static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    const struct json_node *nodes = fitting->index->nodes, *node = &nodes[at];
+    double number;
+
+    if (outline->kinds == 0)
+        return one_fits(fitting, outline, at);
+    if (!(outline->kinds >> node->type & 1))
+        return false;
+    switch ((enum json_type)node->type) {
+    case JSON_NULL:
+        return true;
+    case JSON_FALSE:
+    case JSON_TRUE:
+        break;
+    case JSON_NUMBER:
+        number = json_number(fitting->text, node);
+        if (number < outline->least || number > outline->most || (outline->whole && number != floor(number)))
+            return false;
+        break;
+    case JSON_STRING:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        if (node->size < outline->least || node->size > outline->most)
+            return false;
+        break;
+    }
+    if (outline->place)
+        fitting->taken[outline->place - 1] = (uint32_t)at;
+    if (node->type == JSON_STRING)
+        return string_fits(fitting, outline, at);
+    if (node->type == JSON_OBJECT)
+        return members_fit(fitting, outline, at);
+    if (node->type != JSON_ARRAY || !outline->items)
+        return true;
+    for (size_t item = at + 1; item < node->next; item = nodes[item].next)
+        if (!value_fits(fitting, outline->items, item))
+            return false;
+    return true;
+}
+
+/* The outline at index. */
+static const struct outline *check_outline(lua_State *L, int index)
+{
+    bool is_outline = lua_isuserdata(L, index) && lua_getmetatable(L, index);
+
+    if (is_outline) {
+        is_outline = lua_rawequal(L, -1, lua_upvalueindex(JSON_UP_OUTLINE));
+        lua_pop(L, 1);
+    }
+    luaL_argcheck(L, is_outline, index, "an outline was expected");
+    return *(struct outline **)lua_touserdata(L, index);
+}
+
+static bool hold_against(struct fitting *fitting, const struct outline *outline, const char *text,
+                         const struct json_index *nodes, size_t at)
+{
+    fitting->text = text;
+    fitting->index = nodes;
+    fitting->tally = fitting->noted_count = 0;
+    memset(fitting->taken, 0, sizeof fitting->taken);
+    return value_fits(fitting, outline, at);
+}
+
+bool json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at, size_t *tally)
+{
+    struct fitting fitting;
+    bool is_fit = hold_against(&fitting, check_outline(L, index), text, nodes, at);
+
+    *tally = fitting.tally;
+    return is_fit;
+}
+
+/*
+ * fits(text, outline): true, the bytes that the outline tallies and the values that it takes in the order of their
+ * places (nil: there is none); or false, also where the text is no JSON.
+ */
+static int json_lua_fits(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    const struct outline *outline = check_outline(L, 2);
+    struct json_kept *kept = json_kept(L);
+    struct json_fault fault;
+    struct fitting fitting;
+    bool is_fit = json_scan(text, length, JSON_DEPTH, &kept->index, &fault) &&
+                  hold_against(&fitting, outline, text, &kept->index, 0);
+
+    lua_pushboolean(L, is_fit);
+    if (!is_fit)
+        return 1;
+    luaL_checkstack(L, outline->takes + 1, "too many values");
+    lua_pushnumber(L, (lua_Number)fitting.tally);
+    for (int i = 0; i < outline->takes; i++) {
+        if (fitting.taken[i])
+            json_push_value(L, kept, text, &kept->index, fitting.taken[i]);
+        else
+            lua_pushnil(L);
+    }
+    return outline->takes + 2;
+}
+
+const luaL_Reg json_outline_functions[] = {
+    { "outline", json_outline },
+    { "fits", json_lua_fits },
+    { NULL, NULL },
+};
