@@ -28,7 +28,7 @@ local function behaviours(self)
     return next_one
   end
   return {
-    affinity = { recall = nothing, remember = nothing },
+    affinity = { digest = function(text) return text end, recall = nothing, remember = nothing },
     attempt = { send = wire, play = wire },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
