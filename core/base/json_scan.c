@@ -110,70 +110,80 @@ static int hex_unit(const char *text, size_t available)
     return unit;
 }
 
-/* At a backslash. Answers the bytes of UTF-8 that the escape stands for; 0: it is wrong. */
-static size_t scan_escape(struct scanner *s)
+/* The escape at `at`, a backslash, ends before *after. Answers the bytes of UTF-8 it stands for; 0: it is wrong. */
+static size_t scan_escape(struct scanner *s, size_t at, size_t *after)
 {
-    size_t start = s->at;
-    size_t left = s->length - start;
+    size_t left = s->length - at;
     int unit;
 
     if (left < 2)
         return fail(s, s->length, "the text ends inside a string");
-    if (s->text[start + 1] != 'u') {
-        if (!memchr("\"\\/bfnrt", s->text[start + 1], 8))
-            return fail(s, start, "unknown escape in a string");
-        s->at += 2;
+    switch (s->text[at + 1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        *after = at + 2;
         return 1;
+    case 'u':
+        break;
+    default:
+        return fail(s, at, "unknown escape in a string");
     }
-    unit = hex_unit(s->text + start + 2, left - 2);
+    unit = hex_unit(s->text + at + 2, left - 2);
     if (unit < 0)
-        return fail(s, start, "\\u must be followed by four hexadecimal digits");
+        return fail(s, at, "\\u must be followed by four hexadecimal digits");
     if (unit == 0)
-        return fail(s, start, "a NUL character is not allowed in a string");
-    s->at += 6;
+        return fail(s, at, "a NUL character is not allowed in a string");
+    *after = at + 6;
     if (unit < 0xd800 || unit > 0xdfff)
         return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
-    if (unit <= 0xdbff && left >= 12 && s->text[start + 6] == '\\' && s->text[start + 7] == 'u') {
-        unit = hex_unit(s->text + start + 8, left - 8);
-        s->at += 6;
+    if (unit <= 0xdbff && left >= 12 && s->text[at + 6] == '\\' && s->text[at + 7] == 'u') {
+        unit = hex_unit(s->text + at + 8, left - 8);
+        *after = at + 12;
         if (unit >= 0xdc00 && unit <= 0xdfff)
             return 4;
     }
-    return fail(s, start, "a lone surrogate is not a character");
+    return fail(s, at, "a lone surrogate is not a character");
 }
 
 /* At the opening quote. */
 static bool scan_string(struct scanner *s, bool name)
 {
-    struct json_node *node = add_node(s, JSON_STRING);
-    size_t start = ++s->at, escapes = 0, size;
+    const char *text = s->text;
+    size_t length = s->length, start = s->at + 1, at = start, escapes = 0, size, after;
+    struct json_node *node;
 
-    node->name = name;
     for (;;) {
-        s->at = skip_plain(s->text, s->at, s->length);
-        if (s->at == s->length)
-            return fail(s, s->length, "the text ends inside a string");
-        if (s->text[s->at] == '"')
+        at = skip_plain(text, at, length);
+        if (at == length)
+            return fail(s, at, "the text ends inside a string");
+        if (text[at] == '"')
             break;
-        if (s->text[s->at] == '\\') {
-            size_t escape = s->at;
-
-            size = scan_escape(s);
+        if (text[at] == '\\') {
+            size = scan_escape(s, at, &after);
             if (size == 0)
                 return false;
-            node->escaped = 1;
-            escapes += s->at - escape - size;
+            escapes += after - at - size;
+            at = after;
             continue;
         }
-        if ((unsigned char)s->text[s->at] < 0x20)
-            return fail(s, s->at, "a control character in a string must be escaped");
-        size = utf8_length(s->text + s->at, s->length - s->at);
+        if ((unsigned char)text[at] < 0x20)
+            return fail(s, at, "a control character in a string must be escaped");
+        size = utf8_length(text + at, length - at);
         if (size == 0)
-            return fail(s, s->at, "a string must be well-formed UTF-8");
-        s->at += size;
+            return fail(s, at, "a string must be well-formed UTF-8");
+        at += size;
     }
-    node->size = (uint32_t)(s->at - start - escapes);
-    s->at++;
+    node = add_node(s, JSON_STRING);
+    node->size = (uint32_t)(at - start - escapes);
+    node->name = name;
+    node->escaped = escapes > 0;
+    s->at = at + 1;
     end_node(s, node);
     return true;
 }

@@ -285,19 +285,22 @@ static int document_begins(lua_State *L)
     const struct json_node *nodes = document->index.nodes;
     struct json_name starts[4];
     int count = lua_gettop(L) - 1;
-    bool found = false;
+    bool is_first[256] = { false }, found = false;
 
     luaL_argcheck(L, count <= 4, 6, "at most 4 texts");
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         starts[i].text = luaL_checklstring(L, i + 2, &starts[i].length);
-    for (size_t at = 0; at < document->index.count && !found; at++) {
-        const char *string = document->text + nodes[at].start + 1;
+        luaL_argcheck(L, starts[i].length > 0, i + 2, "an empty text");
+        is_first[(unsigned char)starts[i].text[0]] = true;
+    }
+    for (const struct json_node *node = nodes, *end = nodes + document->index.count; node < end && !found; node++) {
+        const char *string = document->text + node->start + 1;
 
-        if (nodes[at].type != JSON_STRING)
+        /* Nearly all are over with here. */
+        if (node->type != JSON_STRING || !is_first[(unsigned char)string[0]])
             continue;
         for (int i = 0; i < count && !found; i++)
-            found = nodes[at].size >= starts[i].length && string[0] == starts[i].text[0] &&
-                    memcmp(string, starts[i].text, starts[i].length) == 0;
+            found = node->size >= starts[i].length && memcmp(string, starts[i].text, starts[i].length) == 0;
     }
     lua_pushboolean(L, found);
     return 1;

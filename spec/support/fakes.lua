@@ -245,6 +245,12 @@ function fakes.handle(given)
     local value = (given.headers or {})[name]
     return type(value) == "table" and (joined and table.concat(value, ", ") or value[1]) or value
   end
+  function handle.has_header(_, start)
+    for name in pairs(given.headers or {}) do
+      if string.sub(name, 1, #start) == start then return true end
+    end
+    return false
+  end
   function handle.elapsed() return handle.elapsed_s end
   function handle.keep_private() handle.private = true end
   function handle.calm() handle.calmed = handle.calmed + 1 end
