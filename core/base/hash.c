@@ -34,7 +34,7 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-static uint64_t code_of(const void *name, size_t length)
+uint64_t hash_code(const void *name, size_t length)
 {
     const unsigned char *bytes = name;
     uint64_t v[4], word;
@@ -82,7 +82,7 @@ void *hash_get(const struct hash *hash, const void *name, size_t length)
 {
     if (hash->count == 0)
         return NULL;
-    return hash->slots[slot_of(hash, code_of(name, length), name, length)].value;
+    return hash->slots[slot_of(hash, hash_code(name, length), name, length)].value;
 }
 
 static void grow(struct hash *hash)
@@ -106,7 +106,7 @@ static void grow(struct hash *hash)
 
 void hash_put(struct hash *hash, const void *name, size_t length, void *value)
 {
-    uint64_t code = code_of(name, length);
+    uint64_t code = hash_code(name, length);
     size_t at;
 
     if (hash->count >= hash->capacity / 4 * 3)
@@ -123,7 +123,7 @@ void *hash_remove(struct hash *hash, const void *name, size_t length)
 
     if (hash->count == 0)
         return NULL;
-    at = slot_of(hash, code_of(name, length), name, length);
+    at = slot_of(hash, hash_code(name, length), name, length);
     value = hash->slots[at].value;
     if (!value)
         return NULL;

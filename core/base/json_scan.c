@@ -17,19 +17,26 @@
 
 enum { NO_PARENT = UINT32_MAX, FEW = 8 };
 
+/*
+ * Where it stands is handed from function to function, not kept in here: what lies in memory is read again after each
+ * node that is written. What scans something takes the offset of its first byte, and answers the one behind it.
+ */
 struct scanner {
     const char *text;
     size_t length;
-    size_t at;
     struct json_index *index;
-    const char *message; /* set: scanning failed at `at` */
+    const char *message; /* set: scanning failed at `wrong` */
+    size_t wrong;
 };
 
-static bool fail(struct scanner *s, size_t at, const char *message)
+/* Instead of an offset: no more is scanned. */
+static const size_t FAILED = SIZE_MAX;
+
+static size_t fail(struct scanner *s, size_t at, const char *message)
 {
-    s->at = at;
+    s->wrong = at;
     s->message = message;
-    return false;
+    return FAILED;
 }
 
 static void grow(struct json_index *index)
@@ -39,22 +46,24 @@ static void grow(struct json_index *index)
     index->nodes = mem_resize(index->nodes, index->capacity * sizeof *index->nodes);
 }
 
-static inline struct json_node *add_node(struct scanner *s, enum json_type type)
+/* What it holds is for whoever asked for it. */
+static inline struct json_node *add_node(struct scanner *s)
 {
     struct json_index *index = s->index;
-    struct json_node *node;
 
     if (index->count == index->capacity)
         grow(index);
-    node = &index->nodes[index->count++];
-    *node = (struct json_node){ .start = (uint32_t)s->at, .type = (uint8_t)type };
-    return node;
+    return &index->nodes[index->count++];
 }
 
-static inline void end_node(struct scanner *s, struct json_node *node)
+/* Neither a string nor a container. */
+static void add_plain(struct scanner *s, enum json_type type, size_t start, size_t end)
 {
-    node->end = (uint32_t)s->at;
-    node->next = (uint32_t)s->index->count;
+    struct json_node *node = add_node(s);
+
+    *node = (struct json_node){
+        .start = (uint32_t)start, .end = (uint32_t)end, .next = (uint32_t)s->index->count, .type = (uint8_t)type
+    };
 }
 
 /* The next byte that is not plain ASCII inside a string: a quote, a backslash, a control or a part of UTF-8. */
@@ -110,72 +119,87 @@ static int hex_unit(const char *text, size_t available)
     return unit;
 }
 
-/* At a backslash. Answers the bytes of UTF-8 that the escape stands for; 0: it is wrong. */
-static size_t scan_escape(struct scanner *s)
+/* At a backslash. *meant: the bytes of UTF-8 that the escape stands for. */
+static size_t scan_escape(struct scanner *s, size_t at, size_t *meant)
 {
-    size_t start = s->at;
-    size_t left = s->length - start;
+    size_t left = s->length - at;
     int unit;
 
     if (left < 2)
         return fail(s, s->length, "the text ends inside a string");
-    if (s->text[start + 1] != 'u') {
-        if (!memchr("\"\\/bfnrt", s->text[start + 1], 8))
-            return fail(s, start, "unknown escape in a string");
-        s->at += 2;
-        return 1;
+    switch (s->text[at + 1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        *meant = 1;
+        return at + 2;
+    case 'u':
+        break;
+    default:
+        return fail(s, at, "unknown escape in a string");
     }
-    unit = hex_unit(s->text + start + 2, left - 2);
+    unit = hex_unit(s->text + at + 2, left - 2);
     if (unit < 0)
-        return fail(s, start, "\\u must be followed by four hexadecimal digits");
+        return fail(s, at, "\\u must be followed by four hexadecimal digits");
     if (unit == 0)
-        return fail(s, start, "a NUL character is not allowed in a string");
-    s->at += 6;
+        return fail(s, at, "a NUL character is not allowed in a string");
+    *meant = unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
     if (unit < 0xd800 || unit > 0xdfff)
-        return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
-    if (unit <= 0xdbff && left >= 12 && s->text[start + 6] == '\\' && s->text[start + 7] == 'u') {
-        unit = hex_unit(s->text + start + 8, left - 8);
-        s->at += 6;
+        return at + 6;
+    if (unit <= 0xdbff && left >= 12 && s->text[at + 6] == '\\' && s->text[at + 7] == 'u') {
+        unit = hex_unit(s->text + at + 8, left - 8);
+        *meant = 4;
         if (unit >= 0xdc00 && unit <= 0xdfff)
-            return 4;
+            return at + 12;
     }
-    return fail(s, start, "a lone surrogate is not a character");
+    return fail(s, at, "a lone surrogate is not a character");
 }
 
 /* At the opening quote. */
-static bool scan_string(struct scanner *s, bool name)
+static size_t scan_string(struct scanner *s, size_t start, bool name)
 {
-    struct json_node *node = add_node(s, JSON_STRING);
-    size_t start = ++s->at, escapes = 0, size;
+    const char *text = s->text;
+    size_t length = s->length, at = start + 1, saved = 0, size;
+    struct json_node *node;
 
-    node->name = name;
     for (;;) {
-        s->at = skip_plain(s->text, s->at, s->length);
-        if (s->at == s->length)
-            return fail(s, s->length, "the text ends inside a string");
-        if (s->text[s->at] == '"')
+        at = skip_plain(text, at, length);
+        if (at == length)
+            return fail(s, at, "the text ends inside a string");
+        if (text[at] == '"')
             break;
-        if (s->text[s->at] == '\\') {
-            size_t escape = s->at;
+        if (text[at] == '\\') {
+            size_t after = scan_escape(s, at, &size);
 
-            size = scan_escape(s);
-            if (size == 0)
-                return false;
-            node->escaped = 1;
-            escapes += s->at - escape - size;
+            if (after == FAILED)
+                return FAILED;
+            saved += after - at - size;
+            at = after;
             continue;
         }
-        if ((unsigned char)s->text[s->at] < 0x20)
-            return fail(s, s->at, "a control character in a string must be escaped");
-        size = utf8_length(s->text + s->at, s->length - s->at);
+        if ((unsigned char)text[at] < 0x20)
+            return fail(s, at, "a control character in a string must be escaped");
+        size = utf8_length(text + at, length - at);
         if (size == 0)
-            return fail(s, s->at, "a string must be well-formed UTF-8");
-        s->at += size;
+            return fail(s, at, "a string must be well-formed UTF-8");
+        at += size;
     }
-    node->size = (uint32_t)(s->at - start - escapes);
-    s->at++;
-    end_node(s, node);
-    return true;
+    node = add_node(s);
+    *node = (struct json_node){
+        .start = (uint32_t)start,
+        .end = (uint32_t)at + 1,
+        .next = (uint32_t)s->index->count,
+        .size = (uint32_t)(at - start - 1 - saved),
+        .type = JSON_STRING,
+        .escaped = saved > 0,
+        .name = name,
+    };
+    return at + 1;
 }
 
 static size_t skip_digits(const struct scanner *s, size_t at)
@@ -195,10 +219,9 @@ static bool is_finite(const char *text, size_t length)
 }
 
 /* At a digit or a minus. */
-static bool scan_number(struct scanner *s)
+static size_t scan_number(struct scanner *s, size_t start)
 {
-    struct json_node *node = add_node(s, JSON_NUMBER);
-    size_t start = s->at, digits, at = start + (s->text[start] == '-');
+    size_t digits, at = start + (s->text[start] == '-');
     bool long_exponent = false;
 
     digits = skip_digits(s, at);
@@ -225,22 +248,18 @@ static bool scan_number(struct scanner *s)
     }
     if ((long_exponent || at - start > 300) && !is_finite(s->text + start, at - start))
         return fail(s, start, "a number beyond what a double can hold");
-    s->at = at;
-    end_node(s, node);
-    return true;
+    add_plain(s, JSON_NUMBER, start, at);
+    return at;
 }
 
-static bool scan_word(struct scanner *s, const char *word, enum json_type type)
+static size_t scan_word(struct scanner *s, size_t at, const char *word, enum json_type type)
 {
     size_t length = strlen(word);
-    struct json_node *node;
 
-    if (s->length - s->at < length || memcmp(s->text + s->at, word, length) != 0)
-        return fail(s, s->at, "expected a value");
-    node = add_node(s, type);
-    s->at += length;
-    end_node(s, node);
-    return true;
+    if (s->length - at < length || memcmp(s->text + at, word, length) != 0)
+        return fail(s, at, "expected a value");
+    add_plain(s, type, at, at + length);
+    return at + length;
 }
 
 /* The second of two members of the same name, found by hash: for objects with many members or escaped names. */
@@ -299,147 +318,143 @@ static const struct json_node *find_duplicate(const char *text, const struct jso
     return NULL;
 }
 
-static bool scan_value(struct scanner *s)
+static size_t scan_value(struct scanner *s, size_t at)
 {
-    switch (s->text[s->at]) {
+    switch (s->text[at]) {
     case '"':
-        return scan_string(s, false);
+        return scan_string(s, at, false);
     case 't':
-        return scan_word(s, "true", JSON_TRUE);
+        return scan_word(s, at, "true", JSON_TRUE);
     case 'f':
-        return scan_word(s, "false", JSON_FALSE);
+        return scan_word(s, at, "false", JSON_FALSE);
     case 'n':
-        return scan_word(s, "null", JSON_NULL);
+        return scan_word(s, at, "null", JSON_NULL);
     case '-':
     case '0' ... '9':
-        return scan_number(s);
+        return scan_number(s, at);
     default:
-        return fail(s, s->at, "expected a value");
+        return fail(s, at, "expected a value");
     }
 }
 
-static inline void skip_space(struct scanner *s)
+static inline size_t skip_space(const struct scanner *s, size_t at)
 {
-    while (s->at < s->length) {
-        char c = s->text[s->at];
-
-        if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
-            break;
-        s->at++;
-    }
+    /* Mostly there is none. */
+    if (at < s->length && (unsigned char)s->text[at] > ' ')
+        return at;
+    while (at < s->length && (s->text[at] == ' ' || s->text[at] == '\n' || s->text[at] == '\r' || s->text[at] == '\t'))
+        at++;
+    return at;
 }
 
-/* The next byte that is no space; false at the end of the text, where that would be missing. */
-static inline bool reach(struct scanner *s, const char *missing)
+/* The next byte that is no space; FAILED at the end of the text, where that would be missing. */
+static inline size_t reach(struct scanner *s, size_t at, const char *missing)
 {
-    skip_space(s);
-    return s->at < s->length || fail(s, s->at, missing);
+    at = skip_space(s, at);
+    return at < s->length ? at : fail(s, at, missing);
 }
 
-/* A member's name and its colon. */
-static bool scan_name(struct scanner *s)
+/* A member's name and its colon, spaces before them too. */
+static size_t scan_name(struct scanner *s, size_t at)
 {
-    if (!reach(s, "the text ends inside an object"))
-        return false;
-    if (s->text[s->at] != '"')
-        return fail(s, s->at, "expected a member's name in double quotes");
-    if (!scan_string(s, true))
-        return false;
-    skip_space(s);
-    if (s->at == s->length || s->text[s->at] != ':')
-        return fail(s, s->at, "expected a colon after a member's name");
-    s->at++;
-    return true;
-}
-
-/* At the closing bracket of the container at `at`. */
-static bool close_container(struct scanner *s, uint32_t at)
-{
-    struct json_node *node = &s->index->nodes[at];
-    const struct json_node *twice = NULL;
-
-    s->at++;
-    end_node(s, node);
-    if (node->type == JSON_OBJECT && node->size > 1)
-        twice = find_duplicate(s->text, s->index, at);
-    return !twice || fail(s, twice->start, "a member of that name is already in the object");
+    at = reach(s, at, "the text ends inside an object");
+    if (at == FAILED)
+        return FAILED;
+    if (s->text[at] != '"')
+        return fail(s, at, "expected a member's name in double quotes");
+    at = scan_string(s, at, true);
+    if (at == FAILED)
+        return FAILED;
+    at = skip_space(s, at);
+    if (at == s->length || s->text[at] != ':')
+        return fail(s, at, "expected a colon after a member's name");
+    return at + 1;
 }
 
 /*
  * What follows a value: it ends the containers that end with it, and goes on to where the next value begins. parent is
  * the innermost container then; NO_PARENT: the text is over.
  */
-static bool scan_between(struct scanner *s, uint32_t *parent, unsigned *open)
+static size_t scan_between(struct scanner *s, size_t at, uint32_t *parent, unsigned *open)
 {
     while (*parent != NO_PARENT) {
         struct json_node *node = &s->index->nodes[*parent];
-        uint32_t outer = node->next;
         bool is_array = node->type == JSON_ARRAY;
+        const struct json_node *twice = NULL;
+        uint32_t outer = node->next;
 
-        if (!reach(s, "the text ends before all brackets are closed"))
-            return false;
-        if (s->text[s->at] == ',') {
-            s->at++;
+        at = reach(s, at, "the text ends before all brackets are closed");
+        if (at == FAILED)
+            return FAILED;
+        if (s->text[at] == ',') {
             node->size++;
-            return is_array || scan_name(s);
+            return is_array ? at + 1 : scan_name(s, at + 1);
         }
-        if (s->text[s->at] != (is_array ? ']' : '}'))
-            return fail(s, s->at, is_array ? "expected a comma or ]" : "expected a comma or }");
-        if (!close_container(s, *parent))
-            return false;
+        if (s->text[at] != (is_array ? ']' : '}'))
+            return fail(s, at, is_array ? "expected a comma or ]" : "expected a comma or }");
+        at++;
+        node->end = (uint32_t)at;
+        node->next = (uint32_t)s->index->count;
+        if (!is_array && node->size > 1)
+            twice = find_duplicate(s->text, s->index, *parent);
+        if (twice)
+            return fail(s, twice->start, "a member of that name is already in the object");
         (*open)--;
         *parent = outer;
     }
-    skip_space(s);
-    return s->at == s->length || fail(s, s->at, "expected nothing after the value");
+    at = skip_space(s, at);
+    return at == s->length ? at : fail(s, at, "expected nothing after the value");
 }
 
 static bool scan_all(struct scanner *s, unsigned depth)
 {
     uint32_t parent = NO_PARENT;
     unsigned open = 0;
+    size_t at = 0;
 
     do {
         bool is_array;
         struct json_node *node;
 
-        if (!reach(s, "the text ends where a value is expected"))
+        at = reach(s, at, "the text ends where a value is expected");
+        if (at == FAILED)
             return false;
-        is_array = s->text[s->at] == '[';
-        if (!is_array && s->text[s->at] != '{') {
-            if (!scan_value(s) || !scan_between(s, &parent, &open))
-                return false;
+        is_array = s->text[at] == '[';
+        if (!is_array && s->text[at] != '{') {
+            at = scan_value(s, at);
+            if (at != FAILED)
+                at = scan_between(s, at, &parent, &open);
             continue;
         }
         if (open++ == depth)
-            return fail(s, s->at, "nested too deeply");
-        node = add_node(s, is_array ? JSON_ARRAY : JSON_OBJECT);
-        node->next = parent;
+            return fail(s, at, "nested too deeply") != FAILED;
+        node = add_node(s);
+        *node =
+            (struct json_node){ .start = (uint32_t)at, .next = parent, .type = is_array ? JSON_ARRAY : JSON_OBJECT };
         parent = (uint32_t)(s->index->count - 1);
-        s->at++;
-        if (!reach(s, is_array ? "the text ends inside an array" : "the text ends inside an object"))
+        at = reach(s, at + 1, is_array ? "the text ends inside an array" : "the text ends inside an object");
+        if (at == FAILED)
             return false;
-        if (s->text[s->at] != (is_array ? ']' : '}')) {
+        if (s->text[at] != (is_array ? ']' : '}')) {
             node->size = 1;
-            if (!is_array && !scan_name(s))
-                return false;
+            if (!is_array)
+                at = scan_name(s, at);
             continue;
         }
         /* An empty one. */
         parent = node->next;
         open--;
-        s->at++;
-        end_node(s, node);
-        if (!scan_between(s, &parent, &open))
-            return false;
-    } while (parent != NO_PARENT);
-    return true;
+        node->end = (uint32_t)at + 1;
+        node->next = (uint32_t)s->index->count;
+        at = scan_between(s, at + 1, &parent, &open);
+    } while (at != FAILED && parent != NO_PARENT);
+    return at != FAILED;
 }
 
 static void tell(const struct scanner *s, struct json_fault *fault)
 {
-    *fault = (struct json_fault){ .offset = s->at, .line = 1, .column = 1, .message = s->message };
-    for (size_t i = 0; i < s->at; i++) {
+    *fault = (struct json_fault){ .offset = s->wrong, .line = 1, .column = 1, .message = s->message };
+    for (size_t i = 0; i < s->wrong; i++) {
         fault->column++;
         if (s->text[i] == '\n') {
             fault->line++;

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "gate/affinity.h"
 #include "gate/gate.h"
 #include "gate/worker.h"
@@ -15,6 +16,17 @@ static const char *check_digest(lua_State *L)
 
     luaL_argcheck(L, length >= sizeof(uint64_t), 1, "a digest has at least 8 bytes");
     return digest;
+}
+
+/* digest(text): what names a conversation that begins with it; another in every process */
+static int affinity_lua_digest(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    uint64_t digest = hash_code(text, length);
+
+    lua_pushlstring(L, (const char *)&digest, sizeof digest);
+    return 1;
 }
 
 /* remember(digest, target) */
@@ -38,6 +50,7 @@ static int affinity_lua_recall(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
+    { "digest", affinity_lua_digest },
     { "recall", affinity_lua_recall },
     { "remember", affinity_lua_remember },
     { NULL, NULL },

@@ -250,21 +250,57 @@ static int document_string_bytes(lua_State *L)
     return 1;
 }
 
-/* doc:begins(text, ...): whether a string value anywhere in it begins with one of the texts, which need no escape. */
+/*
+ * doc:opening(node, name, text, most_items, most_bytes): the items of an array up to the first whose member of that
+ * name is that string, at most so many, and of each so many bytes, each with a NUL behind it.
+ */
+static int document_opening(lua_State *L)
+{
+    const struct document *document = check_document(L, 1);
+    const struct json_node *nodes = document->index.nodes;
+    size_t node = check_node(L, document, 2), name_length, length;
+    const char *name = luaL_checklstring(L, 3, &name_length), *text = luaL_checklstring(L, 4, &length);
+    lua_Integer items = luaL_checkinteger(L, 5);
+    size_t bytes = (size_t)luaL_checkinteger(L, 6);
+    struct buf *out = &json_kept(L)->out;
+    bool found = nodes[node].type != JSON_ARRAY;
+
+    for (size_t item = node + 1; item < nodes[node].next && items-- > 0 && !found; item = nodes[item].next) {
+        size_t size = nodes[item].end - nodes[item].start;
+        size_t member = json_member(document->text, &document->index, item, name, name_length);
+
+        buf_add(out, document->text + nodes[item].start, size < bytes ? size : bytes);
+        buf_add_char(out, '\0');
+        found = member && json_equals(document->text, &document->index, member, text, length);
+    }
+    lua_pushlstring(L, out->data, out->length);
+    return 1;
+}
+
+/* doc:begins(text, ...): whether a string anywhere in it begins with one of the texts (at most 4, no escapes in them)
+ */
 static int document_begins(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
     const struct json_node *nodes = document->index.nodes;
-    int last = lua_gettop(L);
-    bool found = false;
+    struct json_name starts[4];
+    int count = lua_gettop(L) - 1;
+    bool is_first[256] = { false }, found = false;
 
-    for (int i = 2; i <= last && !found; i++) {
-        size_t length;
-        const char *start = luaL_checklstring(L, i, &length);
+    luaL_argcheck(L, count <= 4, 6, "at most 4 texts");
+    for (int i = 0; i < count; i++) {
+        starts[i].text = luaL_checklstring(L, i + 2, &starts[i].length);
+        luaL_argcheck(L, starts[i].length > 0, i + 2, "an empty text");
+        is_first[(unsigned char)starts[i].text[0]] = true;
+    }
+    for (const struct json_node *node = nodes, *end = nodes + document->index.count; node < end && !found; node++) {
+        const char *string = document->text + node->start + 1;
 
-        for (size_t at = 0; at < document->index.count && !found; at++)
-            found = nodes[at].type == JSON_STRING && nodes[at].size >= length &&
-                    memcmp(document->text + nodes[at].start + 1, start, length) == 0;
+        /* Nearly all are over with here. */
+        if (node->type != JSON_STRING || !is_first[(unsigned char)string[0]])
+            continue;
+        for (int i = 0; i < count && !found; i++)
+            found = node->size >= starts[i].length && memcmp(string, starts[i].text, starts[i].length) == 0;
     }
     lua_pushboolean(L, found);
     return 1;
@@ -394,17 +430,11 @@ const luaL_Reg json_document_functions[] = {
 };
 
 const luaL_Reg json_document_methods[] = {
-    { "kind", document_kind },
-    { "find", document_find },
-    { "size", document_size },
-    { "item", document_item },
-    { "last", document_last },
-    { "begins", document_begins },
-    { "fits", document_fits },
-    { "items", document_items },
-    { "value", document_value },
-    { "text", document_text },
-    { "string_bytes", document_string_bytes },
-    { "patch", document_patch },
-    { NULL, NULL },
+    { "kind", document_kind },       { "find", document_find },
+    { "size", document_size },       { "item", document_item },
+    { "last", document_last },       { "begins", document_begins },
+    { "opening", document_opening }, { "fits", document_fits },
+    { "items", document_items },     { "value", document_value },
+    { "text", document_text },       { "string_bytes", document_string_bytes },
+    { "patch", document_patch },     { NULL, NULL },
 };

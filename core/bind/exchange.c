@@ -105,6 +105,20 @@ static int exchange_header(lua_State *L)
     return 1;
 }
 
+/* has_header(start): whether there is one whose name begins so */
+static int exchange_has_header(lua_State *L)
+{
+    const struct headers *headers = headers_of(L);
+    size_t length;
+    const char *start = luaL_checklstring(L, 2, &length);
+    bool found = false;
+
+    for (size_t i = 0; i < headers->count && !found; i++)
+        found = strncasecmp(headers->fields[i].name, start, length) == 0;
+    lua_pushboolean(L, found);
+    return 1;
+}
+
 static int exchange_headers(lua_State *L)
 {
     bind_push_headers(L, headers_of(L));
@@ -257,6 +271,7 @@ static const luaL_Reg methods[] = {
     { "elapsed", exchange_elapsed },
     { "finish", exchange_lua_finish },
     { "gone", exchange_gone },
+    { "has_header", exchange_has_header },
     { "header", exchange_header },
     { "headers", exchange_headers },
     { "id", exchange_id },

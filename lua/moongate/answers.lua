@@ -4,19 +4,27 @@ local own_limits = require "moongate.own_limits"
 
 local answers = {}
 
--- What hooks added; the gateway's own names are not among them.
-local function extra(call)
-  local headers = {}
-  for name, value in pairs(call and call.extra_headers or {}) do headers[name] = value end
-  return headers
+local NONE = {}
+local EXACT = 1e14 -- from there on tostring writes an exponent
+
+local function whole(number) return number < EXACT and tostring(number) or string.format("%d", number) end
+
+-- Micro-dollars as dollars.
+local function in_dollars(microusd)
+  local fraction = microusd % 1000000
+  return whole((microusd - fraction) / 1000000) .. "." .. string.sub(tostring(1000000 + fraction), 2)
 end
 
-local function routed(call, target)
-  local headers = extra(call)
-  headers["x-moongate-provider"], headers["x-moongate-model"] = target.provider, target.model
-  headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
+-- Adds what hooks added; the gateway's own names are not among them.
+local function add_extra(call, headers)
+  for name, value in pairs(call and call.extra_headers or NONE) do headers[name] = value end
+end
+
+-- Adds to the headers of any answer what does not come with every one.
+local function add_rest(call, headers)
   local replaced = call.plan.replaced
   if replaced then headers["x-moongate-deprecated"] = replaced.asked .. " " .. replaced.words end
+  add_extra(call, headers)
   own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
   return headers
 end
@@ -27,21 +35,24 @@ end
 ---@param settled { cost_microusd: integer, billed_tokens: integer }
 ---@return table<string, string>
 function answers.headers(call, answer, settled)
-  local headers = routed(call, answer.target)
-  headers["content-type"] = "application/json"
-  headers["x-moongate-cost-usd"] = string.format("%.6f", settled.cost_microusd / 1000000)
-  headers["x-moongate-billed-tokens"] = string.format("%d", settled.billed_tokens)
-  return headers
+  return add_rest(call, {
+    ["content-type"] = "application/json", ["x-moongate-provider"] = answer.target.provider,
+    ["x-moongate-model"] = answer.target.model, ["x-moongate-policy"] = call.plan.policy,
+    ["x-moongate-attempts"] = tostring(call.calls), ["x-moongate-cost-usd"] = in_dollars(settled.cost_microusd),
+    ["x-moongate-billed-tokens"] = whole(settled.billed_tokens),
+  })
 end
 
 -- The headers of a count that nobody but the gateway made.
 ---@param call moongate.call
 ---@return table<string, string>
 function answers.estimated_headers(call)
-  local headers = extra(call)
+  local headers = {
+    ["content-type"] = "application/json", ["x-moongate-estimated"] = "true",
+    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
+  }
+  add_extra(call, headers)
   own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
-  headers["content-type"], headers["x-moongate-estimated"] = "application/json", "true"
-  headers["x-moongate-policy"], headers["x-moongate-attempts"] = call.plan.policy, tostring(call.calls)
   return headers
 end
 
@@ -49,12 +60,13 @@ end
 ---@param answer table
 ---@return table<string, string>
 function answers.stream_headers(call, answer)
-  local headers = routed(call, answer.target)
   local kind = call.surface.stream_type or "text/event-stream; charset=utf-8"
-  headers["content-type"] = type(kind) == "function" and kind(call) or kind
-  headers["cache-control"] = "no-cache"
-  headers["x-accel-buffering"] = "no" -- a buffering proxy in between would hold the stream back
-  return headers
+  return add_rest(call, {
+    ["content-type"] = type(kind) == "function" and kind(call) or kind, ["cache-control"] = "no-cache",
+    ["x-accel-buffering"] = "no", -- a buffering proxy in between would hold the stream back
+    ["x-moongate-provider"] = answer.target.provider, ["x-moongate-model"] = answer.target.model,
+    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
+  })
 end
 
 -- The headers of a refusal; what was decided before it is told too.
@@ -62,8 +74,8 @@ end
 ---@param call moongate.call|nil
 ---@return table<string, string>
 function answers.refusal_headers(refusal, call)
-  local headers = extra(call)
-  headers["content-type"] = "application/json"
+  local headers = { ["content-type"] = "application/json" }
+  add_extra(call, headers)
   if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
   if refusal.allow then headers.allow = refusal.allow end
   if call then own_limits.add(call.caller, call.surface.speaks, clock.now(), headers) end

@@ -78,10 +78,19 @@ local function query_key(query)
   return nil
 end
 
+-- What follows the word "Bearer", written as nearly everybody does, or in some other way.
+local function bearer_of(authorization)
+  if #authorization > 7 and string.sub(authorization, 1, 7) == "Bearer " and
+    not string.find(authorization, " ", 8, true) and not string.find(authorization, "\t", 8, true) then
+    return string.sub(authorization, 8)
+  end
+  return string.match(authorization, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)%s*$")
+end
+
 -- The secret that the request carries, wherever its protocol puts it.
 local function credential(handle)
-  local bearer = handle:header "authorization"
-  local secret = bearer and string.match(bearer, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)%s*$")
+  local authorization = handle:header "authorization"
+  local secret = authorization and bearer_of(authorization)
   return secret or handle:header "x-api-key" or handle:header "x-goog-api-key" or query_key(handle:query())
 end
 

@@ -56,8 +56,9 @@ local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["appli
 ---@field upstream_seconds number
 
 local function is_json(kind)
-  kind = kind and string.lower(string.match(kind, "^%s*([^;%s]*)"))
-  return kind == nil or JSON_KINDS[kind] or string.find(kind, "%+json$") ~= nil
+  if kind == nil or JSON_KINDS[kind] then return true end
+  kind = string.lower(string.match(kind, "^%s*([^;%s]*)"))
+  return JSON_KINDS[kind] or string.find(kind, "%+json$") ~= nil
 end
 
 -- Who calls and what for; or why it is refused.

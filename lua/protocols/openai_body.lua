@@ -100,10 +100,12 @@ function body.write(order, facts)
   if wrong then return nil, wrong end
   local dropped, changes = {}, {}
   local document = document_of(order, quirks, dropped)
-  wrong = dialect.unfit(document, quirks)
-  if wrong then return nil, wrong end
-  local refused = dialect.apply(document, quirks, changes)
-  for _, name in ipairs(refused) do dropped[#dropped + 1] = name end
+  if next(quirks) then
+    wrong = dialect.unfit(document, quirks)
+    if wrong then return nil, wrong end
+    local refused = dialect.apply(document, quirks, changes)
+    for _, name in ipairs(refused) do dropped[#dropped + 1] = name end
+  end
   changes.model = json.encode(upstream_id)
   if order.operation == "chat" and order.stream then
     if quirks.stream_options == false then

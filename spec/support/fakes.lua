@@ -29,8 +29,8 @@ local function behaviours(self)
     return next_one
   end
   return {
-    affinity = { recall = nothing, remember = nothing },
-    attempt = { send = wire, play = wire, route = copy },
+      affinity = { digest = function(text) return text end, recall = nothing, remember = nothing },
+      attempt = { send = wire, play = wire, route = copy },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
       post = function(text) self.posted[#self.posted + 1] = text end,
@@ -251,6 +251,12 @@ function fakes.handle(given)
   function handle.header(_, name, joined)
     local value = (given.headers or {})[name]
     return type(value) == "table" and (joined and table.concat(value, ", ") or value[1]) or value
+  end
+  function handle.has_header(_, start)
+    for name in pairs(given.headers or {}) do
+      if string.sub(name, 1, #start) == start then return true end
+    end
+    return false
   end
   function handle.elapsed() return handle.elapsed_s end
   function handle.keep_private() handle.private = true end

@@ -65,7 +65,12 @@ function requests.begin(headers, wrong)
       code = "invalid_value",
     }
   end
-  local request = setmetatable({ privacy = false, source = { headers = headers } }, request_meta)
+  -- With a place for what every reader of a body puts there, it need not grow.
+  local request = {
+    privacy = false, source = { headers = headers }, surface = false, stream = false, include_usage = false,
+    text_length = 0, estimated_tokens = 0, images = false, tools = false, json_schema = false,
+  }
+  setmetatable(request, request_meta)
   local refusal = wishes.read(request, headers)
   if refusal then return nil, refusal end
   return request

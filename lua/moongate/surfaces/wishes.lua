@@ -38,6 +38,8 @@ end
 ---@param headers table<string, string> names in lower case, as they are or from wishes.headers
 ---@return table|nil refusal
 function wishes.read(request, headers)
+  -- Most callers have none.
+  if headers[1] and not headers[1]:has_header "x-moongate-" then return nil end
   local privacy = headers["x-moongate-privacy"]
   if privacy ~= nil then
     request.privacy = TRUTHS[string.lower(privacy)]
