@@ -46,6 +46,8 @@ struct store;
 void bind_push_keys(lua_State *L, struct store *store);
 /* What moongate.core.models goes by from here on: the store of the gateway that runs in this process. */
 void bind_set_store(lua_State *L, struct store *store);
+/* The limit in the table at index: { key, window, sliding, zone, max, strict }. Its strings stay on the stack. */
+struct store_limit bind_read_limit(lua_State *L, int index);
 /* Leaves a row of the ledger as a table. */
 struct ledger_row;
 void bind_push_row(lua_State *L, const struct ledger_row *row);
@@ -71,6 +73,7 @@ int bind_bulletin_module(lua_State *L);
 int bind_clock_module(lua_State *L);
 int bind_exchange_module(lua_State *L);
 int bind_gate_module(lua_State *L);
+int bind_gauge_module(lua_State *L);
 int bind_health_module(lua_State *L);
 int bind_http_module(lua_State *L);
 int bind_keys_module(lua_State *L);

@@ -35,8 +35,7 @@ struct prepared {
     struct store_limit limits[];
 };
 
-/* The limit in the table at index: { key, window, sliding, zone, max, strict }. Its strings stay on the stack. */
-static struct store_limit read_limit(lua_State *L, int index)
+struct store_limit bind_read_limit(lua_State *L, int index)
 {
     struct store_limit limit = { 0 };
     const char *window, *zone;
@@ -66,7 +65,7 @@ static const struct prepared *prepare(lua_State *L)
     prepared->count = count;
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, list, (int)i + 1);
-        prepared->limits[i] = read_limit(L, list + 2);
+        prepared->limits[i] = bind_read_limit(L, list + 2);
         lua_settop(L, list + 1);
     }
     lua_rawseti(L, list, 0);
@@ -226,7 +225,7 @@ static int store_lua_used(lua_State *L)
     struct store_limit limit;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    limit = read_limit(L, 1);
+    limit = bind_read_limit(L, 1);
     used = store_used(store_of(L), &limit, now, &end);
     lua_pushnumber(L, (lua_Number)used);
     lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);

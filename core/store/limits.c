@@ -349,11 +349,11 @@ int64_t limits_used(struct limits *limits, const struct store_limit *limit, int6
     if (counter) {
         counter_roll(counter, now);
         note_change(limits, counter);
-    } else {
+    } else if (window_end) {
         counter = spare = counter_new("", 0, limit);
         counter_roll(counter, now);
     }
-    used = counter_used(counter);
+    used = counter ? counter_used(counter) : 0;
     if (window_end)
         *window_end = counter_end(counter, now);
     counter_free(spare);

@@ -4,6 +4,7 @@
 
 local entry = require "moongate.entry"
 local json = require "moongate.core.json"
+local new_table = require "table.new"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
 
@@ -140,6 +141,8 @@ local function limit_at(target, i)
   return target.provider_limits[i] or target.limits[i - shared]
 end
 
+local NOTHING = {}
+
 -- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name); over
 -- that, what is only documented does not count.
 ---@param target table
@@ -147,14 +150,15 @@ end
 ---@param told table<string, number>|nil
 ---@return table<string, number>
 function decision.left(target, counts, told)
-  local left = {}
+  local left = new_table(0, #counts)
   for i = 1, #counts do
     local limit = limit_at(target, i)
-    local rest = math.max(0, limit.max - counts[i])
-    local counts_not = limit.documented and told and told[limit.name]
-    if not counts_not and (not left[limit.name] or rest < left[limit.name]) then left[limit.name] = rest end
+    local name, rest = limit.name, limit.max - counts[i]
+    if rest < 0 then rest = 0 end
+    local before, counts_not = left[name], limit.documented and told and told[name]
+    if not counts_not and (not before or rest < before) then left[name] = rest end
   end
-  for name, rest in pairs(told or {}) do
+  for name, rest in next, told or NOTHING do
     if not left[name] or rest < left[name] then left[name] = rest end
   end
   return left
@@ -183,7 +187,7 @@ end
 -- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
 local function facts_of(seen, whole)
   local facts = {
-    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms,
+    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms or nil,
     errors = (not whole or seen.error_rate ~= 0) and seen.error_rate or nil,
     open = seen.open or nil, open_s = seen.open_s and seen.open_s > 0 and seen.open_s or nil,
     told = seen.told and next(seen.told) and seen.told or nil, balance = seen.balance or nil,
@@ -238,9 +242,9 @@ function decision.record(plan, caller, hash, view, looked)
   for i, target in ipairs(plan.ladder) do ladder[i] = target.index end
   for i, run in ipairs(plan.runs) do runs[i] = run.name end
   local whole = view ~= nil and view.is_whole or false
-  for target, seen in pairs(view and view.seen or {}) do
+  for index, seen in pairs(view and view.seen or {}) do
     local kept = facts_of(seen, whole)
-    if not whole or next(kept) then facts[tostring(target.index)] = kept end
+    if not whole or next(kept) then facts[tostring(index)] = kept end
   end
   return {
     world = hash, whole = whole or nil, request = pick(request, REQUEST), caller = shown_caller(caller), facts = facts,
@@ -322,7 +326,7 @@ function decision.view(recorded, missed)
   end
 
   local function health(name, usual, what)
-    return function(target)
+    return function(_, target)
       local own = facts[tostring(target.index)] or ANY
       -- Health is read as one: where there is an error rate, the rest is known too.
       if own.errors == nil and not whole then missed("c." .. what) end
@@ -331,16 +335,16 @@ function decision.view(recorded, missed)
     end
   end
 
-  function view.exhausted(target) return read(target, "wait", 0, "exhausted"), "" end
-  function view.left(target)
+  function view:exhausted(target) return read(target, "wait", 0, "exhausted"), "" end -- luacheck: no self
+  function view:left(target) -- luacheck: no self
     return quota.left(decision.left(target, counts(target, "left"), (facts[tostring(target.index)] or ANY).told))
   end
-  function view.used(target) return quota.used(decision.used(target, counts(target, "used"))) end
+  function view:used(target) return quota.used(decision.used(target, counts(target, "used"))) end
   view.latency_ms = health("ms", nil, "latency_ms")
   view.error_rate = health("errors", 0, "error_rate")
   view.open = health("open", false, "status")
   view.open_s = health("open_s", 0, "status")
-  function view.balance(_, target) return target and read(target, "balance", nil, "balance") or nil end
+  function view:balance(_, target) return target and read(target, "balance", nil, "balance") or nil end
   return view
 end
 
