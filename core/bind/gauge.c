@@ -5,6 +5,7 @@
  */
 #include "bind/bind.h"
 
+#include <math.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -58,7 +59,13 @@ static int counts(lua_State *L)
     return 1;
 }
 
-/* open, latency in ms or nil, error rate, seconds until an open breaker lets one through */
+/* In few digits: what is recorded of a decision is what was seen, to the bit. */
+static lua_Number rounded(double value, int places)
+{
+    return floor(value * places + 0.5) / places;
+}
+
+/* health(): open, latency in ms or nil, error rate, seconds until an open breaker lets one through */
 static int health(lua_State *L)
 {
     int64_t now = clock_wall_ms();
@@ -68,8 +75,8 @@ static int health(lua_State *L)
     if (state.latency_ms < 0)
         lua_pushnil(L);
     else
-        lua_pushnumber(L, state.latency_ms);
-    lua_pushnumber(L, state.error_rate);
+        lua_pushnumber(L, rounded(state.latency_ms, 100));
+    lua_pushnumber(L, rounded(state.error_rate, 10000));
     lua_pushnumber(L, state.open_until > now ? (lua_Number)(state.open_until - now) / 1000 : 0);
     return 4;
 }
@@ -146,16 +153,12 @@ static const char *needed(lua_State *L, const char *name)
 }
 
 static const struct luaL_Reg readers[] = {
-    { "exhausted", exhausted },
-    { "counts", counts },
-    { "health", health },
-    { "told", told },
-    { NULL, NULL },
+    { "exhausted", exhausted }, { "counts", counts }, { "health", health }, { "told", told }, { NULL, NULL },
 };
 
 /*
- * of({ id, provider, model, limits = { { key, window, sliding, zone } ... } }): { exhausted, counts, health, told }, the
- * functions above. The table is read once, and must not change.
+ * of({ id, provider, model, limits = { { key, window, sliding, zone } ... } }): { exhausted, counts, health, told },
+ * the functions above. The table is read once, and must not change.
  */
 static int gauge_lua_of(lua_State *L)
 {

@@ -150,13 +150,13 @@ local NOTHING = {}
 ---@param told table<string, number>|nil
 ---@return table<string, number>
 function decision.left(target, counts, told)
-  local left = new_table(0, #counts)
+  local left, limits, shared = new_table(0, #counts), target.provider_limits, #target.provider_limits
   for i = 1, #counts do
-    local limit = limit_at(target, i)
+    local limit = limits[i] or target.limits[i - shared]
     local name, rest = limit.name, limit.max - counts[i]
+    local before = left[name]
     if rest < 0 then rest = 0 end
-    local before, counts_not = left[name], limit.documented and told and told[name]
-    if not counts_not and (not before or rest < before) then left[name] = rest end
+    if (not before or rest < before) and not (limit.documented and told and told[name]) then left[name] = rest end
   end
   for name, rest in next, told or NOTHING do
     if not left[name] or rest < left[name] then left[name] = rest end

@@ -24,17 +24,14 @@ local LONGEST_NAME = 100 -- of a step, in explanations
 -- What is said to a policy that kept something for later.
 list.OVER = "this request is over: what a policy keeps of one is of no use in the next"
 
-local function check_name(method, name)
-  if type(name) ~= "string" or name == "" then
-    error(method .. ' wants a name first, which explains the step: list:' .. method
-      .. '("has a free tier", function(c) return c.free end)', 3)
-  end
-end
-
-local function check_function(method, name, value)
-  if type(value) ~= "function" then
+-- What a step is given that asks something of each candidate.
+local function check_step(method, name, value)
+  if type(value) == "function" and type(name) == "string" and name ~= "" then return end
+  if type(name) == "string" and name ~= "" then
     error(method .. ' "' .. name .. '" wants a function of a candidate, not a ' .. type(value), 3)
   end
+  error(method .. ' wants a name first, which explains the step: list:' .. method
+    .. '("has a free tier", function(c) return c.free end)', 3)
 end
 
 local function check_candidates(method, items)
@@ -53,22 +50,23 @@ end
 -- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. nil: they are in
 -- order. A merge sort: stable by itself, and quicker here than a sort in C that calls back for each comparison.
 local function ordered(keys, count)
-  local from, last, n, sorted = new_table(count, 0), {}, 0, true
-  local before
+  local sorted = true
+  for i = 2, count do
+    local before, key = keys[i - 1], keys[i]
+    if not (before and key and before <= key) then sorted = false break end
+  end
+  if sorted then return nil end
+  local from, last, n = new_table(count, 0), {}, 0
   for i = 1, count do
-    local key = keys[i]
-    if key == nil then
+    if keys[i] == nil then
       last[#last + 1] = i
     else
-      if n > 0 and sorted and key < before then sorted = false end
-      before = key
       n = n + 1
       from[n] = i
     end
   end
-  if sorted and n == count then return nil end
   local to, width = new_table(n, 0), 1
-  while not sorted and width < n do
+  while width < n do
     for start = 1, n, 2 * width do
       local a, b, at = start, math.min(start + width, n + 1), start
       local middle, stop = b, math.min(start + 2 * width, n + 1)
@@ -101,15 +99,14 @@ local function sort_keys(items, name, key)
   local keys = new_table(count, 0)
   for i = 1, count do
     local value = key(items[i])
-    if value ~= value then value = nil end
-    if value ~= nil then
-      local found = type(value)
-      if found ~= "number" and found ~= "string" then
-        error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
-          .. describe(items[i]) .. ")", 3)
-      end
+    local found = type(value)
+    if found == "number" or found == "string" then
+      if value ~= value then value, found = nil, kind end
       kind = kind or found
       if kind ~= found then error('sort "' .. name .. '" mixes numbers and strings', 3) end
+    elseif value ~= nil then
+      error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
+        .. describe(items[i]) .. ")", 3)
     end
     keys[i] = value
   end
@@ -155,7 +152,11 @@ end
 local function arranged(self, family, order)
   local count = #self
   local result = new_table(count, 0)
-  for i = 1, count do result[i] = self[order and order[i] or i] end
+  if order then
+    for i = 1, count do result[i] = self[order[i]] end
+  else
+    for i = 1, count do result[i] = self[i] end
+  end
   return setmetatable(result, family)
 end
 
@@ -163,22 +164,19 @@ local methods = {}
 
 function methods.keep(self, name, test)
   local family = family_of(self)
-  check_name("keep", name)
-  check_function("keep", name, test)
+  check_step("keep", name, test)
   return filtered(self, family, "keep", name, test, true)
 end
 
 function methods.drop(self, name, test)
   local family = family_of(self)
-  check_name("drop", name)
-  check_function("drop", name, test)
+  check_step("drop", name, test)
   return filtered(self, family, "drop", name, test, false)
 end
 
 function methods.sort(self, name, key)
   local family, trail = family_of(self)
-  check_name("sort", name)
-  check_function("sort", name, key)
+  check_step("sort", name, key)
   local keys = sort_keys(self, name, key)
   note(trail, "sort", name)
   return arranged(self, family, ordered(keys, #self))
@@ -186,8 +184,7 @@ end
 
 function methods.prefer(self, name, test)
   local family, trail = family_of(self)
-  check_name("prefer", name)
-  check_function("prefer", name, test)
+  check_step("prefer", name, test)
   local count = #self
   local result, n, others = new_table(count, 0), 0, nil
   for i = 1, count do
@@ -205,15 +202,16 @@ function methods.prefer(self, name, test)
   return setmetatable(result, family)
 end
 
+local function own_weight(item) return item.weight or 1 end
+
 function methods.shuffle(self, name, weight)
   local family, trail = family_of(self)
   if type(name) == "function" then name, weight = nil, name end
-  if name ~= nil then check_name("shuffle", name) end
-  if weight ~= nil then check_function("shuffle", name or "by weight", weight) end
+  if weight == nil then weight = own_weight end
+  check_step("shuffle", name == nil and "by weight" or name, weight)
   local keys, random = new_table(#self, 0), family.facts.random
   for i = 1, #self do
-    local share
-    if weight then share = weight(self[i]) else share = self[i].weight or 1 end
+    local share = weight(self[i])
     if type(share) ~= "number" or not (share >= 0 and share < math.huge) then
       error("shuffle wants a weight of 0 or more for each candidate (" .. describe(self[i]) .. ")", 2)
     end

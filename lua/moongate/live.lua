@@ -163,9 +163,7 @@ local function health(self, target)
     local open, latency_ms, error_rate, open_s = own.gauge.health()
     own.open = open
     if open_s > 0 then own.open_s = open_s end
-    -- In few digits: what is recorded is what was seen, to the bit.
-    own.latency_ms = latency_ms and math.floor(latency_ms * 100 + 0.5) / 100 or false
-    own.error_rate = math.floor(error_rate * 10000 + 0.5) / 10000
+    own.latency_ms, own.error_rate = latency_ms or false, error_rate
   end
   return own
 end
@@ -188,13 +186,13 @@ end
 
 -- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
 function view:complete(targets)
-  local now = clock.monotonic()
+  local now, are_readings = clock.monotonic(), readings.are_there()
   for i = 1, #targets do
     local target = targets[i]
     local own = health(self, target)
     if not own.wait then view.exhausted(self, target) end
     if not own.counts then own.counts = own.gauge.counts() end
-    if own.balance == nil then own.balance = readings.balance(target.provider) or false end
+    if own.balance == nil then own.balance = are_readings and readings.balance(target.provider) or false end
     own.told = own.told or heard_of(target, now)
   end
   self.is_whole = true

@@ -35,18 +35,20 @@ local LONGEST_TASK = 64
 ---@field random fun(): number
 
 local lazy = {
-  task = function(plan) return plan.classify() end,
+  task = function(plan)
+    local task_type = plan.classify()
+    rawset(plan, "task", task_type)
+    return task_type
+  end,
   reason = reasons.sentence,
   candidates = reasons.records,
+  seed = function(plan) return plan.request.seed end,
 }
 
 local plan_meta = {
   __index = function(plan, name)
     local work_out = lazy[name]
-    if not work_out then return nil end
-    local value = work_out(plan)
-    rawset(plan, name, value)
-    return value
+    return work_out and work_out(plan)
   end,
 }
 
@@ -329,10 +331,11 @@ function router.plan(request, caller, registry, policies, view, entry)
   end
   local plan = setmetatable({
     request = request, runs = new_table(2, 0), faults = NONE, ladder = NONE, policy = policy and full_name(policy)
-      or policy_name, classify = more.task, seed = request.seed, name = name, targets = targets, verdicts = verdicts,
-    replaced = replaced, view = view, random = dice_of(view, request), offered = NONE, refused = NONE,
-    refused_why = NONE,
+      or policy_name, classify = more.task, name = name, targets = targets, view = view,
+    random = dice_of(view, request), offered = NONE, refused = NONE, refused_why = NONE,
   }, plan_meta)
+  if verdicts then plan.verdicts = verdicts end
+  if replaced then plan.replaced = replaced end
   local lists, owners = gates.lists(caller, name, verdicts ~= nil)
   plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
     lists = lists, owners = owners, verdicts = verdicts, caller = caller,

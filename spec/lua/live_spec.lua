@@ -131,7 +131,9 @@ describe("the view of live facts", function()
 
   it("holds a balance still for a target, and reads it for the record", function()
     local told = 4.5
-    core.replace("moongate.readings", { balance = function() return told end })
+    core.replace("moongate.readings", {
+      are_there = function() return true end, balance = function() return told end,
+    })
     package.loaded["moongate.live"] = nil
     local view, other = require("moongate.live").view(), fakes.target "two/free"
     assert.equal(4.5, view:balance("one", target))

@@ -74,7 +74,10 @@ local function behaviours(self)
           for i, limit in ipairs(about.limits) do counts[i] = (core "store".used(limit)) end
           return counts
         end,
-        health = function() return core "health".state(about.id) end,
+        health = function()
+          local open, ms, errors, open_s = core "health".state(about.id)
+          return open, ms and math.floor(ms * 100 + 0.5) / 100, math.floor(errors * 10000 + 0.5) / 10000, open_s
+        end,
         told = function()
           local flat = {}
           for _, word in ipairs(core "store".learnt(about.provider)) do
