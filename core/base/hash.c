@@ -34,7 +34,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-static uint64_t code_of(const void *name, size_t length)
+uint64_t hash_code(const void *name, size_t length)
 {
     const unsigned char *bytes = name;
     uint64_t v[4], word;
@@ -78,11 +78,16 @@ static size_t slot_of(const struct hash *hash, uint64_t code, const void *name, 
     return at;
 }
 
+void *hash_get_coded(const struct hash *hash, uint64_t code, const void *name, size_t length)
+{
+    return hash->count == 0 ? NULL : hash->slots[slot_of(hash, code, name, length)].value;
+}
+
 void *hash_get(const struct hash *hash, const void *name, size_t length)
 {
     if (hash->count == 0)
         return NULL;
-    return hash->slots[slot_of(hash, code_of(name, length), name, length)].value;
+    return hash_get_coded(hash, hash_code(name, length), name, length);
 }
 
 static void grow(struct hash *hash)
@@ -106,7 +111,7 @@ static void grow(struct hash *hash)
 
 void hash_put(struct hash *hash, const void *name, size_t length, void *value)
 {
-    uint64_t code = code_of(name, length);
+    uint64_t code = hash_code(name, length);
     size_t at;
 
     if (hash->count >= hash->capacity / 4 * 3)
@@ -123,7 +128,7 @@ void *hash_remove(struct hash *hash, const void *name, size_t length)
 
     if (hash->count == 0)
         return NULL;
-    at = slot_of(hash, code_of(name, length), name, length);
+    at = slot_of(hash, hash_code(name, length), name, length);
     value = hash->slots[at].value;
     if (!value)
         return NULL;

@@ -23,6 +23,10 @@ struct hash {
     size_t capacity; /* a power of two */
 };
 
+/* What hash_get works out of a name first; the same as long as the process lives. */
+uint64_t hash_code(const void *name, size_t length);
+/* As hash_get, for a name whose code is known. */
+void *hash_get_coded(const struct hash *hash, uint64_t code, const void *name, size_t length);
 /* The value under that name, or NULL. */
 void *hash_get(const struct hash *hash, const void *name, size_t length);
 /* Puts value (not NULL) under a name that is not in the table yet; name must live as long as it is there. */

@@ -172,12 +172,16 @@ static int gauge_lua_of(lua_State *L)
     count = lua_objlen(L, 2);
     gauge = lua_newuserdata(L, sizeof *gauge + count * sizeof *gauge->limits);
     *gauge = (struct gauge){ needed(L, "id"), needed(L, "provider"), needed(L, "model"), count };
+    lua_createtable(L, (int)count, 0); /* of the names of counters */
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, 2, (int)i + 1);
-        luaL_checktype(L, 4, LUA_TTABLE);
-        gauge->limits[i] = bind_read_limit(L, 4);
-        lua_settop(L, 3);
+        luaL_checktype(L, 5, LUA_TTABLE);
+        gauge->limits[i] = bind_read_limit(L, 5);
+        bind_name_limit(L, &gauge->limits[i]);
+        lua_rawseti(L, 4, (int)i + 1);
+        lua_settop(L, 4);
     }
+    lua_setfenv(L, 3);
     lua_createtable(L, 0, sizeof readers / sizeof *readers);
     for (const luaL_Reg *reader = readers; reader->name; reader++) {
         lua_pushvalue(L, 3);

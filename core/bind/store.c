@@ -52,6 +52,18 @@ struct store_limit bind_read_limit(lua_State *L, int index)
     return limit;
 }
 
+void bind_name_limit(lua_State *L, struct store_limit *limit)
+{
+    char room[256];
+
+    if (!store_name_limit(limit, room, sizeof room)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushlstring(L, room, limit->name_length);
+    limit->name = lua_tostring(L, -1);
+}
+
 /* Reads the limits of the list on top, and keeps what it read at 0 there. */
 static const struct prepared *prepare(lua_State *L)
 {
@@ -63,11 +75,15 @@ static const struct prepared *prepare(lua_State *L)
     luaL_checkstack(L, 8, "too many limits");
     prepared = lua_newuserdata(L, sizeof *prepared + count * sizeof *prepared->limits);
     prepared->count = count;
+    lua_createtable(L, (int)count, 0); /* of the names */
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, list, (int)i + 1);
-        prepared->limits[i] = bind_read_limit(L, list + 2);
-        lua_settop(L, list + 1);
+        prepared->limits[i] = bind_read_limit(L, list + 3);
+        bind_name_limit(L, &prepared->limits[i]);
+        lua_rawseti(L, list + 2, (int)i + 1);
+        lua_settop(L, list + 2);
     }
+    lua_setfenv(L, list + 1);
     lua_rawseti(L, list, 0);
     return prepared;
 }
