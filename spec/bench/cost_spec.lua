@@ -49,7 +49,7 @@ describe("a chat of 1 KB", function()
       processors = places.callers }
   end
 
-  local bounds = { calls = 11, allocations = 175 }
+  local bounds = { calls = 11, allocations = 152 }
 
   it("asks the system and malloc for no more than it may", function()
     ask() -- connections are made, lists and caches grow
