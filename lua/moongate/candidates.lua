@@ -44,7 +44,7 @@ function readers.balance(target, plan) return plan.view:balance(target.provider,
 
 -- A wait stays on the candidate: so it is known, when reasons are told, that the policy has asked.
 function readers.retry_in(target, plan, candidate)
-  local wait = plan.view:exhausted(target) or 0
+  local wait = plan.view:exhausted(target)
   if wait > 0 then rawset(candidate, "retry_in", wait) end
   return wait
 end

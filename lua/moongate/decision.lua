@@ -187,7 +187,7 @@ end
 -- What a view has read of a target (see moongate.live), as it is recorded: of one that is whole, only what is unusual.
 local function facts_of(seen, whole)
   local facts = {
-    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms or nil,
+    wait = (not whole or seen.wait ~= 0) and seen.wait or nil, ms = seen.latency_ms,
     errors = (not whole or seen.error_rate ~= 0) and seen.error_rate or nil,
     open = seen.open or nil, open_s = seen.open_s and seen.open_s > 0 and seen.open_s or nil,
     told = seen.told and next(seen.told) and seen.told or nil, balance = seen.balance or nil,

@@ -115,8 +115,8 @@ function live.yields(target, limit)
 end
 
 ---@class moongate.view see router.plan
----@field seen table<integer, table> by a target's index, as far as read (else false): wait, counts, told, error_rate,
----  and with that latency_ms, open, open_s; why (with a wait), balance (false: none, nil: not read)
+---@field seen table<integer, table> by a target's index, as far as read: wait, why (with a wait), counts, told,
+---  error_rate and with it latency_ms, open and open_s, balance (false: none)
 ---@field is_whole boolean all of it has been read, of every target that was offered
 local view = { random = math.random }
 local meta = { __index = view }
@@ -127,11 +127,8 @@ function live.view()
 end
 
 local function begin(self, target)
-  local own = {
-    gauge = gauge_of(target), wait = false, counts = false, told = false, error_rate = false, latency_ms = false,
-    open = false,
-  }
-  self.seen[target.index] = own
+  local own = new_table(0, 8)
+  own.gauge, self.seen[target.index] = gauge_of(target), own
   return own
 end
 
@@ -161,9 +158,8 @@ local function health(self, target)
   local own = self.seen[target.index] or begin(self, target)
   if not own.error_rate then
     local open, latency_ms, error_rate, open_s = own.gauge.health()
-    own.open = open
+    own.open, own.latency_ms, own.error_rate = open, latency_ms, error_rate
     if open_s > 0 then own.open_s = open_s end
-    own.latency_ms, own.error_rate = latency_ms or false, error_rate
   end
   return own
 end
@@ -171,7 +167,7 @@ end
 -- A fresh table each time, the asker's own.
 function view:left(target) return quota.left(decision.left(target, counts(self, target), told(self, target))) end
 function view:used(target) return quota.used(decision.used(target, counts(self, target))) end
-function view:latency_ms(target) return health(self, target).latency_ms or nil end
+function view:latency_ms(target) return health(self, target).latency_ms end
 function view:error_rate(target) return health(self, target).error_rate end
 function view:open(target) return health(self, target).open end
 function view:open_s(target) return health(self, target).open_s or 0 end
