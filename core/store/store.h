@@ -157,11 +157,11 @@ struct store_learnt {
     char model[128];   /* "" : the provider as a whole */
     char metric[24];   /* requests, tokens, input_tokens, ... */
     char window[12];   /* minute, day, unknown, ... */
+    char source[12];   /* header, checker, error, probe: see learnt.h */
     int64_t limit;     /* -1: unknown */
     int64_t remaining; /* -1: unknown; counted down by reservations until the next word of the provider */
     int64_t reset_at;  /* 0: unknown */
     int64_t seen_at;
-    char source[12]; /* header, checker, error, probe: see learnt.h */
 };
 
 void store_learn(struct store *store, const struct store_learnt *learnt);
