@@ -78,11 +78,16 @@ static size_t slot_of(const struct hash *hash, uint64_t code, const void *name, 
     return at;
 }
 
+void *hash_get_coded(const struct hash *hash, uint64_t code, const void *name, size_t length)
+{
+    return hash->count == 0 ? NULL : hash->slots[slot_of(hash, code, name, length)].value;
+}
+
 void *hash_get(const struct hash *hash, const void *name, size_t length)
 {
     if (hash->count == 0)
         return NULL;
-    return hash->slots[slot_of(hash, hash_code(name, length), name, length)].value;
+    return hash_get_coded(hash, hash_code(name, length), name, length);
 }
 
 static void grow(struct hash *hash)

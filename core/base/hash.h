@@ -23,8 +23,11 @@ struct hash {
     size_t capacity; /* a power of two */
 };
 
-/* 64 bits of the bytes, as good as random, and others in every process. Any thread. */
+/* 64 bits of the bytes, as good as random, and others in every process: what hash_get works out of a name first. Any
+ * thread. */
 uint64_t hash_code(const void *bytes, size_t length);
+/* As hash_get, for a name whose code is known. */
+void *hash_get_coded(const struct hash *hash, uint64_t code, const void *name, size_t length);
 /* The value under that name, or NULL. */
 void *hash_get(const struct hash *hash, const void *name, size_t length);
 /* Puts value (not NULL) under a name that is not in the table yet; name must live as long as it is there. */

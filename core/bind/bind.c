@@ -33,6 +33,7 @@ static const struct {
     { "moongate.core.clock", bind_clock_module },
     { "moongate.core.exchange", bind_exchange_module },
     { "moongate.core.gate", bind_gate_module },
+    { "moongate.core.gauge", bind_gauge_module },
     { "moongate.core.guard", bind_guard },
     { "moongate.core.health", bind_health_module },
     { "moongate.core.http", bind_http_module },

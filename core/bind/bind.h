@@ -46,6 +46,10 @@ struct store;
 void bind_push_keys(lua_State *L, struct store *store);
 /* What moongate.core.models goes by from here on: the store of the gateway that runs in this process. */
 void bind_set_store(lua_State *L, struct store *store);
+/* The limit in the table at index: { key, window, sliding, zone, max, strict }. Its strings stay on the stack. */
+struct store_limit bind_read_limit(lua_State *L, int index);
+/* Works out what finds its counter, and leaves that on the stack: it has to be kept as long as the limit is used. */
+void bind_name_limit(lua_State *L, struct store_limit *limit);
 /* Leaves a row of the ledger as a table. */
 struct ledger_row;
 void bind_push_row(lua_State *L, const struct ledger_row *row);
@@ -71,6 +75,7 @@ int bind_bulletin_module(lua_State *L);
 int bind_clock_module(lua_State *L);
 int bind_exchange_module(lua_State *L);
 int bind_gate_module(lua_State *L);
+int bind_gauge_module(lua_State *L);
 int bind_health_module(lua_State *L);
 int bind_http_module(lua_State *L);
 int bind_keys_module(lua_State *L);

@@ -117,7 +117,7 @@ static void add_number(lua_State *L, struct buf *out, double number)
         buf_add_integer(out, (int64_t)number);
         return;
     }
-    if (add_decimal(out, number))
+    if (number != 0 && add_decimal(out, number))
         return;
     /* The shortest that reads back as the same number. */
     for (int digits = 14; digits <= 17; digits++) {

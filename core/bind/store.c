@@ -35,8 +35,7 @@ struct prepared {
     struct store_limit limits[];
 };
 
-/* The limit in the table at index: { key, window, sliding, zone, max, strict }. Its strings stay on the stack. */
-static struct store_limit read_limit(lua_State *L, int index)
+struct store_limit bind_read_limit(lua_State *L, int index)
 {
     struct store_limit limit = { 0 };
     const char *window, *zone;
@@ -53,6 +52,18 @@ static struct store_limit read_limit(lua_State *L, int index)
     return limit;
 }
 
+void bind_name_limit(lua_State *L, struct store_limit *limit)
+{
+    char room[256];
+
+    if (!store_name_limit(limit, room, sizeof room)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushlstring(L, room, limit->name_length);
+    limit->name = lua_tostring(L, -1);
+}
+
 /* Reads the limits of the list on top, and keeps what it read at 0 there. */
 static const struct prepared *prepare(lua_State *L)
 {
@@ -64,11 +75,15 @@ static const struct prepared *prepare(lua_State *L)
     luaL_checkstack(L, 8, "too many limits");
     prepared = lua_newuserdata(L, sizeof *prepared + count * sizeof *prepared->limits);
     prepared->count = count;
+    lua_createtable(L, (int)count, 0); /* of the names */
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, list, (int)i + 1);
-        prepared->limits[i] = read_limit(L, list + 2);
-        lua_settop(L, list + 1);
+        prepared->limits[i] = bind_read_limit(L, list + 3);
+        bind_name_limit(L, &prepared->limits[i]);
+        lua_rawseti(L, list + 2, (int)i + 1);
+        lua_settop(L, list + 2);
     }
+    lua_setfenv(L, list + 1);
     lua_rawseti(L, list, 0);
     return prepared;
 }
@@ -226,7 +241,7 @@ static int store_lua_used(lua_State *L)
     struct store_limit limit;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    limit = read_limit(L, 1);
+    limit = bind_read_limit(L, 1);
     used = store_used(store_of(L), &limit, now, &end);
     lua_pushnumber(L, (lua_Number)used);
     lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);

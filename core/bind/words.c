@@ -17,6 +17,7 @@ enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192 };
 
 /* A table by the hash of a phrase's first word; phrases of one hash follow each other. */
 struct finder {
+    unsigned char folded[256]; /* each byte in small letters; a space for what stands between words */
     struct phrase {
         const char *text; /* Lua's, anchored in the list of kinds; NULL: a free slot */
         size_t length;
@@ -25,10 +26,7 @@ struct finder {
     } slots[SLOTS];
 };
 
-static bool is_between(unsigned char c)
-{
-    return c < 128 && (isspace(c) || ispunct(c));
-}
+static const uint32_t NO_WORD = 2166136261u;
 
 static uint32_t hash_on(uint32_t hash, unsigned char c)
 {
@@ -37,11 +35,17 @@ static uint32_t hash_on(uint32_t hash, unsigned char c)
 
 static uint32_t hash_first_word(const char *text, size_t length)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t hash = NO_WORD;
 
     for (size_t i = 0; i < length && text[i] != ' '; i++)
         hash = hash_on(hash, (unsigned char)text[i]);
     return hash;
+}
+
+static void fold(unsigned char folded[static 256])
+{
+    for (int c = 0; c < 256; c++)
+        folded[c] = (unsigned char)(c >= 128 ? c : isspace(c) || ispunct(c) ? ' ' : tolower(c));
 }
 
 static void add(struct finder *finder, const char *text, size_t length, int kind)
@@ -53,32 +57,27 @@ static void add(struct finder *finder, const char *text, size_t length, int kind
     finder->slots[at] = (struct phrase){ text, length, hash, kind };
 }
 
-/* The text in lower case, with one space for what stands between words, and one at either end. Answers its length. */
-static size_t read_words(const char *text, size_t length, char words[static TEXT_MAX + 2])
+/* Whether the text goes on with the words of the phrase, and with no other letter behind them. */
+static bool goes_on(const unsigned char folded[static 256], const unsigned char *at, const unsigned char *end,
+                    const struct phrase *phrase)
 {
-    size_t count = 0;
-
-    words[count++] = ' ';
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (!is_between(c))
-            words[count++] = (char)(c < 128 ? tolower(c) : c);
-        else if (words[count - 1] != ' ')
-            words[count++] = ' ';
+    for (size_t i = 0; i < phrase->length; i++) {
+        if (at == end || folded[*at++] != (unsigned char)phrase->text[i])
+            return false;
+        /* One space of the phrase is whatever stands between two words. */
+        while (phrase->text[i] == ' ' && at < end && folded[*at] == ' ')
+            at++;
     }
-    if (words[count - 1] != ' ')
-        words[count++] = ' ';
-    return count;
+    return at == end || folded[*at] == ' ';
 }
 
-static int least_at(const struct finder *finder, uint32_t hash, const char *word, size_t left, int least)
+static int least_at(const struct finder *finder, uint32_t hash, const unsigned char *word, const unsigned char *end,
+                    int least)
 {
     for (uint32_t at = hash % SLOTS; finder->slots[at].text; at = (at + 1) % SLOTS) {
         const struct phrase *phrase = &finder->slots[at];
 
-        if (phrase->hash == hash && phrase->kind < least && phrase->length < left && word[phrase->length] == ' ' &&
-            memcmp(word, phrase->text, phrase->length) == 0)
+        if (phrase->hash == hash && phrase->kind < least && goes_on(finder->folded, word, end, phrase))
             least = phrase->kind;
     }
     return least;
@@ -88,23 +87,27 @@ static int least_at(const struct finder *finder, uint32_t hash, const char *word
 static int find(lua_State *L)
 {
     const struct finder *finder = lua_touserdata(L, lua_upvalueindex(1));
-    char words[TEXT_MAX + 2];
-    size_t length, count, start = 1;
-    const char *text = luaL_checklstring(L, 1, &length);
-    uint32_t hash = hash_first_word("", 0);
+    size_t length;
+    const unsigned char *text = (const unsigned char *)luaL_checklstring(L, 1, &length);
+    const unsigned char *end = text + length, *word = text;
+    uint32_t hash = NO_WORD;
     int least = SLOTS;
 
     luaL_argcheck(L, length <= TEXT_MAX, 1, "a longer text than is looked at");
-    count = read_words(text, length, words);
-    for (size_t i = 1; i < count; i++) {
-        if (words[i] != ' ') {
-            hash = hash_on(hash, (unsigned char)words[i]);
+    for (const unsigned char *at = text; at < end; at++) {
+        unsigned char c = finder->folded[*at];
+
+        if (c != ' ') {
+            hash = hash_on(hash, c);
             continue;
         }
-        least = least_at(finder, hash, words + start, count - start, least);
-        hash = hash_first_word("", 0);
-        start = i + 1;
+        if (at > word)
+            least = least_at(finder, hash, word, end, least);
+        hash = NO_WORD;
+        word = at + 1;
     }
+    if (end > word)
+        least = least_at(finder, hash, word, end, least);
     if (least == SLOTS)
         return 0;
     lua_pushinteger(L, least);
@@ -121,6 +124,7 @@ static int words_finder(lua_State *L)
     lua_settop(L, 1);
     finder = lua_newuserdata(L, sizeof *finder);
     memset(finder, 0, sizeof *finder);
+    fold(finder->folded);
     for (int kind = 1; kind <= (int)lua_objlen(L, 1); kind++) {
         lua_rawgeti(L, 1, kind);
         luaL_checktype(L, 3, LUA_TTABLE);

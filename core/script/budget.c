@@ -60,6 +60,8 @@ static _Thread_local struct slot *mine;
 /* Its address is what the hook raises: nothing a script can make. */
 static const char token;
 
+static const char describe_key;
+
 static int signal_number(void)
 {
     return SIGRTMIN + 7;
@@ -346,6 +348,20 @@ static enum budget_end judge(lua_State *L, int status, bool over, const struct s
     return deep ? BUDGET_DEPTH : BUDGET_ERROR;
 }
 
+/* A function of C's is made once a state: it is an object, and there is a call for every request. */
+static void push_describe(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)&describe_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    if (!lua_isnil(L, -1))
+        return;
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, (void *)&describe_key);
+    lua_pushcfunction(L, describe);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(L, describe);
+}
+
 enum budget_end budget_call(lua_State *L, int arguments, int results, double milliseconds, size_t bytes)
 {
     struct slot *slot = slot_of_thread();
@@ -355,7 +371,7 @@ enum budget_end budget_call(lua_State *L, int arguments, int results, double mil
 
     if (slot->stack)
         luaL_error(L, "a guarded call inside another one");
-    lua_pushcfunction(L, describe);
+    push_describe(L);
     lua_insert(L, base);
     enter(slot, L, milliseconds, bytes);
     status = lua_pcall(L, arguments, results, base);

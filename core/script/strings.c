@@ -64,7 +64,9 @@ static bool is_plain(const char *pattern, size_t length)
 
 static int find_plain(lua_State *L, const char *subject, size_t length, size_t start, const char *text, size_t size)
 {
-    const char *found = memmem(subject + start, length - start, text, size);
+    /* Most texts have not even its first byte, and memchr finds that out many times as fast. */
+    const char *first = size ? memchr(subject + start, *text, length - start) : subject + start;
+    const char *found = first ? memmem(first, length - (size_t)(first - subject), text, size) : NULL;
 
     if (!found) {
         lua_pushnil(L);

@@ -89,7 +89,7 @@ static size_t append(char *name, size_t length, const char *text)
 }
 
 /* What tells counters apart: two zones have two days. In a block of its own if room is too small. */
-static char *name_of(const struct store_limit *limit, char *room, size_t size, size_t *length)
+static char *work_out_name(const struct store_limit *limit, char *room, size_t size, size_t *length)
 {
     bool sliding = limit->sliding && limit->window != WINDOW_NONE; /* what has no window cannot slide */
     bool has_zone = limit->window >= WINDOW_DAY && limit->window < WINDOW_NONE && !sliding;
@@ -119,13 +119,33 @@ static void sweep(struct limits *limits)
     limits->sweep_at = limits->counters.count * 2 + 1024;
 }
 
+bool limits_name(struct store_limit *limit, char *room, size_t size)
+{
+    size_t length;
+    char *name = work_out_name(limit, room, size, &length);
+
+    if (name != room) {
+        mem_free(name);
+        return false;
+    }
+    limit->name = name;
+    limit->name_length = length;
+    limit->name_code = hash_code(name, length);
+    return true;
+}
+
 static struct counter *find(struct limits *limits, const struct store_limit *limit, bool make)
 {
-    char room[256];
+    struct counter *counter = NULL;
+    char room[256], *name;
     size_t length;
-    char *name = name_of(limit, room, sizeof room, &length);
-    struct counter *counter = hash_get(&limits->counters, name, length);
 
+    if (limit->name)
+        counter = hash_get_coded(&limits->counters, limit->name_code, limit->name, limit->name_length);
+    if (counter || (limit->name && !make))
+        return counter;
+    name = work_out_name(limit, room, sizeof room, &length);
+    counter = hash_get(&limits->counters, name, length);
     if (!counter && make) {
         if (limits->counters.count >= limits->sweep_at)
             sweep(limits);
@@ -349,11 +369,11 @@ int64_t limits_used(struct limits *limits, const struct store_limit *limit, int6
     if (counter) {
         counter_roll(counter, now);
         note_change(limits, counter);
-    } else {
+    } else if (window_end) {
         counter = spare = counter_new("", 0, limit);
         counter_roll(counter, now);
     }
-    used = counter_used(counter);
+    used = counter ? counter_used(counter) : 0;
     if (window_end)
         *window_end = counter_end(counter, now);
     counter_free(spare);

@@ -30,6 +30,7 @@ bool limits_fits(struct limits *limits, const struct store_call *call, int64_t n
 bool limits_settle(struct limits *limits, uint64_t reservation, const int64_t *amounts, size_t count, int64_t now);
 /* One limit has no room: of several that of the longest wait is named, and one that never has room (0) before all. */
 void limits_refuse(struct store_verdict *verdict, const struct store_limit *limit, int64_t wait);
+bool limits_name(struct store_limit *limit, char *room, size_t size);
 int64_t limits_used(struct limits *limits, const struct store_limit *limit, int64_t now, int64_t *window_end);
 bool limits_learn(struct limits *limits, const struct store_learnt *word);
 void limits_each_learnt(struct limits *limits, const char *provider,

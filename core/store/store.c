@@ -211,6 +211,11 @@ void store_settle(struct store *store, uint64_t reservation, const int64_t *amou
         tell(store, limits_settle(store->limits, reservation, amounts, count, now));
 }
 
+bool store_name_limit(struct store_limit *limit, char *room, size_t size)
+{
+    return limits_name(limit, room, size);
+}
+
 int64_t store_used(struct store *store, const struct store_limit *limit, int64_t now, int64_t *window_end)
 {
     if (store->backend->used)

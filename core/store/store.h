@@ -82,12 +82,22 @@ struct store_limit {
     const struct zone *zone; /* for day, week, month; NULL is UTC */
     int64_t max;             /* INT64_MAX: counted, never refused */
     bool strict;             /* money: with nobody to ask, refused rather than guessed */
+    /* What finds its counter, where it was worked out beforehand (store_name_limit); zeros: each time anew. */
+    const char *name;
+    size_t name_length;
+    uint64_t name_code;
 };
 
 struct store_claim {
     struct store_limit limit;
     int64_t amount;
 };
+
+/*
+ * For a limit that is asked for again and again: works out what finds its counter, into room, which has to last as long
+ * as the limit. False: it does not fit, and all is as before.
+ */
+bool store_name_limit(struct store_limit *limit, char *room, size_t size);
 
 /* What one upstream call draws on. */
 struct store_call {
@@ -147,11 +157,11 @@ struct store_learnt {
     char model[128];   /* "" : the provider as a whole */
     char metric[24];   /* requests, tokens, input_tokens, ... */
     char window[12];   /* minute, day, unknown, ... */
+    char source[12];   /* header, checker, error, probe: see learnt.h */
     int64_t limit;     /* -1: unknown */
     int64_t remaining; /* -1: unknown; counted down by reservations until the next word of the provider */
     int64_t reset_at;  /* 0: unknown */
     int64_t seen_at;
-    char source[12]; /* header, checker, error, probe: see learnt.h */
 };
 
 void store_learn(struct store *store, const struct store_learnt *learnt);

@@ -4,6 +4,7 @@
 
 local entry = require "moongate.entry"
 local json = require "moongate.core.json"
+local new_table = require "table.new"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
 
@@ -144,6 +145,8 @@ local function limits(target)
   return all
 end
 
+local NOTHING = {}
+
 -- What is left, from what is used of each limit (in the order of the limits) and what the provider told (by name); over
 -- that, what is only documented does not count.
 ---@param target table
@@ -151,15 +154,15 @@ end
 ---@param told table<string, number>|nil
 ---@return table<string, number>
 function decision.left(target, counts, told)
-  local left, all = {}, limits(target)
+  local left, all = new_table(0, #counts), limits(target)
   for i = 1, #counts do
     local limit = all[i]
     local name, rest = limit.name, limit.max - counts[i]
+    local before = left[name]
     if rest < 0 then rest = 0 end
-    local counts_not = limit.documented and told and told[name]
-    if not counts_not and (not left[name] or rest < left[name]) then left[name] = rest end
+    if (not before or rest < before) and not (limit.documented and told and told[name]) then left[name] = rest end
   end
-  for name, rest in pairs(told or {}) do
+  for name, rest in next, told or NOTHING do
     if not left[name] or rest < left[name] then left[name] = rest end
   end
   return left
@@ -203,10 +206,10 @@ end
 local function add_facts(offered, view)
   local whole, seen_of = view.is_whole, view.seen
   for i = 1, #offered do
-    local seen = seen_of[offered[i]]
+    local seen = seen_of[offered[i].index]
     if seen then
       local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
-      local latency, open, open_s = seen.latency_ms, seen.open or nil, seen.open_s
+      local latency, open, open_s = seen.latency_ms or nil, seen.open or nil, seen.open_s
       if whole then
         if wait == 0 then wait = nil end
         if errors == 0 then errors = nil end
@@ -351,7 +354,7 @@ function decision.view(recorded, missed)
   end
 
   local function health(name, usual, what)
-    return function(target)
+    return function(_, target)
       local own = facts[tostring(target.index)] or ANY
       -- Health is read as one: where there is an error rate, the rest is known too.
       if own.errors == nil and not whole then missed("c." .. what) end
@@ -360,16 +363,16 @@ function decision.view(recorded, missed)
     end
   end
 
-  function view.exhausted(target) return read(target, "wait", 0, "exhausted"), "" end
-  function view.left(target)
+  function view:exhausted(target) return read(target, "wait", 0, "exhausted"), "" end -- luacheck: no self
+  function view:left(target) -- luacheck: no self
     return quota.left(decision.left(target, counts(target, "left"), (facts[tostring(target.index)] or ANY).told))
   end
-  function view.used(target) return quota.used(decision.used(target, counts(target, "used"))) end
+  function view:used(target) return quota.used(decision.used(target, counts(target, "used"))) end
   view.latency_ms = health("ms", nil, "latency_ms")
   view.error_rate = health("errors", 0, "error_rate")
   view.open = health("open", false, "status")
   view.open_s = health("open_s", 0, "status")
-  function view.balance(_, target) return target and read(target, "balance", nil, "balance") or nil end
+  function view:balance(_, target) return target and read(target, "balance", nil, "balance") or nil end
   return view
 end
 

@@ -63,8 +63,8 @@ end
 ---@return string|nil
 ---@return table|nil
 function deprecation.follow(registry, name, now)
-  local asked, note, been = shown(name), nil, {}
   if name == "auto" then return name end
+  local asked, note, been -- worked out where something is deprecated
   for _ = 1, MOST_STEPS do
     local targets = registry:resolve(name)
     if not targets or #targets == 0 then
@@ -73,6 +73,7 @@ function deprecation.follow(registry, name, now)
     end
     local is_over, last = replaced(targets, now)
     if not is_over then return name, note end
+    asked, been = asked or shown(name), been or {}
     note = note or { asked = asked, words = deprecation.words(last or targets[1]) }
     if not last then return refuse(asked, note.words .. " and nothing stands in its place") end
     been[name] = true

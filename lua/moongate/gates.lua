@@ -86,6 +86,15 @@ local function shown(list)
   return #list > MOST_SHOWN and text .. ", ..." or text
 end
 
+local function named(kind, name, otherwise)
+  return name and name ~= "" and kind .. " " .. name or otherwise
+end
+
+-- Who is refused, in words: by the tier where there is one.
+local function who_is(caller)
+  return caller and named("tier", caller.tier, named("key", caller.name, "this key")) or "this key"
+end
+
 -- The rule that a target falls by: { who, why, reason }; nil when it may be used. A list lets it through by its model's
 -- name or its own.
 local function barred(rules, target)
@@ -98,21 +107,16 @@ local function barred(rules, target)
   end
   local verdict = rules.verdicts and rules.verdicts[target]
   if verdict and verdict ~= true then
-    local who = rules.who or "this key"
+    local who = who_is(rules.caller)
     return { who = who, why = verdict, reason = who .. " may not use it: " .. verdict }
   end
   return nil
 end
 
-local function named(kind, name, otherwise)
-  return name and name ~= "" and kind .. " " .. name or otherwise
-end
+local NONE = {}
 
--- Who is refused, in words: by the tier where there is one.
----@param caller table
----@return string
-function gates.who(caller)
-  return named("tier", caller.tier, named("key", caller.name, "this key"))
+local function asks(list, name)
+  return not (name ~= "auto" and patterns.permit(list, name) or patterns.everything(list))
 end
 
 -- The lists of patterns that still have to be asked, target by target, and whose each is: a name that a list permits
@@ -123,77 +127,111 @@ end
 ---@return table[] lists
 ---@return string[] owners
 function gates.lists(caller, name, has_policy)
+  local asks_key = asks(caller.models, name)
+  local asks_tier = not has_policy and asks(caller.tier_models, name)
+  if not (asks_key or asks_tier) then return NONE, NONE end
   local lists, owners = {}, {}
-  local function add(list, owner)
-    local permitted = name ~= "auto" and patterns.permit(list, name)
-    if not (permitted or patterns.everything(list)) then
-      lists[#lists + 1], owners[#owners + 1] = list, owner
-    end
+  if asks_key then lists[1], owners[1] = caller.models, named("key", caller.name, "this key") end
+  if asks_tier then
+    lists[#lists + 1], owners[#owners + 1] = caller.tier_models, named("tier", caller.tier, "this key")
   end
-  add(caller.models, named("key", caller.name, "this key"))
-  if not has_policy then add(caller.tier_models, named("tier", caller.tier, "this key")) end
   return lists, owners
 end
 
 local stages = { "access", "place", "spend", "ability", "price" }
 
--- Divides targets into those a policy may see and the others, with the reason of each. asked says in words what was
--- asked for; lists and owners are those of gates.lists; verdicts are the access policy's, on who; local_because is a
--- clause when only this machine will do. The fourth result is the refusal when nothing is left.
+-- Why a target is not offered: the number of the gate, the reason, and what the refusal is to tell of it; nil if it is.
+local function stopped(target, request, rules, needed, asks_access)
+  local rule = asks_access and barred(rules, target)
+  if rule then return 1, rule.reason, rule end
+  if rules.local_because and not target.is_local then return 2, "is not on this machine" end
+  local dear_because = rules.zero_spend and dear(target)
+  if dear_because then return 3, "zero spend: it " .. dear_because, dear_because end
+  local lacking = lack(target, request, needed)
+  if lacking then return 4, lacking end
+  local max_cost = request.max_cost
+  if max_cost then
+    local cost = money.estimate(target, request)
+    if not cost then return 5, "its price is not known" end
+    if cost > max_cost then return 5, string.format("estimated at %.6g USD, over max_cost", cost), cost end
+  end
+  return nil
+end
+
+-- Notes of one that was stopped what a refusal would tell.
+local function note(state, stage, target, reason, more)
+  local name = stages[stage]
+  state.counts[name] = (state.counts[name] or 0) + 1
+  if stage > state.furthest then state.furthest = stage end
+  if stage == 1 then
+    state.rule = state.rule or more
+  elseif stage == 3 then
+    state.dear, state.dear_because = target, more
+  elseif stage == 4 then
+    state.last, state.lack = target, reason
+  elseif stage == 5 and more and (not state.cheapest_cost or more < state.cheapest_cost) then
+    state.cheapest, state.cheapest_cost = target, more
+  end
+end
+
+-- By list of targets, which do not change: what holds for all of them, so that most requests need not ask each.
+local summaries = setmetatable({}, { __mode = "k" })
+
+local function summary_of(targets)
+  local summary = summaries[targets]
+  if summary then return summary end
+  summary = { context_length = math.huge, tools = true, vision = true, json_schema = true }
+  for _, target in ipairs(targets) do
+    if target.context_length then summary.context_length = math.min(summary.context_length, target.context_length) end
+    for _, ability in ipairs { "tools", "vision", "json_schema" } do
+      if target[ability] == false then summary[ability] = false end
+    end
+    if target.retired_at or target.embeddings then summary.is_mixed = true end
+  end
+  summaries[targets] = summary
+  return summary
+end
+
+-- Whether every one of them can do it, for sure.
+local function all_can(targets, request, needed)
+  local summary = summary_of(targets)
+  return not summary.is_mixed and request.surface ~= "embeddings" and needed <= summary.context_length
+    and (summary.tools or not request.tools) and (summary.vision or not request.images)
+    and (summary.json_schema or not request.json_schema)
+end
+
+local FEW = 2 -- that are quicker asked themselves
+
+-- Divides targets into those a policy may see and the others, with the reason of each. asked(name) says in words what
+-- was asked for; lists and owners are those of gates.lists; verdicts are the access policy's, on the caller;
+-- local_because is a clause when only this machine will do. The fourth result is the refusal when nothing is left.
 ---@param targets table[]
 ---@param request table
----@param rules table { lists, owners, verdicts, who, local_because, zero_spend, asked }
----@return table[] offered
+---@param rules table { lists, owners, verdicts, caller, local_because, zero_spend, asked, name }
+---@return table[] offered the same list where nothing is refused
 ---@return table[] refused
 ---@return string[] why
 ---@return table|nil refusal
 function gates.pass(targets, request, rules)
-  local offered, refused, why = {}, {}, {}
-  local state = { why = why, counts = { access = 0, place = 0, spend = 0, ability = 0, price = 0 } }
   local asks_access = #rules.lists > 0 or rules.verdicts ~= nil
   local needed = (request.estimated_tokens or 0) + (request.surface ~= "embeddings" and request.max_tokens or 0)
-  local max_cost = request.max_cost
-  local furthest = 0
+  local asks_each = asks_access or rules.local_because or rules.zero_spend or request.max_cost
+  if not asks_each and #targets > FEW and all_can(targets, request, needed) then return targets, NONE, NONE end
+  local offered, refused, why, state = {}, {}, {}, nil
   for i = 1, #targets do
     local target = targets[i]
-    local stage = 0
-    local reason
-    local rule = asks_access and barred(rules, target)
-    if rule then
-      stage, reason = 1, rule.reason
-      state.rule = state.rule or rule
-    elseif rules.local_because and not target.is_local then
-      stage, reason = 2, "is not on this machine"
-    elseif rules.zero_spend and dear(target) then
-      stage, reason = 3, "zero spend: it " .. dear(target)
-      state.dear, state.dear_because = target, dear(target)
-    else
-      reason = lack(target, request, needed)
-      if reason then
-        stage = 4
-        state.last, state.lack = target, reason
-      elseif max_cost then
-        local cost = money.estimate(target, request)
-        if not cost or cost > max_cost then
-          stage = 5
-          reason = cost and string.format("estimated at %.6g USD, over max_cost", cost) or "its price is not known"
-          if cost and (not state.cheapest_cost or cost < state.cheapest_cost) then
-            state.cheapest, state.cheapest_cost = target, cost
-          end
-        end
-      end
-    end
-    if stage == 0 then
-      offered[#offered + 1] = target
-    else
+    local stage, reason, more = stopped(target, request, rules, needed, asks_access)
+    if stage then
       refused[#refused + 1], why[#why + 1] = target, reason
-      local name = stages[stage]
-      state.counts[name] = state.counts[name] + 1
-      if stage > furthest then furthest = stage end
+      state = state or { counts = {}, furthest = 0 }
+      note(state, stage, target, reason, more)
+    else
+      offered[#offered + 1] = target
     end
   end
-  if #offered > 0 or furthest == 0 then return offered, refused, why end
-  return offered, refused, why, refusals[stages[furthest]](rules.asked, state, rules.local_because, request)
+  if #offered > 0 or not state then return offered, refused, why end
+  local refusal = refusals[stages[state.furthest]]
+  return offered, refused, why, refusal(rules.asked(rules.name), state, rules.local_because, request)
 end
 
 return gates

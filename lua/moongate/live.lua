@@ -3,10 +3,10 @@
 -- saw can be recorded.
 local clock = require "moongate.core.clock"
 local decision = require "moongate.decision"
-local health = require "moongate.core.health"
+local gauge = require "moongate.core.gauge"
+local new_table = require "table.new"
 local quota = require "moongate.quota"
 local readings = require "moongate.readings"
-local store = require "moongate.core.store"
 local trust = require "moongate.trust"
 
 local live = {}
@@ -37,53 +37,57 @@ end
 -- What a checker found is asked for again and again: it holds for a while when that fails.
 local CHECKED = 900
 
+-- reset_s: nil or false where it was not told.
+local function holds(reset_s, age_s, source)
+  if reset_s then return reset_s > 0 end
+  return age_s < (source == "checker" and CHECKED or 60)
+end
+
 -- Whether what a provider told still holds: until its window is over.
 ---@param told { reset_s: number|nil, age_s: number, source: string|nil }
 ---@return boolean
-function live.stands(told)
-  if told.reset_s == nil then return told.age_s < (told.source == "checker" and CHECKED or 60) end
-  return told.reset_s > 0
-end
+function live.stands(told) return holds(told.reset_s, told.age_s, told.source) end
 
--- By target: how the store is asked for the counters of its limits.
-local claims_of = setmetatable({}, { __mode = "k" })
+-- By target: what reads how it stands, see core/bind/gauge.c.
+local gauges = setmetatable({}, { __mode = "k" })
 
-local function counts_of(target)
-  local claims = claims_of[target]
-  if not claims then
-    claims = {}
-    for limit, own in live.limits(target) do
-      claims[#claims + 1] = {
-        key = live.counter(target, limit, own), window = limit.window, zone = limit.zone, max = limit.max,
-        sliding = limit.sliding,
+local function gauge_of(target)
+  local own = gauges[target]
+  if not own then
+    local limits = {}
+    for limit, is_own in live.limits(target) do
+      limits[#limits + 1] = {
+        key = live.counter(target, limit, is_own), window = limit.window, zone = limit.zone, sliding = limit.sliding,
       }
     end
-    claims_of[target] = claims
+    own = gauge.of { id = target.id, provider = target.provider, model = target.upstream_id, limits = limits }
+    gauges[target] = own
   end
-  local counts = {}
-  for i = 1, #claims do counts[i] = (store.used(claims[i])) end
-  return counts
+  return own
 end
 
-local function says(told)
-  return told.remaining ~= nil and live.stands(told)
-end
+local NOTHING = {}
+local PARTS = 7 -- of a word of a provider's
 
 -- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit, as the source
--- has it that is trusted most.
-local function told_of(target, learnt)
+-- has it that is trusted most. words: see `told` in core/bind/gauge.c.
+local function remains_of(words)
+  if not words then return NOTHING end
   local of_all, of_model, remains = {}, {}, {}
-  for _, told in ipairs(learnt) do
-    local own = told.model == target.upstream_id and of_model or told.model == "" and of_all or nil
-    local name = own and says(told) and quota.known_name(told.metric, told.window)
-    if name and not (own[name] and trust.rank(own[name].source) <= trust.rank(told.source)) then
-      own[name] = told
-      remains[name] = told.remaining
+  for at = 1, #words, PARTS do
+    local metric, window, source, is_of_model = words[at], words[at + 1], words[at + 2], words[at + 3]
+    local name = holds(words[at + 5], words[at + 6], source) and quota.known_name(metric, window)
+    local best = is_of_model and of_model or of_all
+    local before = name and best[name]
+    if name and not (before and trust.rank(words[before + 2]) <= trust.rank(source)) then
+      best[name], remains[name] = at, true
     end
   end
   for name in pairs(remains) do
     local one, other = of_all[name], of_model[name]
-    remains[name] = one and other and math.min(one.remaining, other.remaining) or (one or other).remaining
+    local least = words[(one or other) + 4]
+    if one and other then least = math.min(least, words[other + 4]) end
+    remains[name] = least
   end
   return remains
 end
@@ -95,7 +99,7 @@ local heard = setmetatable({}, { __mode = "k" })
 local function heard_of(target, now)
   local last = heard[target]
   if not last or now - last[1] > MOMENT or now < last[1] then
-    last = { now, told_of(target, store.learnt(target.provider)) }
+    last = { now, remains_of(gauge_of(target).told()) }
     heard[target] = last
   end
   return last[2]
@@ -111,89 +115,83 @@ function live.yields(target, limit)
 end
 
 ---@class moongate.view see router.plan
----@field seen table<table, table> by target, as far as read: wait, why, counts, told, open, latency_ms, error_rate,
----  open_s, balance (false: none)
----@field is_whole boolean|nil all of it has been read, of every target that was offered
+---@field seen table<integer, table> by a target's index, as far as read: wait, why (with a wait), counts, told,
+---  error_rate and with it latency_ms, open and open_s, balance (false: none)
+---@field is_whole boolean all of it has been read, of every target that was offered
+local view = { random = math.random }
+local meta = { __index = view }
 
 ---@return moongate.view
 function live.view()
-  local learnt, seen = {}, {}
-  local view = { random = math.random, seen = seen }
+  return setmetatable({ seen = new_table(8, 0), is_whole = false }, meta)
+end
 
-  local function of(target)
-    local own = seen[target]
-    if not own then
-      own = {}
-      seen[target] = own
-    end
-    return own
+local function begin(self, target)
+  local own = new_table(0, 8)
+  own.gauge, self.seen[target.index] = gauge_of(target), own
+  return own
+end
+
+function view:exhausted(target)
+  local own = self.seen[target.index] or begin(self, target)
+  if not own.wait then
+    local wait, why = own.gauge.exhausted()
+    own.wait = wait
+    if wait > 0 then own.why = why end
   end
+  return own.wait, own.why or ""
+end
 
-  function view.exhausted(target)
-    local own = of(target)
-    if not own.wait then
-      own.wait, own.why = store.exhausted(target.id)
-      local all, why = store.exhausted(target.provider)
-      if all > own.wait then own.wait, own.why = all, why end
-    end
-    return own.wait, own.why
+local function counts(self, target)
+  local own = self.seen[target.index] or begin(self, target)
+  if not own.counts then own.counts = own.gauge.counts() end
+  return own.counts
+end
+
+local function told(self, target)
+  local own = self.seen[target.index] or begin(self, target)
+  if not own.told then own.told = remains_of(own.gauge.told()) end
+  return own.told
+end
+
+local function health(self, target)
+  local own = self.seen[target.index] or begin(self, target)
+  if not own.error_rate then
+    local open, latency_ms, error_rate, open_s = own.gauge.health()
+    own.open, own.latency_ms, own.error_rate = open, latency_ms, error_rate
+    if open_s > 0 then own.open_s = open_s end
   end
+  return own
+end
 
-  local function counts(target)
-    local own = of(target)
-    own.counts = own.counts or counts_of(target)
-    return own.counts
+-- A fresh table each time, the asker's own.
+function view:left(target) return quota.left(decision.left(target, counts(self, target), told(self, target))) end
+function view:used(target) return quota.used(decision.used(target, counts(self, target))) end
+function view:latency_ms(target) return health(self, target).latency_ms end
+function view:error_rate(target) return health(self, target).error_rate end
+function view:open(target) return health(self, target).open end
+function view:open_s(target) return health(self, target).open_s or 0 end
+
+-- Of a target's provider; the target, if it is told, remembers it.
+function view:balance(provider, target)
+  if not target then return readings.balance(provider) end
+  local own = self.seen[target.index] or begin(self, target)
+  if own.balance == nil then own.balance = readings.balance(provider) or false end
+  return own.balance or nil
+end
+
+-- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
+function view:complete(targets)
+  local now, are_readings = clock.monotonic(), readings.are_there()
+  for i = 1, #targets do
+    local target = targets[i]
+    local own = health(self, target)
+    if not own.wait then view.exhausted(self, target) end
+    if not own.counts then own.counts = own.gauge.counts() end
+    if own.balance == nil then own.balance = are_readings and readings.balance(target.provider) or false end
+    own.told = own.told or heard_of(target, now)
   end
-
-  local function told(target)
-    local own = of(target)
-    if not own.told then
-      learnt[target.provider] = learnt[target.provider] or store.learnt(target.provider)
-      own.told = told_of(target, learnt[target.provider])
-    end
-    return own.told
-  end
-
-  local function state(target)
-    local own = of(target)
-    if own.open == nil then
-      local open, latency_ms, error_rate, open_s = health.state(target.id)
-      own.open, own.open_s = open, open_s
-      -- In few digits: what is recorded is what was seen, to the bit.
-      own.latency_ms = latency_ms and math.floor(latency_ms * 100 + 0.5) / 100
-      own.error_rate = error_rate and math.floor(error_rate * 10000 + 0.5) / 10000
-    end
-    return own
-  end
-
-  function view.left(target) return quota.left(decision.left(target, counts(target), told(target))) end
-  function view.used(target) return quota.used(decision.used(target, counts(target))) end
-  function view.latency_ms(target) return state(target).latency_ms end
-  function view.error_rate(target) return state(target).error_rate end
-  function view.open(target) return state(target).open end
-  function view.open_s(target) return state(target).open_s end
-
-  -- Of a target's provider; the target, if it is told, remembers it.
-  function view.balance(provider, target)
-    if not target then return readings.balance(provider) end
-    local own = of(target)
-    if own.balance == nil then own.balance = readings.balance(provider) or false end
-    return own.balance or nil
-  end
-
-  -- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
-  function view.complete(targets)
-    local now = clock.monotonic()
-    for _, target in ipairs(targets) do
-      view.exhausted(target)
-      counts(target)
-      view.balance(target.provider, target)
-      state(target).told = of(target).told or heard_of(target, now)
-    end
-    view.is_whole = true
-  end
-
-  return view
+  self.is_whole = true
 end
 
 return live

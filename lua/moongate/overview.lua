@@ -175,7 +175,7 @@ function overview.provider(state, name, view)
   for _, entry in ipairs(list) do entry.stands = nil end
   return {
     provider = name, rpm = shown(rpm), tpm = shown(tpm),
-    credits = view.balance(name) or json.null, status = status, exhausted_for_s = math.ceil(wait),
+    credits = view:balance(name) or json.null, status = status, exhausted_for_s = math.ceil(wait),
     reason = wait > 0 and reason or nil, limits = json.array(list), source = first and first.source or json.null,
     checker = checker, checked_at = checker and checker.checked_at, stale = checker and checker.stale,
   }

@@ -126,26 +126,28 @@ function policies.new(options)
     -- By policy and by function: where it is from, also of versions that are no longer in force. Nothing here may hold
     -- its own key, or it would stay for ever.
     origins = setmetatable({}, { __mode = "k" }),
-    hook_list = {},
+    hook_list = {}, by_name = {}, -- what every request asks for, see set:list_units
     strikes = strikes.new(options.clock or os.time, told),
   }, set)
+end
+
+-- Hands on what was logged, after the call: a host's function must not be cut off half-way by the budget.
+local function hand_on(self, label)
+  local lines = self.host.lines
+  self.host.lines = {}
+  for _, line in ipairs(lines) do
+    if self.log then self.log(label, line) end
+  end
+end
+
+function set:finish(label, ...)
+  if #self.host.lines > 0 then hand_on(self, label) end
+  return ...
 end
 
 function set:guarded(label, fn, ...)
   self.host.nesting = 0
   return self:finish(label, guard.call(self.milliseconds, self.bytes, fn, ...))
-end
-
--- Hands on what was logged, after the call: a host's function must not be cut off half-way by the budget.
-function set:finish(label, ...)
-  local lines = self.host.lines
-  if #lines > 0 then
-    self.host.lines = {}
-    for _, line in ipairs(lines) do
-      if self.log then self.log(label, line) end
-    end
-  end
-  return ...
 end
 
 -- Gives `require "lib.<name>"` for one policy: its own instance, in its own environment; remembers what it used.
@@ -292,6 +294,12 @@ local function in_place(self, place)
   return found
 end
 
+-- Lists what is in force: hooks in their order, routing policies by name.
+function set:list_units()
+  self.hook_list, self.by_name = in_place(self, "hooks"), {}
+  for _, policy in ipairs(in_place(self, "routing")) do self.by_name[policy.name] = policy end
+end
+
 -- What guards must not be missed without a word: a file that fails and has no good version stands for its own fault.
 local function stand_in(place, name, file, fault)
   local label = string.gsub(file.path, "%.lua$", "")
@@ -347,7 +355,7 @@ function set:install(files)
     if not self.sources[path] then report.removed[#report.removed + 1] = path end
   end
   table.sort(report.removed)
-  self.hook_list = in_place(self, "hooks")
+  self:list_units()
   return report
 end
 
@@ -360,7 +368,7 @@ end
 
 ---@param name string
 ---@return moongate.policy|nil
-function set:routing(name) return self:at("routing/" .. name .. ".lua") end
+function set:routing(name) return self.by_name[name] end
 
 ---@return moongate.policy|nil
 function set:access() return self:at("access.lua") end
@@ -403,15 +411,13 @@ end
 local COPIED = { access = true, billing = true }
 
 -- A fault without a line of its own (of a call in tail position, or for want of memory) is the function's.
-local function describe(origin, fn, fine, ...)
-  if fine then return true, ... end
-  local kind, message = ...
+local function fault_of(origin, fn, kind, message)
   local file, line, rest = locate(message, FOLDER .. origin.path)
   local at = not line and debug.getinfo(fn, "S")
   if at and string.sub(at.source, 2, #FOLDER + 1) == FOLDER then
     file, line = string.sub(at.source, 2), at.linedefined
   end
-  return false, { kind = kind, policy = origin.label, file = file, line = line, message = rest }
+  return { kind = kind, policy = origin.label, file = file, line = line, message = rest }
 end
 
 -- Loads a policy anew, without its past, where the heap is full; true if it was so.
@@ -424,42 +430,43 @@ function set:start_anew(origin)
   local fresh = self:load_unit(unit.place, unit.policy.name, unit.file)
   if not fresh then return false end
   self.units[origin.path], self.full_at = fresh, most
-  self.hook_list = in_place(self, "hooks")
+  self:list_units()
   return true
 end
 
--- Weighs a call that has ended: each is bounded by itself, and here what a policy keeps from one to the next.
-function set:weigh(origin, before, ...)
-  local now = collectgarbage "count"
+local kilobytes = gcinfo -- whole ones: as collectgarbage "count", at a fraction of its price
+
+-- Weighs a call that has ended: each is bounded by itself, and here what a policy keeps from one to the next. Answers
+-- the fault of one that keeps too much.
+function set:weigh(origin, before)
+  local now = kilobytes()
   origin.kept = origin.kept + (now - before) * 1024
   self.full_at = self.full_at or FULL * self.bytes
   if now * 1024 > self.full_at and origin.kept > self.bytes / 2 and self:start_anew(origin) then
-    return false, {
+    return {
       kind = "memory", policy = origin.label, file = FOLDER .. origin.path,
       message = "keeps too much from call to call; it was loaded anew",
     }
   end
-  return ...
+  return nil
 end
 
-function set:tally(origin, subject, ...)
-  self.strikes:tally(origin, subject, ...)
-  return ...
+local function ended(self, origin, subject, fn, before, fine, ...)
+  if #self.host.lines > 0 then hand_on(self, origin.label) end
+  local fault = not fine and fault_of(origin, fn, ...) or nil
+  fault = self:weigh(origin, before) or fault
+  self.strikes:tally(origin, subject, fault)
+  if fault then return false, fault end
+  return true, ...
 end
 
 -- subject: whose call it is, of the functions of a policy.
 function set:bounded(origin, subject, fn, ...)
   local fault = self.strikes:bars(origin)
   if fault then return false, fault end
-  local before = collectgarbage "count"
-  return self:tally(origin, subject,
-    self:weigh(origin, before, describe(origin, fn, self:guarded(origin.label, fn, ...))))
-end
-
--- A field of the host's own table; never by a metatable that a policy gave it, which would run unguarded.
-local function read_field(host, value, name)
-  if host.made[debug.getmetatable(value)] then return rawget(value, name) end
-  return value[name]
+  self.host.nesting = 0
+  return ended(self, origin, subject, fn, kilobytes(),
+    guard.call(self.milliseconds, self.bytes, fn, ...))
 end
 
 -- What a call is about, its clock and its dice: those of its first argument. Access and billing throw the same dice
@@ -471,8 +478,14 @@ local function begin(host, origin, first)
     return host.begin(origin.label)
   end
   if type(first) ~= "table" or origin.place == "hooks" then return host.begin(nil) end
-  host.request, host.now = first, tonumber(read_field(host, first, "now"))
-  host.begin(read_field(host, first, "seed"))
+  local now, seed
+  if host.made[debug.getmetatable(first)] then
+    now, seed = rawget(first, "now"), rawget(first, "seed") -- a metatable that a policy gave it would run unguarded
+  else
+    now, seed = first.now, first.seed
+  end
+  host.request, host.now = first, tonumber(now)
+  host.begin(seed)
 end
 
 -- Calls a policy, or one of its functions, within the budget: true and its results, or false and the fault. The fields

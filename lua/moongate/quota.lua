@@ -100,25 +100,16 @@ end
 
 local unlimited, unused = reader(math.huge), reader(0)
 
-local function copy(values)
-  local result = {}
-  for name, value in pairs(values or {}) do result[name] = value end
-  return result
-end
-
--- What is left, by limit name, as a policy reads it: no limit is math.huge, a misspelt name an error.
----@param values table<string, number>|nil
+-- What is left, by limit name, as a policy reads it: no limit is math.huge, a misspelt name an error. The same table,
+-- guarded from now on.
+---@param values table<string, number>
 ---@return table<string, number>
-function quota.left(values)
-  return setmetatable(copy(values), unlimited)
-end
+function quota.left(values) return setmetatable(values, unlimited) end
 
--- What is used, by limit name, as a policy reads it: nothing is 0.
----@param values table<string, number>|nil
+-- What is used, by limit name, as a policy reads it: nothing is 0. The same table, guarded from now on.
+---@param values table<string, number>
 ---@return table<string, number>
-function quota.used(values)
-  return setmetatable(copy(values), unused)
-end
+function quota.used(values) return setmetatable(values, unused) end
 
 -- What each of these limits leaves: used(limit) says what is used up. Where a name comes twice (the model's and the
 -- provider's), the smaller rest counts.

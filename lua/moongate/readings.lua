@@ -30,6 +30,10 @@ end
 -- Reads anew what is asked next.
 function readings.forget() read_at = nil end
 
+-- Whether any checker has told anything yet.
+---@return boolean
+function readings.are_there() return next(whole_board()) ~= nil end
+
 ---@class moongate.readings.entry
 ---@field checker string
 ---@field interval number

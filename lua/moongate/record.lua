@@ -62,7 +62,7 @@ local function witness(call)
   local plan = call.plan
   if not plan then return end
   local view = view_of(plan)
-  if view and view.complete and #plan.offered <= decision.most_whole then view.complete(plan.offered) end
+  if view and view.complete and #plan.offered <= decision.most_whole then view:complete(plan.offered) end
   standing.note(plan, call.caller, call.state, MOST_EXPLAINED)
 end
 

@@ -9,6 +9,7 @@ local faults = require "moongate.faults"
 local gates = require "moongate.gates"
 local list = require "moongate.list"
 local near = require "moongate.near"
+local new_table = require "table.new"
 local reasons = require "moongate.reasons"
 local task = require "moongate.task"
 
@@ -30,20 +31,24 @@ local LONGEST_TASK = 64
 ---@field name string what it is served under, be it an alias or "auto"; targets are all that this names
 ---@field replaced table|nil { asked, name, words }: what was asked for is deprecated, and name stands in its place
 ---@field verdicts table|nil what the access policy says of them
+---@field view moongate.view what it was made by
+---@field random fun(): number
 
 local lazy = {
-  task = function(plan) return plan.classify() end,
+  task = function(plan)
+    local task_type = plan.classify()
+    rawset(plan, "task", task_type)
+    return task_type
+  end,
   reason = reasons.sentence,
   candidates = reasons.records,
+  seed = function(plan) return plan.request.seed end,
 }
 
 local plan_meta = {
   __index = function(plan, name)
     local work_out = lazy[name]
-    if not work_out then return nil end
-    local value = work_out(plan)
-    rawset(plan, name, value)
-    return value
+    return work_out and work_out(plan)
   end,
 }
 
@@ -71,8 +76,15 @@ local function unknown_policy(name, policies)
   }
 end
 
+local full_names = setmetatable({}, { __mode = "k" })
+
 local function full_name(policy)
-  return policy.version and policy.name .. "@" .. policy.version or policy.name
+  local name = full_names[policy]
+  if not name then
+    name = policy.version and policy.name .. "@" .. policy.version or policy.name
+    full_names[policy] = name
+  end
+  return name
 end
 
 -- Only local targets will do, because ...; nil when others may serve too.
@@ -83,59 +95,81 @@ local function local_because(request, caller, policy_name)
   return nil
 end
 
+local FEW = 8 -- rungs that are quicker looked through than noted
+
+-- Whether the first rungs have a target already; seen is nil where they are few.
+local function is_rung(targets, count, target, seen)
+  if seen then return seen[target] end
+  for i = 1, count do
+    if targets[i] == target then return true end
+  end
+  return false
+end
+
 -- The targets behind what a policy returned; nil and what is wrong with it. Raw reads only: it is a script's table.
-local function read_ladder(ladder, owner, most)
+local function read_ladder(ladder, most)
   if type(ladder) ~= "table" then
     return nil, "returned " .. (ladder == nil and "nothing" or "a " .. type(ladder)) .. ", not a list of candidates"
   end
-  local targets, seen = {}, {}
   local count = #ladder
   if count > 2 * most + 100 then return nil, "returned more rungs than there are candidates" end
+  local targets, rungs, seen = new_table(count, 0), 0, count > FEW and {} or nil
   for i = 1, count do
-    local candidate = rawget(ladder, i)
-    local target = candidate ~= nil and owner[candidate] or nil
+    local target = candidates.target(rawget(ladder, i))
     if not target then return nil, "returned something that is no candidate of this request, at position " .. i end
-    if not seen[target] then
-      seen[target] = true
-      targets[#targets + 1] = target
+    if not is_rung(targets, rungs, target, seen) then
+      rungs = rungs + 1
+      targets[rungs] = target
+      if seen then seen[target] = true end
     end
   end
   return targets
 end
 
+local NONE = {}
+
+local function note_fault(plan, fault)
+  if plan.faults == NONE then plan.faults = {} end
+  plan.faults[#plan.faults + 1] = fault
+end
+
 -- Runs one policy. Answers its ladder and its second result; or nil and the fault.
 local function run(plan, policies, policy, view, more, weights)
-  local own = { request = plan.request, view = view, weights = weights, task = plan.classify }
-  local offered, owner, trail, close = candidates.new(plan.offered, own)
-  plan.runs[#plan.runs + 1] = { name = policy.name, owner = owner, trail = trail }
+  local offered, owner, trail, close = candidates.new(plan.offered, {
+    request = plan.request, view = view, random = plan.random, weights = weights, task = plan.classify, trail = NONE,
+  })
+  local own = { name = policy.name, owner = owner, trail = trail }
+  plan.runs[#plan.runs + 1] = own
   plan.policy = full_name(policy)
-  local shown_request, close_request = candidates.request(plan.request, more)
+  local shown_request = candidates.request(plan.request, more)
   local fine, ladder, second = policies:call(policy.run, shown_request, offered)
+  local targets, wrong
+  if fine then targets, wrong = read_ladder(ladder, #plan.offered) end
   close()
-  close_request()
+  candidates.close_request(shown_request)
   if not fine then return nil, ladder end
-  local targets, wrong = read_ladder(ladder, owner, #plan.offered)
   if not targets then
     local file = "policies/" .. policy.label .. ".lua"
     return nil, { kind = "result", policy = policy.label, file = file, message = wrong }
   end
-  if #targets == 0 then plan.runs[#plan.runs].empty = true end
+  if #targets == 0 then own.empty = true end
   return targets, type(second) == "string" and string.sub(second, 1, LONGEST_WORDS) or nil
 end
 
 -- Runs a policy and those it falls through to. Answers the ladder and, if it is empty, the last one's words; or nil
 -- and the fault, noted in the plan.
 local function follow(plan, policies, policy, view, more, weights)
-  local been = {}
+  local been
   for _ = 1, MOST_HOPS do
-    been[policy.name] = true
     local ladder, second = run(plan, policies, policy, view, more, weights)
     if not ladder then
-      local fault = { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) }
-      plan.faults[#plan.faults + 1] = fault
+      note_fault(plan, { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) })
       return nil
     end
-    local following = #ladder == 0 and second and not been[second] and policies:routing(second) or nil
+    if #ladder > 0 or not second then return ladder, second end
+    been = been or {}
+    been[policy.name] = true
+    local following = not been[second] and policies:routing(second)
     if not following then return ladder, second end
     policy = following
   end
@@ -143,14 +177,13 @@ local function follow(plan, policies, policy, view, more, weights)
 end
 
 -- Among equals higher priority is picked more often: sorting is stable, so it is enough to draw the first order.
-local function by_priority(targets, view)
-  local facts = { random = view.random }
-  return list.new(targets, {}, facts):shuffle("priority", function(target) return target.priority end)
+local function by_priority(targets, random)
+  return list.new(targets, {}, { random = random }):shuffle("priority", function(target) return target.priority end)
 end
 
 -- An alias that states an order or weights arranges what the policy let through; providers of one model stay in the
 -- policy's order.
-local function arrange(plan, alias, view)
+local function arrange(plan, alias)
   local first = {} -- per place in the alias: its rank
   if alias.order then
     for _, target in ipairs(plan.ladder) do first[alias.places[target]] = alias.places[target] end
@@ -168,7 +201,7 @@ local function arrange(plan, alias, view)
     table.sort(places)
     local boxed = {}
     for i, place in ipairs(places) do boxed[i] = { place = place, weight = weights[place] } end
-    for rank, box in ipairs(list.new(boxed, {}, { random = view.random }):shuffle()) do first[box.place] = rank end
+    for rank, box in ipairs(list.new(boxed, {}, { random = plan.random }):shuffle()) do first[box.place] = rank end
     plan.arranged = "by the weights of the alias"
   end
   plan.ladder = list.new(plan.ladder):sort("alias", function(target) return first[alias.places[target]] end)
@@ -178,7 +211,7 @@ end
 local function soonest(targets, view)
   local least
   for _, target in ipairs(targets) do
-    local wait = math.max(view.exhausted(target) or 0, view.open_s and view.open_s(target) or 0)
+    local wait = math.max(view:exhausted(target) or 0, view.open_s and view:open_s(target) or 0)
     if wait > 0 and (not least or wait < least) then least = wait end
   end
   return least and math.ceil(least)
@@ -210,10 +243,10 @@ local function fall_back(plan, policies, registry, failed, view, more, weights)
   end
   local ladder = {}
   for _, target in ipairs(plan.offered) do
-    if (view.exhausted(target) or 0) == 0 then ladder[#ladder + 1] = target end
+    if (view:exhausted(target) or 0) == 0 then ladder[#ladder + 1] = target end
   end
   plan.policy = LAST_RESORT
-  plan.runs[#plan.runs + 1] = { name = LAST_RESORT, owner = {}, trail = {} }
+  plan.runs[#plan.runs + 1] = { name = LAST_RESORT, owner = NONE, trail = NONE }
   return ladder
 end
 
@@ -235,24 +268,27 @@ local function classify(request, policies, more)
   local policy = policies:task()
   if policy and not task.is_known(request.task) then
     local facts = setmetatable({ task = function() return request.task end }, { __index = more })
-    local seen, close = candidates.request(request, facts)
+    local seen = candidates.request(request, facts)
     local fine, name = policies:ask(policy, policy.run, not_a_task, seen)
-    close()
+    candidates.close_request(seen)
     if fine then return name end
   end
   return task.classify(request)
 end
 
 -- Chance as the request's seed has it, so that the plan can be made again; the view's own without one.
-local function seeded(view, request)
-  if request.seed == nil then return view end
-  local random
-  return setmetatable({
-    random = function()
-      random = random or chance.new(string.format("plan %.17g", request.seed))
-      return random()
-    end,
-  }, { __index = view })
+local function dice_of(view, request)
+  local seed, random = request.seed, nil
+  if seed == nil then return view.random end
+  return function()
+    random = random or chance.new(string.format("plan %.17g", seed))
+    return random()
+  end
+end
+
+-- What was asked for, in words.
+local function asked_for(name)
+  return name == "auto" and "this request" or '"' .. shown(name) .. '"'
 end
 
 -- Plans a request. policies is a set of moongate.policies; view gives the live facts of targets: exhausted, left, used,
@@ -284,10 +320,9 @@ function router.plan(request, caller, registry, policies, view, entry)
 
   if not entry then verdicts, refusal = access.verdicts(policies, caller, targets) end
   if refusal then return nil, refusal end
-  view = seeded(view, request)
   local more = {
     privacy = request.privacy or caller.privacy or false,
-    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
+    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier }, task = NONE,
   }
   local known_task
   function more.task()
@@ -295,15 +330,17 @@ function router.plan(request, caller, registry, policies, view, entry)
     return known_task
   end
   local plan = setmetatable({
-    request = request, runs = {}, faults = {}, ladder = {}, policy = policy and full_name(policy) or policy_name,
-    classify = more.task, seed = request.seed, name = name, targets = targets, verdicts = verdicts,
-    replaced = replaced,
+    request = request, runs = new_table(2, 0), faults = NONE, ladder = NONE, policy = policy and full_name(policy)
+      or policy_name, classify = more.task, name = name, targets = targets, view = view,
+    random = dice_of(view, request), offered = NONE, refused = NONE, refused_why = NONE,
   }, plan_meta)
+  if verdicts then plan.verdicts = verdicts end
+  if replaced then plan.replaced = replaced end
   local lists, owners = gates.lists(caller, name, verdicts ~= nil)
   plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
-    lists = lists, owners = owners, verdicts = verdicts, who = gates.who(caller),
+    lists = lists, owners = owners, verdicts = verdicts, caller = caller,
     local_because = local_because(request, caller, policy_name), zero_spend = registry.zero_spend,
-    asked = name == "auto" and "this request" or '"' .. shown(name) .. '"',
+    asked = asked_for, name = name,
   })
   if refusal then
     refusal.plan = plan
@@ -314,14 +351,14 @@ function router.plan(request, caller, registry, policies, view, entry)
     return nil, nothing_usable(plan, "no model is configured" .. behind, view)
   end
 
-  if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, view) end
+  if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, plan.random) end
   local weights = alias and alias.weights
   if policies:task() then more.task() end -- a policy's budget cannot hold another's
   local ladder, words
   if policy then
     ladder, words = follow(plan, policies, policy, view, more, weights)
   else
-    plan.faults[1] = { policy = policy_name, kind = "missing", message = "there is no such routing policy" }
+    note_fault(plan, { policy = policy_name, kind = "missing", message = "there is no such routing policy" })
   end
   if not ladder then
     if registry.on_fault == "refuse" then return nil, refuse_fault(plan) end
@@ -330,7 +367,7 @@ function router.plan(request, caller, registry, policies, view, entry)
 
   plan.ladder = ladder
   if #ladder == 0 then return nil, nothing_usable(plan, words, view) end
-  if alias and #ladder > 1 and (alias.order or alias.balanced) then arrange(plan, alias, view) end
+  if alias and #ladder > 1 and (alias.order or alias.balanced) then arrange(plan, alias) end
   return plan
 end
 

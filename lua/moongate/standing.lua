@@ -1,7 +1,7 @@
 -- Whether a target would be called at this moment. The climb and its attempts ask it rung by rung; whoever explains a
 -- plan asks it of the whole ladder beforehand. Asks only: nothing is reserved, and no breaker is tried.
 local claims = require "moongate.claims"
-local health = require "moongate.core.health"
+local live = require "moongate.live"
 local passing = require "moongate.passing"
 local store = require "moongate.core.store"
 
@@ -61,12 +61,12 @@ function standing.may_shrink(wanted, blocked)
   return claim ~= nil and claims.grows(claim)
 end
 
--- What a call of target would meet now; nil: nothing is in its way. In the order in which the climb looks.
-local function obstacle_of(target, caller, request, state)
-  local exhausted = standing.exhausted(target)
-  if exhausted then return exhausted end
-  local open, _, _, wait = health.state(target.id)
-  if open then return standing.left_alone(wait) end
+-- What a call of target would meet now; nil: nothing is in its way. In the order in which the climb looks. The view has
+-- read most of it for the plan already.
+local function obstacle_of(target, caller, request, state, view)
+  local wait, why = view:exhausted(target)
+  if wait > 0 then return { skipped = passing.exhausted(why), wait = wait } end
+  if view:open(target) then return standing.left_alone(view:open_s(target)) end
   local obstacle
   for _, length in ipairs(claims.lengths(request)) do
     local wanted = claims.call(target, caller, request, state, length)
@@ -81,16 +81,16 @@ end
 
 -- Notes in the plan how its rungs stand, the first `most` and as many more as it takes to find one that can be called:
 -- { [target] = words, first = the rung to be called first, refusal = what the caller is told instead }.
----@param plan plan
+---@param plan plan made by a live view
 ---@param caller moongate.caller
 ---@param state { config: table, policies: table|nil }
 ---@param most integer|nil
 function standing.note(plan, caller, state, most)
-  local noted = {}
+  local noted, view = {}, plan.view or live.view()
   for rung, target in ipairs(plan.ladder) do
     local is_decided = noted.first or noted.refusal
     if is_decided and rung > (most or math.huge) then break end
-    local obstacle = obstacle_of(target, caller, plan.request, state)
+    local obstacle = obstacle_of(target, caller, plan.request, state, view)
     if obstacle and obstacle.refusal then
       local words = passing.own_limit(caller, obstacle)
       noted[target] = "refused: " .. words

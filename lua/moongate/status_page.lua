@@ -16,8 +16,8 @@ local JSON = { ["content-type"] = "application/json", ["cache-control"] = "no-st
 
 -- Whether a request would go there and cost nothing, as far as is known now.
 local function is_usable(target, view)
-  if (view.exhausted(target) or 0) > 0 or view.open(target) then return false end
-  for _, left in pairs(view.left(target)) do
+  if (view:exhausted(target) or 0) > 0 or view:open(target) then return false end
+  for _, left in pairs(view:left(target)) do
     if left <= 0 then return false end
   end
   return true

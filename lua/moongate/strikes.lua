@@ -48,10 +48,9 @@ end
 -- Takes notice of how a call has ended.
 ---@param origin table
 ---@param subject any which of its functions
----@param fine boolean
 ---@param fault moongate.fault|nil
-function methods:tally(origin, subject, fine, fault)
-  if fine then return count_down(self, origin, subject) end
+function methods:tally(origin, subject, fault)
+  if not fault then return count_down(self, origin, subject) end
   if not DEAR[fault.kind] then return end
   local count = (self.counts[subject] or 0) + 1
   self.counts[subject] = count

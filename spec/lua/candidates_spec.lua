@@ -17,8 +17,7 @@ local function one(made, facts, weights)
     request = { surface = "chat", estimated_tokens = 1000, max_tokens = 500 }, view = routing.view(facts),
     weights = weights, task = function() return "chat" end,
   }
-  local all, owner, trail = candidates.new({ made }, plan)
-  return all[1], owner, trail
+  return candidates.new({ made }, plan)[1]
 end
 
 describe("a candidate", function()
@@ -62,12 +61,12 @@ describe("a candidate", function()
 
   it("harms only its writer when it is written to", function()
     local made = target()
-    local candidate, owner = one(made)
+    local candidate = one(made)
     candidate.free, candidate.id = false, "other"
     candidate.cost.input = 0
     candidate.strengths[1] = "everything"
     candidate.left.rpm = 0
-    assert.equal(made, owner[candidate])
+    assert.equal(made, candidates.target(candidate))
     assert.same(target(), made)
     local again = one(made)
     assert.same({ true, "p/m", 1 }, { again.free, again.id, again.cost.input })
@@ -101,10 +100,10 @@ describe("what a policy keeps of a request", function()
     local request = { text_length = 7, caller = { name = "n" }, messages = {} }
     local plan = { request = request, view = routing.view(), task = function() return "chat" end }
     local all, _, trail, close = candidates.new({ target(), target() }, plan)
-    local seen, close_request = candidates.request(request, { task = function() return "chat" end })
+    local seen = candidates.request(request, { task = function() return "chat" end })
     assert.same({ 7, 0 }, { seen.text_length, all[1].retry_in })
     close()
-    close_request()
+    candidates.close_request(seen)
     over(function() return seen.messages end)
     over(function() return seen.task end)
     over(function() return all[1].left end)

@@ -60,7 +60,7 @@ describe("a recorded decision", function()
     who = who or caller
     local plan, refusal = router.plan(request, who, registry, policies, view)
     local made = plan or refusal.plan
-    if whole ~= false then view.complete(made.offered) end
+    if whole ~= false then view:complete(made.offered) end
     json.begin()
     decision.add(made, who, "hash", view, candidates.looked(request))
     local text = json.finish()
@@ -277,28 +277,28 @@ describe("a recorded decision", function()
     restless(3)
     local registry, view = registry_of(6), live.view()
     local first = registry.targets[1]
-    local wait, left = view.exhausted(first), view.left(first).rpm
-    view.complete(registry.targets)
-    view.complete(registry.targets)
+    local wait, left = view:exhausted(first), view:left(first).rpm
+    view:complete(registry.targets)
+    view:complete(registry.targets)
     assert.is_true(view.is_whole)
-    assert.same({ wait, left }, { view.exhausted(first), view.left(first).rpm })
+    assert.same({ wait, left }, { view:exhausted(first), view:left(first).rpm })
     assert.equal(2 * 6, #core.of "store.exhausted")
     assert.equal(6, #core.of "health.state")
     assert.equal(2 * 2, #core.of "store.used") -- two models have two limits each
     assert.equal(6, #core.of "store.learnt")
-    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target].told) end
+    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index].told) end
   end)
 
   it("may tell of what nobody asked for as it was a moment ago, but not of what a policy reads", function()
     local registry = registry_of(2)
     core.set("clock.monotonic", function() return 100 end)
-    live.view().complete(registry.targets)
-    live.view().complete(registry.targets)
+    live.view():complete(registry.targets)
+    live.view():complete(registry.targets)
     assert.equal(2, #core.of "store.learnt")
-    live.view().left(registry.targets[1])
+    live.view():left(registry.targets[1])
     assert.equal(3, #core.of "store.learnt")
     core.set("clock.monotonic", function() return 102 end)
-    live.view().complete(registry.targets)
+    live.view():complete(registry.targets)
     assert.equal(5, #core.of "store.learnt")
   end)
 

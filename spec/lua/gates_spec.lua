@@ -9,7 +9,7 @@ end
 local function pass(targets, request, rules)
   request.surface = request.surface or "chat"
   rules = rules or {}
-  rules.lists, rules.asked = rules.lists or {}, '"m"'
+  rules.lists, rules.asked = rules.lists or {}, function() return '"m"' end
   return gates.pass(targets, request, rules)
 end
 

@@ -36,28 +36,28 @@ describe("the view of live facts", function()
   it("tells the longer wait of the target and its provider, with its reason", function()
     local waits = { ["one/small"] = { 5, "rate_limited" }, one = { 9, "auth" } }
     core.set("store.exhausted", function(name) return unpack(waits[name]) end)
-    assert.same({ 9, "auth" }, { live.view().exhausted(target) })
+    assert.same({ 9, "auth" }, { live.view():exhausted(target) })
     waits.one = { 5, "auth" }
-    assert.same({ 5, "rate_limited" }, { live.view().exhausted(target) })
+    assert.same({ 5, "rate_limited" }, { live.view():exhausted(target) })
     waits["one/small"], waits.one = { 0, "" }, { 0, "" }
-    assert.same({ 0, "" }, { live.view().exhausted(target) })
+    assert.same({ 0, "" }, { live.view():exhausted(target) })
   end)
 
   it("tells what is left: the smaller rest of provider and model, never below nothing", function()
     local used = { ["provider:one:requests minute"] = 8, ["model:one/small:requests minute"] = 3,
       ["provider:one:requests day"] = 1200 }
     core.set("store.used", function(limit) return used[limit.key .. " " .. limit.window] end)
-    local left = live.view().left(target)
+    local left = live.view():left(target)
     assert.same({ 17, 0, math.huge }, { left.rpm, left.rpd, left.tpm })
     used["provider:one:requests minute"] = 15
-    assert.equal(15, live.view().left(target).rpm)
+    assert.equal(15, live.view():left(target).rpm)
     assert.equal("Asia/Tokyo", core.of("store.used")[2][1].zone)
   end)
 
   it("tells what is used: the larger sum of provider and model", function()
     local used = { ["provider:one:requests minute"] = 8, ["model:one/small:requests minute"] = 3 }
     core.set("store.used", function(limit) return used[limit.key .. " " .. limit.window] or 0 end)
-    local sums = live.view().used(target)
+    local sums = live.view():used(target)
     assert.same({ 8, 0, 0 }, { sums.rpm, sums.rpd, sums.tpm })
   end)
 
@@ -84,67 +84,69 @@ describe("the view of live facts", function()
     } do
       it(case[1], function()
         learn(case[2])
-        assert.equal(case[3], live.view().left(target).rpm)
+        assert.equal(case[3], live.view():left(target).rpm)
       end)
     end
 
     it("also of limits that the configuration does not have", function()
       learn(told { metric = "tokens", window = "day", remaining = 77 })
-      assert.equal(77, live.view().left(target).tpd)
+      assert.equal(77, live.view():left(target).tpd)
     end)
 
     it("of the source that is trusted most, as long as that stands", function()
       learn(told { remaining = 3, source = "probe" }, told { remaining = 9, source = "header" })
-      assert.equal(9, live.view().left(target).rpm)
+      assert.equal(9, live.view():left(target).rpm)
       learn(told { remaining = 9, source = "header", reset_s = 0 }, told { remaining = 3, source = "probe" })
-      assert.equal(3, live.view().left(target).rpm)
+      assert.equal(3, live.view():left(target).rpm)
     end)
 
     it("over what is only documented", function()
       local free = fakes.target("one/small", { provider_limits = { { name = "rpm", metric = "requests",
         window = "minute", max = 30, documented = true } } })
-      assert.same({ 30, false }, { live.view().left(free).rpm, live.yields(free, free.provider_limits[1]) })
+      assert.same({ 30, false }, { live.view():left(free).rpm, live.yields(free, free.provider_limits[1]) })
       free = fakes.target("one/small", { provider_limits = free.provider_limits })
       learn(told { remaining = 190 })
-      assert.same({ 190, true }, { live.view().left(free).rpm, live.yields(free, free.provider_limits[1]) })
-      assert.equal(20, live.view().left(target).rpm)
+      assert.same({ 190, true }, { live.view():left(free).rpm, live.yields(free, free.provider_limits[1]) })
+      assert.equal(20, live.view():left(target).rpm)
       assert.is_false(live.yields(target, target.provider_limits[1]))
     end)
 
     it("but leaves out what has no name among limits", function()
       learn(told { metric = "Odd Thing", window = "minute" }, told { window = "fortnight" })
-      assert.equal(20, live.view().left(target).rpm)
+      assert.equal(20, live.view():left(target).rpm)
     end)
   end)
 
-  it("reads a target's health and a provider's words once", function()
+  it("reads a target's health and what its provider told once", function()
     core.set("health.state", function() return true, 120, 0.25, 9 end)
     local view = live.view()
     assert.same({ true, 120, 0.25, 9 },
-      { view.open(target), view.latency_ms(target), view.error_rate(target), view.open_s(target) })
-    view.left(target)
-    view.left(fakes.target "one/large")
+      { view:open(target), view:latency_ms(target), view:error_rate(target), view:open_s(target) })
+    view:left(target)
+    view:left(target)
     assert.same({ 1, 1 }, { #core.of "health.state", #core.of "store.learnt" })
-    live.view().open(target)
+    live.view():open(target)
     assert.equal(2, #core.of "health.state")
   end)
 
   it("holds a balance still for a target, and reads it for the record", function()
     local told = 4.5
-    core.replace("moongate.readings", { balance = function() return told end })
+    core.replace("moongate.readings", {
+      are_there = function() return true end, balance = function() return told end,
+    })
     package.loaded["moongate.live"] = nil
     local view, other = require("moongate.live").view(), fakes.target "two/free"
-    assert.equal(4.5, view.balance("one", target))
+    assert.equal(4.5, view:balance("one", target))
     told = nil
-    assert.same({ 4.5, nil, nil }, { view.balance("one", target), view.balance "one" })
-    view.complete { target, other }
-    assert.same({ 4.5, false }, { view.seen[target].balance, view.seen[other].balance })
+    assert.same({ 4.5, nil, nil }, { view:balance("one", target), view:balance "one" })
+    view:complete { target, other }
+    assert.same({ 4.5, false }, { view.seen[target.index].balance, view.seen[other.index].balance })
   end)
 
   it("knows no latency before the first answer, and no balance", function()
     local view = live.view()
-    assert.is_nil(view.latency_ms(target))
-    assert.is_nil(view.balance "one")
+    assert.is_nil(view:latency_ms(target))
+    assert.is_nil(view:balance "one")
     assert.is_true(view.random() < 1)
   end)
 end)

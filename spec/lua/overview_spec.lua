@@ -147,7 +147,7 @@ describe("the overview of a provider", function()
   end)
 
   it("tells the balance where there is one", function()
-    view.balance = function(name) return name == "one" and 12.5 or nil end
+    view.balance = function(_, name) return name == "one" and 12.5 or nil end
     assert.same({ 12.5, json.null }, { of().credits, of("two").credits })
   end)
 

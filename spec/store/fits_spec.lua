@@ -50,3 +50,35 @@ describe("asking a store whether a call fits", function()
     assert.same(told, { bench.reserve(store, free, NOON) })
   end)
 end)
+
+describe("a limit whose counter's name was worked out beforehand", function()
+  local store
+
+  before_each(function() store = assert(bench.open "memory:") end)
+  after_each(function()
+    library.store_close(store)
+    bench.clean()
+  end)
+
+  local given = { key = "a", window = "day", zone = "Asia/Tokyo", max = 9, amount = 4 }
+
+  it("has the counter that it has without", function()
+    local call, kept = bench.call { claims = { given } }
+    local limit, room = call.claims[0].limit, ffi.new "char[256]"
+    assert.is_true(library.store_name_limit(limit, room, 256))
+    assert.equal(0, tonumber(library.store_used(store, limit, NOON, nil)))
+    assert.truthy(bench.reserve(store, { claims = { given } }, NOON))
+    assert.equal(4, tonumber(library.store_used(store, limit, NOON, nil)))
+    local verdict = ffi.new "struct store_verdict"
+    bench.inbox.inbox_reserve(store, bench.loop, call, NOON, verdict)
+    assert.is_true(verdict.granted and #kept > 0)
+    assert.equal(8, (bench.used(store, given, NOON)))
+  end)
+
+  it("is left as it was where there is no room for the name", function()
+    local call, kept = bench.call { claims = { given } }
+    local limit = call.claims[0].limit
+    assert.is_false(library.store_name_limit(limit, ffi.new "char[8]", 8))
+    assert.is_true(limit.name == nil and #kept > 0)
+  end)
+end)

@@ -60,6 +60,39 @@ local function behaviours(self)
       report = nothing, publish = function(text) self.published = text end,
       readings = function() return self.published or "{}" end,
     },
+    -- Reads from the fakes below, as the gauge reads from the store.
+    gauge = { of = function(about)
+      local function core(name) return package.loaded["moongate.core." .. name] end
+      return {
+        exhausted = function()
+          local wait, why = core "store".exhausted(about.id)
+          local all, reason = core "store".exhausted(about.provider)
+          if all > wait then return all, reason end
+          return wait, why
+        end,
+        counts = function()
+          local counts = {}
+          for i, limit in ipairs(about.limits) do counts[i] = (core "store".used(limit)) end
+          return counts
+        end,
+        health = function()
+          local open, ms, errors, open_s = core "health".state(about.id)
+          return open, ms and math.floor(ms * 100 + 0.5) / 100, math.floor(errors * 10000 + 0.5) / 10000, open_s
+        end,
+        told = function()
+          local flat = {}
+          for _, word in ipairs(core "store".learnt(about.provider)) do
+            if word.remaining and (word.model == "" or word.model == about.model) then
+              for _, value in ipairs {
+                word.metric, word.window, word.source or "", word.model ~= "", word.remaining, word.reset_s or false,
+                word.age_s or 0,
+              } do flat[#flat + 1] = value end
+            end
+          end
+          return flat[1] and flat
+        end,
+      }
+    end },
     health = {
       admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
       state = function() return false, nil, 0, 0 end,
@@ -278,12 +311,15 @@ function fakes.handle(given)
   return handle
 end
 
+local made_targets = 0 -- each has an index of its own
+
 -- A target: fakes.target("one/small", { cost = ... }).
 function fakes.target(id, more)
   local provider, model = string.match(id, "^(.-)/(.*)$")
+  made_targets = made_targets + 1
   local target = {
-    id = id, provider = provider, model = model, upstream_id = "up-" .. model, protocol = "openai", is_local = false,
-    provider_limits = {}, limits = {}, index = 1,
+    index = made_targets, id = id, provider = provider, model = model, upstream_id = "up-" .. model,
+    protocol = "openai", is_local = false, provider_limits = {}, limits = {},
   }
   for name, value in pairs(more or {}) do target[name] = value end
   return target

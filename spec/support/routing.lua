@@ -1,5 +1,6 @@
 -- Fakes for specs of routing: a config of mocks, a view of live facts from plain tables, and a set of policies without
 -- a sandbox.
+local quota = require "moongate.quota"
 local registry = require "moongate.registry"
 
 local routing = {}
@@ -30,19 +31,25 @@ function routing.random(seed)
   end
 end
 
+local function copy(values)
+  local result = {}
+  for name, value in pairs(values or {}) do result[name] = value end
+  return result
+end
+
 -- A view; facts[target id] = { exhausted =, left =, used =, latency_ms =, error_rate =, open =, open_s = }.
 function routing.view(facts, seed)
   facts = facts or {}
   local function of(target) return facts[target.id] or {} end
   return {
-    exhausted = function(target) return of(target).exhausted or 0, "429" end,
-    left = function(target) return of(target).left or {} end,
-    used = function(target) return of(target).used or {} end,
-    latency_ms = function(target) return of(target).latency_ms end,
-    error_rate = function(target) return of(target).error_rate end,
-    open = function(target) return of(target).open or false end,
-    open_s = function(target) return of(target).open_s end,
-    balance = function(provider) return facts[provider] and facts[provider].balance end,
+    exhausted = function(_, target) return of(target).exhausted or 0, "429" end,
+    left = function(_, target) return quota.left(copy(of(target).left)) end,
+    used = function(_, target) return quota.used(copy(of(target).used)) end,
+    latency_ms = function(_, target) return of(target).latency_ms end,
+    error_rate = function(_, target) return of(target).error_rate end,
+    open = function(_, target) return of(target).open or false end,
+    open_s = function(_, target) return of(target).open_s end,
+    balance = function(_, provider) return facts[provider] and facts[provider].balance end,
     random = routing.random(seed),
   }
 end

@@ -10,6 +10,7 @@ local near = require "moongate.near"
 local policies = require "moongate.policies"
 local process = require "moongate.core.process"
 local providers = require "moongate.providers"
+local quota = require "moongate.quota"
 local registry = require "moongate.registry"
 local router = require "moongate.router"
 local surface = require "moongate.surfaces.router"
@@ -99,8 +100,8 @@ local function unused_view()
   local function nothing() return nil end
   return {
     exhausted = function() return 0, "" end, open = function() return false end, random = math.random,
-    left = function(target) return decision.left(target, zeros(target)) end,
-    used = function(target) return decision.used(target, zeros(target)) end,
+    left = function(_, target) return quota.left(decision.left(target, zeros(target))) end,
+    used = function(_, target) return quota.used(decision.used(target, zeros(target))) end,
     latency_ms = nothing, error_rate = nothing, balance = nothing,
   }
 end

@@ -234,6 +234,43 @@ function json.encode(value)
   return table.concat(parts)
 end
 
+-- A raw text: a comma has nothing to part behind an opening bracket.
+local function add_raw(parts, text)
+  local before = #parts > 0 and string.sub(parts[#parts], -1)
+  if (before == "{" or before == "[") and string.sub(text, 1, 1) == "," then text = string.sub(text, 2) end
+  if text ~= "" then parts[#parts + 1] = text end
+end
+
+-- A raw text, then a raw text and a value as often as one likes, both left out where the value is nil, and perhaps a
+-- last raw text.
+local function add_arguments(parts, ...)
+  local count = select("#", ...)
+  add_raw(parts, (...))
+  for i = 2, count - 1, 2 do
+    local raw, value = select(i, ...)
+    if value ~= nil then
+      add_raw(parts, raw)
+      add_value(parts, value, 0)
+    end
+  end
+  if count > 1 and count % 2 == 0 then add_raw(parts, (select(count, ...))) end
+end
+
+---@return string
+function json.write(...)
+  local parts = {}
+  add_arguments(parts, ...)
+  return table.concat(parts)
+end
+
+local begun = {} -- the parts of the one that was begun
+
+function json.begin() begun = {} end
+function json.add(...) add_arguments(begun, ...) end
+
+---@return string
+function json.finish() return table.concat(begun) end
+
 -- ---- documents ----
 
 local KINDS = { string = "string", number = "number", boolean = "boolean", userdata = "null" }

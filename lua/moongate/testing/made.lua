@@ -3,6 +3,7 @@
 local candidates_of = require "moongate.candidates"
 local facts_of = require "moongate.facts"
 local near = require "moongate.near"
+local quota = require "moongate.quota"
 local text_of = require "moongate.text"
 local time = require "moongate.time"
 
@@ -114,13 +115,20 @@ local function view_of(given)
     return (facts.exhausted or facts.status == "exhausted") and 60 or 0
   end
   local function fact(name)
-    return function(target) return given[target][name] end
+    return function(_, target) return given[target][name] end
+  end
+  local function copied(name)
+    return function(_, target)
+      local values = {}
+      for limit, value in pairs(given[target][name] or {}) do values[limit] = value end
+      return quota[name](values)
+    end
   end
   return {
-    exhausted = function(target) return wait_of(given[target]), "" end, left = fact "left", used = fact "used",
+    exhausted = function(_, target) return wait_of(given[target]), "" end, left = copied "left", used = copied "used",
     latency_ms = fact "latency_ms", error_rate = fact "error_rate",
-    open = function(target) return given[target].status == "failing" end,
-    balance = function(provider)
+    open = function(_, target) return given[target].status == "failing" end,
+    balance = function(_, provider)
       for _, facts in pairs(given) do
         if facts.balance and provider_and_model(facts) == provider then return facts.balance end
       end
