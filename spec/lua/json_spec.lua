@@ -72,6 +72,13 @@ describe("json.decode and json.encode", function()
       json.encode { 0.00053, 0.000015, 1e-9, -0.0001, 1796039722.639, 99999999999.5 })
   end)
 
+  it("read decimals as Lua does, to the last bit", function()
+    for _, text in ipairs { "0.1", "0.7", "-2.50", "1234567.890123", "0.000001", "-0.0", "99999999999999.9",
+      "123456789.12345678", "1e-7", "3.0e2", "0.30000000000000004" } do
+      assert.equal(("%.17g"):format(tonumber(text)), ("%.17g"):format((json.decode(text))), text)
+    end
+  end)
+
   it("keep null apart from absence", function()
     local value = json.decode '{"a":null}'
     assert.equal(json.null, value.a)
