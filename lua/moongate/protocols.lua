@@ -12,10 +12,17 @@ function protocols.names()
   return names
 end
 
+local loaded = {}
+
 ---@param name string
 ---@return table|nil
 function protocols.get(name)
-  return KNOWN[name] and require("protocols." .. name) or nil
+  local protocol = loaded[name]
+  if not protocol and KNOWN[name] then
+    protocol = require("protocols." .. name)
+    loaded[name] = protocol
+  end
+  return protocol
 end
 
 local function lists(formats, wanted)
