@@ -154,8 +154,8 @@ specs: all test-library $(NODE_NEEDS)
 	@luajit spec/run.lua $(SPECS)
 
 # What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, a count of
-# what a request costs, and faults in system calls, to be preloaded; the two ends of the benchmark.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/costs.so $(OUT)/spec/faults.so $(OUT)/bench/mock $(OUT)/bench/load
+# what a request costs, and faults in system calls and allocations, to be preloaded; the two ends of the benchmark.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/costs.so $(OUT)/spec/faults.so $(OUT)/spec/hunger.so $(OUT)/bench/mock $(OUT)/bench/load
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
