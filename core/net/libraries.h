@@ -1,7 +1,7 @@
 /*
- * libraries.h - what libevent, libcurl, OpenSSL and cJSON ask memory of is mem.h: where there is none the program ends, with
- * one line. Left to themselves they go on with half of what they need, and hang or crash where nobody looks (libcurl
- * 7.88 divides by zero). SQLite and hiredis fail well, and keep their own.
+ * libraries.h - what libevent, libcurl, OpenSSL and cJSON ask memory of is mem.h: where there is none the program ends,
+ * with one line. Left to themselves they go on with half of what they need, and hang or crash where nobody looks
+ * (libcurl 7.88 divides by zero). SQLite and hiredis fail well, and keep their own.
  */
 #ifndef NET_LIBRARIES_H
 #define NET_LIBRARIES_H

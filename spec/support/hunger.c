@@ -1,7 +1,7 @@
 /*
  * hunger.c - makes allocations of a program it is preloaded into fail. The page that MOONGATE_HUNGER names is set by
- * the spec at any time: the `countdown`-th allocation from then on fails, and so do the `times` - 1 behind it; 0 is none.
- * spec/support/hunger.lua is its other half. Not below a sanitizer, whose own allocator this would hide.
+ * the spec at any time: the `countdown`-th allocation from then on fails, and so do the `times` - 1 behind it; 0 is
+ * none. spec/support/hunger.lua is its other half. Not below a sanitizer, whose own allocator this would hide.
  */
 #include <dlfcn.h>
 #include <errno.h>
