@@ -7,7 +7,7 @@
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
 #   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
 #   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
-#   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
+#   make soak       load, failures, reloads, a kill, 10,000 streams; then memory, descriptors, books (SOAK_SECONDS=30)
 #   make bench      moongate against nginx, HAProxy and nginx with Lua: see spec/bench/README.md
 #                   (BENCH_QUICK=1: a smoke run; BENCH_ONLY=1k,tls: those scenarios)
 #   make profile    where a request's instructions go, below valgrind (PROFILE_BODY=32k, PROFILE_LINES=80)
