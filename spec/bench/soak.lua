@@ -3,7 +3,7 @@
 --
 --   SOAK_SECONDS=30      of mixed load
 --   SOAK_REQUESTS=200000 requests one after the other, for memory
---   SOAK_STREAMS=10000   parked streams, for memory: as many as may be opened here, each being two files of the gateway's
+--   SOAK_STREAMS=10000   parked streams, for memory: so many or as many as may be, each being two files of the gateway's
 --   SOAK_PARTS="kill requests mixed streams"   in this order, or some of them
 package.path = "./?.lua;" .. package.path
 jit.off() -- Debian's miscompiles dkjson now and then
@@ -26,7 +26,8 @@ local SECONDS = tonumber(os.getenv "SOAK_SECONDS") or 30
 local REQUESTS = tonumber(os.getenv "SOAK_REQUESTS") or 200000
 local STREAMS = tonumber(os.getenv "SOAK_STREAMS") or 10000
 local PARTS = os.getenv "SOAK_PARTS" or "kill requests mixed streams"
--- What a parked stream may cost (spec/bench/README.md says what for), and files of the gateway's besides: those that it keeps for calls, and its own.
+-- What a parked stream may cost (spec/bench/README.md says what for), and files of the gateway's besides: those that it
+-- keeps for calls, and its own.
 local STREAM_KB, OTHER_FILES = 64, 1200
 local BESIDE = 50 -- requests beside the parked streams
 -- What is left to an allocator between two moments that should be the same.
