@@ -13,6 +13,7 @@
 #   make profile    where a request's instructions go, below valgrind (PROFILE_BODY=32k, PROFILE_LINES=80)
 #   make bench-growth   what grows with models, keys, streams, rows and bodies (BENCH_ROWS=10000000: more rows)
 #   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
+#   make uninstall  takes it away again, with the same PREFIX and DESTDIR; configuration and state stay
 #   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
 #   make help       this text
@@ -45,7 +46,7 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install deb clean help deps deps-test deps-lint deps-fuzz \
+.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install uninstall deb clean help deps deps-test deps-lint deps-fuzz \
 	deps-valgrind test-library \
 	lint-lua lint-format lint-c
 
@@ -264,7 +265,7 @@ $(TIDIED): tidy/%:
 install: all
 	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate.new
 	mv -f $(DESTDIR)$(PREFIX)/bin/moongate.new $(DESTDIR)$(PREFIX)/bin/moongate
-	for file in $$(find lua policies examples -type f); do \
+	for file in $$(find lua policies examples -type f -not -path 'examples/debian/*'); do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
 	install -D -m 644 examples/systemd/moongate.8 $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8
 	install -D -m 644 examples/systemd/moongate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf
@@ -279,6 +280,12 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env ] || \
 		install -m 600 examples/systemd/moongate.env $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env
 
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/moongate $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8 \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/moongate.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/moongate.socket
+	rm -rf $(DESTDIR)$(PREFIX)/share/moongate
+
 # Made anew each time, in a folder of its own.
 DEB := $(OUT)/deb
 deb: all
@@ -286,7 +293,9 @@ deb: all
 	$(MAKE) -s install PREFIX=/usr SYSCONFDIR=/etc DESTDIR=$(DEB)
 	strip --strip-unneeded $(DEB)/usr/bin/moongate
 	gzip -9n $(DEB)/usr/share/man/man8/moongate.8
-	install -d $(DEB)/DEBIAN
+	install -d $(DEB)/DEBIAN $(DEB)/usr/share/doc/moongate
+	printf 'moongate (%s) stable; urgency=low\n\n  * As its README tells.\n\n -- moongate <root@localhost>  %s\n' $(VERSION) \
+		"$$(date -R -d @$${SOURCE_DATE_EPOCH:-0})" | gzip -9n >$(DEB)/usr/share/doc/moongate/changelog.gz
 	install -m 755 examples/debian/postinst examples/debian/prerm examples/debian/postrm $(DEB)/DEBIAN
 	install -m 644 examples/debian/conffiles $(DEB)/DEBIAN
 	sed "s|@VERSION@|$(VERSION)|; s|@ARCH@|$$(dpkg --print-architecture)|" examples/debian/control >$(DEB)/DEBIAN/control

@@ -51,27 +51,13 @@ static void publish_problems(struct serving *serving)
     gate_set_problems(serving->gate, control_problems(serving->control));
 }
 
-static void tell_refused(void)
-{
-    int call;
-
-    while ((call = confine_refused()) >= 0) {
-        char number[16];
-
-        snprintf(number, sizeof number, "%d", call);
-        log_line(LOG_ERROR, "a system call was refused: seccomp does not allow it", "number", number, NULL);
-    }
-}
-
 static void on_look(void *arg)
 {
     struct serving *serving = arg;
+    bool is_news = watchdog_look(serving);
 
-    tell_refused();
-    if (doors_look(serving->gate->doors))
+    if (doors_look(serving->gate->doors) || is_news)
         publish_problems(serving);
-    if (notify_is_watched() && !serving->is_succeeded)
-        notify("WATCHDOG=1");
     serving->look = loop_after(serving->loop, LOOK_S, on_look, serving);
 }
 
@@ -371,7 +357,7 @@ int verb_serve(int count, char **words)
     control_free(serving.control);
     budget_stop();
     upstream_global_stop();
-    tell_refused();
+    watchdog_tell_refused();
     if (code == 0)
         log_line(LOG_INFO, "stopped", NULL);
     return code;

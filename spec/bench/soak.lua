@@ -3,7 +3,7 @@
 --
 --   SOAK_SECONDS=30      of mixed load
 --   SOAK_REQUESTS=200000 requests one after the other, for memory
---   SOAK_STREAMS=10000   parked streams, for memory: so many or as many as may be, each being two files of the gateway's
+--   SOAK_STREAMS=10000   parked streams, for memory: so many, or as many as may be (each is two open files)
 --   SOAK_PARTS="kill requests mixed streams"   in this order, or some of them
 package.path = "./?.lua;" .. package.path
 jit.off() -- Debian's miscompiles dkjson now and then

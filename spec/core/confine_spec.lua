@@ -31,7 +31,7 @@ confine()
 local function run(text)
   local status, output, errors = process.run({ "luajit", "-joff", "-e", PRELUDE .. text },
     { env = { LD_PRELOAD = os.getenv "MOONGATE_PRELOAD" or false, ASAN_OPTIONS = "detect_leaks=0" } })
-  if status == 3 then return pending(output) end
+  if status == 3 then return pending "the kernel takes no filter" end
   assert.equal(0, status, output .. errors)
 end
 

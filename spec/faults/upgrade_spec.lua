@@ -153,7 +153,9 @@ describe("an upgrade", function()
       headers = { ["x-ratelimit-limit-requests"] = "200", ["x-ratelimit-remaining-requests"] = "155",
         ["x-ratelimit-reset-requests"] = "1h" } }
     upstream:next({ kind = "error", status = 429, hold = { name = "refusal" }, headers = { ["retry-after"] = "300" } })
-    local function openai() return { protocol = "openai", base_url = upstream.base_url, api_key = "sk", retries = 0 } end
+    local function openai()
+      return { protocol = "openai", base_url = upstream.base_url, api_key = "sk", retries = 0 }
+    end
     local gate = gateway.start { config = config { providers = { acme = openai(), other = openai() },
       models = { { id = "small", provider = "acme" }, { id = "large", provider = "other" } } } }
     local function limits(name) return (gate:admin("/v1/limits/" .. name)) end
