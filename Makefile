@@ -58,7 +58,7 @@ $(OUT)/moongate: $(OBJECTS)
 # The same objects as a library: specs call C modules in it through FFI. LuaJIT comes from the program that loads it.
 test-library: $(OUT)/libmoongate-test.so
 $(OUT)/libmoongate-test.so: $(LIBRARY_OBJECTS)
-	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -shared -o $@ $(LIBRARY_OBJECTS) $(filter-out -lluajit-5.1,$(LIBS))
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -shared -Wl,-z,nodelete -o $@ $(LIBRARY_OBJECTS) $(filter-out -lluajit-5.1,$(LIBS))
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
