@@ -30,8 +30,12 @@ enum { ARCHITECTURE = AUDIT_ARCH_AARCH64 };
 #define RESULT_OF(machine) ((machine)->regs[0])
 #endif
 
-/* The mark in the environment of a process whose filter is this one: one that takes over needs no second. */
+/*
+ * The sum of the filter that a process is below, in its environment: one that takes over needs no second that is the
+ * same. The variable is made before there are threads, and its value then changed where it lies.
+ */
 #define MARK "MOONGATE_CONFINED"
+#define NO_MARK "00000000"
 
 enum { CALLS = sizeof confine_calls / sizeof confine_calls[0], REMEMBERED = 512, MOST = 2 * CALLS + 64 };
 
@@ -133,22 +137,24 @@ static uint32_t sum_of(const struct filter *filter)
 void confine_prepare(void)
 {
     struct sigaction action = { .sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    const char *mark = getenv(MARK);
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGSYS, &action, NULL);
+    if (!mark || strlen(mark) != strlen(NO_MARK))
+        setenv(MARK, NO_MARK, 1); /* NOLINT(concurrency-mt-unsafe) */
 }
 
 bool confine_start(char *error, size_t error_size)
 {
     struct filter filter = { .count = 0 };
     struct sock_fprog program = { .filter = filter.steps };
-    char mark[16];
-    const char *found = getenv(MARK);
+    char mark[sizeof NO_MARK], *found = getenv(MARK);
 
     build(&filter);
     program.len = filter.count;
     snprintf(mark, sizeof mark, "%08x", sum_of(&filter));
-    if (found && strcmp(found, mark) == 0 && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER)
+    if (found && strncmp(found, mark, strlen(mark)) == 0 && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER)
         return true;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0) {
@@ -157,7 +163,8 @@ bool confine_start(char *error, size_t error_size)
                  strerrordesc_np(errno));
         return false;
     }
-    setenv(MARK, mark, 1);
+    if (found)
+        memcpy(found, mark, strlen(mark));
     return true;
 }
 #else

@@ -250,7 +250,7 @@ static void take_name(struct rest *rest, char *name, size_t size)
     const char *text = take_text(rest);
 
     if (text && strlen(text) < size)
-        strcpy(name, text);
+        memcpy(name, text, strlen(text) + 1);
     else
         rest->data = NULL;
 }

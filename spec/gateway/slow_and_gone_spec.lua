@@ -147,7 +147,8 @@ describe("callers that", function()
   local KILOBYTES = 512
   local function messages(moongate)
     return http.open(moongate.address, { path = "/v1/messages", headers = { ["anthropic-version"] = "2023-06-01" },
-      json = { model = "small", max_tokens = 1e6, stream = true, messages = { { role = "user", content = "Hi." } } } })
+      json = { model = "small", max_tokens = 1e6, stream = true,
+        messages = { { role = "user", content = "Hi." } } } })
   end
   for title, open in pairs {
     ["do not read a stream"] = function(moongate) return moongate:stream { model = "small" } end,

@@ -1,4 +1,4 @@
--- One thread of another program that stands still, as if it hung in a call: by ptrace, for as long as this process lives.
+-- One thread of another program that stands still, as if it hung in a call: by ptrace, while this process lives.
 local ffi = require "ffi"
 
 ffi.cdef "long ptrace(long request, int thread, void *address, void *data);"
