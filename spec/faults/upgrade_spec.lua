@@ -137,7 +137,7 @@ describe("an upgrade", function()
     local gate = gateway.start { config = config {
       providers = { mock = { protocol = "mock", limits = { tpd = 100000 } } } } }
     local stream = gate:stream({ model = "small", max_tokens = 90000,
-      messages = { { role = "user", content = "mock: chunks=60 chunk-delay=0.02" } } })
+      messages = { { role = "user", content = "mock: chunks=60 chunk-delay=0.06" } } })
     assert.truthy(stream:event())
     assert(gate:upgrade())
     assert.is_true(gate:chat({ model = "small", max_tokens = 20000 }).status >= 429)
