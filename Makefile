@@ -7,12 +7,13 @@
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
 #   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
 #   make valgrind   the specs below SPECS (a few, unless told) with the gateway under memcheck
-#   make soak       load, failures, reloads and a kill, then memory, descriptors and books; SOAK_SECONDS=30, SOAK_REQUESTS=
+#   make soak       load, failures, reloads, a kill, 10,000 streams; then memory, descriptors, books (SOAK_SECONDS=30)
 #   make bench      moongate against nginx, HAProxy and nginx with Lua: see spec/bench/README.md
 #                   (BENCH_QUICK=1: a smoke run; BENCH_ONLY=1k,tls: those scenarios)
 #   make profile    where a request's instructions go, below valgrind (PROFILE_BODY=32k, PROFILE_LINES=80)
 #   make bench-growth   what grows with models, keys, streams, rows and bodies (BENCH_ROWS=10000000: more rows)
 #   make install    PREFIX=/usr/local, DESTDIR=: binary, policies, examples, man page, a service of systemd
+#   make uninstall  takes it away again, with the same PREFIX and DESTDIR; configuration and state stay
 #   make deb        build/moongate_VERSION_ARCH.deb, with the same
 #   make clean      remove build/
 #   make help       this text
@@ -45,7 +46,7 @@ PAGES := $(sort $(wildcard core/dashboard/*))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(OUT)/embedded.o $(OUT)/redis_scripts.o $(OUT)/llhttp/llhttp.o $(OUT)/llhttp/api.o $(OUT)/llhttp/http.o
 LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJECTS))
 
-.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install deb clean help deps deps-test deps-lint deps-fuzz \
+.PHONY: all run test specs lint asan fuzz fuzz-targets soak valgrind install uninstall deb clean help deps deps-test deps-lint deps-fuzz \
 	deps-valgrind test-library \
 	lint-lua lint-format lint-c
 
@@ -57,7 +58,7 @@ $(OUT)/moongate: $(OBJECTS)
 # The same objects as a library: specs call C modules in it through FFI. LuaJIT comes from the program that loads it.
 test-library: $(OUT)/libmoongate-test.so
 $(OUT)/libmoongate-test.so: $(LIBRARY_OBJECTS)
-	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -shared -o $@ $(LIBRARY_OBJECTS) $(filter-out -lluajit-5.1,$(LIBS))
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -shared -Wl,-z,nodelete -o $@ $(LIBRARY_OBJECTS) $(filter-out -lluajit-5.1,$(LIBS))
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
@@ -164,8 +165,8 @@ specs: all test-library $(NODE_NEEDS) $(PROMTOOL)
 	@luajit spec/run.lua $(SPECS)
 
 # What specs drive besides the gateway: a server that is nothing but the edge; a clock that can be shifted, a count of
-# what a request costs, and faults in system calls, to be preloaded; the two ends of the benchmark.
-test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/costs.so $(OUT)/spec/faults.so $(OUT)/bench/mock $(OUT)/bench/load
+# what a request costs, and faults in system calls and allocations, to be preloaded; the two ends of the benchmark.
+test-library: $(OUT)/spec/echo $(OUT)/spec/clock.so $(OUT)/spec/costs.so $(OUT)/spec/faults.so $(OUT)/spec/hunger.so $(OUT)/bench/mock $(OUT)/bench/load
 $(OUT)/spec/echo: spec/net/echo.c $(OUT)/libmoongate-test.so
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $^ -lluajit-5.1 -lpthread -Wl,-rpath,'$$ORIGIN/..'
@@ -274,7 +275,7 @@ $(TIDIED): tidy/%:
 install: all
 	install -D -m 755 $(OUT)/moongate $(DESTDIR)$(PREFIX)/bin/moongate.new
 	mv -f $(DESTDIR)$(PREFIX)/bin/moongate.new $(DESTDIR)$(PREFIX)/bin/moongate
-	for file in $$(find lua policies examples -type f); do \
+	for file in $$(find lua policies examples -type f -not -path 'examples/debian/*'); do \
 		install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moongate/$$file || exit 1; done
 	install -D -m 644 examples/systemd/moongate.8 $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8
 	install -D -m 644 examples/systemd/moongate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf
@@ -289,6 +290,12 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env ] || \
 		install -m 600 examples/systemd/moongate.env $(DESTDIR)$(SYSCONFDIR)/moongate/moongate.env
 
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/moongate $(DESTDIR)$(PREFIX)/share/man/man8/moongate.8 \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/moongate.conf $(DESTDIR)$(PREFIX)/lib/systemd/system/moongate.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/moongate.socket
+	rm -rf $(DESTDIR)$(PREFIX)/share/moongate
+
 # Made anew each time, in a folder of its own.
 DEB := $(OUT)/deb
 deb: all
@@ -296,7 +303,9 @@ deb: all
 	$(MAKE) -s install PREFIX=/usr SYSCONFDIR=/etc DESTDIR=$(DEB)
 	strip --strip-unneeded $(DEB)/usr/bin/moongate
 	gzip -9n $(DEB)/usr/share/man/man8/moongate.8
-	install -d $(DEB)/DEBIAN
+	install -d $(DEB)/DEBIAN $(DEB)/usr/share/doc/moongate
+	printf 'moongate (%s) stable; urgency=low\n\n  * As its README tells.\n\n -- moongate <root@localhost>  %s\n' $(VERSION) \
+		"$$(date -R -d @$${SOURCE_DATE_EPOCH:-0})" | gzip -9n >$(DEB)/usr/share/doc/moongate/changelog.gz
 	install -m 755 examples/debian/postinst examples/debian/prerm examples/debian/postrm $(DEB)/DEBIAN
 	install -m 644 examples/debian/conffiles $(DEB)/DEBIAN
 	sed "s|@VERSION@|$(VERSION)|; s|@ARCH@|$$(dpkg --print-architecture)|" examples/debian/control >$(DEB)/DEBIAN/control

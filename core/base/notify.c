@@ -40,8 +40,11 @@ void notify_reloading(void)
     notify(state);
 }
 
-bool notify_is_watched(void)
+int64_t notify_watchdog_us(void)
 {
     /* WATCHDOG_PID names the process that was started first, which an upgrade has replaced. */
-    return getenv("WATCHDOG_USEC") != NULL;
+    const char *text = getenv("WATCHDOG_USEC");
+    long long us = text ? strtoll(text, NULL, 10) : 0;
+
+    return us > 0 ? us : 0;
 }

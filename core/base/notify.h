@@ -3,13 +3,13 @@
 #ifndef BASE_NOTIFY_H
 #define BASE_NOTIFY_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 /* Lines such as "READY=1\nMAINPID=42". Any thread. */
 void notify(const char *state);
 /* "RELOADING=1", with the time that systemd asks for beside it. */
 void notify_reloading(void);
-/* True if the manager restarts a gateway that does not say "WATCHDOG=1" often enough. */
-bool notify_is_watched(void);
+/* How long the manager waits for a "WATCHDOG=1" before it restarts the gateway, in microseconds; 0: it does not. */
+int64_t notify_watchdog_us(void);
 
 #endif

@@ -18,7 +18,7 @@
 #include "net/upstream.h"
 
 /* Unread bytes at which the provider is asked to wait. */
-enum { PENDING_MAX = 256 * 1024 };
+enum { PENDING_MAX = 64 * 1024 };
 /* How long a closed one may still read its last bytes, in seconds. */
 enum { LINGER_S = 1 };
 /* As deep as an event's data may be where it breaks off. */

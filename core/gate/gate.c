@@ -159,6 +159,20 @@ size_t gate_busy(const struct gate *gate)
     return busy;
 }
 
+char *gate_pulse(struct gate *gate, int64_t too_long_us)
+{
+    char *words = NULL;
+
+    for (size_t i = 0; i < gate->worker_count; i++) {
+        int64_t owed_us = worker_pulse(gate->workers[i]);
+
+        if (owed_us >= too_long_us && !words)
+            words = mem_format("worker %zu does nothing any more, for more than %lld s: it hangs in one call", i + 1,
+                               (long long)(too_long_us / 1000000));
+    }
+    return words;
+}
+
 void gate_close(struct gate *gate)
 {
     /* All have come to a halt before the first is freed: they read each other's counters. */

@@ -74,6 +74,9 @@ char *gate_readings(struct gate *gate); /* a copy */
 void gate_drain(struct gate *gate);
 /* As worker_leave, for all. */
 void gate_leave(struct gate *gate);
+/* Asks all workers for a sign of life: NULL, or which of them has owed it for so long, in words. Control thread. */
+/* Asks all workers for a sign of life: NULL, or which of them has owed it for so long, in words. Control thread. */
+char *gate_pulse(struct gate *gate, int64_t too_long_us);
 size_t gate_sessions(const struct gate *gate);
 size_t gate_busy(const struct gate *gate);
 /* Cancels what is left, writes everything out, frees. */

@@ -174,6 +174,7 @@ struct settings *settings_parse(const char *json)
     settings->policies = mem_text(text_of(root, "policies"));
     settings->policies_label = mem_text(text_of(root, "policies_label"));
     settings->zero_spend = is_true(root, "zero_spend");
+    settings->is_confined = is_true(root, "seccomp");
     settings->spending = spending_new(cJSON_GetObjectItemCaseSensitive(root, "spending"));
     settings->keyless = is_true(root, "keyless");
     settings->log_level = (int)number_of(root, "log_level", 1);
@@ -186,7 +187,7 @@ struct settings *settings_parse(const char *json)
         .header_bytes = 64 * 1024,
         .header_count = 128,
         .body_bytes = (size_t)number_of(limits, "body_bytes", 10 * 1024 * 1024),
-        .output_bytes = 256 * 1024,
+        .output_bytes = 64 * 1024,
         .header_s = number_of(limits, "header_s", 10),
         .body_s = number_of(limits, "body_s", 30),
         .idle_s = number_of(limits, "idle_s", 75),

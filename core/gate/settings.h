@@ -42,6 +42,7 @@ struct settings {
     struct client_limits client;
     double drain_s; /* how long requests under way may take after SIGTERM */
     bool zero_spend;
+    bool is_confined;                /* from the start on: see base/confine.h */
     struct spending *spending;       /* what no body may say under zero_spend */
     bool keyless;                    /* auth = "none" */
     int log_level;                   /* as in base/log.h */

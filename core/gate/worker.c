@@ -1,8 +1,10 @@
 /* worker.c - see worker.h. What the control thread wants is posted to the worker's own loop. */
 #include "gate/worker.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/attempt.h"
@@ -100,7 +102,11 @@ static void *run(void *arg)
 {
     struct order *order = arg;
     struct worker *worker = order->worker;
+    char name[32];
 
+    snprintf(name, sizeof name, "worker %d", worker->index + 1);
+    name[15] = '\0'; /* as much as the system takes */
+    pthread_setname_np(pthread_self(), name);
     store_join(worker->gate->store, worker->loop);
     on_order(order);
     loop_run(worker->loop);
@@ -189,6 +195,25 @@ bool worker_is_starved(const struct worker *worker)
 size_t worker_busy(const struct worker *worker)
 {
     return __atomic_load_n(&worker->exchange_count, __ATOMIC_ACQUIRE);
+}
+
+static void on_pulse(void *arg)
+{
+    struct worker *worker = arg;
+
+    __atomic_store_n(&worker->owes_pulse, false, __ATOMIC_RELEASE);
+}
+
+int64_t worker_pulse(struct worker *worker)
+{
+    int64_t now = clock_monotonic_us();
+
+    if (__atomic_load_n(&worker->owes_pulse, __ATOMIC_ACQUIRE))
+        return now - worker->asked_us;
+    worker->asked_us = now;
+    __atomic_store_n(&worker->owes_pulse, true, __ATOMIC_RELEASE);
+    loop_post(worker->loop, on_pulse, worker);
+    return 0;
 }
 
 static void on_stop_tick(void *arg)

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct attempt;
 struct counters;
@@ -40,6 +41,8 @@ struct worker {
     bool draining;
     bool running;
     int ticks_left; /* while it stops */
+    bool owes_pulse;
+    int64_t asked_us; /* for the control thread: when it was asked for its pulse */
     pthread_t thread;
 };
 
@@ -60,6 +63,8 @@ size_t worker_sessions(const struct worker *worker);
 bool worker_is_starved(const struct worker *worker);
 /* Requests under way at this moment. */
 size_t worker_busy(const struct worker *worker);
+/* Asks it for a sign of life; for how many microseconds it has owed the last one, 0: for none. */
+int64_t worker_pulse(struct worker *worker);
 /* Cancels what is still under way and ends the thread, soon; worker_join waits for that. */
 void worker_stop(struct worker *worker);
 void worker_join(struct worker *worker);

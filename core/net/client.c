@@ -83,6 +83,7 @@ bool client_write(struct client *client, const void *data, size_t length)
     if (client->phase != PHASE_SERVING || !client->begun)
         return true;
     if (length > 0 && !client->bodiless) {
+        wire_make_room(&client->wire, length + REPLY_CHUNK_EXTRA);
         if (client->chunked)
             reply_add_chunk(&client->wire.output, data, length);
         else

@@ -154,7 +154,7 @@ void reply_add_head(struct buf *out, int status, const struct headers *headers, 
 
 void reply_add_chunk(struct buf *out, const void *data, size_t length)
 {
-    buf_reserve(out, length + 20);
+    buf_reserve(out, length + REPLY_CHUNK_EXTRA);
     add_number(out, length, 16);
     buf_add(out, "\r\n", 2);
     buf_add(out, data, length);

@@ -10,6 +10,7 @@
 struct buf;
 struct headers;
 
+enum { REPLY_CHUNK_EXTRA = 20 }; /* what frames a chunk, at most */
 enum reply_framing { REPLY_SIZED, REPLY_CHUNKED, REPLY_UNTIL_CLOSE };
 
 /*

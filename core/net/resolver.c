@@ -10,7 +10,6 @@
 #include <ctype.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "net/loop.h"
 
 enum { THREADS = 4, NAMES = 1000, BUCKETS = 512, ADDRESSES = 16, HOST_BYTES = 255 };
@@ -255,18 +255,14 @@ static void *run_thread(void *arg)
 static bool enlist(struct resolver *resolver)
 {
     struct seat *seat = &resolver->seats[resolver->threads];
-    sigset_t all, before;
 
     if (resolver->threads > resolver->open || resolver->threads == THREADS)
         return true;
     seat->resolver = resolver;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads that have a loop */
-    if (pthread_create(&seat->thread, NULL, run_thread, seat) == 0) {
+    if (thread_start(&seat->thread, run_thread, seat) == 0) {
         resolver->threads++;
         resolver->shares++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return resolver->threads > 0;
 }
 

@@ -14,7 +14,7 @@ struct successor;
 
 /* The variable that tells the new process of its descriptors, and the first word of each line between the two. */
 #define SUCCESSOR_VARIABLE "MOONGATE_UPGRADE"
-#define SUCCESSOR_STORE "store-1"   /* new: the config and policies are fine; now the store of ADDRESS */
+#define SUCCESSOR_STORE "store-2"   /* new: the config and policies are fine; now the store of ADDRESS */
 #define SUCCESSOR_YOURS "yours"     /* old: all is written; the rest comes over the other socket */
 #define SUCCESSOR_KEEP "keep"       /* old: mine is another one */
 #define SUCCESSOR_SERVING "serving" /* new: I accept callers */

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "net/call.h"
 #include "net/destination.h"
+#include "net/libraries.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 
@@ -41,12 +42,12 @@ struct upstream {
 void upstream_global_start(void)
 {
     signal(SIGPIPE, SIG_IGN); /* a peer that closes is an error of one call */
-    curl_global_init(CURL_GLOBAL_ALL);
+    libraries_start();
 }
 
 void upstream_global_stop(void)
 {
-    curl_global_cleanup();
+    libraries_stop();
 }
 
 static void arm(struct call *call, int64_t now_us)

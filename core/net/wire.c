@@ -13,15 +13,25 @@ size_t wire_waiting(const struct wire *wire)
     return wire->output.length - wire->sent + (wire->ending ? 1 : 0);
 }
 
+static void drop_sent(struct wire *wire)
+{
+    buf_drop(&wire->output, wire->sent);
+    wire->sent = 0;
+}
+
+void wire_make_room(struct wire *wire, size_t length)
+{
+    if (wire->sent > 0 && wire->output.length + length > wire->output.capacity)
+        drop_sent(wire);
+}
+
 static void block(struct wire *wire, bool moved)
 {
     if (moved || !wire->blocked)
         wire->progress_us = clock_monotonic_us();
     wire->blocked = true;
-    if (wire->sent > wire->output.length / 2) {
-        buf_drop(&wire->output, wire->sent);
-        wire->sent = 0;
-    }
+    if (wire->sent > wire->output.length / 2)
+        drop_sent(wire);
 }
 
 /* Bytes that went out; -1: none can now, 0: none ever will. */

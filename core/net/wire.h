@@ -29,6 +29,8 @@ struct wire {
 
 /* The bytes that have not gone out; a farewell counts as one. */
 size_t wire_waiting(const struct wire *wire);
+/* Before so many bytes are appended: what is sent already makes way where the output would have to grow. */
+void wire_make_room(struct wire *wire, size_t length);
 /* Sends what the socket takes; memory of what is sent is given back. False: nothing will ever go out again. */
 bool wire_send(struct wire *wire);
 /*

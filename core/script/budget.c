@@ -18,6 +18,7 @@
 #include <lauxlib.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { TICK_MS = 4, LINGER_TICKS = 25, STACK_BYTES = 256 * 1024, MESSAGE_BYTES = 1000, WHERE_BYTES = 100 };
 
@@ -213,20 +214,16 @@ static struct slot *slot_of_thread(void)
 void budget_start(void)
 {
     struct sigaction action = { .sa_handler = on_late, .sa_flags = SA_RESTART };
-    sigset_t all, before;
 
     pthread_mutex_lock(&watch.lock);
     if (watch.starts++ == 0) {
         watch.stop = false;
         sigemptyset(&action.sa_mask);
         sigaction(signal_number(), &action, NULL);
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        if (pthread_key_create(&watch.key, leave_thread) || pthread_create(&watch.thread, NULL, keep_watch, NULL)) {
+        if (pthread_key_create(&watch.key, leave_thread) || thread_start(&watch.thread, keep_watch, NULL)) {
             fputs("moongate: no thread for the watchdog\n", stderr);
             abort();
         }
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     pthread_mutex_unlock(&watch.lock);
 }

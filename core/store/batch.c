@@ -45,13 +45,13 @@ const struct counter_state *batch_counters(const struct batch *batch, size_t *co
     return (const void *)batch->counters.data;
 }
 
-static const struct mark_state *marks_of(const struct batch *batch, size_t *count)
+const struct mark_state *batch_marks(const struct batch *batch, size_t *count)
 {
     *count = batch->marks.length / sizeof(struct mark_state);
     return (const void *)batch->marks.data;
 }
 
-static const struct store_learnt *learnt_of(const struct batch *batch, size_t *count)
+const struct store_learnt *batch_learnt(const struct batch *batch, size_t *count)
 {
     *count = batch->learnt.length / sizeof(struct store_learnt);
     return (const void *)batch->learnt.data;
@@ -127,10 +127,10 @@ static bool write_all(struct batch *batch)
     counters = batch_counters(batch, &count);
     for (size_t i = 0; is_good && i < count; i++)
         is_good = statements_keep_counter(batch->statements, &counters[i]);
-    marks = marks_of(batch, &count);
+    marks = batch_marks(batch, &count);
     for (size_t i = 0; is_good && i < count; i++)
         is_good = statements_keep_mark(batch->statements, &marks[i]);
-    learnt = learnt_of(batch, &count);
+    learnt = batch_learnt(batch, &count);
     for (size_t i = 0; is_good && i < count; i++)
         is_good = statements_keep_learnt(batch->statements, &learnt[i]);
     return is_good;
@@ -166,7 +166,7 @@ void batch_clear_tables(struct batch *batch)
     counters = batch_counters(batch, &count);
     for (size_t i = 0; i < count; i++)
         mem_free(counters[i].key);
-    marks = marks_of(batch, &count);
+    marks = batch_marks(batch, &count);
     for (size_t i = 0; i < count; i++) {
         mem_free(marks[i].target);
         mem_free(marks[i].reason);

@@ -11,6 +11,7 @@
 struct batch;
 struct counter_state;
 struct database;
+struct mark_state;
 struct row;
 struct statements;
 
@@ -35,8 +36,10 @@ void batch_free(struct batch *batch); /* NULL is fine */
 void batch_fill(struct batch *batch, struct change *changes, struct store *store);
 /* Adds every counter as limits_hand_over tells it. */
 void batch_hand_over(struct batch *batch, struct store *store);
-/* What it has of counters; count may be 0. */
+/* What it has of the tables; count may be 0. */
 const struct counter_state *batch_counters(const struct batch *batch, size_t *count);
+const struct mark_state *batch_marks(const struct batch *batch, size_t *count);
+const struct store_learnt *batch_learnt(const struct batch *batch, size_t *count);
 /* Other statements from now on; NULL: none, and nothing may be written. */
 void batch_use(struct batch *batch, struct statements *statements);
 bool batch_is_empty(const struct batch *batch);

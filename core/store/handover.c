@@ -9,7 +9,6 @@
 
 #include "store/batch.h"
 #include "store/row.h"
-#include "store/store.h"
 
 enum { PIECE_MOST = 16 * 1024 * 1024, ANSWER_MS = 30 * 1000 };
 static const int64_t NO_TEXT = -1;
@@ -87,6 +86,30 @@ static bool send_counter(int socket, const struct counter_state *counter, struct
     return send_piece(socket, HANDOVER_COUNTER, bytes);
 }
 
+static bool send_mark(int socket, const struct mark_state *mark, struct buf *bytes)
+{
+    add_text(bytes, mark->target);
+    add_text(bytes, mark->reason);
+    add_number(bytes, mark->until);
+    add_number(bytes, mark->step);
+    add_number(bytes, mark->pardoned);
+    return send_piece(socket, HANDOVER_MARK, bytes);
+}
+
+static bool send_learnt(int socket, const struct store_learnt *word, struct buf *bytes)
+{
+    add_text(bytes, word->provider);
+    add_text(bytes, word->model);
+    add_text(bytes, word->metric);
+    add_text(bytes, word->window);
+    add_text(bytes, word->source);
+    add_number(bytes, word->limit);
+    add_number(bytes, word->remaining);
+    add_number(bytes, word->reset_at);
+    add_number(bytes, word->seen_at);
+    return send_piece(socket, HANDOVER_LEARNT, bytes);
+}
+
 /* Whoever is silent for so long is taken for dead. */
 static bool is_safe_there(int socket)
 {
@@ -106,8 +129,10 @@ static bool is_safe_there(int socket)
 bool handover_send(int socket, struct batch *batch)
 {
     struct buf bytes = { 0 };
-    size_t count;
+    size_t count, mark_count, learnt_count;
     const struct counter_state *counters = batch_counters(batch, &count);
+    const struct mark_state *marks = batch_marks(batch, &mark_count);
+    const struct store_learnt *learnt = batch_learnt(batch, &learnt_count);
     bool is_sent = true;
 
     for (struct change *change = batch_changes(batch); is_sent && change; change = change->next) {
@@ -118,6 +143,10 @@ bool handover_send(int socket, struct batch *batch)
     }
     for (size_t i = 0; is_sent && i < count; i++)
         is_sent = send_counter(socket, &counters[i], &bytes);
+    for (size_t i = 0; is_sent && i < mark_count; i++)
+        is_sent = send_mark(socket, &marks[i], &bytes);
+    for (size_t i = 0; is_sent && i < learnt_count; i++)
+        is_sent = send_learnt(socket, &learnt[i], &bytes);
     is_sent = is_sent && send_piece(socket, HANDOVER_END, &bytes) && is_safe_there(socket);
     buf_free(&bytes);
     return is_sent;
@@ -206,10 +235,60 @@ static bool read_counter(struct counter_state *counter, struct rest rest)
     return counter->zone != NULL;
 }
 
+static bool read_mark(struct mark_state *mark, struct rest rest)
+{
+    *mark = (struct mark_state){ .target = (char *)take_text(&rest) };
+    mark->reason = (char *)take_text(&rest);
+    mark->until = take_number(&rest);
+    mark->step = take_number(&rest);
+    mark->pardoned = take_number(&rest);
+    return rest.data && rest.length == 0 && mark->target && mark->reason;
+}
+
+static void take_name(struct rest *rest, char *name, size_t size)
+{
+    const char *text = take_text(rest);
+
+    if (text && strlen(text) < size)
+        memcpy(name, text, strlen(text) + 1);
+    else
+        rest->data = NULL;
+}
+
+static bool read_learnt(struct store_learnt *word, struct rest rest)
+{
+    *word = (struct store_learnt){ 0 };
+    take_name(&rest, word->provider, sizeof word->provider);
+    take_name(&rest, word->model, sizeof word->model);
+    take_name(&rest, word->metric, sizeof word->metric);
+    take_name(&rest, word->window, sizeof word->window);
+    take_name(&rest, word->source, sizeof word->source);
+    word->limit = take_number(&rest);
+    word->remaining = take_number(&rest);
+    word->reset_at = take_number(&rest);
+    word->seen_at = take_number(&rest);
+    return rest.data && rest.length == 0;
+}
+
+static bool read_piece(struct handover *piece, uint32_t kind, struct rest rest)
+{
+    switch (kind) {
+    case HANDOVER_ROW:
+        return read_row(&piece->row, rest);
+    case HANDOVER_COUNTER:
+        return read_counter(&piece->counter, rest);
+    case HANDOVER_MARK:
+        return read_mark(&piece->mark, rest);
+    case HANDOVER_LEARNT:
+        return read_learnt(&piece->learnt, rest);
+    default:
+        return kind == HANDOVER_END;
+    }
+}
+
 enum handover_kind handover_receive(int socket, struct handover *piece)
 {
     struct head head;
-    struct rest rest;
     bool is_good = receive_all(socket, &head, sizeof head) && head.length <= PIECE_MOST;
 
     piece->kind = HANDOVER_BROKEN;
@@ -220,9 +299,7 @@ enum handover_kind handover_receive(int socket, struct handover *piece)
     if (!receive_all(socket, piece->bytes.data, head.length))
         return HANDOVER_BROKEN;
     piece->bytes.length = head.length;
-    rest = (struct rest){ piece->bytes.data, head.length };
-    if (head.kind == HANDOVER_END || (head.kind == HANDOVER_ROW && read_row(&piece->row, rest)) ||
-        (head.kind == HANDOVER_COUNTER && read_counter(&piece->counter, rest)))
+    if (read_piece(piece, head.kind, (struct rest){ piece->bytes.data, head.length }))
         piece->kind = (enum handover_kind)head.kind;
     return piece->kind;
 }

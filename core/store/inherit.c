@@ -2,17 +2,18 @@
 #include "store/inherit.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/backend.h"
 #include "store/handover.h"
 #include "store/ledger.h"
 #include "store/limits.h"
+#include "store/marks.h"
 
 struct inherit {
     struct store *store;
@@ -60,6 +61,21 @@ static bool end_batch(struct inherit *inherit)
     return handover_answer(inherit->socket, is_safe);
 }
 
+/* What moved, or was learnt: it is written with the next batch, soon. */
+static void keep_state(struct inherit *inherit, const struct handover *piece)
+{
+    bool is_news = true;
+
+    if (piece->kind == HANDOVER_COUNTER)
+        is_news = limits_add(inherit->store->limits, &piece->counter);
+    else if (piece->kind == HANDOVER_LEARNT)
+        is_news = limits_inherit_learnt(inherit->store->limits, &piece->learnt);
+    else
+        marks_inherit(inherit->store->marks, &piece->mark);
+    if (is_news)
+        ledger_changed(inherit->ledger);
+}
+
 static void *listen_to(void *arg)
 {
     struct inherit *inherit = arg;
@@ -69,10 +85,10 @@ static void *listen_to(void *arg)
     while (goes_on && handover_receive(inherit->socket, &piece) != HANDOVER_BROKEN) {
         if (piece.kind == HANDOVER_ROW)
             keep_row(inherit, &piece.row);
-        else if (piece.kind == HANDOVER_COUNTER && limits_add(inherit->store->limits, &piece.counter))
-            ledger_changed(inherit->ledger);
         else if (piece.kind == HANDOVER_END)
             goes_on = end_batch(inherit);
+        else
+            keep_state(inherit, &piece);
     }
     buf_free(&piece.bytes);
     pthread_mutex_lock(&inherit->lock);
@@ -87,7 +103,6 @@ static void *listen_to(void *arg)
 struct inherit *inherit_start(struct store *store, struct ledger *ledger, int socket)
 {
     struct inherit *inherit = mem_zero(sizeof *inherit);
-    sigset_t all, before;
 
     inherit->store = store;
     inherit->ledger = ledger;
@@ -96,10 +111,7 @@ struct inherit *inherit_start(struct store *store, struct ledger *ledger, int so
     atomic_init(&inherit->is_live, true);
     pthread_mutex_init(&inherit->lock, NULL);
     pthread_cond_init(&inherit->settled, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    inherit->has_thread = pthread_create(&inherit->thread, NULL, listen_to, inherit) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    inherit->has_thread = thread_start(&inherit->thread, listen_to, inherit) == 0;
     if (inherit->has_thread)
         return inherit;
     log_line(LOG_ERROR, "the thread that listens to the process before does not start; its open rows are lost", NULL);

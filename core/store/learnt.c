@@ -99,6 +99,13 @@ bool learnt_put(struct learnt *learnt, const struct store_learnt *word)
     return true;
 }
 
+bool learnt_inherit(struct learnt *learnt, const struct store_learnt *word)
+{
+    struct learnt_entry *entry = entry_of(learnt, word);
+
+    return entry && word->seen_at > entry->told.seen_at && learnt_put(learnt, word);
+}
+
 void learnt_load(struct learnt *learnt, const struct store_learnt *word)
 {
     struct learnt_entry *entry = entry_of(learnt, word);

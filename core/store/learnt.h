@@ -28,6 +28,8 @@ struct learnt_draw {
 
 /* False if there is a newer word of the same source already. */
 bool learnt_put(struct learnt *learnt, const struct store_learnt *word);
+/* As another process tells it, less what it drew itself. False: the same word, or a newer one, is here. */
+bool learnt_inherit(struct learnt *learnt, const struct store_learnt *word);
 /* As read from the disk. */
 void learnt_load(struct learnt *learnt, const struct store_learnt *word);
 /* False: the call does not fit, and the verdict says why. The longest wait wins. */

@@ -2,7 +2,6 @@
 #include "store/ledger_inside.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/backend.h"
 #include "store/batch.h"
 #include "store/database.h"
@@ -235,7 +235,6 @@ struct ledger *ledger_start(struct store *store, struct database *database, bool
 {
     struct ledger *ledger = mem_zero(sizeof *ledger);
     pthread_condattr_t clock;
-    sigset_t all, before;
     int failed;
 
     ledger->store = store;
@@ -252,11 +251,7 @@ struct ledger *ledger_start(struct store *store, struct database *database, bool
         return NULL;
     }
     ledger->batch = batch_new(database, sink_statements(ledger->sink));
-    /* Signals are for the main thread. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&ledger->thread, NULL, ledger_writer_run, ledger);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    failed = thread_start(&ledger->thread, ledger_writer_run, ledger);
     if (!failed)
         return ledger;
     errno = failed;

@@ -399,6 +399,16 @@ bool limits_learn(struct limits *limits, const struct store_learnt *word)
     return is_news;
 }
 
+bool limits_inherit_learnt(struct limits *limits, const struct store_learnt *word)
+{
+    bool is_news;
+
+    pthread_mutex_lock(&limits->lock);
+    is_news = learnt_inherit(&limits->learnt, word);
+    pthread_mutex_unlock(&limits->lock);
+    return is_news;
+}
+
 void limits_each_learnt(struct limits *limits, const char *provider,
                         void (*each)(void *arg, const struct store_learnt *), void *arg)
 {

@@ -33,6 +33,8 @@ void limits_refuse(struct store_verdict *verdict, const struct store_limit *limi
 bool limits_name(struct store_limit *limit, char *room, size_t size);
 int64_t limits_used(struct limits *limits, const struct store_limit *limit, int64_t now, int64_t *window_end);
 bool limits_learn(struct limits *limits, const struct store_learnt *word);
+/* True: the process before has heard something new. */
+bool limits_inherit_learnt(struct limits *limits, const struct store_learnt *word);
 void limits_each_learnt(struct limits *limits, const char *provider,
                         void (*each)(void *arg, const struct store_learnt *), void *arg);
 

@@ -166,12 +166,11 @@ void marks_load(struct marks *marks, const struct mark_state *state)
     set_reason(mark, state->reason);
 }
 
-void marks_hear(struct marks *marks, const struct mark_state *state)
+/* Under the lock. */
+static struct mark *hear(struct marks *marks, const struct mark_state *state)
 {
-    struct mark *mark;
+    struct mark *mark = mark_of(marks, state->target);
 
-    pthread_rwlock_wrlock(&marks->lock);
-    mark = mark_of(marks, state->target);
     if (state->pardoned > mark->pardoned) {
         mark->pardoned = state->pardoned;
         mark->until = 0;
@@ -185,6 +184,20 @@ void marks_hear(struct marks *marks, const struct mark_state *state)
     }
     if (!mark->reason)
         set_reason(mark, "");
+    return mark;
+}
+
+void marks_hear(struct marks *marks, const struct mark_state *state)
+{
+    pthread_rwlock_wrlock(&marks->lock);
+    hear(marks, state);
+    pthread_rwlock_unlock(&marks->lock);
+}
+
+void marks_inherit(struct marks *marks, const struct mark_state *state)
+{
+    pthread_rwlock_wrlock(&marks->lock);
+    mark_dirty(marks, hear(marks, state));
     pthread_rwlock_unlock(&marks->lock);
 }
 

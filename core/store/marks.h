@@ -32,6 +32,8 @@ void marks_load(struct marks *marks, const struct mark_state *state);
 /* As another process told it: an expiry is only raised, unless the target was pardoned since. Nothing that changed
  * here. */
 void marks_hear(struct marks *marks, const struct mark_state *state);
+/* The same, to be kept here: as the process told it that this one takes over from. */
+void marks_inherit(struct marks *marks, const struct mark_state *state);
 /* All of them; the receiver frees both texts. */
 void marks_each(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);
 void marks_each_changed(struct marks *marks, void (*each)(void *arg, const struct mark_state *), void *arg);

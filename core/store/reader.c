@@ -2,11 +2,11 @@
 #include "store/reader.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/database.h"
 #include "store/row.h"
 #include "store/statements.h"
@@ -74,7 +74,6 @@ static void free_reader(struct reader *reader)
 struct reader *reader_start(const struct database *database)
 {
     struct reader *reader = mem_zero(sizeof *reader);
-    sigset_t all, before;
     int failed = 1;
 
     pthread_mutex_init(&reader->lock, NULL);
@@ -82,13 +81,8 @@ struct reader *reader_start(const struct database *database)
     reader->last = &reader->first;
     reader->connection = database_open_reader(database);
     reader->find_row = reader->connection ? statements_find_row(reader->connection) : NULL;
-    if (reader->find_row) {
-        /* Signals are for the main thread. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        failed = pthread_create(&reader->thread, NULL, read_rows, reader);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
+    if (reader->find_row)
+        failed = thread_start(&reader->thread, read_rows, reader);
     if (!failed)
         return reader;
     free_reader(reader);

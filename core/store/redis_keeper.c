@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "net/redis_line.h"
 #include "store/redis.h"
 #include "store/redis_news.h"
@@ -418,7 +419,7 @@ struct redis_keeper *redis_keeper_start(struct redis *redis, char *error, size_t
         }
         redis_keeper_note_away(keeper, why);
     }
-    fault = pthread_create(&keeper->thread, NULL, keep, keeper);
+    fault = thread_start(&keeper->thread, keep, keeper);
     if (!fault)
         return keeper;
     snprintf(error, error_size, "a thread for Redis does not start: %s", strerrordesc_np(fault));

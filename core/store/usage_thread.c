@@ -2,10 +2,10 @@
 #include "store/usage_thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/usage.h"
 
 /* A flood of questions is answered with "cannot be read". */
@@ -127,15 +127,8 @@ void usage_thread_stop(struct usage_thread *thread)
 /* Under the lock. False: the system gives no thread. */
 static bool start(struct usage_thread *thread)
 {
-    sigset_t all, before;
-
-    if (thread->is_started)
-        return true;
-    /* Signals are for the main thread. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread->is_started = pthread_create(&thread->thread, NULL, answer_questions, thread) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!thread->is_started)
+        thread->is_started = thread_start(&thread->thread, answer_questions, thread) == 0;
     return thread->is_started;
 }
 

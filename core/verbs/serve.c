@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notify.h"
@@ -53,11 +54,10 @@ static void publish_problems(struct serving *serving)
 static void on_look(void *arg)
 {
     struct serving *serving = arg;
+    bool is_news = watchdog_look(serving);
 
-    if (doors_look(serving->gate->doors))
+    if (doors_look(serving->gate->doors) || is_news)
         publish_problems(serving);
-    if (notify_is_watched() && !serving->is_succeeded)
-        notify("WATCHDOG=1");
     serving->look = loop_after(serving->loop, LOOK_S, on_look, serving);
 }
 
@@ -278,8 +278,10 @@ static bool start(struct serving *serving)
     control_attach(serving->control, serving->gate->store);
     store_watch_imports(serving->gate->store, on_import, serving);
     publish_problems(serving);
-    return gate_start(serving->gate, serving->settings, serving->policies) ||
-           give_up(serving, "moongate: ", "its workers do not start");
+    if (!gate_start(serving->gate, serving->settings, serving->policies))
+        return give_up(serving, "moongate: ", "its workers do not start");
+    return !serving->settings->is_confined || confine_start(error, sizeof error) ||
+           give_up(serving, "moongate: ", error);
 }
 
 static void tell_serving(struct serving *serving)
@@ -329,6 +331,7 @@ int verb_serve(int count, char **words)
         return 0;
     }
     prepare_process();
+    confine_prepare();
     serving.heritage = heritage_read();
     upstream_global_start();
     budget_start();
@@ -354,6 +357,7 @@ int verb_serve(int count, char **words)
     control_free(serving.control);
     budget_stop();
     upstream_global_stop();
+    watchdog_tell_refused();
     if (code == 0)
         log_line(LOG_INFO, "stopped", NULL);
     return code;

@@ -232,8 +232,10 @@ function control.mistake_list()
     local file, number, message = string.match(line, "^(.-):(%d+): (.*)$")
     list[#list + 1] = { what = "configuration", file = file, line = tonumber(number), message = message or line }
   end
-  for line in string.gmatch(state.faults.certificate or "", "[^\n]+") do
-    list[#list + 1] = { what = "certificate", message = line }
+  for _, what in ipairs { "certificate", "worker" } do
+    for line in string.gmatch(state.faults[what] or "", "[^\n]+") do
+      list[#list + 1] = { what = what, message = line }
+    end
   end
   for _, problem in ipairs(state.problems) do
     list[#list + 1] = { what = "policy", file = problem.file, line = problem.line, message = problem.message }

@@ -113,6 +113,9 @@ function park(count) {
   const sockets = [];
   let parked = 0;
   let begun = 0;
+  let refused = 0;
+  let closing = false;
+  const told = () => { if (parked + refused === count) finish({ parked, refused }); };
   const begin = () => {
     if (begun >= count) return;
     begun += 1;
@@ -126,13 +129,20 @@ function park(count) {
       if (!text.includes('"content":"Hello"')) return;
       text = null;
       parked += 1;
-      if (parked === count) finish({ parked });
+      told();
       begin();
     });
     socket.on("error", () => {});
+    socket.on("close", () => {
+      if (text === null || closing) return;
+      refused += 1;
+      told();
+      begin();
+    });
   };
   for (let i = 0; i < 64; i++) begin();
   process.on("SIGTERM", () => {
+    closing = true;
     for (const socket of sockets) socket.destroy();
     process.exit(0);
   });

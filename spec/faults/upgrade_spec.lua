@@ -5,6 +5,7 @@ local gateway = require "spec.support.gateway"
 local http = require "spec.support.http"
 local json = require "dkjson"
 local process = require "spec.support.process"
+local provider = require "spec.support.provider"
 local redis = require "spec.support.redis"
 local tls = require "spec.support.tls"
 local wait = require "spec.support.wait"
@@ -136,7 +137,7 @@ describe("an upgrade", function()
     local gate = gateway.start { config = config {
       providers = { mock = { protocol = "mock", limits = { tpd = 100000 } } } } }
     local stream = gate:stream({ model = "small", max_tokens = 90000,
-      messages = { { role = "user", content = "mock: chunks=60 chunk-delay=0.02" } } })
+      messages = { { role = "user", content = "mock: chunks=60 chunk-delay=0.06" } } })
     assert.truthy(stream:event())
     assert(gate:upgrade())
     assert.is_true(gate:chat({ model = "small", max_tokens = 20000 }).status >= 429)
@@ -145,6 +146,41 @@ describe("an upgrade", function()
     wait.until_(function() return gate:chat({ model = "small", max_tokens = 20000 }).status == 200 end, "room")
     gate:stop()
     assert.equal(sum(gate, "sum(input_tokens + output_tokens)"), counted(gate, "tokens"))
+  end)
+
+  it("learns from the old process what that still hears of its providers, and keeps it", function()
+    local upstream = provider.open():usually { hold = { name = "heads" },
+      headers = { ["x-ratelimit-limit-requests"] = "200", ["x-ratelimit-remaining-requests"] = "155",
+        ["x-ratelimit-reset-requests"] = "1h" } }
+    upstream:next({ kind = "error", status = 429, hold = { name = "refusal" }, headers = { ["retry-after"] = "300" } })
+    local function openai()
+      return { protocol = "openai", base_url = upstream.base_url, api_key = "sk", retries = 0 }
+    end
+    local gate = gateway.start { config = config { providers = { acme = openai(), other = openai() },
+      models = { { id = "small", provider = "acme" }, { id = "large", provider = "other" } } } }
+    local function limits(name) return (gate:admin("/v1/limits/" .. name)) end
+    local function told(name)
+      for _, limit in ipairs(limits(name).limits) do
+        if limit.source == "discovered" then return limit.limit, limit.remaining end
+      end
+    end
+    local refused = gate:begin_chat { model = "small" }
+    upstream:wait_for(1, "refusal")
+    local answered = gate:begin_chat { model = "large" }
+    upstream:wait_for(2, "heads")
+    local _, before = gate:upgrade()
+    assert.equal(0, limits("acme").exhausted_for_s)
+    assert.is_nil(told "other")
+    upstream:go "refusal"
+    upstream:go "heads"
+    assert.truthy(http.answered(refused):rest().status >= 429)
+    assert.equal(200, http.answered(answered):rest().status)
+    wait.until_(function() return limits("acme").exhausted_for_s > 280 end, "the mark")
+    wait.until_(function() return told "other" == 200 end, "the provider's word")
+    wait.until_(function() return before:has_ended() end, "the end of the old one")
+    gate:stop():open()
+    assert.truthy(limits("acme").exhausted_for_s > 280)
+    assert.same({ 200, 155 }, { told "other" })
   end)
 
   it("closes as lost what the old process had under way, if that is killed", function()

@@ -1,6 +1,8 @@
 -- As a service: what systemd is told, sockets that it opened, rights that the gateway does not need, what is installed,
 -- and what is said where something is taken already.
+local frozen = require "spec.support.frozen"
 local gateway = require "spec.support.gateway"
+local http = require "spec.support.http"
 local process = require "spec.support.process"
 local tree = require "spec.support.tree"
 local unix = require "socket.unix"
@@ -68,6 +70,45 @@ describe("a gateway as a service", function()
     gate:open()
     wait.until_(function() return manager:receive() == "WATCHDOG=1" end, "a sign of life")
     wait.until_(function() return manager:receive() == "WATCHDOG=1" end, "another")
+    manager:close()
+  end)
+
+  it("gives no sign of life while one of its workers hangs, and says which", function()
+    local gate = gateway.prepare { config = config { workers = 2 } }
+    local manager = assert(unix.dgram())
+    assert(manager:bind(gate.folder .. "/notify"))
+    manager:settimeout(0)
+    gate.options.env = { NOTIFY_SOCKET = gate.folder .. "/notify", WATCHDOG_USEC = "8000000" }
+    gate:open()
+    local function heard()
+      local count = 0
+      repeat
+        local word = manager:receive()
+        if word == "WATCHDOG=1" then count = count + 1 end
+      until not word
+      return count
+    end
+    wait.until_(function() return heard() > 0 end, "a sign of life")
+    local thread = frozen.thread_of(gate.process.pid, "worker 2")
+    if not frozen.freeze(thread) then return pending "this user may not trace" end
+    local hung = "worker 2 does nothing any more, for more than 2 s: it hangs in one call"
+    wait.until_(function() return gate:logged(hung) end, "the log line")
+    assert.equal("the service manager restarts the gateway", gate:logged(hung)["then"])
+    heard()
+    -- Connections are spread over both workers: one of them answers.
+    local patience, looks = http.seconds, 0
+    http.seconds = 0.3
+    wait.until_(function()
+      local fine, answer = pcall(http.request, gate.address, { path = "/ready" })
+      if fine and answer.body:find(hung, 1, true) then looks = looks + 1 end
+      return looks == 5
+    end, "/ready")
+    http.seconds = patience
+    assert.equal(0, heard())
+    frozen.thaw(thread)
+    wait.until_(function() return gate:logged "every worker works again" end, "the other log line")
+    wait.until_(function() return heard() > 0 end, "a sign of life")
+    assert.equal(1, gate:times(hung))
     manager:close()
   end)
 
@@ -180,6 +221,14 @@ describe("a gateway as a service", function()
       file:close()
       run({ "make", "-s", "install", "OUT=" .. out, "PREFIX=/usr", "DESTDIR=" .. folder }, { seconds = 120 })
       assert.equal("return {}\n", assert(io.open(folder .. "/etc/moongate/moongate.lua")):read "*a")
+    end)
+
+    it("is taken away again, but for the configuration", function()
+      local other = process.folder()
+      run({ "make", "-s", "install", "OUT=" .. out, "PREFIX=/usr", "DESTDIR=" .. other }, { seconds = 120 })
+      run({ "make", "-s", "uninstall", "PREFIX=/usr", "DESTDIR=" .. other })
+      assert.equal("/etc/moongate/moongate.env\n/etc/moongate/moongate.lua\n",
+        run { "sh", "-c", "cd " .. other .. " && find . -type f | sed 's/^.//' | sort" })
     end)
 
     it("has a unit that leaves little to attack", function()

@@ -29,6 +29,9 @@ for word in (os.getenv "MOONGATE_UNDER" or ""):gmatch "%S+" do under[#under + 1]
 local defaults = { listen = "127.0.0.1:0", auth = "none", store = "memory:", workers = 2,
   admin_token = gateway.admin_token }
 
+-- All of it below the filter of system calls (`MOONGATE_SECCOMP=1 make test`), not only what asks for it.
+if os.getenv "MOONGATE_SECCOMP" then defaults.seccomp = true end
+
 if under[1] then
   defaults.limits = { policy_ms = 5000 }
   wait.seconds, http.seconds = 120, 120
@@ -182,6 +185,7 @@ local function inspect(self)
   if errors:find "Sanitizer" or errors:find "runtime error:" or ("\n" .. errors):find "\n==%d+== " then
     error("a sanitizer speaks:\n" .. errors, 0)
   end
+  if errors:find("a system call was refused", 1, true) then error("seccomp refused a call:\n" .. errors, 0) end
 end
 
 --- How often it has logged that message.

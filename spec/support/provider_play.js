@@ -98,8 +98,10 @@ const kinds = {
     if (behaviour.hold) await out.hold(behaviour.hold.name || "go");
     return whole(out, behaviour, 200, JSON_TYPE, protocol.whole(behaviour, request));
   },
-  error: (out, behaviour, asked) =>
-    whole(out, behaviour, behaviour.status || 500, JSON_TYPE, failure(behaviour, asked)),
+  async error(out, behaviour, asked) {
+    if (behaviour.hold) await out.hold(behaviour.hold.name || "go");
+    return whole(out, behaviour, behaviour.status || 500, JSON_TYPE, failure(behaviour, asked));
+  },
   text: (out, behaviour) =>
     whole(
       out,
