@@ -14,13 +14,18 @@ let asked = 0,
 const PAUSE = 2000;
 const MOST_SHOWN = 40;
 
-// When a target is back: its own mark or its provider's, whichever is later.
+// When a target is back: its mark, its provider's, or a limit of it that is used up, whichever is latest.
 function back_at(candidate) {
-  let until = 0;
+  const until = [0];
   for (const mark of latest ? latest.out : []) {
-    if (mark.target === candidate.id || mark.target === candidate.provider) until = Math.max(until, mark.until || 0);
+    if (mark.target === candidate.id || mark.target === candidate.provider) until.push(mark.until || 0);
   }
-  return until;
+  const provider = latest && latest.providers.find((one) => one.provider === candidate.provider);
+  for (const limit of provider ? provider.limits : []) {
+    const counts = !limit.stale && (!limit.model || limit.model === candidate.model);
+    if (counts && typeof limit.remaining === "number" && limit.remaining <= 0) until.push(limit.reset_at || 0);
+  }
+  return Math.max(...until);
 }
 
 function rung(candidate, place, is_past) {

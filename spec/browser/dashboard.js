@@ -87,8 +87,12 @@ const scenes = {
     await chat("small");
     await chat("tired-model");
     await page.locator('[data-provider="tired"][data-pulse="red"]').waitFor();
-    await page.locator("#requests-table tbody tr").nth(1).waitFor();
-    await page.waitForFunction(() => document.querySelector("#figures dd").textContent === "2");
+    const told = page.locator("#news", { hasText: "throttled" });
+    await told.waitFor({ state: "attached" });
+    const news = await told.textContent();
+    await chat("scarce-model");
+    await page.locator("#requests-table tbody tr").nth(2).waitFor();
+    await page.waitForFunction(() => document.querySelector("#figures dd").textContent === "3");
     return {
       before,
       after: {
@@ -98,7 +102,7 @@ const scenes = {
         word: await text(card(page, "tired").locator(".word")),
         back: await text(card(page, "tired").locator(".back")),
       },
-      news: await page.locator("#news").textContent(),
+      news,
       address: page.url(),
       wallets: await text(page.locator("#wallets")),
       kept: await page.evaluate(() => ({ session: Object.values(sessionStorage), local: Object.values(localStorage) })),
@@ -129,10 +133,13 @@ const scenes = {
     const out = page.locator('#ladder-body .rung:has-text("tired/tired-model")');
     await page.locator("#ladder-body .sentence", { hasText: "in-order" }).waitFor();
     await out.locator(".back").waitFor();
+    const spent = page.locator('#ladder-body .rung:has-text("scarce/scarce-model")');
+    await spent.locator(".back").waitFor();
     return {
       sentence: await text(page.locator("#ladder-body .sentence")),
       first: await text(page.locator("#ladder-body .rung").first()),
       out: await text(out),
+      spent: await text(spent),
     };
   },
 

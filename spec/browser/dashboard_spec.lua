@@ -32,11 +32,13 @@ local function walk()
         front = { protocol = "openai", base_url = front.base_url, api_key = "sk",
           checker = { "moonshot", interval = 3600, base_url = bank.base_url } },
         tired = { protocol = "mock", mock = { status = 429, retry_after = 4000 } },
+        scarce = { protocol = "mock", limits = { rpd = 1 } },
       },
       models = {
         { id = "small", provider = "front", priority = 90, cost = { input = 1, output = 2 } },
         { id = "<img/src=x/onerror=window.hacked=1>", provider = "front", priority = 20 },
         { id = "tired-model", provider = "tired", priority = 95 },
+        { id = "scarce-model", provider = "scarce", priority = 10 },
       },
     },
     policies = { ["routing/in-order.lua"] = IN_ORDER },
@@ -85,7 +87,7 @@ describe("the dashboard", function()
   it("shows what traffic changes, without being loaded anew", function()
     local got = seen "live"
     assert.same({ "0", "green", 0 }, { got.before.requests, got.before.pulse, got.before.rows })
-    assert.same({ "2", "red", "green", "throttled" },
+    assert.same({ "3", "red", "green", "throttled" },
       { got.after.requests, got.after.pulse, got.after.front, got.after.word })
     assert.matches("^back in 1h %d+m$", got.after.back)
     assert.equal("tired is throttled", got.news)
@@ -120,6 +122,7 @@ describe("the dashboard", function()
     has("front/small", got.first)
     has("exhausted", got.out)
     assert.matches("back in 1h %d+m", got.out)
+    assert.matches("back in %d+[hms]", got.spent)
   end)
 
   it("explains the route of a pasted request, or says what is wrong with it", function()
@@ -149,8 +152,8 @@ describe("the dashboard", function()
 
   it("draws usage over time, and has the figures as text", function()
     local got = seen "usage"
-    has("2 requests", got.sum)
-    assert.matches("front%s+1%s+50 %%", got.legend)
+    has("3 requests", got.sum)
+    assert.matches("front%s+1%s+33 %%", got.legend)
     assert.equal(24, got.bars)
     has("24 bars", got.label)
   end)
