@@ -177,7 +177,7 @@ $(OUT)/spec/%.so: spec/support/%.c
 # ---- fuzz ----
 
 # Targets in C have a file of their own; those in Lua are lua.c with a script and a word for it.
-FUZZED := request head sse json_scan limits config policies openai openai_responses anthropic gemini ollama
+FUZZED := request head sse json_scan limits config policies imports openai openai_responses anthropic gemini ollama
 FUZZ_OBJECTS := $(FUZZED:%=$(OUT)/spec/fuzz/%.o)
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(FUZZED)
@@ -185,7 +185,8 @@ FUZZ_TARGETS ?= $(FUZZED)
 $(OUT)/spec/fuzz/%.o: spec/fuzz/%.c
 	@mkdir -p $(@D)
 	$(QUIET)$(COMPILE) -c -o $@ $<
-$(OUT)/spec/fuzz/limits.o $(OUT)/spec/fuzz/config.o $(OUT)/spec/fuzz/policies.o: $(OUT)/spec/fuzz/%.o: spec/fuzz/lua.c
+$(OUT)/spec/fuzz/limits.o $(OUT)/spec/fuzz/config.o $(OUT)/spec/fuzz/policies.o $(OUT)/spec/fuzz/imports.o: \
+$(OUT)/spec/fuzz/%.o: spec/fuzz/lua.c
 	@mkdir -p $(@D)
 	$(QUIET)$(COMPILE) -DFUZZ_SCRIPT='"spec/fuzz/$*.lua"' -DFUZZ_WORD='""' -c -o $@ $<
 $(OUT)/spec/fuzz/openai.o $(OUT)/spec/fuzz/openai_responses.o $(OUT)/spec/fuzz/anthropic.o $(OUT)/spec/fuzz/gemini.o \
