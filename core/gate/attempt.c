@@ -306,16 +306,15 @@ static struct attempt *new_attempt(struct worker *worker, double deadline_s, dou
     return attempt;
 }
 
-struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, double deadline_s,
-                             double content_s)
+struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, char *body,
+                             double deadline_s, double content_s)
 {
     struct attempt *attempt = new_attempt(worker, deadline_s, content_s);
     struct upstream_request own = *request;
     struct transfer *transfer;
 
     own.is_stream = content_s > 0; /* nothing else waits for content */
-    if (request->body)
-        own.body = attempt->request_body = mem_copy(request->body, request->body_length);
+    own.body = attempt->request_body = body;
     transfer = upstream_send(worker->upstream, &own, &hooks, attempt);
     if (!attempt->over)
         attempt->transfer = transfer;
