@@ -10,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/buf.h"
-#include "base/hash.h"
+#include "base/json_names.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { NO_PARENT = UINT32_MAX, FEW = 8 };
+enum { NO_PARENT = UINT32_MAX };
 
 /*
  * Where it stands is handed from function to function, not kept in here: what lies in memory is read again after each
@@ -62,26 +66,50 @@ static void add_plain(struct scanner *s, enum json_type type, size_t start, size
     struct json_node *node = add_node(s);
 
     *node = (struct json_node){
-        .start = (uint32_t)start, .end = (uint32_t)end, .next = (uint32_t)s->index->count, .type = (uint8_t)type
+        .start = (uint32_t)start, .end = (uint32_t)end, .next = (uint32_t)s->index->count, .type = type
     };
 }
 
-/* The next byte that is not plain ASCII inside a string: a quote, a backslash, a control or a part of UTF-8. */
-static size_t skip_plain(const char *text, size_t at, size_t length)
+/* The place, among STEP bytes, of the first that is not plain ASCII inside a string; STEP: there is none. */
+#ifdef __SSE2__
+enum { STEP = 16 };
+
+static inline unsigned first_special(const char *text)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)text);
+    __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    /* The comparison is signed: UTF-8 beyond ASCII is less than a space too. */
+    __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+    unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), other));
+
+    return (unsigned)__builtin_ctz(found | 1u << STEP);
+}
+#else
+enum { STEP = 8 };
+
+static inline unsigned first_special(const char *text)
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t bytes, quote, slash, found;
 
-    for (; length - at >= 8; at += 8) {
-        uint64_t bytes, quote, slash, found;
+    memcpy(&bytes, text, STEP);
+    bytes = le64toh(bytes);
+    quote = bytes ^ ones * '"';
+    slash = bytes ^ ones * '\\';
+    found = (bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
+    /* A borrow may mark the bytes behind a found one, never one before it. */
+    return found ? (unsigned)__builtin_ctzll(found) / 8 : STEP;
+}
+#endif
 
-        memcpy(&bytes, text + at, 8);
-        bytes = le64toh(bytes);
-        quote = bytes ^ ones * '"';
-        slash = bytes ^ ones * '\\';
-        found = (bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
-        /* A borrow may mark the bytes behind a found one, never one before it. */
-        if (found)
-            return at + (size_t)__builtin_ctzll(found) / 8;
+/* The next byte that is not plain ASCII inside a string: a quote, a backslash, a control or a part of UTF-8. */
+static inline size_t skip_plain(const char *text, size_t at, size_t length)
+{
+    for (; length - at >= STEP; at += STEP) {
+        unsigned found = first_special(text + at);
+
+        if (found < STEP)
+            return at + found;
     }
     while (at < length) {
         unsigned char c = (unsigned char)text[at];
@@ -160,25 +188,23 @@ static size_t scan_escape(struct scanner *s, size_t at, size_t *meant)
     return fail(s, at, "a lone surrogate is not a character");
 }
 
-/* At the opening quote. */
-static size_t scan_string(struct scanner *s, size_t start, bool name)
+/* On to the closing quote, from a byte at which skip_plain stopped. *saved: how much shorter it is unescaped. */
+static size_t scan_special(struct scanner *s, size_t at, size_t *saved)
 {
     const char *text = s->text;
-    size_t length = s->length, at = start + 1, saved = 0, size;
-    struct json_node *node;
+    size_t length = s->length, size;
 
-    for (;;) {
-        at = skip_plain(text, at, length);
+    for (;; at = skip_plain(text, at, length)) {
         if (at == length)
             return fail(s, at, "the text ends inside a string");
         if (text[at] == '"')
-            break;
+            return at;
         if (text[at] == '\\') {
             size_t after = scan_escape(s, at, &size);
 
             if (after == FAILED)
                 return FAILED;
-            saved += after - at - size;
+            *saved += after - at - size;
             at = after;
             continue;
         }
@@ -188,6 +214,19 @@ static size_t scan_string(struct scanner *s, size_t start, bool name)
         if (size == 0)
             return fail(s, at, "a string must be well-formed UTF-8");
         at += size;
+    }
+}
+
+/* At the opening quote. */
+static inline size_t scan_string(struct scanner *s, size_t start, bool name)
+{
+    size_t at = skip_plain(s->text, start + 1, s->length), saved = 0;
+    struct json_node *node;
+
+    if (at == s->length || s->text[at] != '"') {
+        at = scan_special(s, at, &saved);
+        if (at == FAILED)
+            return FAILED;
     }
     node = add_node(s);
     *node = (struct json_node){
@@ -262,67 +301,10 @@ static size_t scan_word(struct scanner *s, size_t at, const char *word, enum jso
     return at + length;
 }
 
-/* The second of two members of the same name, found by hash: for objects with many members or escaped names. */
-static const struct json_node *hashed_duplicate(const char *text, const struct json_index *index, size_t object)
-{
-    const struct json_node *nodes = index->nodes, *found = NULL;
-    struct hash seen = { 0 };
-    struct buf unescaped = { 0 };
-    size_t escaped = 0;
-
-    /* Names must stay where they are: room for all of them first. */
-    for (size_t at = object + 1; at < index->count; at = nodes[at + 1].next)
-        if (nodes[at].escaped)
-            escaped += nodes[at].end - nodes[at].start;
-    buf_reserve(&unescaped, escaped);
-    for (size_t at = object + 1; at < index->count && !found; at = nodes[at + 1].next) {
-        const char *name = text + nodes[at].start + 1;
-        size_t length = nodes[at].end - nodes[at].start - 2, start = unescaped.length;
-
-        if (nodes[at].escaped) {
-            json_unescape(text, &nodes[at], &unescaped);
-            name = unescaped.data + start;
-            length = unescaped.length - start;
-        }
-        if (hash_get(&seen, name, length))
-            found = &nodes[at];
-        else
-            hash_put(&seen, name, length, (void *)&nodes[at]);
-    }
-    hash_free(&seen);
-    buf_free(&unescaped);
-    return found;
-}
-
-/* The object at `object` is the last thing in the index, and complete. */
-static const struct json_node *find_duplicate(const char *text, const struct json_index *index, size_t object)
-{
-    const struct json_node *nodes = index->nodes, *names[FEW];
-    size_t count = 0;
-
-    if (nodes[object].size > FEW)
-        return hashed_duplicate(text, index, object);
-    for (size_t at = object + 1; at < index->count; at = nodes[at + 1].next) {
-        const struct json_node *name = &nodes[at];
-        size_t length = name->end - name->start;
-
-        if (name->escaped)
-            return hashed_duplicate(text, index, object);
-        for (size_t i = 0; i < count; i++)
-            /* The last byte first: names of one object often begin alike. */
-            if (names[i]->end - names[i]->start == length && text[names[i]->end - 2] == text[name->end - 2] &&
-                memcmp(text + names[i]->start, text + name->start, length) == 0)
-                return name;
-        names[count++] = name;
-    }
-    return NULL;
-}
-
-static size_t scan_value(struct scanner *s, size_t at)
+/* Neither a string nor a container. */
+static size_t scan_plain(struct scanner *s, size_t at)
 {
     switch (s->text[at]) {
-    case '"':
-        return scan_string(s, at, false);
     case 't':
         return scan_word(s, at, "true", JSON_TRUE);
     case 'f':
@@ -354,100 +336,120 @@ static inline size_t reach(struct scanner *s, size_t at, const char *missing)
     return at < s->length ? at : fail(s, at, missing);
 }
 
-/* A member's name and its colon, spaces before them too. */
-static size_t scan_name(struct scanner *s, size_t at)
+static inline size_t scan_colon(struct scanner *s, size_t at)
 {
-    at = reach(s, at, "the text ends inside an object");
-    if (at == FAILED)
-        return FAILED;
-    if (s->text[at] != '"')
-        return fail(s, at, "expected a member's name in double quotes");
-    at = scan_string(s, at, true);
-    if (at == FAILED)
-        return FAILED;
     at = skip_space(s, at);
     if (at == s->length || s->text[at] != ':')
         return fail(s, at, "expected a colon after a member's name");
     return at + 1;
 }
 
-/*
- * What follows a value: it ends the containers that end with it, and goes on to where the next value begins. parent is
- * the innermost container then; NO_PARENT: the text is over.
- */
-static size_t scan_between(struct scanner *s, size_t at, uint32_t *parent, unsigned *open)
+/* Where it stands among brackets. */
+struct nesting {
+    uint32_t parent; /* the innermost container; NO_PARENT: the text is over */
+    unsigned open;
+    bool before_name; /* what comes next is the name of a member */
+};
+
+/* At an opening bracket. It is on the first item or name behind it, or on the bracket that closes an empty one. */
+static inline size_t scan_opening(struct scanner *s, size_t at, struct nesting *nesting)
 {
-    while (*parent != NO_PARENT) {
-        struct json_node *node = &s->index->nodes[*parent];
+    bool is_array = s->text[at] == '[';
+    struct json_node *node = add_node(s);
+
+    *node = (struct json_node){ .start = (uint32_t)at,
+                                .next = nesting->parent,
+                                .type = is_array ? JSON_ARRAY : JSON_OBJECT };
+    nesting->parent = (uint32_t)(s->index->count - 1);
+    nesting->open++;
+    at = reach(s, at + 1, is_array ? "the text ends inside an array" : "the text ends inside an object");
+    if (at == FAILED || s->text[at] == (is_array ? ']' : '}'))
+        return at;
+    node->size = 1;
+    nesting->before_name = !is_array;
+    return at;
+}
+
+/* At the bracket that closes the innermost container. */
+static inline size_t scan_closing(struct scanner *s, size_t at, struct nesting *nesting)
+{
+    struct json_node *node = &s->index->nodes[nesting->parent];
+    const struct json_node *twice = NULL;
+    uint32_t outer = node->next;
+
+    node->end = (uint32_t)at + 1;
+    node->next = (uint32_t)s->index->count;
+    if (node->type == JSON_OBJECT && node->size > 1)
+        twice = json_duplicate(s->text, s->index, nesting->parent);
+    if (twice)
+        return fail(s, twice->start, "a member of that name is already in the object");
+    nesting->open--;
+    nesting->parent = outer;
+    return at + 1;
+}
+
+/* What follows a value: it ends the containers that end with it, and goes on to where the next value or name begins. */
+static inline size_t scan_between(struct scanner *s, size_t at, struct nesting *nesting)
+{
+    while (nesting->parent != NO_PARENT) {
+        struct json_node *node = &s->index->nodes[nesting->parent];
         bool is_array = node->type == JSON_ARRAY;
-        const struct json_node *twice = NULL;
-        uint32_t outer = node->next;
 
         at = reach(s, at, "the text ends before all brackets are closed");
         if (at == FAILED)
             return FAILED;
         if (s->text[at] == ',') {
             node->size++;
-            return is_array ? at + 1 : scan_name(s, at + 1);
+            nesting->before_name = !is_array;
+            return at + 1;
         }
         if (s->text[at] != (is_array ? ']' : '}'))
             return fail(s, at, is_array ? "expected a comma or ]" : "expected a comma or }");
-        at++;
-        node->end = (uint32_t)at;
-        node->next = (uint32_t)s->index->count;
-        if (!is_array && node->size > 1)
-            twice = find_duplicate(s->text, s->index, *parent);
-        if (twice)
-            return fail(s, twice->start, "a member of that name is already in the object");
-        (*open)--;
-        *parent = outer;
+        at = scan_closing(s, at, nesting);
+        if (at == FAILED)
+            return FAILED;
     }
     at = skip_space(s, at);
     return at == s->length ? at : fail(s, at, "expected nothing after the value");
 }
 
+/* One value, or its opening bracket, or a name and its colon; and what stands between it and the next. */
+static inline size_t scan_next(struct scanner *s, size_t at, unsigned depth, struct nesting *nesting)
+{
+    const char *text = s->text;
+
+    at = reach(s, at,
+               nesting->before_name ? "the text ends inside an object" : "the text ends where a value is expected");
+    if (at == FAILED)
+        return FAILED;
+    if (text[at] == '"') {
+        at = scan_string(s, at, nesting->before_name);
+        if (nesting->before_name && at != FAILED) {
+            nesting->before_name = false;
+            return scan_colon(s, at);
+        }
+    } else if (nesting->before_name) {
+        return fail(s, at, "expected a member's name in double quotes");
+    } else if (text[at] == '[' || text[at] == '{') {
+        if (nesting->open == depth)
+            return fail(s, at, "nested too deeply");
+        at = scan_opening(s, at, nesting);
+        if (at == FAILED || s->index->nodes[nesting->parent].size > 0)
+            return at;
+    } else {
+        at = scan_plain(s, at);
+    }
+    return at == FAILED ? FAILED : scan_between(s, at, nesting);
+}
+
 static bool scan_all(struct scanner *s, unsigned depth)
 {
-    uint32_t parent = NO_PARENT;
-    unsigned open = 0;
+    struct nesting nesting = { .parent = NO_PARENT };
     size_t at = 0;
 
     do {
-        bool is_array;
-        struct json_node *node;
-
-        at = reach(s, at, "the text ends where a value is expected");
-        if (at == FAILED)
-            return false;
-        is_array = s->text[at] == '[';
-        if (!is_array && s->text[at] != '{') {
-            at = scan_value(s, at);
-            if (at != FAILED)
-                at = scan_between(s, at, &parent, &open);
-            continue;
-        }
-        if (open++ == depth)
-            return fail(s, at, "nested too deeply") != FAILED;
-        node = add_node(s);
-        *node =
-            (struct json_node){ .start = (uint32_t)at, .next = parent, .type = is_array ? JSON_ARRAY : JSON_OBJECT };
-        parent = (uint32_t)(s->index->count - 1);
-        at = reach(s, at + 1, is_array ? "the text ends inside an array" : "the text ends inside an object");
-        if (at == FAILED)
-            return false;
-        if (s->text[at] != (is_array ? ']' : '}')) {
-            node->size = 1;
-            if (!is_array)
-                at = scan_name(s, at);
-            continue;
-        }
-        /* An empty one. */
-        parent = node->next;
-        open--;
-        node->end = (uint32_t)at + 1;
-        node->next = (uint32_t)s->index->count;
-        at = scan_between(s, at + 1, &parent, &open);
-    } while (at != FAILED && parent != NO_PARENT);
+        at = scan_next(s, at, depth, &nesting);
+    } while (at != FAILED && nesting.parent != NO_PARENT);
     return at != FAILED;
 }
 

@@ -24,13 +24,13 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSO
  * JSON_STRING node) followed by its value.
  */
 struct json_node {
-    uint32_t start;  /* offset of the first byte; for a string, of its quote */
-    uint32_t end;    /* offset behind the last byte */
-    uint32_t next;   /* index of the node after this value */
-    uint32_t size;   /* items of an array, members of an object, bytes of a string, unescaped */
-    uint8_t type;    /* enum json_type */
-    uint8_t escaped; /* a string that holds a backslash */
-    uint8_t name;    /* a string that is the name of a member */
+    uint32_t start;       /* offset of the first byte; for a string, of its quote */
+    uint32_t end;         /* offset behind the last byte */
+    uint32_t next;        /* index of the node after this value */
+    uint32_t size;        /* items of an array, members of an object, bytes of a string, unescaped */
+    uint32_t type : 8;    /* enum json_type; no byte of its own: a store to one may be to anything, by C's rules */
+    uint32_t escaped : 1; /* a string that holds a backslash */
+    uint32_t name : 1;    /* a string that is the name of a member */
 };
 
 struct json_index {

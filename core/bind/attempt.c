@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/headers.h"
 #include "base/mem.h"
+#include "bind/json.h"
 #include "bind/limit_headers.h"
 #include "gate/attempt.h"
 #include "gate/exchange.h"
@@ -125,8 +126,9 @@ static int route_collected(lua_State *L)
 }
 
 /*
- * send(exchange, route, target, body, deadline, first_content): an attempt, or nil, "firewall" and the reason. Times
- * are seconds; without first_content there is no such bound.
+ * send(exchange, route, target, body, deadline, first_content): an attempt, or nil, "firewall" and the reason. The body
+ * is a string, or what doc:outgoing made, which is used up. Times are seconds; without first_content there is no such
+ * bound.
  */
 static int attempt_lua_send(lua_State *L)
 {
@@ -144,16 +146,19 @@ static int attempt_lua_send(lua_State *L)
     };
     const char *target = luaL_checkstring(L, 3), *reason;
     double deadline = luaL_optnumber(L, 5, 600), first_content = luaL_optnumber(L, 6, 0);
+    char *body = json_take_body(L, 4, &request.body_length);
     struct handle *handle;
 
-    request.body = luaL_optlstring(L, 4, NULL, &request.body_length);
+    request.body = body;
     reason = firewall_refuses(exchange, target, request.url, request.body, request.body_length);
     if (!reason)
         reason = firewall_refuses_headers(exchange, &route->headers);
-    if (reason)
+    if (reason) {
+        mem_free(body);
         return refused(L, reason);
+    }
     handle = push_handle(L);
-    handle->attempt = attempt_send(exchange->worker, &request, deadline, first_content);
+    handle->attempt = attempt_send(exchange->worker, &request, body, deadline, first_content);
     if (route->lines)
         attempt_lines(handle->attempt);
     return 1;

@@ -7,9 +7,12 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-enum { DEPTH_MOST = 1000 };
+#include "base/mem.h"
+
+enum { DEPTH_MOST = 1000, PATCH_ROOM = 256 };
 
 /* Its environment table holds the Lua string. All its memory is the collector's, which so sees its full size. */
 struct document {
@@ -285,6 +288,7 @@ static int document_begins(lua_State *L)
     const struct json_node *nodes = document->index.nodes;
     struct json_name starts[4];
     int count = lua_gettop(L) - 1;
+    size_t shortest = SIZE_MAX;
     bool is_first[256] = { false }, found = false;
 
     luaL_argcheck(L, count <= 4, 6, "at most 4 texts");
@@ -292,12 +296,13 @@ static int document_begins(lua_State *L)
         starts[i].text = luaL_checklstring(L, i + 2, &starts[i].length);
         luaL_argcheck(L, starts[i].length > 0, i + 2, "an empty text");
         is_first[(unsigned char)starts[i].text[0]] = true;
+        shortest = starts[i].length < shortest ? starts[i].length : shortest;
     }
     for (const struct json_node *node = nodes, *end = nodes + document->index.count; node < end && !found; node++) {
         const char *string = document->text + node->start + 1;
 
         /* Nearly all are over with here. */
-        if (node->type != JSON_STRING || !is_first[(unsigned char)string[0]])
+        if (node->type != JSON_STRING || node->size < shortest || !is_first[(unsigned char)string[0]])
             continue;
         for (int i = 0; i < count && !found; i++)
             found = node->size >= starts[i].length && memcmp(string, starts[i].text, starts[i].length) == 0;
@@ -377,16 +382,11 @@ static void patch_member(struct buf *out, const struct document *document, size_
     buf_add(out, change->text, change->length);
 }
 
-/*
- * doc:patch(changes): the text with members of its root object replaced by raw JSON texts, or removed (false). Members
- * keep their place, new ones come last, sorted by name; every other byte stays.
- */
-static int document_patch(lua_State *L)
+/* Appends the document at index 1, changed as the table at index 2 tells. */
+static void add_patched(lua_State *L, struct json_kept *kept, struct buf *out)
 {
     const struct document *document = check_document(L, 1);
     const struct json_node *nodes = document->index.nodes;
-    struct json_kept *kept = json_kept(L);
-    struct buf *out = &kept->out;
     struct change *changes;
     size_t count, lead;
     bool first = true;
@@ -395,6 +395,7 @@ static int document_patch(lua_State *L)
     luaL_argcheck(L, nodes[0].type == JSON_OBJECT, 1, "only an object can be patched");
     changes = read_changes(L, kept, document, &count);
 
+    buf_reserve(out, document->length + PATCH_ROOM);
     lead = nodes[0].start + 1;
     buf_add(out, document->text, lead);
     for (size_t name = 1; name < nodes[0].next; name = nodes[name + 1].next) {
@@ -420,7 +421,75 @@ static int document_patch(lua_State *L)
         first = false;
     }
     buf_add(out, document->text + lead, document->length - lead);
+}
+
+/*
+ * doc:patch(changes): the text with members of its root object replaced by raw JSON texts, or removed (false). Members
+ * keep their place, new ones come last, sorted by name; every other byte stays.
+ */
+static int document_patch(lua_State *L)
+{
+    struct json_kept *kept = json_kept(L);
+
+    add_patched(L, kept, &kept->out);
+    lua_pushlstring(L, kept->out.data, kept->out.length);
+    return 1;
+}
+
+static const char OUTGOING[] = "moongate.outgoing";
+
+char *json_take_body(lua_State *L, int index, size_t *length)
+{
+    struct buf *outgoing = lua_isuserdata(L, index) ? luaL_checkudata(L, index, OUTGOING) : NULL;
+    const char *text;
+    char *taken;
+
+    *length = 0;
+    if (!outgoing) {
+        text = luaL_optlstring(L, index, NULL, length);
+        return text ? mem_copy(text, *length) : NULL;
+    }
+    taken = outgoing->data;
+    *length = outgoing->length;
+    *outgoing = (struct buf){ 0 };
+    return taken;
+}
+
+static int collect_outgoing(lua_State *L)
+{
+    buf_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int outgoing_text(lua_State *L)
+{
+    const struct buf *out = luaL_checkudata(L, 1, OUTGOING);
+
     lua_pushlstring(L, out->data, out->length);
+    return 1;
+}
+
+/* doc:outgoing(changes): what doc:patch answers, as a body for attempt.send: no string of Lua's, but tostring makes one
+ * while it has not been sent. */
+static int document_outgoing(lua_State *L)
+{
+    struct json_kept *kept = json_kept(L);
+    struct buf *out;
+
+    lua_settop(L, 2);
+    out = lua_newuserdata(L, sizeof *out);
+    *out = (struct buf){ 0 };
+    if (luaL_newmetatable(L, OUTGOING)) {
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_pushcfunction(L, collect_outgoing);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, outgoing_text);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_setmetatable(L, 3);
+    add_patched(L, kept, out);
+    lua_settop(L, 3);
     return 1;
 }
 
@@ -430,11 +499,9 @@ const luaL_Reg json_document_functions[] = {
 };
 
 const luaL_Reg json_document_methods[] = {
-    { "kind", document_kind },       { "find", document_find },
-    { "size", document_size },       { "item", document_item },
-    { "last", document_last },       { "begins", document_begins },
-    { "opening", document_opening }, { "fits", document_fits },
-    { "items", document_items },     { "value", document_value },
-    { "text", document_text },       { "string_bytes", document_string_bytes },
-    { "patch", document_patch },     { NULL, NULL },
+    { "kind", document_kind },       { "find", document_find },         { "size", document_size },
+    { "item", document_item },       { "last", document_last },         { "begins", document_begins },
+    { "opening", document_opening }, { "fits", document_fits },         { "items", document_items },
+    { "value", document_value },     { "text", document_text },         { "string_bytes", document_string_bytes },
+    { "patch", document_patch },     { "outgoing", document_outgoing }, { NULL, NULL },
 };

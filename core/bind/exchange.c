@@ -74,6 +74,7 @@ static int exchange_peer(lua_State *L)
     return 1;
 }
 
+/* body(): what the caller sent; "" once a streamed answer is under way */
 static int exchange_body(lua_State *L)
 {
     const struct client_request *request = request_of(L);

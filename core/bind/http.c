@@ -165,7 +165,7 @@ static void on_end(void *arg, enum transfer_end end, const char *message)
         finish(call, NULL, NULL);
 }
 
-static const struct transfer_hooks hooks = { on_head, on_data, on_end };
+static const struct transfer_hooks hooks = { .on_head = on_head, .on_data = on_data, .on_end = on_end };
 
 static void on_cancel(void *arg)
 {

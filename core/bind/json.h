@@ -65,5 +65,8 @@ extern const luaL_Reg json_outline_functions[];
 void json_add_kinds(lua_State *L);
 /* The functions of document.c: scan, and the methods of a document. */
 extern const luaL_Reg json_document_functions[], json_document_methods[];
+/* The bytes of a string, or of what doc:outgoing has made, which is empty then: for mem_free. NULL: nothing is there.
+ */
+char *json_take_body(lua_State *L, int index, size_t *length);
 
 #endif

@@ -247,6 +247,14 @@ static void keep(struct attempt *attempt, const char *data, size_t length)
     }
 }
 
+static void on_sent(void *arg)
+{
+    struct attempt *attempt = arg;
+
+    mem_free(attempt->request_body);
+    attempt->request_body = NULL;
+}
+
 static void on_head(void *arg, int status, struct headers *headers)
 {
     struct attempt *attempt = arg;
@@ -293,7 +301,9 @@ static void on_end(void *arg, enum transfer_end end, const char *message)
     finish(attempt, end == TRANSFER_DONE ? NULL : transfer_end_name(end), message);
 }
 
-static const struct transfer_hooks hooks = { .on_head = on_head, .on_data = on_data, .on_end = on_end };
+static const struct transfer_hooks hooks = {
+    .on_sent = on_sent, .on_head = on_head, .on_data = on_data, .on_end = on_end
+};
 
 static struct attempt *new_attempt(struct worker *worker, double deadline_s, double content_s)
 {
@@ -306,16 +316,15 @@ static struct attempt *new_attempt(struct worker *worker, double deadline_s, dou
     return attempt;
 }
 
-struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, double deadline_s,
-                             double content_s)
+struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, char *body,
+                             double deadline_s, double content_s)
 {
     struct attempt *attempt = new_attempt(worker, deadline_s, content_s);
     struct upstream_request own = *request;
     struct transfer *transfer;
 
     own.is_stream = content_s > 0; /* nothing else waits for content */
-    if (request->body)
-        own.body = attempt->request_body = mem_copy(request->body, request->body_length);
+    own.body = attempt->request_body = body;
     transfer = upstream_send(worker->upstream, &own, &hooks, attempt);
     if (!attempt->over)
         attempt->transfer = transfer;

@@ -63,10 +63,10 @@ struct attempt_piped {
 
 struct attempt;
 
-/* Begins the call; the request's body is copied. deadline_s bounds all of it; content_s the time to attempt_content (0:
- * no such bound). */
-struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, double deadline_s,
-                             double content_s);
+/* Begins the call. body: the request's, taken over (NULL: none). deadline_s bounds all of it; content_s the time to
+ * attempt_content (0: no such bound). */
+struct attempt *attempt_send(struct worker *worker, const struct upstream_request *request, char *body,
+                             double deadline_s, double content_s);
 struct attempt *attempt_play(struct worker *worker, struct canned_reply *reply, double deadline_s, double content_s);
 /* Its stream is one of lines (see sse.h). To be said before anything is read. */
 void attempt_lines(struct attempt *attempt);

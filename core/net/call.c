@@ -88,8 +88,19 @@ static void add_field(struct call *call, const char *line, size_t length)
         headers_add_bytes(&call->head, line, (size_t)(colon - line), value, (size_t)(stop - value));
 }
 
+/* A provider may answer before it has read all of the request. */
+static bool has_sent(const struct call *call)
+{
+    curl_off_t sent = 0;
+
+    return curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent) == CURLE_OK &&
+           sent == (curl_off_t)call->body_length;
+}
+
 static void announce(struct call *call)
 {
+    if (call->hooks.on_sent && has_sent(call))
+        call->hooks.on_sent(call->arg);
     call->phase = STREAMING;
     upstream_set_deadline(call, call->paused ? 0 : call->idle_s);
     call->hooks.on_head(call->arg, call->status, &call->head);

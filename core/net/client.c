@@ -72,6 +72,7 @@ void client_begin(struct client *client, int status, const struct headers *heade
         client->keep_alive = false;
     client->begun = true;
     client->chunked = !old;
+    request_reader_drop_body(client->reader);
     client->bodiless = client->bodiless || status == 204 || status == 304;
     reply_add_head(&client->wire.output, status, headers, old ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED, 0,
                    connection_of(client, old));

@@ -40,7 +40,8 @@ struct client_request {
 };
 
 struct client_hooks {
-    /* A whole request is there. It is valid until the reply is finished. The reply may begin inside. */
+    /* A whole request is there. It is valid until the reply is finished, its body only until client_begin. The reply
+     * may begin inside. */
     void (*on_request)(void *arg, struct client *client, const struct client_request *request);
     /*
      * What came can't be served: malformed, too large, too slow. request holds what was read so far (method and path

@@ -464,6 +464,11 @@ const struct client_request *request_reader_request(const struct request_reader 
     return &reader->request;
 }
 
+void request_reader_drop_body(struct request_reader *reader)
+{
+    buf_free(&reader->request.body);
+}
+
 int request_reader_refusal(const struct request_reader *reader, const char **message)
 {
     *message = reader->message;

@@ -24,6 +24,8 @@ enum transfer_end {
 };
 
 struct transfer_hooks {
+    /* The request's body has been sent, and need not stay. May be NULL; may never come. */
+    void (*on_sent)(void *arg);
     /* The fields may be taken over (and emptied); what is left of them is freed. */
     void (*on_head)(void *arg, int status, struct headers *headers);
     void (*on_data)(void *arg, const char *data, size_t length);

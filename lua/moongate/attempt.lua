@@ -68,6 +68,8 @@ local function start(call, target, provider, protocol)
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
     stream = call.request.stream, include_usage = call.request.include_usage,
     headers = protocol.reads_headers and call.request.headers or nil, now = clock.now(),
+    -- Nobody looks into the body between the protocol and the wire, but for a bound on what it may spend.
+    outgoing = not call.state.config.zero_spend,
   }
   local unfit = translation.fill(order, call, protocol)
   if unfit then return nil, nil, nil, unfit end

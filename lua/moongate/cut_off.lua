@@ -1,14 +1,26 @@
 -- The end of a stream that was piped and is ended by the gateway in the middle: what the caller's format says of an
 -- answer that has reached its longest, as a part of what the provider has begun.
 local json = require "moongate.core.json"
+local requests = require "moongate.surfaces.requests"
 local translation = require "moongate.translation"
 
 local cut_off = {}
 
--- How many choices the caller asked for.
+-- How many choices the caller asked for. Of OpenAI's format without reading all of the request.
 local function choices_of(call)
+  if call.choices then return call.choices end
+  if call.format == "openai" then return requests.value(call.document, "n") or 1 end
   local neutral = translation.neutral(call)
   return neutral and neutral.n or 1
+end
+
+-- Keeps what an ending needs of the request's body, so that the body can go. False: it has to stay.
+---@param call moongate.call
+---@return boolean
+function cut_off.prepare(call)
+  if call.format ~= "openai" then return false end
+  call.choices = choices_of(call)
+  return true
 end
 
 -- What went out, as far as it was kept: events, and texts for those that were nothing else.

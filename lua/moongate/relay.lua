@@ -9,6 +9,7 @@ local hooks = require "moongate.hooks"
 local cut_off = require "moongate.cut_off"
 local interpreter = require "moongate.interpreter"
 local record = require "moongate.record"
+local requests = require "moongate.surfaces.requests"
 local store = require "moongate.core.store"
 local translation = require "moongate.translation"
 local usage_of = require "moongate.usage"
@@ -103,6 +104,13 @@ local function cut_short(call, answer, bound, seen, bytes)
   call.handle:finish()
 end
 
+-- The request's body in all its shapes: a stream that only goes on may be long, and needs none of them.
+local function let_go(call, bound)
+  if call.hooks or bound and not cut_off.prepare(call) then return end
+  call.document, call.shown, call.neutral = nil, nil, nil
+  requests.forget_body(call.request)
+end
+
 -- The answer as a stream. What came before the first content goes out with it; the terminal event waits for the ledger.
 local function pipe(call, answer)
   local handle, first, protocol = call.handle, answer.read, answer.protocol
@@ -120,6 +128,7 @@ local function pipe(call, answer)
     seen = { ended = "terminal", terminal_raw = answer.event.raw, text_bytes = 0 }
   else
     handle:write(held_bytes(call, answer) .. answer.event.raw)
+    let_go(call, bound)
     seen, reason = pipe_on(call, answer, bound, first_bytes)
     if reason == "spent" then return cut_short(call, answer, bound, seen, first_bytes + seen.text_bytes) end
   end

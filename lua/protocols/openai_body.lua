@@ -91,7 +91,7 @@ end
 -- The body to send: with the model's name at the provider, usage asked for, and the provider's quirks.
 ---@param order table
 ---@param facts moongate.provider_table|table what is known of the provider: its quirks
----@return string|nil body
+---@return string|userdata|nil body no string where order.outgoing is set
 ---@return string[]|table dropped the names of what was left out; or why the call can't be carried { message, param }
 function body.write(order, facts)
   local upstream_id = order.target.upstream_id
@@ -114,7 +114,7 @@ function body.write(order, facts)
       changes.stream_options = dialect.stream_options(document)
     end
   end
-  return document:patch(changes), dropped
+  return order.outgoing and document:outgoing(changes) or document:patch(changes), dropped
 end
 
 return body

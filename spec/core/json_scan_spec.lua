@@ -3,7 +3,7 @@ local ffi = require "ffi"
 local library = require "spec.support.library"
 
 ffi.cdef [[
-struct json_node { uint32_t start, end, next, size; uint8_t type, escaped, name; };
+struct json_node { uint32_t start, end, next, size, type : 8, escaped : 1, name : 1; };
 struct json_index { struct json_node *nodes; size_t count, capacity; };
 struct json_fault { size_t offset, line, column; const char *message; };
 struct scan_buf { char *data; size_t length, capacity; };

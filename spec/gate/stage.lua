@@ -73,7 +73,8 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     void stage_cancel_all(struct stage_worker *worker, const char *reason) __asm__("exchange_cancel_all");
 
     void stage_lines(void *attempt) __asm__("attempt_lines");
-    void *stage_send(struct stage_worker *, const struct stage_request *, double deadline_s, double content_s)
+    void *stage_send(struct stage_worker *, const struct stage_request *, char *body, double deadline_s,
+      double content_s)
       __asm__("attempt_send");
     void *stage_play(struct stage_worker *, struct stage_reply *, double deadline_s, double content_s)
       __asm__("attempt_play");
@@ -320,7 +321,7 @@ function stage:send(url, body)
     method = "POST", url = url, headers = ffi.new "struct stage_headers", body = body, body_length = #body,
     connect_s = 20, first_byte_s = 20, idle_s = 20,
   })
-  one.handle = library.stage_send(self.worker, request, 60, 0)
+  one.handle = library.stage_send(self.worker, request, library.stage_mem_copy(body, #body), 60, 0)
   return one
 end
 

@@ -134,6 +134,13 @@ for title, hooks in pairs(HOOKS) do
       end
     end
 
+    if title == "no hook" then
+      it("is ended in each of the answers that were asked for", function()
+        local read = ask("openai", "openai", new_key { billed_tokens = BUDGET, window = "day" }, { n = 2 })
+        assert.equal("length length", (endings.openai(read.events)))
+      end)
+    end
+
     -- A stream that is ended before it says anything, or within something that is no text.
     local function ends_properly(name, protocol, more, budget, text)
       local pair = protocol .. " to " .. name

@@ -105,7 +105,7 @@ describe("an attempt", function()
       assert.same({ "one/small", "POST", "http://one.test/v1/chat/completions", true, "/ca.pem" },
         { id, route.method, route.url, route.http2, route.ca_file })
       assert.equal("Bearer secret-of-one", route.headers.authorization)
-      assert.same({ model = "up-small", messages = {}, top_p = 0.5 }, json.decode(body))
+      assert.same({ model = "up-small", messages = {}, top_p = 0.5 }, json.decode(tostring(body)))
       assert.same({ 5, 10, 30, 560 }, { route.connect, route.first_byte, route.idle, deadline })
       assert.is_nil(first_content)
     end)

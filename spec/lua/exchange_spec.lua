@@ -186,7 +186,7 @@ describe("an exchange", function()
       handle = fakes.handle { headers = { authorization = "Bearer the-key" }, body = json.encode(question()) }
       exchange.handler(other, "chat")(handle, state)
       assert.equal("one/small ok x", handle.replies[1].body)
-      assert.equal(7, json.decode(core.of("attempt.send")[1][4]).top_k)
+      assert.equal(7, json.decode(tostring(core.of("attempt.send")[1][4])).top_k)
     end)
   end)
 

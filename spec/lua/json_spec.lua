@@ -213,6 +213,14 @@ describe("a scanned document", function()
     assert.equal(1, document:string_bytes(document:find(0, "model")))
   end)
 
+  it("is patched into a body that only goes out, whose text can be told", function()
+    local outgoing = document:outgoing { model = '"other"', z = "[]" }
+    assert.equal("userdata", type(outgoing))
+    assert.equal(document:patch { model = '"other"', z = "[]" }, tostring(outgoing))
+    assert.is_false(getmetatable(outgoing))
+    assert.has_error(function() document:outgoing { model = "no JSON" } end)
+  end)
+
   it("is patched member by member, every other byte staying", function()
     assert.equal(text, document:patch {})
     assert.equal((text:gsub('"m"', '"other"')), document:patch { model = '"other"' })

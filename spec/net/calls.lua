@@ -10,6 +10,7 @@ if not pcall(ffi.typeof, "struct calls_hooks") then
     struct calls_field { const char *name; const char *value; };
     struct calls_headers { struct calls_field *fields; size_t count, capacity; void *texts; };
     struct calls_hooks {
+      void (*on_sent)(void *arg);
       void (*on_head)(void *arg, int status, const struct calls_headers *headers);
       void (*on_data)(void *arg, const char *data, size_t length);
       void (*on_end)(void *arg, int end, const char *message);
@@ -77,6 +78,10 @@ local function guarded(name, act)
 end
 
 local hooks = ffi.new("struct calls_hooks", {
+  on_sent = guarded("on_sent", function(self)
+    assert(not self.status and not self.is_sent, "a body is sent once, and told before the head")
+    self.is_sent = true
+  end),
   on_head = guarded("on_head", function(self, status, headers)
     assert(not self.status, "a second head")
     self.status, self.headers = status, {}

@@ -42,6 +42,7 @@ const answers = {
   "/echo": (socket, request) => reply(socket, request.body.toString("latin1")),
   "/head": (socket, request) => reply(socket, request.head),
   "/silent": () => {},
+  "/impatient": () => {}, // has answered when the head was there
   "/quiet-body": (socket) => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
   "/short": (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes."),
   "/reset": (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc", () => socket.resetAndDestroy()),
@@ -108,6 +109,7 @@ function serve(socket) {
       request.received = request.parts[0].length;
       bytes = Buffer.alloc(0);
       tell(`request ${id} ${method} ${target}`);
+      if (name === "/impatient") reply(socket, "enough");
     }
     if (request.received < request.length || request.slow) return;
     request.body = Buffer.concat(request.parts);

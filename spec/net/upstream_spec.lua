@@ -86,6 +86,24 @@ describe("an upstream call", function()
       assert.equal("end", order[#order])
     end)
 
+    it("tells that the body has been sent, so that nobody need keep it", function()
+      local order = {}
+      local function note(name) return function() order[#order + 1] = name end end
+      for _, size in ipairs { 1000, 100000 } do
+        order = {}
+        net:fetch { url = base .. "/ok", sent = ("x"):rep(size), on_sent = note "sent", on_head = note "head" }
+        assert.same({ "sent", "head" }, order)
+      end
+      local one = net:fetch { url = secure .. "/echo", ca_file = folder .. "/ca.pem", sent = "x" }
+      assert.same({ "done", "x", true }, { one.ended, one.body, one.is_sent })
+    end)
+
+    it("tells no such thing of a body that is still on its way when the answer begins", function()
+      local one = net:fetch { url = base .. "/impatient", sent = ("x"):rep(24 * 1024 * 1024) }
+      assert.same({ "done", 200, "enough" }, { one.ended, one.status, one.body })
+      assert.is_nil(one.is_sent)
+    end)
+
     it("needs no body", function()
       assert.equal("GET 0", net:fetch { url = base .. "/ok" }.body)
       assert.equal("DELETE 0", net:fetch { url = base .. "/ok", method = "DELETE" }.body)
@@ -433,6 +451,7 @@ describe("an upstream call", function()
           net:run_until(function() return one.ended end)
           assert.same({ "done", 200, "2" }, { one.ended, one.status, one.headers["x-protocol"] })
           assert.equal(one.sent, one.body)
+          assert.is_true(one.is_sent)
           told("^stream /(" .. i .. ")$")
         end
       end

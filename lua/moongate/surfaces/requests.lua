@@ -121,6 +121,13 @@ function requests.with_neutral(request, document, neutral)
   return request
 end
 
+-- Lets go of the body that a request was read from: there are no messages from here on, but for those made already.
+---@param request table
+function requests.forget_body(request)
+  local source = request.source
+  if source then request.source = { headers = source.headers } end
+end
+
 -- Gives a request the conversation of another. What was made of its own source stays, but the messages.
 ---@param request table
 ---@param other table
