@@ -229,10 +229,7 @@ end
 
 local function give_amounts(answer, row, usage)
   answer.settled = true
-  allowance.settle(answer, {
-    requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens,
-    cost_microusd = row.cost_microusd,
-  })
+  allowance.settle(answer, 1, 1, usage.total, row.billed_tokens, row.cost_microusd)
 end
 
 local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
@@ -260,7 +257,7 @@ end
 
 -- The caller left before there was anything to hand on. A provider that was called has read the prompt.
 ---@param call moongate.call
----@param ended table { cancelled, target, claims, reservation }
+---@param ended table { cancelled, target, wanted, reservation }
 function record.abandon(call, ended)
   local row = call.row
   row.outcome = "cancelled"
@@ -280,7 +277,7 @@ function record.break_off(call)
   local answer, row = call.answer, call.row
   if answer and answer.reservation and not answer.settled then
     answer.settled = true
-    allowance.settle(answer, { requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 })
+    allowance.settle(answer, 1)
   end
   if not row or row.detail then return end
   row.outcome = "error"
