@@ -256,18 +256,43 @@ static int store_lua_settle(lua_State *L)
     return 0;
 }
 
+static int push_used(lua_State *L, const struct store_limit *limit)
+{
+    int64_t now = clock_wall_ms(), end = 0, used = store_used(store_of(L), limit, now, &end);
+
+    lua_pushnumber(L, (lua_Number)used);
+    lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);
+    return 2;
+}
+
 /* used(limit): what is used of it, and seconds until its window ends */
 static int store_lua_used(lua_State *L)
 {
-    int64_t now = clock_wall_ms(), end = 0, used;
     struct store_limit limit;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     limit = bind_read_limit(L, 1);
-    used = store_used(store_of(L), &limit, now, &end);
-    lua_pushnumber(L, (lua_Number)used);
-    lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);
-    return 2;
+    return push_used(L, &limit);
+}
+
+static int read_used(lua_State *L)
+{
+    return push_used(L, lua_touserdata(L, lua_upvalueindex(2)));
+}
+
+/* reader(limit): a function that answers what used(limit) does, time and again. The limit is read once. */
+static int store_lua_reader(lua_State *L)
+{
+    struct store_limit *limit;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    limit = lua_newuserdata(L, sizeof *limit);
+    *limit = bind_read_limit(L, 1);
+    lua_settop(L, 2);
+    bind_name_limit(L, limit);
+    lua_pushcclosure(L, read_used, 3); /* the limit's strings are held by the table and the name */
+    return 1;
 }
 
 /* exhaust(target, seconds or nil, reason): seconds until it is tried again */
@@ -407,6 +432,7 @@ static const luaL_Reg functions[] = {
     { "learn", store_lua_learn },
     { "learnt", store_lua_learnt },
     { "pardon", store_lua_pardon },
+    { "reader", store_lua_reader },
     { "recovered", store_lua_recovered },
     { "reserve", store_lua_reserve },
     { "settle", store_lua_settle },
