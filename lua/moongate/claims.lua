@@ -1,6 +1,7 @@
 -- What one attempt draws on: the claims to reserve before it, and the amounts to settle after it. The claims of a
 -- caller at a target are made once and belong to nobody: only their amounts are a request's own.
 local billing = require "moongate.billing"
+local by_target = require "moongate.by_target"
 local live = require "moongate.live"
 local money = require "moongate.money"
 
@@ -98,25 +99,26 @@ end
 
 -- Lists that are kept; all are forgotten when there would be more.
 local MOST_KEPT = 20000
-local lists, count -- by caller, by target: { documented limits, by number of those that yield: a list }
+local lists, count -- by caller, of a target: { documented = limits, and by the number of those that yield a list }
 
 local function forget() lists, count = setmetatable({}, { __mode = "k" }), 0 end
 forget()
 
+local function begin(target)
+  local documented = {}
+  for limit in live.limits(target) do
+    if limit.documented then documented[#documented + 1] = limit end
+  end
+  return { documented = documented }
+end
+
 local function kept_of(caller, target)
-  local targets = lists[caller]
-  if not targets then
-    targets = setmetatable({}, { __mode = "k" })
-    lists[caller] = targets
+  local of = lists[caller]
+  if not of then
+    of = by_target(begin)
+    lists[caller] = of
   end
-  if not targets[target] then
-    local documented = {}
-    for limit in live.limits(target) do
-      if limit.documented then documented[#documented + 1] = limit end
-    end
-    targets[target] = { documented = documented }
-  end
-  return targets[target]
+  return of(target)
 end
 
 -- Which of these give way now, and a number for them.

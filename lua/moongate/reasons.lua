@@ -1,6 +1,7 @@
 -- Puts into words what the router did: why each candidate is on the ladder or not, and the whole in a sentence. Only
 -- reads what the router and the list steps noted; nothing here is done before somebody asks.
 
+local by_target = require "moongate.by_target"
 local json = require "moongate.core.json"
 local money = require "moongate.money"
 local new_table = require "table.new"
@@ -124,21 +125,16 @@ function reasons.dropped(plan)
   return table.concat(parts, "; ")
 end
 
-local names = setmetatable({}, { __mode = "k" })
-
 -- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
-local function name(target)
-  local own = {
+local name_of = by_target(function(target)
+  return {
     json.write(",", "", target.id),
     json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
   }
-  names[target] = own
-  return own
-end
+end)
 
 local function add_record(_, plan, target, kept, reason, score)
-  local own = names[target] or name(target)
-  json.add(own[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+  json.add(name_of(target)[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
     money.estimate(target, plan.request), "}")
 end
 
@@ -187,7 +183,7 @@ function reasons.add(plan, most)
   local ladder = plan.ladder
   json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
     ',"ladder":[')
-  for i = 1, #ladder do json.add((names[ladder[i]] or name(ladder[i]))[1]) end
+  for i = 1, #ladder do json.add(name_of(ladder[i])[1]) end
   json.add '],"candidates":['
   each_verdict(plan, most, add_record)
   json.add "]}"
