@@ -22,7 +22,7 @@ local function of_step(step, candidate)
   return passing.with_wait(reason, type(wait) == "number" and wait or nil)
 end
 
--- Which step of a run left which target out: by target, the step and its candidate. So many may be left out.
+-- Which step of a run left which target out: by its place, the step and its candidate. So many may be left out.
 local function left_out_of(run, most)
   local steps, candidates, owner, trail = new_table(0, most), new_table(0, most), run.owner, run.trail
   for i = 1, #trail do
@@ -30,7 +30,7 @@ local function left_out_of(run, most)
     local gone = step.gone
     for j = 1, gone and #gone or 0 do
       local target = owner[gone[j]]
-      if target and not steps[target] then steps[target], candidates[target] = step, gone[j] end
+      if target and not steps[target.index] then steps[target.index], candidates[target.index] = step, gone[j] end
     end
   end
   return steps, candidates
@@ -94,15 +94,16 @@ local function each_verdict(plan, most, tell, into)
   left = left - #ladder
   if out > 0 and left > 0 then
     local on_ladder, steps, candidates = new_table(0, #ladder), NOTHING, nil
-    for rung = 1, #ladder do on_ladder[ladder[rung]] = true end
+    for rung = 1, #ladder do on_ladder[ladder[rung].index] = true end
     if run then steps, candidates = left_out_of(run, out) end
     for i = 1, #offered do
       local target = offered[i]
       if left <= 0 then break end
-      if not on_ladder[target] then
-        local step = steps[target]
+      if not on_ladder[target.index] then
+        local step = steps[target.index]
         tell(into, plan, target, false,
-          step and of_step(step, candidates[target]) or "not in the ladder that the policy returned", scores[target])
+          step and of_step(step, candidates[target.index]) or "not in the ladder that the policy returned",
+          scores[target])
         left = left - 1
       end
     end
