@@ -126,6 +126,7 @@ local function note_owners(trail, owner)
   for candidate in next, trail.scores or nothing do note_owner(owner, candidate) end
 end
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 local MOST_STEPS = 8 -- that there is room for beforehand
 
 -- A list of candidates for these targets. plan = { request, view, random, weights = by target or nil, task = function }
@@ -145,7 +146,7 @@ function candidates.new(targets, plan)
   trail.view, plan.trail, under_way = plan.view, trail, plan
   for i = 1, count do
     local target = targets[i]
-    local candidate = setmetatable({}, metatable_for(target))
+    local candidate = setmetatable({ left = LATER }, metatable_for(target)) -- most policies ask
     items[i], all[i] = candidate, candidate
   end
   local function close()

@@ -107,6 +107,8 @@ function live.yields(target, limit)
   return limit.documented ~= nil and heard_of(target, clock.monotonic())[limit.name] ~= nil
 end
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+
 ---@class moongate.view see router.plan
 ---@field seen table<integer, table> by a target's index, as far as read: wait, why (with a wait), counts, told,
 ---  error_rate and with it latency_ms, open and open_s, balance (false: none)
@@ -119,9 +121,13 @@ function live.view()
   return setmetatable({ seen = new_table(8, 0), is_whole = false }, meta)
 end
 
+-- With room for what is usually read.
 local function begin(self, target)
-  local own = new_table(0, 8)
-  own.gauge, self.seen[target.index] = gauge_of(target), own
+  local own = {
+    gauge = gauge_of(target), wait = LATER, counts = LATER, told = LATER, error_rate = LATER, latency_ms = LATER,
+    open = LATER, balance = LATER,
+  }
+  self.seen[target.index] = own
   return own
 end
 

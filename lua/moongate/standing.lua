@@ -7,6 +7,8 @@ local store = require "moongate.core.store"
 
 local standing = {}
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+
 ---@class moongate.obstacle
 ---@field skipped string|nil the target is passed over, in words
 ---@field refusal string|nil the caller's own limit, as the store names it: no other rung is tried
@@ -85,7 +87,7 @@ end
 ---@param state { config: table, policies: table|nil }
 ---@param most integer|nil
 function standing.note(plan, caller, state, most)
-  local noted, view = {}, plan.view or live.view()
+  local noted, view = { first = LATER }, plan.view or live.view()
   for rung, target in ipairs(plan.ladder) do
     local is_decided = noted.first or noted.refusal
     if is_decided and rung > (most or math.huge) then break end
