@@ -17,7 +17,7 @@
 #include "script/task.h"
 #include "store/store.h"
 
-enum { CLAIMS_MAX = 64 };
+enum { CLAIMS_MAX = 64, FIGURES = 5 };
 
 static struct store *store_of(lua_State *L)
 {
@@ -29,10 +29,17 @@ static int64_t milliseconds(double seconds)
     return (int64_t)(seconds * 1000);
 }
 
+/* A claim as it was read: the limit, and which of a call's figures it takes (from 1; 0: none of them). */
+struct prepared_claim {
+    struct store_limit limit;
+    unsigned place;
+};
+
 /* A list of claims, read: Lua's own strings, which the list holds. */
 struct prepared {
+    const char *provider, *model; /* whose learnt limits count too; NULL: nobody's */
     size_t count;
-    struct store_limit limits[];
+    struct prepared_claim claims[];
 };
 
 struct store_limit bind_read_limit(lua_State *L, int index)
@@ -64,59 +71,78 @@ void bind_name_limit(lua_State *L, struct store_limit *limit)
     limit->name = lua_tostring(L, -1);
 }
 
-/* Reads the limits of the list on top, and keeps what it read at 0 there. */
-static const struct prepared *prepare(lua_State *L)
+/* A member that is there as long as the list is; NULL if there is none. */
+static const char *held_text(lua_State *L, int list, const char *name)
 {
-    int list = lua_gettop(L);
-    size_t count = lua_objlen(L, list);
-    struct prepared *prepared;
+    const char *text = bind_text(L, list, name);
 
-    luaL_argcheck(L, count <= CLAIMS_MAX, 1, "at most 64 claims");
+    lua_pop(L, 1);
+    return text;
+}
+
+/* Reads the list of claims at index, and keeps what it read at 0 there. */
+static const struct prepared *prepare(lua_State *L, int index)
+{
+    size_t count = lua_objlen(L, index);
+    struct prepared *prepared;
+    int top;
+
+    luaL_argcheck(L, count <= CLAIMS_MAX, index, "at most 64 claims");
     luaL_checkstack(L, 8, "too many limits");
-    prepared = lua_newuserdata(L, sizeof *prepared + count * sizeof *prepared->limits);
-    prepared->count = count;
+    prepared = lua_newuserdata(L, sizeof *prepared + count * sizeof *prepared->claims);
+    *prepared = (struct prepared){ held_text(L, index, "provider"), held_text(L, index, "model"), count };
     lua_createtable(L, (int)count, 0); /* of the names */
+    top = lua_gettop(L);
     for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, list, (int)i + 1);
-        prepared->limits[i] = bind_read_limit(L, list + 3);
-        bind_name_limit(L, &prepared->limits[i]);
-        lua_rawseti(L, list + 2, (int)i + 1);
-        lua_settop(L, list + 2);
+        struct prepared_claim *claim = &prepared->claims[i];
+
+        lua_rawgeti(L, index, (int)i + 1);
+        claim->limit = bind_read_limit(L, top + 1);
+        claim->place = (unsigned)bind_integer(L, top + 1, "place", 0);
+        luaL_argcheck(L, claim->place <= FIGURES, index, "a claim takes one of five figures");
+        bind_name_limit(L, &claim->limit);
+        lua_rawseti(L, top, (int)i + 1);
+        lua_settop(L, top);
     }
-    lua_setfenv(L, list + 1);
-    lua_rawseti(L, list, 0);
+    lua_setfenv(L, -2);
+    lua_rawseti(L, index, 0);
     return prepared;
 }
 
 /*
- * The call in the table at 1: { claims = { a limit ... }, amounts = { in their order ... }, provider, model, tokens }.
- * A list of claims is read once: it must not change.
+ * The claims at index: a list of { a limit's members, place }, with provider and model beside them where their word
+ * counts. It is read once, and must not change.
  */
-static struct store_call read_call(lua_State *L, struct store_claim claims[static CLAIMS_MAX])
+static const struct prepared *claims_at(lua_State *L, int index)
 {
-    struct store_call call = { .claims = claims };
     const struct prepared *prepared;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    call.provider = bind_text(L, 1, "provider");
-    call.model = bind_text(L, 1, "model");
-    call.tokens = bind_integer(L, 1, "tokens", 0);
-    lua_getfield(L, 1, "claims");
-    luaL_argcheck(L, lua_istable(L, -1), 1, "claims are a list");
-    lua_rawgeti(L, -1, 0);
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_rawgeti(L, index, 0);
     prepared = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    if (!prepared)
-        prepared = prepare(L);
-    lua_getfield(L, 1, "amounts");
-    luaL_argcheck(L, lua_istable(L, -1) && lua_objlen(L, -1) == prepared->count, 1, "each claim has its amount");
-    call.claim_count = prepared->count;
-    for (size_t i = 0; i < call.claim_count; i++) {
-        lua_rawgeti(L, -1, (int)i + 1);
-        claims[i] = (struct store_claim){ prepared->limits[i], bind_whole(lua_tonumber(L, -1), 0) };
-        lua_pop(L, 1);
-    }
-    return call;
+    return prepared ? prepared : prepare(L, index);
+}
+
+/* The figures of a call from first on: requests, those that were served, tokens, billed tokens, micro-dollars. */
+static void read_figures(lua_State *L, int first, int64_t figures[static FIGURES + 1])
+{
+    figures[0] = 0; /* what takes none of them */
+    for (int i = 0; i < FIGURES; i++)
+        figures[i + 1] = bind_whole(lua_tonumber(L, first + i), 0);
+}
+
+/* The call that claims at 1 and the figures behind them tell of. */
+static struct store_call read_call(lua_State *L, struct store_claim claims[static CLAIMS_MAX])
+{
+    const struct prepared *prepared = claims_at(L, 1);
+    int64_t figures[FIGURES + 1];
+
+    read_figures(L, 2, figures);
+    for (size_t i = 0; i < prepared->count; i++)
+        claims[i] = (struct store_claim){ prepared->claims[i].limit, figures[prepared->claims[i].place] };
+    return (struct store_call){ .claims = claims, .claim_count = prepared->count, .provider = prepared->provider,
+                                .model = prepared->model, .tokens = figures[3] };
 }
 
 static int push_blocked(lua_State *L, const struct store_verdict *verdict)
@@ -175,7 +201,7 @@ static void on_cancel(void *arg)
 }
 
 /*
- * reserve(call): a reservation; or nil, what blocks, seconds until it does not (0 if unknown), and whether that was
+ * reserve(claims, requests, served, tokens, billed tokens, micro-dollars): a reservation; or nil, what blocks, seconds until it does not (0 if unknown), and whether that was
  * decided while Redis was away. Waits where the counters are elsewhere.
  */
 static int store_lua_reserve(lua_State *L)
@@ -198,7 +224,7 @@ static int store_lua_reserve(lua_State *L)
     return task_wait(L, on_cancel, asking);
 }
 
-/* fits(call): true if it could be reserved now; or nil and the rest as reserve says it. Takes nothing. */
+/* fits(the same): true if it could be reserved now; or nil and the rest as reserve says it. Takes nothing. */
 static int store_lua_fits(lua_State *L)
 {
     struct store_claim claims[CLAIMS_MAX];
@@ -212,40 +238,61 @@ static int store_lua_fits(lua_State *L)
     return 1;
 }
 
-/* settle(reservation, amounts): the real amounts in the order of the claims */
+/* settle(reservation, claims, the real figures): what is not told is 0, so without any all is given back */
 static int store_lua_settle(lua_State *L)
 {
-    int64_t amounts[CLAIMS_MAX];
+    int64_t amounts[CLAIMS_MAX], figures[FIGURES + 1];
+    const struct prepared *prepared = claims_at(L, 2);
     uint64_t reservation;
-    size_t length, count;
+    size_t length;
     const char *bytes = luaL_checklstring(L, 1, &length);
 
-    luaL_checktype(L, 2, LUA_TTABLE);
-    count = lua_objlen(L, 2);
     luaL_argcheck(L, length == sizeof reservation, 1, "not a reservation");
-    luaL_argcheck(L, count <= CLAIMS_MAX, 2, "at most 64 amounts");
     memcpy(&reservation, bytes, sizeof reservation);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 2, (int)i + 1);
-        amounts[i] = (int64_t)lua_tonumber(L, -1);
-        lua_pop(L, 1);
-    }
-    store_settle(store_of(L), reservation, amounts, count, clock_wall_ms());
+    read_figures(L, 3, figures);
+    for (size_t i = 0; i < prepared->count; i++)
+        amounts[i] = figures[prepared->claims[i].place];
+    store_settle(store_of(L), reservation, amounts, prepared->count, clock_wall_ms());
     return 0;
+}
+
+static int push_used(lua_State *L, const struct store_limit *limit)
+{
+    int64_t now = clock_wall_ms(), end = 0, used = store_used(store_of(L), limit, now, &end);
+
+    lua_pushnumber(L, (lua_Number)used);
+    lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);
+    return 2;
 }
 
 /* used(limit): what is used of it, and seconds until its window ends */
 static int store_lua_used(lua_State *L)
 {
-    int64_t now = clock_wall_ms(), end = 0, used;
     struct store_limit limit;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     limit = bind_read_limit(L, 1);
-    used = store_used(store_of(L), &limit, now, &end);
-    lua_pushnumber(L, (lua_Number)used);
-    lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);
-    return 2;
+    return push_used(L, &limit);
+}
+
+static int read_used(lua_State *L)
+{
+    return push_used(L, lua_touserdata(L, lua_upvalueindex(2)));
+}
+
+/* reader(limit): a function that answers what used(limit) does, time and again. The limit is read once. */
+static int store_lua_reader(lua_State *L)
+{
+    struct store_limit *limit;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    limit = lua_newuserdata(L, sizeof *limit);
+    *limit = bind_read_limit(L, 1);
+    lua_settop(L, 2);
+    bind_name_limit(L, limit);
+    lua_pushcclosure(L, read_used, 3); /* the limit's strings are held by the table and the name */
+    return 1;
 }
 
 /* exhaust(target, seconds or nil, reason): seconds until it is tried again */
@@ -385,6 +432,7 @@ static const luaL_Reg functions[] = {
     { "learn", store_lua_learn },
     { "learnt", store_lua_learnt },
     { "pardon", store_lua_pardon },
+    { "reader", store_lua_reader },
     { "recovered", store_lua_recovered },
     { "reserve", store_lua_reserve },
     { "settle", store_lua_settle },

@@ -13,26 +13,26 @@ local allowance = {}
 local own = {}
 own.__index = own
 
-local NOTHING = { requests = 0, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 }
-
 local function prompt_of(usage) return usage.input + usage.cached + usage.cache_write end
 
 -- The allowance of an answer that begins; nil where its length takes nothing from the caller's limits.
 ---@param call moongate.call
----@param answer table see moongate.attempt: claims, amounts, expected, usage
+---@param answer table see moongate.attempt: wanted, usage
 ---@return moongate.allowance|nil
 function allowance.of(call, answer)
-  local drawn, reserved = {}, {}
-  for i, claim in ipairs(answer.claims) do
-    if claims.grows(claim) then drawn[#drawn + 1], reserved[#reserved + 1] = claim, answer.amounts[i] end
+  local wanted, told, drawn = answer.wanted, answer.usage, {}
+  for _, claim in ipairs(wanted.claims) do
+    if claims.grows(claim) then drawn[#drawn + 1] = claim end
   end
-  drawn.is_billed, drawn.is_paid = answer.claims.is_billed, answer.claims.is_paid
   if #drawn == 0 then return nil end
-  local expected, told = answer.expected, answer.usage
+  drawn.is_billed, drawn.is_paid = wanted.claims.is_billed, wanted.claims.is_paid
   -- A prompt that was longer than thought has used up some of it.
-  local excess = told and math.max(0, prompt_of(told) - expected.input) or 0
+  local excess = told and math.max(0, prompt_of(told) - wanted.input) or 0
   return setmetatable({
-    call = call, answer = answer, drawn = drawn, reserved = reserved, tokens = math.max(0, expected.output - excess),
+    call = call, answer = answer, drawn = drawn, tokens = math.max(0, wanted.output - excess),
+    reserved = {
+      tokens = wanted.tokens, billed_tokens = wanted.billed_tokens, cost_microusd = wanted.cost_microusd,
+    },
   }, own)
 end
 
@@ -51,15 +51,18 @@ local function longer(usage, tokens)
   return more
 end
 
--- What a usage takes of each claim beyond what is reserved; nil if nothing.
+-- The figures of a usage beyond what is reserved; nil if no claim takes more.
 function own:lacking(usage)
-  local call, target = self.call, self.answer.target
-  local amounts, lacks = claims.taken(self.drawn, target, call.request, call.state.policies, usage), false
-  for i, reserved in ipairs(self.reserved) do
-    amounts[i] = math.max(0, amounts[i] - reserved)
-    lacks = lacks or amounts[i] > 0
+  local call, target, reserved = self.call, self.answer.target, self.reserved
+  local billed, cost = claims.charged(self.drawn, target, call.request, call.state.policies, usage)
+  local more = {
+    tokens = math.max(0, usage.total - reserved.tokens), billed_tokens = math.max(0, billed - reserved.billed_tokens),
+    cost_microusd = math.max(0, cost - reserved.cost_microusd),
+  }
+  for _, claim in ipairs(self.drawn) do
+    if more[claim.figure] > 0 then return more end
   end
-  return lacks and amounts or nil
+  return nil
 end
 
 -- Why a stream was ended, in words.
@@ -68,9 +71,9 @@ function own:told()
   return "ended: nothing is left of " .. (self.blocked or "what its caller may use")
 end
 
-function own:took(reservation, amounts)
+function own:took(reservation, more)
   local answer = self.answer
-  for i, amount in ipairs(amounts) do self.reserved[i] = self.reserved[i] + amount end
+  for figure, amount in pairs(more) do self.reserved[figure] = self.reserved[figure] + amount end
   answer.further = answer.further or {}
   table.insert(answer.further, { reservation = reservation, claims = self.drawn })
 end
@@ -81,13 +84,13 @@ end
 ---@return string|nil cancelled why nobody waits any more
 function own:extend(usage)
   for _, length in ipairs(money.lengths) do
-    local amounts = self:lacking(longer(usage, length))
+    local more = self:lacking(longer(usage, length))
     local reservation, blocked, wait
-    if amounts then
-      reservation, blocked, wait = store.reserve { claims = self.drawn, amounts = amounts, tokens = 0 }
+    if more then
+      reservation, blocked, wait = store.reserve(self.drawn, 0, 0, more.tokens, more.billed_tokens, more.cost_microusd)
     end
-    if reservation or not amounts then
-      if reservation then self:took(reservation, amounts) end
+    if reservation or not more then
+      if reservation then self:took(reservation, more) end
       self.tokens = usage.output + usage.reasoning + length
       return true
     end
@@ -98,13 +101,15 @@ function own:extend(usage)
 end
 
 -- Settles an answer: everything it used is charged to its first reservation, and what it took on top is given back.
----@param answer table { reservation, claims, further }
----@param figures table see claims.amounts
-function allowance.settle(answer, figures)
-  store.settle(answer.reservation, claims.amounts(answer.claims, figures))
-  for _, more in ipairs(answer.further or {}) do
-    store.settle(more.reservation, claims.amounts(more.claims, NOTHING))
-  end
+---@param answer table { reservation, wanted, further }
+---@param requests integer
+---@param served integer|nil
+---@param tokens integer|nil
+---@param billed integer|nil
+---@param cost integer|nil in micro-dollars
+function allowance.settle(answer, requests, served, tokens, billed, cost)
+  store.settle(answer.reservation, answer.wanted.claims, requests, served, tokens, billed, cost)
+  for _, more in ipairs(answer.further or {}) do store.settle(more.reservation, more.claims) end
 end
 
 return allowance

@@ -24,9 +24,6 @@ local attempt = {}
 
 -- Frames held back until the first content; a provider that sends more of them says nothing.
 local MOST_HELD_BYTES = 1024 * 1024
-local NOTHING_USED = { requests = 0, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 }
--- A call that reached the provider counts there, whatever came of it.
-local ONE_REQUEST = { requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 }
 
 local turns = 0
 
@@ -279,10 +276,11 @@ end
 
 -- Takes what the attempt is expected to draw on: what was asked for, and the reservation or what is in the way.
 local function reserve(call, target)
-  local wanted, obstacle
-  for _, length in ipairs(claims.lengths(call.request)) do
-    wanted = claims.call(target, call.caller, call.request, call.state, length)
-    local reservation, blocked, wait, away = store.reserve(wanted)
+  local lengths, wanted, obstacle = claims.lengths(call.request), nil, nil
+  for i = 1, #lengths do
+    wanted = claims.call(target, call.caller, call.request, call.state, lengths[i])
+    local reservation, blocked, wait, away = store.reserve(wanted.claims, 1, 1, wanted.tokens, wanted.billed_tokens,
+      wanted.cost_microusd)
     if reservation then return wanted, reservation end
     if attempt.is_cancelled(blocked) then return wanted, nil, { cancelled = blocked } end
     obstacle = standing.blocked(wanted, blocked, wait, away)
@@ -310,9 +308,7 @@ end
 ---@field event table|nil of a stream: the first content,
 ---@field read table|nil how it reads,
 ---@field held table[]|nil and the events before it
----@field claims table[] what was reserved,
----@field amounts integer[] in their order,
----@field expected moongate.usage for this,
+---@field wanted moongate.wanted what was reserved,
 ---@field reservation string under this name
 ---@field settled boolean
 ---@field further table[]|nil see moongate.allowance
@@ -324,8 +320,7 @@ local function opened(found, target, provider, protocol, asked, wanted, reservat
     status = found.status, headers = found.headers, usage = found.usage, text = found.text,
     text_length = found.text_length, finish = found.finish, body = found.body, tokens = found.tokens,
     reply = found.reply, vectors = found.vectors, event = found.event, read = found.read, held = found.held,
-    claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected, reservation = reservation,
-    settled = false, further = nil,
+    wanted = wanted, reservation = reservation, settled = false, further = nil,
   }
 end
 
@@ -350,11 +345,10 @@ function attempt.try(call, target)
     health.released(target.id)
     return nil, obstacle
   end
-  local drawn = wanted.claims
   local fine, asked = pcall(ask, call, target, provider, protocol)
   if not fine or not asked.wire then
     health.released(target.id)
-    store.settle(reservation, claims.amounts(drawn, NOTHING_USED))
+    store.settle(reservation, wanted.claims)
     if not fine then error(asked, 0) end -- a protocol's own mistake: what was taken is given back first
     if asked.unfit then return nil, { skipped = asked.unfit.message, unfit = asked.unfit } end
     return nil, { skipped = asked.barred, barred = true }
@@ -375,18 +369,18 @@ function attempt.try(call, target)
     health.released(target.id)
     note(call, target, failure.status, "cancelled", failure.end_name, seconds)
     meter.add("moongate_attempts_total", 1, "outcome", "cancelled")
-    return nil, { cancelled = failure.end_name, target = target, claims = drawn, reservation = reservation }
+    return nil, { cancelled = failure.end_name, target = target, wanted = wanted, reservation = reservation }
   end
   local reached = failure.status ~= nil and failure.status ~= 429
   look_for_costs(call, target, failure.headers, failure.usage)
-  store.settle(reservation, claims.amounts(drawn, reached and ONE_REQUEST or NOTHING_USED))
+  store.settle(reservation, wanted.claims, reached and 1 or 0) -- it counts there, whatever came of it
   return nil, judge(call, target, provider, failure, seconds)
 end
 
 -- A call that was cancelled, and for which nothing is due: what it took is given back.
----@param ended table { claims, reservation }
+---@param ended table { wanted, reservation }
 function attempt.give_back(ended)
-  if ended.reservation then store.settle(ended.reservation, claims.amounts(ended.claims, ONE_REQUEST)) end
+  if ended.reservation then store.settle(ended.reservation, ended.wanted.claims, 1) end
 end
 
 -- An answer that was handed on has come to its end, well or not.

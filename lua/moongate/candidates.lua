@@ -1,6 +1,7 @@
 -- What a policy sees of targets and request: fresh light tables whose facts are read when they are asked for.
 -- Writing to one harms only the writer; the target behind a candidate is known by its metatable, never by a field.
 
+local by_target = require "moongate.by_target"
 local facts_of = require "moongate.facts"
 local list = require "moongate.list"
 local money = require "moongate.money"
@@ -82,12 +83,13 @@ end
 -- The plan of the call under way. A policy's call is never interrupted by another one's.
 local under_way
 
--- By target: the metatable of all its candidates, { target }. Weak in both: it holds the target.
-local shown = setmetatable({}, { __mode = "kv" })
+-- Under this a candidate's metatable has its target. No policy can have it, and so none can make a candidate.
+local TARGET = {}
 
-local function metatable_for(target)
-  local meta = {
-    __metatable = "candidate", target = target,
+-- The metatable of all candidates of a target.
+local metatable_for = by_target(function(target)
+  return {
+    __metatable = "candidate", [TARGET] = target,
     __index = function(candidate, name)
       local reader = readers[name]
       if reader == true then return target[name] end
@@ -97,9 +99,7 @@ local function metatable_for(target)
       return value
     end,
   }
-  shown[target] = meta
-  return meta
-end
+end)
 
 -- What candidates become when their request is over.
 local dead = { __metatable = "candidate", __index = function() error(list.OVER, 2) end }
@@ -109,8 +109,7 @@ local dead = { __metatable = "candidate", __index = function() error(list.OVER, 
 ---@return table|nil
 function candidates.target(candidate)
   local meta = type(candidate) == "table" and metatable_of(candidate)
-  local target = meta and rawget(meta, "target") -- raw: it may be a policy's
-  return target and shown[target] == meta and target or nil
+  return meta and rawget(meta, TARGET) or nil -- raw: it may be a policy's
 end
 
 local function note_owner(owner, candidate)
@@ -127,6 +126,7 @@ local function note_owners(trail, owner)
   for candidate in next, trail.scores or nothing do note_owner(owner, candidate) end
 end
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 local MOST_STEPS = 8 -- that there is room for beforehand
 
 -- A list of candidates for these targets. plan = { request, view, random, weights = by target or nil, task = function }
@@ -146,7 +146,7 @@ function candidates.new(targets, plan)
   trail.view, plan.trail, under_way = plan.view, trail, plan
   for i = 1, count do
     local target = targets[i]
-    local candidate = setmetatable({}, shown[target] or metatable_for(target))
+    local candidate = setmetatable({ left = LATER }, metatable_for(target)) -- most policies ask
     items[i], all[i] = candidate, candidate
   end
   local function close()

@@ -1,29 +1,30 @@
 -- What one attempt draws on: the claims to reserve before it, and the amounts to settle after it. The claims of a
 -- caller at a target are made once and belong to nobody: only their amounts are a request's own.
 local billing = require "moongate.billing"
+local by_target = require "moongate.by_target"
 local live = require "moongate.live"
 local money = require "moongate.money"
-local new_table = require "table.new"
 
 local claims = {}
 
 local MICRO = 1000000
 
--- What a claim of each kind takes: estimated before, real after. A unit of the provider's own is known only from its
--- answer.
+-- Which figure of a call a claim of each kind takes, estimated before, real after; and the place at which the store is
+-- told it. A unit of the provider's own is known only from its answer: nothing is taken.
 local FIGURES = {
   requests = "requests", caller_requests = "served", tokens = "tokens", billed_tokens = "billed_tokens",
   microusd = "cost_microusd",
 }
-local UNKNOWN = "none"
+local PLACES = { requests = 1, served = 2, tokens = 3, billed_tokens = 4, cost_microusd = 5 }
 
 -- What costs money is refused rather than guessed while the gateways cannot count together.
 local STRICT = { billed_tokens = true, microusd = true }
 
 local function add(list, kind, key, limit, by_tier)
+  local figure = FIGURES[kind]
   list[#list + 1] = {
     kind = kind, key = key, window = limit.window, zone = limit.zone, max = limit.max, sliding = limit.sliding,
-    strict = STRICT[kind], by_tier = by_tier,
+    strict = STRICT[kind], by_tier = by_tier, figure = figure, place = PLACES[figure],
   }
 end
 
@@ -74,18 +75,19 @@ end
 
 local NO_TOKENS = { embeddings = true, count = true }
 
--- The usage that a request is expected to have at most. output: of how many tokens, where the caller set no bound.
+-- The tokens that a request is expected to have at most. output: how many, where the caller set no bound.
 ---@param target table
 ---@param request table
 ---@param output integer|nil
----@return moongate.usage
-function claims.expected(target, request, output)
+---@return integer input
+---@return integer output
+local function expected(target, request, output)
   local input = request.estimated_tokens or 0
   output = request.max_tokens or output or money.assumed_output
   if request.surface == "embeddings" then output = 0 end
   if request.operation == "count" then input, output = 0, 0 end -- it takes a request, and nothing else
   if target.max_output then output = math.min(output, target.max_output) end
-  return { input = input, cached = 0, cache_write = 0, output = output, reasoning = 0, total = input + output }
+  return input, output
 end
 
 local function has(list, kind)
@@ -95,36 +97,28 @@ local function has(list, kind)
   return false
 end
 
--- The figure that each claim of a list takes.
-local function names_of(list)
-  if not list.figures then
-    list.figures = {}
-    for i, claim in ipairs(list) do list.figures[i] = FIGURES[claim.kind] or UNKNOWN end
-  end
-  return list.figures
-end
-
 -- Lists that are kept; all are forgotten when there would be more.
 local MOST_KEPT = 20000
-local lists, count -- by caller, by target: { documented limits, by number of those that yield: a list }
+local lists, count -- by caller, of a target: { documented = limits, and by the number of those that yield a list }
 
 local function forget() lists, count = setmetatable({}, { __mode = "k" }), 0 end
 forget()
 
+local function begin(target)
+  local documented = {}
+  for limit in live.limits(target) do
+    if limit.documented then documented[#documented + 1] = limit end
+  end
+  return { documented = documented }
+end
+
 local function kept_of(caller, target)
-  local targets = lists[caller]
-  if not targets then
-    targets = setmetatable({}, { __mode = "k" })
-    lists[caller] = targets
+  local of = lists[caller]
+  if not of then
+    of = by_target(begin)
+    lists[caller] = of
   end
-  if not targets[target] then
-    local documented = {}
-    for limit in live.limits(target) do
-      if limit.documented then documented[#documented + 1] = limit end
-    end
-    targets[target] = { documented = documented }
-  end
-  return targets[target]
+  return of(target)
 end
 
 -- Which of these give way now, and a number for them.
@@ -138,7 +132,7 @@ end
 
 local NONE = {}
 
--- The claims of a caller at a target, as they stand now.
+-- The claims of a caller at a target, as they stand now, and whose own word counts too (see core/bind/store.c).
 ---@param target table
 ---@param caller moongate.caller
 ---@param config table
@@ -154,51 +148,75 @@ function claims.list(target, caller, config)
     list = {}
     add_caller(list, caller, config)
     add_target(list, target, yielding)
+    list.provider, list.model = target.provider, target.upstream_id
     list.is_billed, list.is_paid = has(list, "billed_tokens"), has(list, "microusd")
     kept[number], count = list, count + 1
   end
   return list
 end
 
--- What `taken` has worked out, for as long as it takes to hand it on.
-local working = { requests = 1, served = 1 }
-
--- What a usage takes of each claim. The billing policy is asked, and prices are read, only where it matters.
+-- What a usage is billed as, and what it costs. The billing policy is asked, and prices are read, only where a claim
+-- of the list takes it.
 ---@param list table[]
 ---@param target table
 ---@param request table whose caller is billed
 ---@param policies table|nil
 ---@param usage moongate.usage
----@return integer[]
-function claims.taken(list, target, request, policies, usage)
-  local billed = list.is_billed and billing.tokens(policies, request.caller, target, usage) or 0
-  working.tokens, working.billed_tokens = usage.total, billed
-  working.cost_microusd = list.is_paid and money.cost(usage, target.cost) or 0
-  return claims.amounts(list, working)
+---@return integer billed_tokens
+---@return integer cost_microusd
+function claims.charged(list, target, request, policies, usage)
+  return list.is_billed and billing.tokens(policies, request.caller, target, usage) or 0,
+    list.is_paid and money.cost(usage, target.cost) or 0
 end
 
----@class moongate.wanted what the store is asked for: the claims of an attempt, and whose own word counts too
----@field claims table[]
----@field amounts integer[] in their order
----@field provider string
----@field model string
----@field tokens integer
----@field expected moongate.usage
+-- What a request would take of these claims at a target.
+---@param list table[]
+---@param target table
+---@param request table
+---@param policies table|nil
+---@param length integer|nil of the answer in tokens, where the caller set no bound
+---@return integer tokens
+---@return integer billed_tokens
+---@return integer cost_microusd
+---@return integer input
+---@return integer output
+function claims.estimate(list, target, request, policies, length)
+  local input, output = expected(target, request, length)
+  local total, billed, cost = input + output, 0, 0
+  if list.is_billed or list.is_paid then
+    billed, cost = claims.charged(list, target, request, policies,
+      { input = input, cached = 0, cache_write = 0, output = output, reasoning = 0, total = total })
+  end
+  return total, billed, cost, input, output
+end
 
--- The claims of an attempt at target, with the estimate as their amounts.
+---@class moongate.wanted what the store is asked for: the claims of an attempt, and the figures that they take
+---@field claims table[]
+---@field requests integer
+---@field served integer
+---@field tokens integer
+---@field billed_tokens integer
+---@field cost_microusd integer
+---@field input integer tokens of the prompt, as estimated
+---@field output integer tokens of the answer that are expected at most
+
+-- The claims of an attempt at target, with the estimate as their figures.
 ---@param target table
 ---@param caller moongate.caller
 ---@param request table
 ---@param state { config: table, policies: table|nil }
----@param output integer|nil see claims.expected
+---@param length integer|nil see claims.estimate
 ---@return moongate.wanted
-function claims.call(target, caller, request, state, output)
-  local list, expected = claims.list(target, caller, state.config), claims.expected(target, request, output)
+function claims.call(target, caller, request, state, length)
+  local list = claims.list(target, caller, state.config)
+  local tokens, billed, cost, input, output = claims.estimate(list, target, request, state.policies, length)
   return {
-    claims = list, amounts = claims.taken(list, target, request, state.policies, expected),
-    provider = target.provider, model = target.upstream_id, tokens = expected.total, expected = expected,
+    claims = list, requests = 1, served = 1, tokens = tokens, billed_tokens = billed, cost_microusd = cost,
+    input = input, output = output,
   }
 end
+
+local ASSUMED = { money.assumed_output }
 
 -- How long an answer is expected to be, the longest first. What says nothing of it, and can be ended when its
 -- reservation is used up, may begin with less.
@@ -206,18 +224,7 @@ end
 ---@return (integer|nil)[]
 function claims.lengths(request)
   local is_open = request.stream and not request.max_tokens and not NO_TOKENS[request.operation]
-  return is_open and money.lengths or { money.assumed_output }
-end
-
--- The real amounts, in the order of the claims.
----@param list table[]
----@param figures table requests, served, tokens, billed_tokens, cost_microusd
----@return integer[]
-function claims.amounts(list, figures)
-  local names = names_of(list)
-  local amounts = new_table(#names, 0)
-  for i = 1, #names do amounts[i] = figures[names[i]] or 0 end
-  return amounts
+  return is_open and money.lengths or ASSUMED
 end
 
 -- Whether a claim that blocked is the caller's own (a refusal) or the target's (the next rung).
@@ -236,14 +243,13 @@ function claims.grows(claim)
   return GROWING[claim.kind] == true and claims.is_callers(claim.key)
 end
 
--- The claim that blocked, and its place; nil if it is none of these.
+-- The claim that blocked; nil if it is none of these.
 ---@param list table[]
 ---@param blocked string
 ---@return table|nil
----@return integer|nil
 function claims.blocking(list, blocked)
-  for i, claim in ipairs(list) do
-    if claim.key .. " " .. claim.window == blocked then return claim, i end
+  for _, claim in ipairs(list) do
+    if claim.key .. " " .. claim.window == blocked then return claim end
   end
   return nil
 end

@@ -2,6 +2,7 @@
 -- the configuration says of the targets is kept once an hour and worker, and named by its hash in between; of a request
 -- never what it says. Pure: a recorded decision comes back as the request, the caller, the targets and the view it had.
 
+local by_target = require "moongate.by_target"
 local entry = require "moongate.entry"
 local json = require "moongate.core.json"
 local new_table = require "table.new"
@@ -130,20 +131,14 @@ end
 
 -- ---- how targets stood ----
 
-local limits_of = setmetatable({}, { __mode = "k" })
-
 -- The limits of a target: the shared ones first, then the model's own.
-local function limits(target)
-  local all = limits_of[target]
-  if not all then
-    all = {}
-    for _, list in ipairs { target.provider_limits, target.limits } do
-      for _, limit in ipairs(list) do all[#all + 1] = limit end
-    end
-    limits_of[target] = all
+local limits_of = by_target(function(target)
+  local all = {}
+  for _, list in ipairs { target.provider_limits, target.limits } do
+    for _, limit in ipairs(list) do all[#all + 1] = limit end
   end
   return all
-end
+end)
 
 local NOTHING = {}
 
@@ -154,7 +149,7 @@ local NOTHING = {}
 ---@param told table<string, number>|nil
 ---@return table<string, number>
 function decision.left(target, counts, told)
-  local left, all = new_table(0, #counts), limits(target)
+  local left, all = new_table(0, #counts), limits_of(target)
   for i = 1, #counts do
     local limit = all[i]
     local name, rest = limit.name, limit.max - counts[i]
@@ -173,7 +168,7 @@ end
 ---@param counts number[]
 ---@return table<string, number>
 function decision.used(target, counts)
-  local sums, all = {}, limits(target)
+  local sums, all = {}, limits_of(target)
   for i = 1, #counts do
     local name = all[i].name
     sums[name] = math.max(sums[name] or 0, counts[i])
@@ -190,17 +185,10 @@ end
 
 -- ---- recording ----
 
-local places = setmetatable({}, { __mode = "k" })
-
 -- The place of a target in the configuration, as JSON: { in a list, as the name of its facts }
-local function place_of(target)
-  local own = places[target]
-  if not own then
-    own = { "," .. target.index, ',"' .. target.index .. '":{' }
-    places[target] = own
-  end
-  return own
-end
+local place_of = by_target(function(target)
+  return { "," .. target.index, ',"' .. target.index .. '":{' }
+end)
 
 -- What a view has read of the targets (see moongate.live): of one that is whole, only what is unusual.
 local function add_facts(offered, view)

@@ -18,6 +18,7 @@ local exchange = {}
 
 -- Deeper than any surface allows, so that its own check can say where.
 local JSON_DEPTH = 200
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 local LARGEST_SEED = 2 ^ 31 - 1
 local JSON = { ["content-type"] = "application/json" }
 -- What a body may call itself. curl says of every body that it is a form.
@@ -119,7 +120,8 @@ function exchange.new_call(handle, state, surface, operation, caller, request, d
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
     document = document, format = surface.reads or surface.speaks, read = surface, id = handle:id(), attempts = {},
-    calls = 0, upstream_seconds = 0,
+    calls = 0, upstream_seconds = 0, conversation = LATER, plan = LATER, row = LATER, answer = LATER, served = LATER,
+    target = LATER,
   }
 end
 

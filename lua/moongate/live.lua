@@ -1,6 +1,7 @@
 -- How every target stands at this moment: the facts that the router hands to policies, read from the store and from
 -- the targets' health when somebody asks. A view holds still what it has read: one request sees one world, and what it
 -- saw can be recorded.
+local by_target = require "moongate.by_target"
 local clock = require "moongate.core.clock"
 local decision = require "moongate.decision"
 local gauge = require "moongate.core.gauge"
@@ -48,23 +49,16 @@ end
 ---@return boolean
 function live.stands(told) return holds(told.reset_s, told.age_s, told.source) end
 
--- By target: what reads how it stands, see core/bind/gauge.c.
-local gauges = setmetatable({}, { __mode = "k" })
-
-local function gauge_of(target)
-  local own = gauges[target]
-  if not own then
-    local limits = {}
-    for limit, is_own in live.limits(target) do
-      limits[#limits + 1] = {
-        key = live.counter(target, limit, is_own), window = limit.window, zone = limit.zone, sliding = limit.sliding,
-      }
-    end
-    own = gauge.of { id = target.id, provider = target.provider, model = target.upstream_id, limits = limits }
-    gauges[target] = own
+-- What reads how a target stands, see core/bind/gauge.c.
+local gauge_of = by_target(function(target)
+  local limits = {}
+  for limit, is_own in live.limits(target) do
+    limits[#limits + 1] = {
+      key = live.counter(target, limit, is_own), window = limit.window, zone = limit.zone, sliding = limit.sliding,
+    }
   end
-  return own
-end
+  return gauge.of { id = target.id, provider = target.provider, model = target.upstream_id, limits = limits }
+end)
 
 local NOTHING = {}
 local PARTS = 7 -- of a word of a provider's
@@ -92,15 +86,14 @@ local function remains_of(words)
   return remains
 end
 
--- What nobody asks for may be a moment old: by target, { when, what its provider told }.
+-- What nobody asks for may be a moment old: { when, what its provider told }.
 local MOMENT = 1
-local heard = setmetatable({}, { __mode = "k" })
+local last_heard = by_target(function() return { -math.huge } end)
 
 local function heard_of(target, now)
-  local last = heard[target]
-  if not last or now - last[1] > MOMENT or now < last[1] then
-    last = { now, remains_of(gauge_of(target).told()) }
-    heard[target] = last
+  local last = last_heard(target)
+  if now - last[1] > MOMENT or now < last[1] then
+    last[1], last[2] = now, remains_of(gauge_of(target).told())
   end
   return last[2]
 end
@@ -114,6 +107,8 @@ function live.yields(target, limit)
   return limit.documented ~= nil and heard_of(target, clock.monotonic())[limit.name] ~= nil
 end
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+
 ---@class moongate.view see router.plan
 ---@field seen table<integer, table> by a target's index, as far as read: wait, why (with a wait), counts, told,
 ---  error_rate and with it latency_ms, open and open_s, balance (false: none)
@@ -126,9 +121,13 @@ function live.view()
   return setmetatable({ seen = new_table(8, 0), is_whole = false }, meta)
 end
 
+-- With room for what is usually read.
 local function begin(self, target)
-  local own = new_table(0, 8)
-  own.gauge, self.seen[target.index] = gauge_of(target), own
+  local own = {
+    gauge = gauge_of(target), wait = LATER, counts = LATER, told = LATER, error_rate = LATER, latency_ms = LATER,
+    open = LATER, balance = LATER,
+  }
+  self.seen[target.index] = own
   return own
 end
 

@@ -20,7 +20,7 @@ local LARGEST = 1e14
 
 local function whole(number) return number < LARGEST and tostring(number) or string.format("%d", number) end
 
--- By caller: of each of its limits the names, the figure as text, and what the store is asked.
+-- By caller: of each of its limits the names, the figure as text, and what asks the store.
 local kept = setmetatable({}, { __mode = "k" })
 
 local function limits_of(caller)
@@ -31,7 +31,9 @@ local function limits_of(caller)
       local max = caller[names.field]
       list[#list + 1] = max and {
         names = names, max = max, text = whole(max),
-        asked = { key = "key:" .. caller.key_id .. ":" .. names.kind, window = "minute", sliding = true, max = max },
+        used = store.reader {
+          key = "key:" .. caller.key_id .. ":" .. names.kind, window = "minute", sliding = true, max = max,
+        },
       }
     end
     kept[caller] = list
@@ -41,7 +43,7 @@ end
 
 -- What remains of a limit, and the seconds until it is whole again.
 local function stand_of(limit)
-  local used, reset_s = store.used(limit.asked)
+  local used, reset_s = limit.used()
   return whole(math.max(0, limit.max - used)), reset_s or 0
 end
 

@@ -1,6 +1,7 @@
 -- Puts into words what the router did: why each candidate is on the ladder or not, and the whole in a sentence. Only
 -- reads what the router and the list steps noted; nothing here is done before somebody asks.
 
+local by_target = require "moongate.by_target"
 local json = require "moongate.core.json"
 local money = require "moongate.money"
 local new_table = require "table.new"
@@ -21,7 +22,7 @@ local function of_step(step, candidate)
   return passing.with_wait(reason, type(wait) == "number" and wait or nil)
 end
 
--- Which step of a run left which target out: by target, the step and its candidate. So many may be left out.
+-- Which step of a run left which target out: by its place, the step and its candidate. So many may be left out.
 local function left_out_of(run, most)
   local steps, candidates, owner, trail = new_table(0, most), new_table(0, most), run.owner, run.trail
   for i = 1, #trail do
@@ -29,7 +30,7 @@ local function left_out_of(run, most)
     local gone = step.gone
     for j = 1, gone and #gone or 0 do
       local target = owner[gone[j]]
-      if target and not steps[target] then steps[target], candidates[target] = step, gone[j] end
+      if target and not steps[target.index] then steps[target.index], candidates[target.index] = step, gone[j] end
     end
   end
   return steps, candidates
@@ -93,15 +94,16 @@ local function each_verdict(plan, most, tell, into)
   left = left - #ladder
   if out > 0 and left > 0 then
     local on_ladder, steps, candidates = new_table(0, #ladder), NOTHING, nil
-    for rung = 1, #ladder do on_ladder[ladder[rung]] = true end
+    for rung = 1, #ladder do on_ladder[ladder[rung].index] = true end
     if run then steps, candidates = left_out_of(run, out) end
     for i = 1, #offered do
       local target = offered[i]
       if left <= 0 then break end
-      if not on_ladder[target] then
-        local step = steps[target]
+      if not on_ladder[target.index] then
+        local step = steps[target.index]
         tell(into, plan, target, false,
-          step and of_step(step, candidates[target]) or "not in the ladder that the policy returned", scores[target])
+          step and of_step(step, candidates[target.index]) or "not in the ladder that the policy returned",
+          scores[target])
         left = left - 1
       end
     end
@@ -124,21 +126,16 @@ function reasons.dropped(plan)
   return table.concat(parts, "; ")
 end
 
-local names = setmetatable({}, { __mode = "k" })
-
 -- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
-local function name(target)
-  local own = {
+local name_of = by_target(function(target)
+  return {
     json.write(",", "", target.id),
     json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
   }
-  names[target] = own
-  return own
-end
+end)
 
 local function add_record(_, plan, target, kept, reason, score)
-  local own = names[target] or name(target)
-  json.add(own[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+  json.add(name_of(target)[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
     money.estimate(target, plan.request), "}")
 end
 
@@ -187,7 +184,7 @@ function reasons.add(plan, most)
   local ladder = plan.ladder
   json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
     ',"ladder":[')
-  for i = 1, #ladder do json.add((names[ladder[i]] or name(ladder[i]))[1]) end
+  for i = 1, #ladder do json.add(name_of(ladder[i])[1]) end
   json.add '],"candidates":['
   each_verdict(plan, most, add_record)
   json.add "]}"

@@ -24,6 +24,7 @@ local record = {}
 
 -- Candidates whose fate is kept with a row; the ladder itself is always whole.
 local MOST_EXPLAINED = 50
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0 }
 
 -- How often what the configuration says of the targets is written down again.
@@ -44,9 +45,10 @@ local function new_row(call)
     request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
     tier = caller.tier, surface = surface_of(call), policy = plan and plan.policy or "",
     task = plan and plan.task or "", model = call.request.model or "auto",
-    input_tokens = call.request.estimated_tokens, row_id = nil, provider = nil, outcome = nil, detail = nil,
-    cached_tokens = nil, cache_write_tokens = nil, output_tokens = nil, reasoning_tokens = nil, billed_tokens = nil,
-    cost_microusd = nil, savings_microusd = nil, latency_ms = nil, status = nil, attempts = nil, estimated = nil,
+    input_tokens = call.request.estimated_tokens, row_id = LATER, provider = LATER, outcome = LATER, detail = LATER,
+    cached_tokens = LATER, cache_write_tokens = LATER, output_tokens = LATER, reasoning_tokens = LATER,
+    billed_tokens = LATER, cost_microusd = LATER, savings_microusd = LATER, latency_ms = LATER, status = LATER,
+    attempts = LATER, estimated = LATER,
   }
 end
 
@@ -229,10 +231,7 @@ end
 
 local function give_amounts(answer, row, usage)
   answer.settled = true
-  allowance.settle(answer, {
-    requests = 1, served = 1, tokens = usage.total, billed_tokens = row.billed_tokens,
-    cost_microusd = row.cost_microusd,
-  })
+  allowance.settle(answer, 1, 1, usage.total, row.billed_tokens, row.cost_microusd)
 end
 
 local OUTCOMES = { ok = "ok", cancelled = "cancelled" }
@@ -260,7 +259,7 @@ end
 
 -- The caller left before there was anything to hand on. A provider that was called has read the prompt.
 ---@param call moongate.call
----@param ended table { cancelled, target, claims, reservation }
+---@param ended table { cancelled, target, wanted, reservation }
 function record.abandon(call, ended)
   local row = call.row
   row.outcome = "cancelled"
@@ -280,7 +279,7 @@ function record.break_off(call)
   local answer, row = call.answer, call.row
   if answer and answer.reservation and not answer.settled then
     answer.settled = true
-    allowance.settle(answer, { requests = 1, served = 0, tokens = 0, billed_tokens = 0, cost_microusd = 0 })
+    allowance.settle(answer, 1)
   end
   if not row or row.detail then return end
   row.outcome = "error"

@@ -334,10 +334,11 @@ end
 ---@return table|nil refusal
 function relay.own(call, act)
   local label = act.by.label
+  local unclaimed = { provider = "moongate", model = label }
   local answer = {
     target = { id = "moongate/" .. label, provider = "moongate", model = label, is_local = true },
-    reply = own_reply(act.text), usage = NOTHING_USED, claims = {}, status = 200,
-    reservation = store.reserve { claims = {}, amounts = {}, provider = "moongate", model = label, tokens = 0 },
+    reply = own_reply(act.text), usage = NOTHING_USED, wanted = { claims = unclaimed }, status = 200,
+    reservation = store.reserve(unclaimed),
   }
   record.open(call)
   call.row.policy = hooks.name(act.by)

@@ -97,9 +97,9 @@ end
 
 local FEW = 8 -- rungs that are quicker looked through than noted
 
--- Whether the first rungs have a target already; seen is nil where they are few.
+-- Whether the first rungs have a target already; seen, by its place, is nil where they are few.
 local function is_rung(targets, count, target, seen)
-  if seen then return seen[target] end
+  if seen then return seen[target.index] end
   for i = 1, count do
     if targets[i] == target then return true end
   end
@@ -120,7 +120,7 @@ local function read_ladder(ladder, most)
     if not is_rung(targets, rungs, target, seen) then
       rungs = rungs + 1
       targets[rungs] = target
-      if seen then seen[target] = true end
+      if seen then seen[target.index] = true end
     end
   end
   return targets

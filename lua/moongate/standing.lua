@@ -7,6 +7,8 @@ local store = require "moongate.core.store"
 
 local standing = {}
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+
 ---@class moongate.obstacle
 ---@field skipped string|nil the target is passed over, in words
 ---@field refusal string|nil the caller's own limit, as the store names it: no other rung is tried
@@ -42,10 +44,9 @@ end
 function standing.blocked(wanted, blocked, wait, away)
   away = away or nil
   if claims.is_callers(blocked) then
-    local claim, place = claims.blocking(wanted.claims, blocked)
-    claim = claim or {}
+    local claim = claims.blocking(wanted.claims, blocked) or {}
     return {
-      refusal = blocked, wait = wait, max = claim.max, amount = wanted.amounts[place], by_tier = claim.by_tier,
+      refusal = blocked, wait = wait, max = claim.max, amount = wanted[claim.figure], by_tier = claim.by_tier,
       away = away,
     }
   end
@@ -67,13 +68,13 @@ local function obstacle_of(target, caller, request, state, view)
   local wait, why = view:exhausted(target)
   if wait > 0 then return { skipped = passing.exhausted(why), wait = wait } end
   if view:open(target) then return standing.left_alone(view:open_s(target)) end
-  local obstacle
-  for _, length in ipairs(claims.lengths(request)) do
-    local wanted = claims.call(target, caller, request, state, length)
-    local fits, blocked, away
-    fits, blocked, wait, away = store.fits(wanted)
+  local list, lengths, obstacle = claims.list(target, caller, state.config), claims.lengths(request), nil
+  for i = 1, #lengths do
+    local tokens, billed, cost = claims.estimate(list, target, request, state.policies, lengths[i])
+    local fits, blocked, left_s, away = store.fits(list, 1, 1, tokens, billed, cost)
     if fits then return nil end
-    obstacle = standing.blocked(wanted, blocked, wait, away)
+    local wanted = claims.call(target, caller, request, state, lengths[i])
+    obstacle = standing.blocked(wanted, blocked, left_s, away)
     if not standing.may_shrink(wanted, blocked) then break end
   end
   return obstacle
@@ -86,7 +87,7 @@ end
 ---@param state { config: table, policies: table|nil }
 ---@param most integer|nil
 function standing.note(plan, caller, state, most)
-  local noted, view = {}, plan.view or live.view()
+  local noted, view = { first = LATER }, plan.view or live.view()
   for rung, target in ipairs(plan.ladder) do
     local is_decided = noted.first or noted.refusal
     if is_decided and rung > (most or math.huge) then break end

@@ -19,8 +19,7 @@ describe("an allowance", function()
     request = request or { max_tokens = 100, estimated_tokens = 10 }
     local call = fakes.call({ target }, { caller = caller, request = request })
     local wanted = claims.call(target, call.caller, call.request, call.state)
-    local answer = { target = target, claims = wanted.claims, amounts = wanted.amounts, expected = wanted.expected,
-      reservation = "r0", usage = told }
+    local answer = { target = target, wanted = wanted, reservation = "r0", usage = told }
     return allowance.of(call, answer), answer
   end
 
@@ -48,24 +47,24 @@ describe("an allowance", function()
   it("is extended by the same claims of the caller's, for what is lacking alone", function()
     local one, answer = begin(budget)
     assert.is_true(one:extend(used(105)))
-    local asked = core.of("store.reserve")[1][1]
-    assert.is_nil(asked.provider)
-    assert.same({ "key:config:dev:billed_tokens", "key:config:dev:microusd" },
-      { asked.claims[1].key, asked.claims[2].key })
-    assert.same({ 505, 505 * 2, 1e6, 1e6, nil }, { asked.amounts[1], asked.amounts[2], asked.claims[1].max,
-      asked.claims[2].max, asked.claims[3] })
+    local asked = core.of("store.reserve")[1]
+    local drawn = asked[1]
+    assert.is_nil(drawn.provider)
+    assert.same({ "key:config:dev:billed_tokens", "key:config:dev:microusd" }, { drawn[1].key, drawn[2].key })
+    assert.same({ 0, 0, 505, 505, 505 * 2 }, { unpack(asked, 2, asked.n) })
+    assert.same({ 1e6, 1e6, nil }, { drawn[1].max, drawn[2].max, drawn[3] })
     assert.equal(605, one.tokens)
     assert.is_true(one:extend(used(606)))
-    asked = core.of("store.reserve")[2][1]
-    assert.same({ 501, 1002 }, asked.amounts)
+    asked = core.of("store.reserve")[2]
+    assert.same({ 501, 1002 }, { asked[5], asked[6] })
     assert.equal(2, #answer.further)
   end)
 
   it("is extended by less where there is no room for more, and not at all where there is none", function()
     local asked = {}
-    core.set("store.reserve", function(call)
-      asked[#asked + 1] = call.amounts[1]
-      if call.amounts[1] > 140 then return nil, "key:config:dev:billed_tokens day", 60 end
+    core.set("store.reserve", function(_, _, _, _, billed)
+      asked[#asked + 1] = billed
+      if billed > 140 then return nil, "key:config:dev:billed_tokens day", 60 end
       return "r"
     end)
     local one = begin(budget)
@@ -94,9 +93,9 @@ describe("an allowance", function()
     local one, answer = begin(budget)
     one:extend(used(105))
     one:extend(used(700))
-    allowance.settle(answer, { requests = 1, served = 1, tokens = 710, billed_tokens = 710, cost_microusd = 1410 })
+    allowance.settle(answer, 1, 1, 710, 710, 1410)
     local settled = {}
-    for i, call in ipairs(core.of "store.settle") do settled[i] = { call[1], call[2] } end
-    assert.same({ { "r0", { 710, 1410, 710 } }, { "reservation 1", { 0, 0 } }, { "reservation 2", { 0, 0 } } }, settled)
+    for i, call in ipairs(core.of "store.settle") do settled[i] = { call[1], #call[2], unpack(call, 3, call.n) } end
+    assert.same({ { "r0", 3, 1, 1, 710, 710, 1410 }, { "reservation 1", 2 }, { "reservation 2", 2 } }, settled)
   end)
 end)

@@ -42,10 +42,15 @@ describe("an attempt", function()
     return found
   end
 
+  -- The reservation that was settled, and what each of its claims is charged.
   local function settled()
     local calls = core.of "store.settle"
     assert.is_true(#calls <= 1)
-    return calls[1] and { calls[1][1], unpack(calls[1][2]) }
+    local call = calls[1]
+    if not call then return nil end
+    local told = { call[1] }
+    for i, claim in ipairs(call[2]) do told[i + 1] = claim.place and call[2 + claim.place] or 0 end
+    return told
   end
 
   -- What health was told after it admitted.
@@ -69,7 +74,7 @@ describe("an attempt", function()
       assert.is_nil(outcome)
       assert.same({ 200, 5, 6, "reservation 1", wire }, { answer.status, answer.text_length, answer.usage.total,
         answer.reservation, answer.wire })
-      assert.same({ "one/small", "one", 1 }, { answer.target.id, answer.provider.name, #answer.claims })
+      assert.same({ "one/small", "one", 1 }, { answer.target.id, answer.provider.name, #answer.wanted.claims })
       assert.equal(fakes.answer("hello", { prompt_tokens = 4, completion_tokens = 2 }), answer.text)
       assert.is_nil(settled())
       assert.same({}, call.attempts)
@@ -91,9 +96,10 @@ describe("an attempt", function()
         { names("^store%.reserve")[1], names("^attempt%.send")[1] })
       local order = names "reserve$"
       assert.equal(1, #order)
-      local wanted = core.of("store.reserve")[1][1]
-      assert.same({ "one", "up-small", 510 }, { wanted.provider, wanted.model, wanted.tokens })
-      assert.same({ "provider:one:requests", 1 }, { wanted.claims[1].key, wanted.amounts[1] })
+      local wanted = core.of("store.reserve")[1]
+      local claims = wanted[1]
+      assert.same({ "one", "up-small", "provider:one:requests" }, { claims.provider, claims.model, claims[1].key })
+      assert.same({ 1, 1, 510, 0, 0 }, { unpack(wanted, 2, wanted.n) })
     end)
 
     it("calls with the provider's key, address and times, within what is left of the whole", function()
@@ -392,7 +398,7 @@ describe("an attempt", function()
         local answer, outcome, call = try { failure = { reason } }
         assert.is_nil(answer)
         assert.same({ reason, "one/small", "reservation 1", 1 },
-          { outcome.cancelled, outcome.target.id, outcome.reservation, #outcome.claims })
+          { outcome.cancelled, outcome.target.id, outcome.reservation, #outcome.wanted.claims })
         assert.is_nil(settled())
         assert.equal("released", told_health())
         assert.same({ false }, wire.closed)

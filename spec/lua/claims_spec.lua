@@ -30,7 +30,9 @@ describe("claims", function()
     for name, value in pairs(with.request or {}) do request[name] = value or nil end
     local wanted = claims.call(with.target or target, caller, request,
       { config = with.config or {}, policies = with.policies }, with.output)
-    return wanted.claims, wanted.tokens, wanted.amounts
+    local amounts = {}
+    for i, claim in ipairs(wanted.claims) do amounts[i] = wanted[claim.figure] or 0 end
+    return wanted.claims, wanted.tokens, amounts
   end
 
   local function keys(list)
@@ -138,13 +140,14 @@ describe("claims", function()
     assert.same({ 0 }, amounts)
   end)
 
-  it("are settled in their own order, each with its own figure", function()
+  it("take each its own figure, by the place at which the store is told it", function()
     local list = of {
       caller = { rpm = 1, tpm = 1, budget = { usd = 1, billed_tokens = 1, window = "day" } },
     }
-    local figures = { requests = 1, served = 2, tokens = 30, billed_tokens = 40, cost_microusd = 50 }
-    assert.same({ 2, 30, 40, 50, 1, 1, 30, 0 }, claims.amounts(list, figures))
-    assert.same({}, claims.amounts({}, figures))
+    local places = {}
+    for i, claim in ipairs(list) do places[i] = claim.place or 0 end
+    assert.same({ 2, 3, 4, 5, 1, 1, 3, 0 }, places)
+    assert.same({ "one", "up-small" }, { list.provider, list.model })
   end)
 
   it("tell the one that blocked", function()

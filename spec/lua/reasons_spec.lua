@@ -4,9 +4,9 @@ local reasons = require "moongate.reasons"
 
 -- A plan as the router leaves it: two offered targets, one kept by the steps given, one refused at the gates.
 local function plan(trail, more)
-  local kept = { id = "a/kept", provider = "a", model = "kept", free = true }
-  local left = { id = "b/left", provider = "b", model = "left" }
-  local barred = { id = "c/barred", provider = "c", model = "barred", cost = { input = 1, output = 1 } }
+  local kept = { index = 1, id = "a/kept", provider = "a", model = "kept", free = true }
+  local left = { index = 2, id = "b/left", provider = "b", model = "left" }
+  local barred = { index = 3, id = "c/barred", provider = "c", model = "barred", cost = { input = 1, output = 1 } }
   local candidates = { {}, { retry_in = 40.2 } }
   for _, step in ipairs(trail) do
     if step.gone == "left" then step.gone = { candidates[2] } end
@@ -63,7 +63,7 @@ end)
 describe("reasons of a plan whose rungs were looked at", function()
   local function looked(standing_of)
     local made = plan {}
-    made.ladder[2] = { id = "d/next", provider = "d", model = "next" }
+    made.ladder[2] = { index = 4, id = "d/next", provider = "d", model = "next" }
     made.standing = standing_of(made.ladder[1], made.ladder[2])
     local records = reasons.records(made)
     return { records[1].reason, records[2].reason, records[1].kept and records[2].kept },

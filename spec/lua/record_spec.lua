@@ -31,7 +31,8 @@ describe("the record of a request", function()
 
   local function answer_of(call)
     local claims = require "moongate.claims"
-    return { target = target, reservation = "r1", claims = claims.list(target, call.caller, call.state.config) }
+    local list = claims.list(target, call.caller, call.state.config)
+    return { target = target, reservation = "r1", wanted = { claims = list } }
   end
 
   local function line(number)
@@ -88,8 +89,8 @@ describe("the record of a request", function()
       settle({ caller = { rpm = 60, tpm = 900, budget = { usd = 1, billed_tokens = 1000, window = "day" } } }, usage)
       local calls = core.of "store.settle"
       assert.equal(1, #calls)
-      assert.equal("r1", calls[1][1])
-      assert.same({ 1, 200, 200, 600, 1 }, calls[1][2])
+      assert.same({ "r1", 5 }, { calls[1][1], #calls[1][2] })
+      assert.same({ 1, 1, 200, 200, 600 }, { unpack(calls[1], 3, calls[1].n) })
     end)
 
     it("is estimated from what went to and fro where the provider did not tell, and says so", function()
@@ -250,7 +251,8 @@ describe("the record of a request", function()
       assert.same({ "cancelled", 499, "one", 10, 0, 10, 20, true },
         { row.outcome, row.status, row.provider, row.input_tokens, row.output_tokens, row.billed_tokens,
           row.cost_microusd, row.estimated })
-      assert.same({ "r1", { 10, 1 } }, { core.of("store.settle")[1][1], core.of("store.settle")[1][2] })
+      local settled = core.of("store.settle")[1]
+      assert.same({ "r1", 1, 1, 10, 10, 20 }, { settled[1], unpack(settled, 3, settled.n) })
       assert.same({ 1, 0 }, { #core.of "store.settle", streams() })
     end)
 

@@ -45,15 +45,15 @@ describe("the standing of a target", function()
   end)
 
   it("tells the limit that has no room for this request, without reserving", function()
-    core.set("store.fits", function(call)
-      if call.provider == "two" then return true end
+    core.set("store.fits", function(claims)
+      if claims.provider == "two" then return true end
       return nil, "provider:one:tokens day", 7
     end)
     assert.same({ { "passed over: no quota left: provider:one:tokens day (7 s left)", "" }, "two/b" },
       { noted { "one/a", "two/b" } })
     assert.same({}, core.of "store.reserve")
     local asked = core.of("store.fits")[1][1]
-    assert.same({ "one", "up-a", "key:config:dev:requests" }, { asked.provider, asked.model, asked.claims[1].key })
+    assert.same({ "one", "up-a", "key:config:dev:requests" }, { asked.provider, asked.model, asked[1].key })
   end)
 
   it("tells the caller's own limit, which ends the request there", function()

@@ -144,6 +144,7 @@ local function behaviours(self)
       end,
       settle = nothing, used = function() return 0, 30 end, exhaust = function(_, seconds) return seconds or 60 end,
       exhausted = function() return 0, "" end, fits = function() return true end, learn = nothing,
+      reader = function(limit) return function() return require "moongate.core.store".used(limit) end end,
       learnt = function() return {} end, recovered = nothing, pardon = function() return false end,
     },
   }
