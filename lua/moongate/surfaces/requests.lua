@@ -114,10 +114,11 @@ end
 ---@param request table
 ---@param document table
 ---@param neutral fun(document: table): moongate.chat|nil
+---@param asked nil|fun(document: table): table|nil
 ---@return table request
-function requests.with_neutral(request, document, neutral)
+function requests.with_neutral(request, document, neutral, asked)
   local source = request.source
-  source.document, source.neutral = document, neutral
+  source.document, source.neutral, source.asked = document, neutral, asked
   return request
 end
 
