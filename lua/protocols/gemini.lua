@@ -30,8 +30,8 @@ local VERBS = { chat = "generateContent", count = "countTokens", embeddings = "b
 local function quirks_of(facts, model, base_url)
   local own = known.quirks(facts, model)
   -- Vertex refuses ids of calls.
-  if string.find(base_url, "aiplatform.googleapis.com", 1, true) then own.call_ids = false end
-  return own
+  if not string.find(base_url, "aiplatform.googleapis.com", 1, true) then return own end
+  return setmetatable({ call_ids = false }, { __index = own })
 end
 
 -- The model in the address: "models/x", or a whole name of another kind ("tunedModels/x").

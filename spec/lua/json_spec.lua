@@ -296,7 +296,8 @@ describe("an outline", function()
     { { kind = "object", needs = { a = "number" }, may = { b = "string" } },
       { '{"a":1}', '{"b":"","c":[],"a":1}', '{"\\u0061":1}' }, { "{}", '{"a":""}', '{"a":1,"b":2}', '{"b":""}' } },
     { { kind = "string", letters = "_-" }, { '""', '"aZ09_-"' }, { '"a b"', '"\\u0061"', '"é"', '"a."', '"[@{`/:"' } },
-    { { kind = "array", items = { kind = "string", note = true, new = true } }, { '["a","b","A"]' }, { '["a","b","a"]' } },
+    { { kind = "array", items = { kind = "string", note = true, new = true } }, { '["a","b","A"]' },
+      { '["a","b","a"]' } },
     { { either = { "number", { kind = "array", items = "string" } } }, { "1", '["a"]' }, { '"a"', "[1]" } },
     { { kind = "array", items = { either = {
         { kind = "object", needs = { id = { kind = "string", note = true }, x = "null" } },

@@ -526,15 +526,15 @@ describe("what a usual Messages body looks like", function()
 
   local USUAL = {
     '{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}',
-    '{"model":null,"max_tokens":2000,"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral","ttl":'
-      .. '"5m"}}],"stream":true,"temperature":0.5,"stop_sequences":["a"],"thinking":{"type":"enabled","budget_tokens":1024},'
-      .. '"metadata":{"user_id":"u"},"messages":[{"role":"user","content":[{"type":"text","text":"translate"},{"type":'
+    '{"model":null,"max_tokens":2000,"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral",'
+      .. '"ttl":"5m"}}],"stream":true,"temperature":0.5,"stop_sequences":["a"],"thinking":{"type":"enabled",'
+      .. '"budget_tokens":1024},"metadata":{"user_id":"u"},"messages":[{"role":"user","content":[{"type":"text","text":"translate"},{"type":'
       .. '"text","text":""}]},{"role":"assistant","content":[]},{"role":"user","content":"prove it"}]}',
     '{"max_tokens":9,"system":"s","tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{'
-      .. '"a":{"type":"string"}}}},{"type":"custom","name":"g","input_schema":{"type":"object"},"cache_control":{"type":'
-      .. '"ephemeral"}}],"tool_choice":{"type":"auto"},"messages":[{"role":"user","content":"go"},{"role":"assistant",'
-      .. '"content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"c1","name":"f","input":'
-      .. '{"a":"four"}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},{"role":"user","content":[{"type":'
+      .. '"a":{"type":"string"}}}},{"type":"custom","name":"g","input_schema":{"type":"object"},"cache_control":{'
+      .. '"type":"ephemeral"}}],"tool_choice":{"type":"auto"},"messages":[{"role":"user","content":"go"},{"role":"assistant",'
+      .. '"content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"c1","name":"f",'
+      .. '"input":{"a":"four"}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},{"role":"user","content":[{"type":'
       .. '"tool_result","tool_use_id":"c1","content":[{"type":"text","text":"x"}]},{"type":"tool_result","tool_use_id":'
       .. '"c2","is_error":true,"content":"no","cache_control":{"type":"ephemeral"}}]}]}',
     '{"max_tokens":9,"thinking":{"type":"adaptive"},"output_config":{"effort":"low","format":{"type":"json_schema",'
@@ -551,19 +551,19 @@ describe("what a usual Messages body looks like", function()
 
   -- As it is read at first sight, and as one that does not look as usual.
   local function both(document, headers, operation)
-    local read = {}
+    local results = {}
     for place, is_usual in ipairs { true, false } do
       local fits = is_usual and document.fits or function() return false end
       local seen = setmetatable({}, { __index = function(_, name)
         return function(_, ...) return (name == "fits" and fits or document[name])(document, ...) end
       end })
       local request, refusal = surface.parse(seen, headers, operation)
-      read[place] = refusal or {
+      results[place] = refusal or {
         request.model, request.stream, request.text_length, request.estimated_tokens, request.images, request.tools,
         request.json_schema, request.max_tokens or "none", task.classify(request),
       }
     end
-    return read[1], read[2]
+    return results[1], results[2]
   end
 
   it("is that of most callers", function()
@@ -608,8 +608,9 @@ describe("what a usual Messages body looks like", function()
 
   it("has so many marks, and no schema of more levels than are taken", function()
     local function marked(count)
-      return json.scan('{"max_tokens":9,"messages":[{"role":"user","content":[' .. (
-        '{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},'):rep(count) .. '{"type":"text","text":"b"}]}]}')
+      local blocks = ('{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},'):rep(count)
+      return json.scan('{"max_tokens":9,"messages":[{"role":"user","content":[' .. blocks
+        .. '{"type":"text","text":"b"}]}]}')
     end
     assert.is_nil((check.chat(marked(4), {})))
     assert.equal("cache_control", check.chat(marked(5), {}).param)

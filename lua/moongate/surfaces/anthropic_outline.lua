@@ -1,6 +1,6 @@
 -- What nearly all bodies sent to Anthropic's Messages look like, for `document:fits`: others are looked at one field
--- after another by anthropic_check, which knows what may be different, and says what may not. Tallied is the text of the
--- conversation. Counted is what has to be looked at all the same.
+-- after another by anthropic_check, which knows what may be different, and says what may not. Tallied is the text of
+-- the conversation. Counted is what has to be looked at all the same.
 local json = require "moongate.core.json"
 
 local MARKS, CALLS, BUDGETS = 1, 2, 3
