@@ -528,15 +528,17 @@ describe("what a usual Messages body looks like", function()
     '{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}',
     '{"model":null,"max_tokens":2000,"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral",'
       .. '"ttl":"5m"}}],"stream":true,"temperature":0.5,"stop_sequences":["a"],"thinking":{"type":"enabled",'
-      .. '"budget_tokens":1024},"metadata":{"user_id":"u"},"messages":[{"role":"user","content":[{"type":"text","text":"translate"},{"type":'
-      .. '"text","text":""}]},{"role":"assistant","content":[]},{"role":"user","content":"prove it"}]}',
-    '{"max_tokens":9,"system":"s","tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{'
-      .. '"a":{"type":"string"}}}},{"type":"custom","name":"g","input_schema":{"type":"object"},"cache_control":{'
-      .. '"type":"ephemeral"}}],"tool_choice":{"type":"auto"},"messages":[{"role":"user","content":"go"},{"role":"assistant",'
-      .. '"content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"tool_use","id":"c1","name":"f",'
-      .. '"input":{"a":"four"}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},{"role":"user","content":[{"type":'
-      .. '"tool_result","tool_use_id":"c1","content":[{"type":"text","text":"x"}]},{"type":"tool_result","tool_use_id":'
-      .. '"c2","is_error":true,"content":"no","cache_control":{"type":"ephemeral"}}]}]}',
+      .. '"budget_tokens":1024},"metadata":{"user_id":"u"},"messages":[{"role":"user","content":[{"type":"text",'
+      .. '"text":"translate"},{"type":"text","text":""}]},{"role":"assistant","content":[]},{"role":"user",'
+      .. '"content":"prove it"}]}',
+    '{"max_tokens":9,"system":"s","tools":[{"name":"f","description":"d","input_schema":{"type":"object",'
+      .. '"properties":{"a":{"type":"string"}}}},{"type":"custom","name":"g","input_schema":{"type":"object"},'
+      .. '"cache_control":{"type":"ephemeral"}}],"tool_choice":{"type":"auto"},"messages":[{"role":"user","content":'
+      .. '"go"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":'
+      .. '"tool_use","id":"c1","name":"f","input":{"a":"four"}},{"type":"tool_use","id":"c2","name":"g","input":{'
+      .. '}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":[{"type":"text","text":'
+      .. '"x"}]},{"type":"tool_result","tool_use_id":"c2","is_error":true,"content":"no","cache_control":{"type":'
+      .. '"ephemeral"}}]}]}',
     '{"max_tokens":9,"thinking":{"type":"adaptive"},"output_config":{"effort":"low","format":{"type":"json_schema",'
       .. '"schema":{"type":"object"}}},"messages":[{"role":"user","content":"a"},{"role":"user","content":[{"type":'
       .. '"text","text":"debug","cache_control":{"type":"ephemeral"}}]}]}',

@@ -64,7 +64,9 @@ end
 
 -- text: where the conversation is of the usual kind, which has neither images nor files, the bytes of its text.
 local function weigh(document, messages, text)
-  if text then return { text = text, hidden = 0, tokens = TOKENS_PER_MESSAGE * document:size(messages), images = false } end
+  if text then
+    return { text = text, hidden = 0, tokens = TOKENS_PER_MESSAGE * document:size(messages), images = false }
+  end
   local own = { text = bytes_of(document, "system"), hidden = 0, tokens = 0, images = false }
   local system = document:find(0, "system")
   if system and document:kind(system) == "array" then

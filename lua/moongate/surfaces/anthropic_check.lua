@@ -227,13 +227,12 @@ local is_wrong = fields.guarded(function(document, headers, calls, budgets)
   if budgets > 0 then check_thinking(document, headers) end
 end)
 
--- What is wrong with a body; where nothing is, and it is a usual one, the bytes of its text, and how many calls of tools
--- and results of them it has.
+-- What is wrong with a body; where nothing is, and it is a usual one, the bytes of its text.
 local function check_any(document, headers, is_count)
   local is_usual, text, marks, calls, budgets = document:fits(0, is_count and outline.count or outline.chat)
   if is_usual and marks <= blocks.most_breakpoints then
     local is_plain = calls == 0 and budgets == 0
-    return not is_plain and is_wrong(document, headers, calls, budgets) or nil, text, calls
+    return not is_plain and is_wrong(document, headers, calls, budgets) or nil, text
   end
   return check.closely(document, headers, is_count)
 end
@@ -242,14 +241,12 @@ end
 ---@param headers table|nil
 ---@return { param: string|nil, message: string }|nil
 ---@return integer|nil text
----@return integer|nil calls
 function check.chat(document, headers) return check_any(document, headers, false) end
 
 ---@param document table
 ---@param headers table|nil
 ---@return { param: string|nil, message: string }|nil
 ---@return integer|nil text
----@return integer|nil calls
 function check.count(document, headers) return check_any(document, headers, true) end
 
 return check
