@@ -311,15 +311,13 @@ static int document_begins(lua_State *L)
     return 1;
 }
 
-/* doc:fits(node, outline): true and the bytes that the outline tallies, or false. */
+/* doc:fits(node, outline): true, the bytes that the outline tallies, and its counts; or false. */
 static int document_fits(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
-    size_t node = check_node(L, document, 2), tally = 0;
+    size_t node = check_node(L, document, 2);
 
-    lua_pushboolean(L, json_fits(L, 3, document->text, &document->index, node, &tally));
-    lua_pushnumber(L, (lua_Number)tally);
-    return 2;
+    return json_fits(L, 3, document->text, &document->index, node);
 }
 
 /* What doc:patch is to do with one member. */

@@ -57,8 +57,8 @@ void json_push_value(lua_State *L, struct json_kept *kept, const char *text, con
 /* The functions of json_text.c. */
 extern const luaL_Reg json_text_functions[];
 double json_number(const char *text, const struct json_node *node);
-/* Whether the value at node `at` fits the outline at index; then tally is the bytes of what the outline tallies. */
-bool json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at, size_t *tally);
+/* Pushes what doc:fits answers of the value at node `at` and the outline at index, and answers how many values. */
+int json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at);
 void json_push_outline_type(lua_State *L);
 extern const luaL_Reg json_outline_functions[];
 /* Adds to the metatable of documents, on top of the stack, the names of the kinds of values, in their order. */

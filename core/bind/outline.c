@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 
-enum { NOTED_MOST = 64, DEPTH_MOST = 32 };
+enum { NOTED_MOST = 256, DEPTH_MOST = 32, COUNTS_MOST = 4, LEVELS_MOST = 128 };
 
 struct text {
     char *data;
@@ -22,10 +22,14 @@ struct text {
 struct outline {
     unsigned kinds; /* a bit for each enum json_type; 0: one of the alternatives */
     double least, most;
-    bool whole, tallied, noting, noted;
+    bool whole, tallied, noting, noted, is_new;
+    size_t deepest;      /* levels of arrays and objects; 0: any */
+    int counter;         /* that it adds one to; 0: none */
+    int counters;        /* the highest in it */
     int place;           /* of its value among those that are taken; 0: it is not */
     int takes;           /* the highest place in it */
     struct text *values; /* of a string; none: any */
+    char *letters;       /* of a string, besides letters and digits; NULL: any */
     size_t value_count;
     struct outline **alternatives;
     size_t alternative_count;
@@ -53,6 +57,7 @@ static void free_outline(struct outline *outline)
         free_outline(outline->members[i].value);
     }
     free_outline(outline->items);
+    mem_free(outline->letters);
     mem_free(outline->values);
     mem_free(outline->alternatives);
     mem_free(outline->members);
@@ -100,6 +105,16 @@ static double bound(lua_State *L, int index, const char *field, double otherwise
     return number;
 }
 
+/* The same for one that counts something, from 1 to most; 0: there is none. */
+static int ordinal(lua_State *L, int index, const char *field, int most)
+{
+    double number = bound(L, index, field, 0);
+
+    if (number < 0 || number > most)
+        luaL_error(L, "an outline has a %s from 1 to %d", field, most);
+    return (int)number;
+}
+
 /* Pushes the table under that name and answers how many items it has; 0, and nothing is pushed: there is none. */
 static size_t push_list(lua_State *L, int index, const char *field)
 {
@@ -128,6 +143,8 @@ static void read_part(lua_State *L, struct outline *outline, struct outline **pl
     read_outline(L, place, depth);
     if ((*place)->takes > outline->takes)
         outline->takes = (*place)->takes;
+    if ((*place)->counters > outline->counters)
+        outline->counters = (*place)->counters;
 }
 
 static void read_members(lua_State *L, int index, const char *field, struct outline *outline, int depth)
@@ -191,9 +208,14 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
     outline->tallied = is_set(L, index, "tally");
     outline->noting = is_set(L, index, "note");
     outline->noted = is_set(L, index, "noted");
-    outline->takes = outline->place = (int)bound(L, index, "take", 0);
-    if (outline->place < 0 || outline->place > JSON_TAKEN_MOST)
-        luaL_error(L, "an outline takes values at places 1 to %d", (int)JSON_TAKEN_MOST);
+    outline->is_new = is_set(L, index, "new");
+    outline->deepest = (size_t)ordinal(L, index, "deepest", LEVELS_MOST);
+    outline->counters = outline->counter = ordinal(L, index, "count", COUNTS_MOST);
+    outline->takes = outline->place = ordinal(L, index, "take", JSON_TAKEN_MOST);
+    lua_getfield(L, index, "letters");
+    if (!lua_isnil(L, -1))
+        outline->letters = mem_text(luaL_checkstring(L, -1));
+    lua_pop(L, 1);
     count = push_list(L, index, "values");
     if (count) {
         outline->values = mem_zero(count * sizeof *outline->values);
@@ -234,8 +256,9 @@ void json_push_outline_type(lua_State *L)
  * outline(description): for doc:fits. A description is a kind ("string", "number", "boolean", "null", "array",
  * "object", "any") or a table: { kind =, null = true: or null, least =, most = (of a number its value, else the bytes,
  * items or members), whole =, values = {texts}, items = description, needs = {name = description}, may = {name =
- * description} }; or { either = {descriptions} }. tally: count its bytes; note: remember the text; noted: a text that
- * was noted before it.
+ * description} }; or { either = {descriptions} }. tally: count the bytes of its strings; note: remember the text;
+ * noted: a text that was noted before it; new: one that was not; letters =: ASCII letters, digits and these alone;
+ * deepest =: so many levels of arrays and objects at most; count =: add one to that count.
  */
 static int json_outline(lua_State *L)
 {
@@ -257,15 +280,28 @@ static int json_outline(lua_State *L)
 struct fitting {
     const char *text;
     const struct json_index *index;
-    size_t tally;
     size_t noted[NOTED_MOST]; /* nodes */
-    size_t noted_count;
-    uint32_t taken[JSON_TAKEN_MOST]; /* nodes; 0: none */
+    struct found {
+        size_t tally, noted_count, counts[COUNTS_MOST];
+        uint32_t taken[JSON_TAKEN_MOST]; /* nodes; 0: none */
+    } found;
 };
 
 static bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
 {
     return fitting->index->nodes[at].size == length && json_equals(fitting->text, fitting->index, at, data, length);
+}
+
+/* Whether a string is of ASCII letters, digits and others alone. */
+static bool is_spelt(const char *text, const struct json_node *node, const char *others)
+{
+    for (const char *c = text + node->start + 1, *end = text + node->end - 1; c < end; c++) {
+        bool is_letter = (*c | 0x20) >= 'a' && (*c | 0x20) <= 'z';
+
+        if (!is_letter && !(*c >= '0' && *c <= '9') && (!*c || !strchr(others, *c)))
+            return false;
+    }
+    return true;
 }
 
 static bool string_fits(struct fitting *fitting, const struct outline *outline, size_t at)
@@ -275,23 +311,54 @@ static bool string_fits(struct fitting *fitting, const struct outline *outline, 
 
     for (size_t i = 0; i < outline->value_count && !fits; i++)
         fits = equals(fitting, at, outline->values[i].data, outline->values[i].length);
-    if (!fits)
+    if (!fits || (outline->letters && (node->escaped || !is_spelt(fitting->text, node, outline->letters))))
         return false;
-    if (outline->tallied)
-        fitting->tally += node->size;
     if (!outline->noting && !outline->noted)
         return true;
     /* Rare, and of no use to be quick about. */
-    if (node->escaped || fitting->noted_count == NOTED_MOST)
+    if (node->escaped || fitting->found.noted_count == NOTED_MOST)
         return false;
-    if (outline->noting) {
-        fitting->noted[fitting->noted_count++] = at;
-        return true;
+    if (outline->noted || outline->is_new) {
+        bool is_noted = false;
+
+        for (size_t i = fitting->found.noted_count; i > 0 && !is_noted; i--)
+            is_noted = equals(fitting, fitting->noted[i - 1], fitting->text + node->start + 1, node->size);
+        if (is_noted == outline->is_new)
+            return false;
     }
-    fits = false;
-    for (size_t i = fitting->noted_count; i > 0 && !fits; i--)
-        fits = equals(fitting, fitting->noted[i - 1], fitting->text + node->start + 1, node->size);
-    return fits;
+    if (outline->noting)
+        fitting->noted[fitting->found.noted_count++] = at;
+    return true;
+}
+
+/* The bytes of the strings at and below node `at`; names do not count. */
+static size_t bytes_of(const struct json_node *nodes, size_t at)
+{
+    size_t end = nodes[at].next, sum = 0;
+
+    for (; at < end; at++)
+        if (nodes[at].type == JSON_STRING && !nodes[at].name)
+            sum += nodes[at].size;
+    return sum;
+}
+
+/* Whether there are more levels of arrays and objects than most. */
+static bool is_deeper(const struct json_node *nodes, size_t at, size_t most)
+{
+    size_t ends[LEVELS_MOST], levels = 0, end = nodes[at].next;
+
+    if (end - at <= most)
+        return false; /* each level is a node */
+    for (; at < end; at++) {
+        if (nodes[at].type != JSON_ARRAY && nodes[at].type != JSON_OBJECT)
+            continue;
+        while (levels > 0 && ends[levels - 1] <= at)
+            levels--;
+        if (levels == most)
+            return true;
+        ends[levels++] = nodes[at].next;
+    }
+    return false;
 }
 
 static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at);
@@ -318,16 +385,12 @@ static bool members_fit(struct fitting *fitting, const struct outline *outline, 
 
 static bool one_fits(struct fitting *fitting, const struct outline *outline, size_t at)
 {
-    size_t tally = fitting->tally, noted = fitting->noted_count;
-    uint32_t taken[JSON_TAKEN_MOST];
+    struct found before = fitting->found;
 
-    memcpy(taken, fitting->taken, sizeof taken);
     for (size_t i = 0; i < outline->alternative_count; i++) {
         if (value_fits(fitting, outline->alternatives[i], at))
             return true;
-        fitting->tally = tally;
-        fitting->noted_count = noted;
-        memcpy(fitting->taken, taken, sizeof taken);
+        fitting->found = before;
     }
     return false;
 }
@@ -361,7 +424,13 @@ static bool value_fits(struct fitting *fitting, const struct outline *outline, s
         break;
     }
     if (outline->place)
-        fitting->taken[outline->place - 1] = (uint32_t)at;
+        fitting->found.taken[outline->place - 1] = (uint32_t)at;
+    if (outline->counter)
+        fitting->found.counts[outline->counter - 1]++;
+    if (outline->tallied)
+        fitting->found.tally += bytes_of(nodes, at);
+    if (outline->deepest && is_deeper(nodes, at, outline->deepest))
+        return false;
     if (node->type == JSON_STRING)
         return string_fits(fitting, outline, at);
     if (node->type == JSON_OBJECT)
@@ -392,18 +461,23 @@ static bool hold_against(struct fitting *fitting, const struct outline *outline,
 {
     fitting->text = text;
     fitting->index = nodes;
-    fitting->tally = fitting->noted_count = 0;
-    memset(fitting->taken, 0, sizeof fitting->taken);
+    fitting->found = (struct found){ 0 };
     return value_fits(fitting, outline, at);
 }
 
-bool json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at, size_t *tally)
+int json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at)
 {
+    const struct outline *outline = check_outline(L, index);
     struct fitting fitting;
-    bool is_fit = hold_against(&fitting, check_outline(L, index), text, nodes, at);
+    bool is_fit = hold_against(&fitting, outline, text, nodes, at);
 
-    *tally = fitting.tally;
-    return is_fit;
+    lua_pushboolean(L, is_fit);
+    if (!is_fit)
+        return 1;
+    lua_pushnumber(L, (lua_Number)fitting.found.tally);
+    for (int i = 0; i < outline->counters; i++)
+        lua_pushnumber(L, (lua_Number)fitting.found.counts[i]);
+    return outline->counters + 2;
 }
 
 /*
@@ -425,10 +499,10 @@ static int json_lua_fits(lua_State *L)
     if (!is_fit)
         return 1;
     luaL_checkstack(L, outline->takes + 1, "too many values");
-    lua_pushnumber(L, (lua_Number)fitting.tally);
+    lua_pushnumber(L, (lua_Number)fitting.found.tally);
     for (int i = 0; i < outline->takes; i++) {
-        if (fitting.taken[i])
-            json_push_value(L, kept, text, &kept->index, fitting.taken[i]);
+        if (fitting.found.taken[i])
+            json_push_value(L, kept, text, &kept->index, fitting.found.taken[i]);
         else
             lua_pushnil(L);
     }

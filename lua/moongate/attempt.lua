@@ -13,6 +13,7 @@ local limits = require "moongate.limits"
 local meter = require "moongate.meter"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
+local requests = require "moongate.surfaces.requests"
 local spend_alarm = require "moongate.spend_alarm"
 local spending = require "moongate.spending"
 local standing = require "moongate.standing"
@@ -64,7 +65,7 @@ local function start(call, target, provider, protocol)
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
     stream = call.request.stream, include_usage = call.request.include_usage,
-    headers = protocol.reads_headers and call.request.headers or nil, now = clock.now(),
+    headers = requests.headers(call.request, protocol.reads_headers), now = clock.now(),
     -- Nobody looks into the body between the protocol and the wire, but for a bound on what it may spend.
     outgoing = not call.state.config.zero_spend,
   }

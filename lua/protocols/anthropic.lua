@@ -8,8 +8,11 @@ local anthropic_body = require "protocols.anthropic_body"
 local known = require "protocols.known"
 local reply = require "protocols.anthropic_reply"
 
+-- Those of the caller's headers that belong to the format.
+local OWN_HEADERS = { "anthropic-version", "anthropic-beta" }
+
 local anthropic = {
-  speaks = "anthropic", reads_headers = true,
+  speaks = "anthropic", reads_headers = OWN_HEADERS,
   counts = true,
   read_reply = reply.read_reply,
   read_event = reply.read_event,
@@ -32,8 +35,9 @@ local DEFAULTS = {
 }
 -- Keys that an account's login gives out; they go as bearer tokens.
 local LOGIN_KEY, LOGIN_BETA = "^sk%-ant%-oat", "oauth-2025-04-20"
--- Those of the caller's headers that belong to the format.
-local OWN_HEADERS = { "anthropic-version", "anthropic-beta" }
+-- What callers say in these is much the same; of what is not, so much is kept.
+local MOST_KEPT = 32
+local NONE = {}
 
 -- The caller's own body.
 local function patched(order, quirks)
@@ -43,11 +47,10 @@ local function patched(order, quirks)
   return document:patch(changes)
 end
 
-local function headers_of(order, facts)
-  local headers = http.headers(order, facts, DEFAULTS)
-  for _, name in ipairs(order.document and OWN_HEADERS or {}) do
-    headers[name] = (order.headers or {})[name] or headers[name]
-  end
+-- own: those of the caller's headers.
+local function headers_of(order, own)
+  local headers = http.headers(order, known.facts(order.provider, "anthropic"), DEFAULTS)
+  for _, name in ipairs(OWN_HEADERS) do headers[name] = own[name] or headers[name] end
   if order.key and headers["x-api-key"] == order.key and string.find(order.key, LOGIN_KEY) then
     headers["x-api-key"], headers.authorization = nil, "Bearer " .. order.key
     local beta = headers["anthropic-beta"]
@@ -57,8 +60,31 @@ local function headers_of(order, facts)
 end
 
 -- The address may have been given with the version in it, as others want it.
-local function address(base_url, operation)
-  return (string.gsub(http.address(base_url, PATHS[operation]), "/v1/+v1/", "/v1/"))
+local function new_frame(order, path, own)
+  local base_url = order.provider.base_url or known.facts(order.provider, "anthropic").base_url
+  local url = string.gsub(http.address(base_url, path), "/v1/+v1/", "/v1/")
+  return { method = "POST", url = url, headers = headers_of(order, own) }
+end
+
+-- By the frame of a caller who says nothing in headers: those of others, by what they say.
+local others_of = setmetatable({}, { __mode = "k" })
+
+local function frame_of(order)
+  local path = PATHS[order.operation]
+  local frame = http.frame(order, path, NONE, new_frame)
+  local own = order.document and order.headers or NONE
+  local version, beta = own["anthropic-version"], own["anthropic-beta"]
+  if not beta and (not version or version == frame.headers["anthropic-version"]) then return frame end
+  local others = others_of[frame] or { count = 0, frames = {} }
+  others_of[frame] = others
+  local said = (version or "") .. "\0" .. (beta or "")
+  local other = others.frames[said]
+  if not other then
+    other = new_frame(order, path, own)
+    if others.count == MOST_KEPT then others.count, others.frames = 0, {} end
+    others.count, others.frames[said] = others.count + 1, other
+  end
+  return other
 end
 
 -- The HTTP request of one attempt; or nil and why this request can't be carried to Anthropic.
@@ -69,8 +95,7 @@ function anthropic.build(order)
   if not PATHS[order.operation] then
     return nil, { message = "Anthropic has no " .. order.operation .. " of its own", param = "model" }
   end
-  local facts = known.facts(order.provider, "anthropic")
-  local quirks = known.quirks(facts, order.target.upstream_id)
+  local quirks = known.quirks(known.facts(order.provider, "anthropic"), order.target.upstream_id)
   local body, dropped
   if order.document then
     body = patched(order, quirks)
@@ -79,10 +104,7 @@ function anthropic.build(order)
     if not table_of then return nil, told end
     body, dropped = json.encode(table_of), told
   end
-  return {
-    method = "POST", url = address(order.provider.base_url or facts.base_url, order.operation),
-    headers = headers_of(order, facts), body = body, dropped = dropped,
-  }
+  return http.framed(frame_of(order), body, dropped)
 end
 
 return anthropic

@@ -3,6 +3,7 @@
 local json = require "moongate.core.json"
 local http = require "protocols.http"
 local figures = require "protocols.anthropic_usage"
+local outline = require "protocols.anthropic_outline"
 
 local anthropic_reply = {}
 
@@ -38,12 +39,24 @@ local function weigh(block)
   return sum
 end
 
+-- The reading of an answer that looks as usual, without its body; nil where it has to be looked at closely.
+local function read_usual(text)
+  local is_usual, length, finish, input, cached, cache_write, five_minutes, hour, output, thinking =
+    json.fits(text, outline)
+  if not is_usual then return nil end
+  local usage = figures.of_counts(nil, input, cached, cache_write, five_minutes, hour, output, thinking)
+  return { usage = usage, text_length = length, finish = finish, body = nil }
+end
+
 -- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits; `tokens` a count that was asked.
 ---@param status number
----@param headers table
+---@param _ table headers
 ---@param text string
+---@param is_direct boolean|nil an answer goes on as it came: its body is not needed
 ---@return { usage: table|nil, error: table|nil, text_length: number, finish: string|nil, body: any, tokens: any }
-function anthropic_reply.read_reply(status, headers, text)
+function anthropic_reply.read_reply(status, _, text, is_direct)
+  local usual = is_direct and status >= 200 and status < 300 and read_usual(text)
+  if usual then return usual end
   local document, read = http.whole(status, text)
   if not document then return read end
   if type(document.input_tokens) == "number" and not document.content then

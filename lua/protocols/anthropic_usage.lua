@@ -4,15 +4,17 @@ local usage = require "moongate.usage"
 
 local anthropic_usage = {}
 
+local NONE = {}
+local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0 }
+
 local function count(value)
   if type(value) ~= "number" or value ~= value or value < 0 or value > 2 ^ 53 then return nil end
   return math.floor(value)
 end
 
-local function written(figures)
-  local told = count(figures.cache_creation_input_tokens)
-  local by_age = type(figures.cache_creation) == "table" and figures.cache_creation or {}
-  local sum = (count(by_age.ephemeral_5m_input_tokens) or 0) + (count(by_age.ephemeral_1h_input_tokens) or 0)
+-- What was written to the cache, as it is told, and by its age.
+local function written(told, five_minutes, hour)
+  local sum = (five_minutes or 0) + (hour or 0)
   if sum > (told or 0) then return sum end
   return told
 end
@@ -37,6 +39,33 @@ local function with_passes(figures)
   return sum
 end
 
+-- The classes that Anthropic's counts make, all of which may be missing, over what the stream has told before. What was
+-- written to the cache is told as a whole, by its age, or both.
+---@param before moongate.usage|nil
+---@param input integer|nil
+---@param cached integer|nil
+---@param told integer|nil as written to the cache
+---@param five_minutes integer|nil
+---@param hour integer|nil
+---@param output integer|nil with what was thought
+---@param thinking integer|nil
+---@param cost_usd number|nil
+---@return moongate.usage|nil
+function anthropic_usage.of_counts(before, input, cached, told, five_minutes, hour, output, thinking, cost_usd)
+  local cache_write = written(told, five_minutes, hour)
+  if not (input or cached or cache_write or output) then return before end
+  before = before or NOTHING
+  -- Some tell nothing but noughts the second time.
+  if (input or 0) + (cached or 0) + (cache_write or 0) == 0 then input, cached, cache_write = nil, nil, nil end
+  output = output or before.output + before.reasoning
+  input, cached, cache_write = input or before.input, cached or before.cached, cache_write or before.cache_write
+  local reasoning = math.min(thinking or before.reasoning, output)
+  return {
+    input = input, cached = cached, cache_write = cache_write, output = output - reasoning, reasoning = reasoning,
+    total = input + cached + cache_write + output, cost_usd = cost_usd or before.cost_usd,
+  }
+end
+
 -- Reads a usage object over what the stream has told before.
 ---@param figures table|nil
 ---@param before moongate.usage|nil
@@ -45,23 +74,11 @@ function anthropic_usage.read(figures, before)
   if type(figures) ~= "table" then return before end
   local cost_usd = usage.charged(figures)
   figures = with_passes(figures)
-  local input, cached, cache_write = count(figures.input_tokens), count(figures.cache_read_input_tokens),
-    written(figures)
-  local output = count(figures.output_tokens)
-  if not (input or cached or cache_write or output) then return before end
-  before = before or { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0 }
-  -- Some tell nothing but noughts the second time.
-  if (input or 0) + (cached or 0) + (cache_write or 0) == 0 then input, cached, cache_write = nil, nil, nil end
-  local details = type(figures.output_tokens_details) == "table" and figures.output_tokens_details or {}
-  output = output or before.output + before.reasoning
-  local own = {
-    input = input or before.input, cached = cached or before.cached, cache_write = cache_write or before.cache_write,
-    reasoning = math.min(count(details.thinking_tokens) or before.reasoning, output),
-    cost_usd = cost_usd or before.cost_usd,
-  }
-  own.output = output - own.reasoning
-  own.total = own.input + own.cached + own.cache_write + own.output + own.reasoning
-  return own
+  local by_age = type(figures.cache_creation) == "table" and figures.cache_creation or NONE
+  local details = type(figures.output_tokens_details) == "table" and figures.output_tokens_details or NONE
+  return anthropic_usage.of_counts(before, count(figures.input_tokens), count(figures.cache_read_input_tokens),
+    count(figures.cache_creation_input_tokens), count(by_age.ephemeral_5m_input_tokens),
+    count(by_age.ephemeral_1h_input_tokens), count(figures.output_tokens), count(details.thinking_tokens), cost_usd)
 end
 
 return anthropic_usage

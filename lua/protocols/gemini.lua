@@ -30,8 +30,8 @@ local VERBS = { chat = "generateContent", count = "countTokens", embeddings = "b
 local function quirks_of(facts, model, base_url)
   local own = known.quirks(facts, model)
   -- Vertex refuses ids of calls.
-  if string.find(base_url, "aiplatform.googleapis.com", 1, true) then own.call_ids = false end
-  return own
+  if not string.find(base_url, "aiplatform.googleapis.com", 1, true) then return own end
+  return setmetatable({ call_ids = false }, { __index = own })
 end
 
 -- The model in the address: "models/x", or a whole name of another kind ("tunedModels/x").
@@ -82,6 +82,14 @@ local function written(order, quirks, name)
   return json.encode(body), told
 end
 
+local function new_frame(order, path)
+  local facts = known.facts(order.provider, "gemini")
+  return {
+    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
+    headers = http.headers(order, facts, DEFAULTS),
+  }
+end
+
 -- The HTTP request of one attempt; or nil and why this request can't be carried to Gemini.
 ---@param order table { operation, target, provider, key, stream, and one of document, chat, embedding }
 ---@return { method: string, url: string, headers: table<string, string>, body: string, dropped: string[]|nil }|nil
@@ -101,10 +109,7 @@ function gemini.build(order)
     if not body then return nil, told end
   end
   if order.operation == "chat" and order.stream then verb = "streamGenerateContent?alt=sse" end
-  return {
-    method = "POST", url = http.address(base_url, path .. ":" .. verb), headers = http.headers(order, facts, DEFAULTS),
-    body = body, dropped = #told > 0 and told or nil,
-  }
+  return http.framed(http.frame(order, path .. ":" .. verb, nil, new_frame), body, told)
 end
 
 return gemini

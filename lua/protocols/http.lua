@@ -80,22 +80,28 @@ end
 ---@field headers table<string, string>
 ---@field lines true|nil a streamed answer is one of lines
 
+local function new_frame(order, path, defaults)
+  local facts = http.known(order.provider)
+  return {
+    method = "POST", url = http.address(order.provider.base_url or facts.base_url, path),
+    headers = http.headers(order, facts, defaults), lines = defaults and defaults.lines and order.stream or nil,
+  }
+end
+
 -- The frame of a call: see `address` and `headers`.
 ---@param order table { key, stream, provider }
 ---@param path string
 ---@param defaults table|nil
+---@param make nil|fun(order: table, path: string, defaults: table|nil): moongate.frame a protocol's own way to make it,
+---  of nothing but key, stream and provider
 ---@return moongate.frame
-function http.frame(order, path, defaults)
+function http.frame(order, path, defaults, make)
   local provider = order.provider
   local frames = at(at(at(frames_of, provider), path), order.key or "")
   local kind = order.stream and "stream" or "whole"
   local frame = frames[kind]
   if not frame then
-    local facts = http.known(provider)
-    frame = {
-      method = "POST", url = http.address(provider.base_url or facts.base_url, path),
-      headers = http.headers(order, facts, defaults), lines = defaults and defaults.lines and order.stream or nil,
-    }
+    frame = (make or new_frame)(order, path, defaults)
     frames[kind] = frame
   end
   return frame

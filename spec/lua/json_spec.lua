@@ -303,6 +303,9 @@ describe("an outline", function()
     { { kind = "array", items = "number", least = 1 }, { "[1]", "[1,2]" }, { "[]", "[1,{}]", "{}" } },
     { { kind = "object", needs = { a = "number" }, may = { b = "string" } },
       { '{"a":1}', '{"b":"","c":[],"a":1}', '{"\\u0061":1}' }, { "{}", '{"a":""}', '{"a":1,"b":2}', '{"b":""}' } },
+    { { kind = "string", letters = "_-" }, { '""', '"aZ09_-"' }, { '"a b"', '"\\u0061"', '"é"', '"a."', '"[@{`/:"' } },
+    { { kind = "array", items = { kind = "string", note = true, new = true } }, { '["a","b","A"]' },
+      { '["a","b","a"]' } },
     { { either = { "number", { kind = "array", items = "string" } } }, { "1", '["a"]' }, { '"a"', "[1]" } },
     { { kind = "array", items = { either = {
         { kind = "object", needs = { id = { kind = "string", note = true }, x = "null" } },
@@ -342,10 +345,38 @@ describe("an outline", function()
     assert.is_false(pcall(json.fits, "5", "number"))
   end)
 
+  it("counts what it is told to, of the alternative that fits alone", function()
+    local item = { either = {
+      { kind = "object", needs = { a = { kind = "number", null = true, count = 2 }, b = "null" } },
+      { kind = "object", needs = { a = "number" }, may = { c = { kind = "object", count = 1 } } },
+    } }
+    assert.same({ true, 0, 1, 2 }, { fits({ kind = "array", items = item },
+      '[{"a":1,"b":null},{"a":1,"b":1,"c":{}},{"a":null,"b":null},{"a":5,"b":null}]') })
+    assert.same({ false }, { fits({ kind = "array", items = item }, "[1]") })
+    assert.is_false(pcall(json.outline, { kind = "string", count = 5 }))
+  end)
+
+  it("tallies the strings in arrays and objects, and not the names", function()
+    local all = { kind = "object", tally = true }
+    assert.same({ true, 5 }, { fits(all, '{"name":["ab",{"c":"d"},1],"b":"\\u00e9"}') })
+    assert.same({ true, 4 }, { fits({ kind = "object", may = { a = all } }, '{"a":{"n":["ab","cd"]},"b":"else"}') })
+  end)
+
+  it("knows levels as they are counted one after another", function()
+    local two = { kind = "object", deepest = 2 }
+    for _, text in ipairs { "{}", '{"a":{}}', '{"a":[1,2,3],"b":{"c":1},"d":[]}' } do
+      assert.is_true(fits(two, text), text)
+    end
+    for _, text in ipairs { '{"a":[{}]}', '{"x":1,"a":{"b":{}}}', '{"a":[],"b":{"c":[1]},"d":1}' } do
+      assert.is_false(fits(two, text), text)
+    end
+    assert.is_false(pcall(json.outline, { kind = "object", deepest = 129 }))
+  end)
+
   it("gives up on more notes than it can hold", function()
     local list = { kind = "array", items = { kind = "string", note = true } }
-    assert.is_true(fits(list, "[" .. ('"a",'):rep(63) .. '"a"]'))
-    assert.is_false(fits(list, "[" .. ('"a",'):rep(64) .. '"a"]'))
+    assert.is_true(fits(list, "[" .. ('"a",'):rep(255) .. '"a"]'))
+    assert.is_false(fits(list, "[" .. ('"a",'):rep(256) .. '"a"]'))
   end)
 
   it("is refused where it makes no sense", function()

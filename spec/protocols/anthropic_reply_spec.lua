@@ -59,6 +59,57 @@ describe("a whole reply of Anthropic's", function()
     assert.equal(8 + 7 + 3 + 7, read.text_length)
   end)
 
+  -- As it is read closely and as one that goes on as it came: but for the body there is no difference.
+  local function read_both(text, status)
+    local closely, direct = anthropic.read_reply(status or 200, {}, text),
+      anthropic.read_reply(status or 200, {}, text, true)
+    for _, name in ipairs { "usage", "error", "text_length", "finish", "tokens" } do
+      assert.same(closely[name], direct[name], name .. " of " .. text)
+    end
+    return direct.body == nil
+  end
+
+  local USUAL = {
+    '{"type":"message","content":[{"type":"text","text":"a\\u00e9"}],"stop_reason":"end_turn","error":null,"usage":{'
+      .. '"input_tokens":24,"cache_creation_input_tokens":5,"cache_read_input_tokens":16,"output_tokens":12,'
+      .. '"cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":3},"output_tokens_details":{'
+      .. '"thinking_tokens":4},"iterations":[{"type":"message","input_tokens":24}]}}',
+    '{"type":"message","content":[{"type":"thinking","thinking":"hm","signature":"s"},{"type":"redacted_thinking",'
+      .. '"data":"x"},{"type":"text","text":""}],"stop_reason":null,"usage":{"input_tokens":0,"output_tokens":7,'
+      .. '"cache_read_input_tokens":null,"output_tokens_details":{"thinking_tokens":9}}}',
+    '{"type":"message","content":[],"usage":{"cache_creation":null,"output_tokens_details":null,"iterations":null}}',
+  }
+
+  it("is not built where it looks as usual and goes on as it came", function()
+    for _, text in ipairs(USUAL) do
+      assert.is_true(read_both(text), text)
+      assert.is_false(read_both(text, 500))
+    end
+    assert.is_false(read_both(json.encode(REPLY)))
+    assert.is_false(read_both '{"input_tokens":14}')
+  end)
+
+  it("is read alike both ways, whatever is changed in it", function()
+    local PIECES = {
+      "null", "0", "3", "-1", "0.5", "1e300", '""', '"a"', "[]", "{}", "true", '"error"', '"compaction"', '"tool_use"',
+      '{"message":"m"}', '[{"type":"text","text":"t"}]', '{"cost":1}',
+    }
+    local seed, usual = 7, 0
+    local function random(most)
+      seed = (seed * 16807) % 2147483647
+      return seed % most + 1
+    end
+    for _ = 1, 3000 do
+      local text, places = USUAL[random(#USUAL)], {}
+      for at in text:gmatch '()[:,%[]["%d{%[tn]' do places[#places + 1] = at end
+      local at, piece = places[random(#places)], PIECES[random(#PIECES)]
+      local rest = text:sub(at + 1)
+      local value = rest:match '^"[^"]*"' or rest:match "^[%w.]+" or rest:match "^%b{}" or rest:match "^%b[]"
+      if read_both(text:sub(1, at) .. piece .. rest:sub(#value + 1)) then usual = usual + 1 end
+    end
+    assert.is_true(usual > 300 and usual < 2700, usual)
+  end)
+
   it("becomes neutral", function()
     assert.same({
       id = "msg_1", model = "demo", usage = USAGE,

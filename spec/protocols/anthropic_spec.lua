@@ -49,6 +49,29 @@ local function unfit(more)
 end
 
 describe("a call to Anthropic", function()
+  it("has a frame in common with others that say the same in headers, and with few of those who do not", function()
+    local provider = { name = "anthropic", base_url = "https://host.example", headers = { ["X-Own"] = "1" } }
+    local function framed(headers, more)
+      local own = { provider = provider, headers = headers }
+      for name, value in pairs(more or {}) do own[name] = value end
+      return patched('{"model":"m"}', own).frame
+    end
+    local bare = framed()
+    assert.equal(bare, framed { ["anthropic-version"] = "2023-06-01" })
+    assert.equal("1", bare.headers["x-own"])
+    local beta = framed { ["anthropic-beta"] = "a" }
+    assert.equal(beta, framed { ["anthropic-beta"] = "a" })
+    assert.equal("a", beta.headers["anthropic-beta"])
+    assert.is_nil(bare.headers["anthropic-beta"])
+    assert.not_equal(beta, framed { ["anthropic-beta"] = "a", ["anthropic-version"] = "1" })
+    for _, more in ipairs { { stream = true }, { key = "k2" }, { operation = "count" } } do
+      assert.not_equal(bare, framed(nil, more))
+    end
+    for i = 1, 40 do assert.equal("b" .. i, framed({ ["anthropic-beta"] = "b" .. i }).headers["anthropic-beta"]) end
+    assert.not_equal(beta, framed { ["anthropic-beta"] = "a" }) -- what all say is not kept for ever
+    assert.equal(bare, framed())
+  end)
+
   it("goes to its operation below the bare address", function()
     assert.equal("https://host.example/v1/messages", patched('{"model":"m"}').url)
     assert.equal("https://host.example/v1/messages/count_tokens", patched('{"model":"m"}', { operation = "count" }).url)

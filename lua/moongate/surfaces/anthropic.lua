@@ -10,7 +10,7 @@ local surface = {
   name = "messages", speaks = "anthropic", reply = answer.reply, writer = answer.writer,
 }
 
-local bytes_of, value_of = requests.bytes, requests.value
+local bytes_of = requests.bytes
 
 local TOKENS_PER_MESSAGE = 4
 -- Anthropic counts a pixel in 750; it shrinks what is larger than this makes.
@@ -62,14 +62,18 @@ function weigh_content(document, content, own)
   end
 end
 
-local function weigh(document)
+-- text: where the conversation is of the usual kind, which has neither images nor files, the bytes of its text.
+local function weigh(document, messages, text)
+  if text then
+    return { text = text, hidden = 0, tokens = TOKENS_PER_MESSAGE * document:size(messages), images = false }
+  end
   local own = { text = bytes_of(document, "system"), hidden = 0, tokens = 0, images = false }
   local system = document:find(0, "system")
   if system and document:kind(system) == "array" then
     own.text = 0
     weigh_content(document, system, own)
   end
-  for _, message in document:items(document:find(0, "messages")) do
+  for _, message in document:items(messages) do
     own.tokens = own.tokens + TOKENS_PER_MESSAGE
     weigh_content(document, document:find(message, "content"), own)
   end
@@ -78,22 +82,76 @@ end
 
 -- ---- the request ----
 
-local function read(document, request, operation)
-  local own = weigh(document)
-  local tools, output = document:find(0, "tools"), value_of(document, "output_config")
-  local extra = bytes_of(document, "tools") + bytes_of(document, "output_config") + own.hidden
+local function bytes_at(document, node) return node and document:string_bytes(node) or 0 end
+
+-- The value of a member; nil for null too.
+local function value_at(document, node)
+  if not node or document:kind(node) == "null" then return nil end
+  return document:value(node)
+end
+
+local function is_list_or_object(document, node)
+  local kind = node and document:kind(node)
+  return kind == "object" or kind == "array"
+end
+
+local function asks_for_schema(document, output, old_format)
+  if old_format and document:kind(old_format) ~= "null" then return true end
+  return is_list_or_object(document, output) and is_list_or_object(document, document:find(output, "format"))
+end
+
+local function read(document, request, operation, usual_text)
+  local model, messages, stream, most, tools, output, old_format = document:find(0, "model", "messages", "stream",
+    "max_tokens", "tools", "output_config", "output_format")
+  local own = weigh(document, messages, usual_text)
+  request.model = value_at(document, model)
   request.surface = surface.name
-  request.stream = operation ~= "count" and value_of(document, "stream") == true
+  request.stream = operation ~= "count" and value_at(document, stream) == true
   request.include_usage = true
-  requests.weigh(request, own.text, own.tokens, extra)
+  requests.weigh(request, own.text, own.tokens, bytes_at(document, tools) + bytes_at(document, output) + own.hidden)
   request.images = own.images
   request.tools = tools ~= nil and document:kind(tools) == "array" and document:size(tools) > 0
-  request.json_schema = type(output) == "table" and type(output.format) == "table"
-    or value_of(document, "output_format") ~= nil
-  request.max_tokens = value_of(document, "max_tokens")
+  request.json_schema = asks_for_schema(document, output, old_format)
+  request.max_tokens = value_at(document, most)
 end
 
 local function read_neutral(document) return anthropic_chat.read(document:value(0)) end
+
+-- Of a message: its texts that say something, and whether there are other blocks.
+local function said_in(document, message)
+  local content, texts, has_others = document:find(message, "content"), {}, false
+  if document:kind(content) == "string" then
+    if document:string_bytes(content) > 0 then texts[1] = { text = document:value(content) } end
+    return texts, false
+  end
+  for _, block in document:items(content) do
+    local kind, text = document:find(block, "type", "text")
+    if document:value(kind) ~= "text" then
+      has_others = true
+    elseif document:string_bytes(text) > 0 then
+      texts[#texts + 1] = { text = document:value(text) }
+    end
+  end
+  return texts, has_others
+end
+
+local function is_assistant_turn(document, message)
+  if document:value(document:find(message, "role")) ~= "assistant" then return false end
+  local texts, has_others = said_in(document, message)
+  return has_others or #texts > 0
+end
+
+-- Who spoke last, and what the user said last, in a usual conversation: where that is one message, of text or of
+-- results; others are read as a whole.
+local function asked_of(document)
+  local messages = document:find(0, "messages")
+  local last, before = document:item(messages, -1), document:item(messages, -2)
+  if document:value(document:find(last, "role")) ~= "user" then return nil end
+  if before and not is_assistant_turn(document, before) then return nil end
+  local texts, has_results = said_in(document, last)
+  if #texts > 0 then return { role = "user", content = texts } end
+  return has_results and { role = "tool" } or nil
+end
 
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
 ---@param document table
@@ -102,11 +160,11 @@ local function read_neutral(document) return anthropic_chat.read(document:value(
 ---@return table|nil request
 ---@return { status: number, message: string, type: string, param: string|nil }|nil refusal
 function surface.parse(document, headers, operation)
-  local request, refusal = requests.begin(headers, check[operation](document, headers))
+  local wrong, text = check[operation](document, headers)
+  local request, refusal = requests.begin(headers, wrong)
   if not request then return nil, refusal end
-  request.model = value_of(document, "model")
-  read(document, request, operation)
-  return requests.with_neutral(request, document, read_neutral)
+  read(document, request, operation, text)
+  return requests.with_neutral(request, document, read_neutral, text and asked_of)
 end
 
 -- The neutral chat; or nil and a refusal.

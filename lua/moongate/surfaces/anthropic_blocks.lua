@@ -7,7 +7,8 @@ local blocks = {}
 local describe, expect, fail, optional = fields.describe, fields.expect, fields.fail, fields.optional
 
 local IMAGES = { ["image/jpeg"] = true, ["image/png"] = true, ["image/gif"] = true, ["image/webp"] = true }
-local MOST_BREAKPOINTS = 4
+-- Places that may be marked for the cache.
+blocks.most_breakpoints = 4
 local AGES = { ["5m"] = true, ["1h"] = true }
 -- Whose blocks may be said by one side only.
 local SPEAKERS = {
@@ -185,7 +186,7 @@ end
 function blocks.check_breakpoints(document)
   local count = 0
   for _, name in ipairs { "tools", "system", "messages" } do count = count + marks(document, document:find(0, name)) end
-  if count > MOST_BREAKPOINTS then
+  if count > blocks.most_breakpoints then
     fail("cache_control", "expected at most 4 blocks with cache_control", "got " .. count)
   end
 end

@@ -1,7 +1,9 @@
 -- Checks the shape of bodies sent to Anthropic's surface, strictly where a wrong value would fail upstream anyway, and
--- says where and why in one sentence. The order of a conversation is looked at in anthropic_turns.
+-- says where and why in one sentence. The order of a conversation is looked at in anthropic_turns. What looks as nearly
+-- all bodies do (anthropic_outline) is looked at only for what an outline can't tell.
 local blocks = require "moongate.surfaces.anthropic_blocks"
 local fields = require "moongate.surfaces.fields"
+local outline = require "moongate.surfaces.anthropic_outline"
 local turns = require "moongate.surfaces.anthropic_turns"
 
 local check = {}
@@ -216,10 +218,35 @@ local function check_body(document, headers, is_count)
   blocks.check_breakpoints(document)
 end
 
----@type fun(document: table, headers: table|nil): { param: string|nil, message: string }|nil
-check.chat = fields.guarded(function(document, headers) check_body(document, headers, false) end)
+-- The same for any body, as if it were an unusual one.
+---@type fun(document: table, headers: table|nil, is_count: boolean|nil): { param: string|nil, message: string }|nil
+check.closely = fields.guarded(check_body)
 
----@type fun(document: table, headers: table|nil): { param: string|nil, message: string }|nil
-check.count = fields.guarded(function(document, headers) check_body(document, headers, true) end)
+local is_wrong = fields.guarded(function(document, headers, calls, budgets)
+  if calls > 0 then turns.check(document, document:find(0, "messages")) end
+  if budgets > 0 then check_thinking(document, headers) end
+end)
+
+-- What is wrong with a body; where nothing is, and it is a usual one, the bytes of its text.
+local function check_any(document, headers, is_count)
+  local is_usual, text, marks, calls, budgets = document:fits(0, is_count and outline.count or outline.chat)
+  if is_usual and marks <= blocks.most_breakpoints then
+    local is_plain = calls == 0 and budgets == 0
+    return not is_plain and is_wrong(document, headers, calls, budgets) or nil, text
+  end
+  return check.closely(document, headers, is_count)
+end
+
+---@param document table
+---@param headers table|nil
+---@return { param: string|nil, message: string }|nil
+---@return integer|nil text
+function check.chat(document, headers) return check_any(document, headers, false) end
+
+---@param document table
+---@param headers table|nil
+---@return { param: string|nil, message: string }|nil
+---@return integer|nil text
+function check.count(document, headers) return check_any(document, headers, true) end
 
 return check

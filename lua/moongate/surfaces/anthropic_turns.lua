@@ -6,35 +6,52 @@ local turns = {}
 
 local fail = fields.fail
 
-local function kind_of(document, block) return document:value(document:find(block, "type")) end
+-- Where a block stands: told only of one that is wrong.
+local function path_of(call) return string.format("messages[%d].content[%d]", call.message - 1, call.block - 1) end
 
 -- Messages of the same role in a row are one turn.
-local function add_call(own, document, block, path)
-  local id = document:value(document:find(block, "id"))
-  if own.seen[id] then fail(path .. ".id", "expected an id of its own", 'got "' .. id .. '" again') end
+local function add_call(own, id, message, block)
+  local call = { id = id, message = message, block = block }
+  if own.seen[id] then fail(path_of(call) .. ".id", "expected an id of its own", 'got "' .. id .. '" again') end
   own.seen[id] = true
-  own.calls[#own.calls + 1] = { id = id, path = path }
+  own.calls[#own.calls + 1] = call
   own.open[id] = true
 end
 
-local function add_result(own, document, block, path)
-  local id = document:value(document:find(block, "tool_use_id"))
-  if own.open[id] == nil then
-    fail(path .. ".tool_use_id", "expected the id of a tool_use block in the message before", 'got "' .. id .. '"')
-  elseif own.open[id] == false then
-    fail(path .. ".tool_use_id", "expected one result for each call", 'got another one for "' .. id .. '"')
+local function add_result(own, id, message, block)
+  local open = own.open[id]
+  if open then
+    own.open[id] = false
+    return
   end
-  own.open[id] = false
+  local path = path_of({ message = message, block = block }) .. ".tool_use_id"
+  if open == nil then
+    fail(path, "expected the id of a tool_use block in the message before", 'got "' .. id .. '"')
+  end
+  fail(path, "expected one result for each call", 'got another one for "' .. id .. '"')
 end
 
 local function end_of_user(own)
+  if #own.calls == 0 then return end
   for _, call in ipairs(own.calls) do
     if own.open[call.id] then
-      fail(call.path, "expected a tool_result for this call in the next message",
+      fail(path_of(call), "expected a tool_result for this call in the next message",
         'there is none for "' .. call.id .. '"')
     end
   end
   own.calls, own.open = {}, {}
+end
+
+local function add_blocks(own, document, content, message)
+  for place, block in document:items(content) do
+    local kind, call, result = document:find(block, "type", "id", "tool_use_id")
+    -- Most blocks are neither.
+    if call or result then
+      kind = document:value(kind)
+      if kind == "tool_use" then add_call(own, document:value(call), message, place) end
+      if kind == "tool_result" then add_result(own, document:value(result), message, place) end
+    end
+  end
 end
 
 ---@param document table
@@ -42,17 +59,11 @@ end
 function turns.check(document, messages)
   local own, last = { seen = {}, calls = {}, open = {} }, nil
   for index, message in document:items(messages) do
-    local role, content = document:value(document:find(message, "role")), document:find(message, "content")
+    local role, content = document:find(message, "role", "content")
+    role = document:value(role)
     if role == "assistant" and last == "user" then end_of_user(own) end
     if role ~= "system" then last = role end
-    if document:kind(content) == "array" then
-      for place, block in document:items(content) do
-        local path = string.format("messages[%d].content[%d]", index - 1, place - 1)
-        local kind = kind_of(document, block)
-        if kind == "tool_use" then add_call(own, document, block, path) end
-        if kind == "tool_result" then add_result(own, document, block, path) end
-      end
-    end
+    if document:kind(content) == "array" then add_blocks(own, document, content, index) end
   end
   if last == "user" then end_of_user(own) end
 end

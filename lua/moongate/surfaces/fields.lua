@@ -1,5 +1,6 @@
 -- What the checks of request bodies have in common: they look at a scanned document, and what is wrong with it is told
 -- in one sentence that names the field, what was expected there and what came.
+local json = require "moongate.core.json"
 local near = require "moongate.near"
 
 local fields = {}
@@ -90,6 +91,8 @@ function fields.number(document, name, least, most, whole)
   fields.fail(name, "expected " .. range, fields.describe(document, node))
 end
 
+local SHALLOW = json.outline { kind = "any", deepest = DEEPEST_SCHEMA }
+
 local function depth(document, node)
   local deepest = 0
   for _, inner in document:items(node) do
@@ -104,6 +107,7 @@ end
 ---@param node integer
 ---@param path string
 function fields.schema_depth(document, node, path)
+  if document:fits(node, SHALLOW) then return end
   local levels = depth(document, node)
   if levels > DEEPEST_SCHEMA then
     fields.fail(path, string.format("expected a schema of at most %d levels", DEEPEST_SCHEMA), "got " .. levels)

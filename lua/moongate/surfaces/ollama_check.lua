@@ -1,6 +1,7 @@
 -- Checks the shape of bodies sent to Ollama's surface, strictly where a wrong value would fail later anyway, and says
 -- where and why in one sentence. Fields and options it does not know are left alone, as Ollama does.
 local fields = require "moongate.surfaces.fields"
+local json = require "moongate.core.json"
 
 local check = {}
 
@@ -13,6 +14,7 @@ for _, role in ipairs(ROLES) do is_role[role] = true end
 local THOUGHTS = { low = true, medium = true, high = true, max = true }
 -- Deeper than any schema that a model could follow; what turns them into another dialect walks them by recursion.
 local SCHEMA_DEPTH = 64
+local SHALLOW = json.outline { kind = "any", deepest = SCHEMA_DEPTH }
 local MOST_LOGPROBS = 20
 
 -- What an option is, by its name; -1 and -2 mean "without end" to Ollama.
@@ -122,7 +124,7 @@ local function depth_of(document, node, most)
 end
 
 local function check_schema(document, node, path)
-  if depth_of(document, node, SCHEMA_DEPTH) > SCHEMA_DEPTH then
+  if not document:fits(node, SHALLOW) and depth_of(document, node, SCHEMA_DEPTH) > SCHEMA_DEPTH then
     fail(path, "expected a schema of at most " .. SCHEMA_DEPTH .. " levels", "it is deeper")
   end
 end

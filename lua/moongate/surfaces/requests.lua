@@ -76,6 +76,22 @@ function requests.begin(headers, wrong)
   return request
 end
 
+-- The caller's headers that a protocol reads.
+---@param request table
+---@param names string[]|true|nil true: all
+---@return table<string, string>|nil
+function requests.headers(request, names)
+  if not names then return nil end
+  local source = request.source
+  if names == true or not source or rawget(request, "headers") then return request.headers end
+  local found = {}
+  for _, name in ipairs(names) do
+    local value = source.headers[name]
+    found[name] = type(value) == "table" and table.concat(value, ", ") or value
+  end
+  return found
+end
+
 -- Notes the size of what is asked.
 ---@param request table
 ---@param text integer bytes of the conversation's text
@@ -114,10 +130,11 @@ end
 ---@param request table
 ---@param document table
 ---@param neutral fun(document: table): moongate.chat|nil
+---@param asked nil|fun(document: table): table|nil
 ---@return table request
-function requests.with_neutral(request, document, neutral)
+function requests.with_neutral(request, document, neutral, asked)
   local source = request.source
-  source.document, source.neutral = document, neutral
+  source.document, source.neutral, source.asked = document, neutral, asked
   return request
 end
 
