@@ -141,8 +141,11 @@ static struct store_call read_call(lua_State *L, struct store_claim claims[stati
     read_figures(L, 2, figures);
     for (size_t i = 0; i < prepared->count; i++)
         claims[i] = (struct store_claim){ prepared->claims[i].limit, figures[prepared->claims[i].place] };
-    return (struct store_call){ .claims = claims, .claim_count = prepared->count, .provider = prepared->provider,
-                                .model = prepared->model, .tokens = figures[3] };
+    return (struct store_call){ .claims = claims,
+                                .claim_count = prepared->count,
+                                .provider = prepared->provider,
+                                .model = prepared->model,
+                                .tokens = figures[3] };
 }
 
 static int push_blocked(lua_State *L, const struct store_verdict *verdict)
@@ -201,8 +204,9 @@ static void on_cancel(void *arg)
 }
 
 /*
- * reserve(claims, requests, served, tokens, billed tokens, micro-dollars): a reservation; or nil, what blocks, seconds until it does not (0 if unknown), and whether that was
- * decided while Redis was away. Waits where the counters are elsewhere.
+ * reserve(claims, requests, served, tokens, billed tokens, micro-dollars): a reservation; or nil, what blocks, seconds
+ * until it does not (0 if unknown), and whether that was decided while Redis was away. Waits where the counters are
+ * elsewhere.
  */
 static int store_lua_reserve(lua_State *L)
 {
@@ -426,18 +430,10 @@ static int store_lua_learnt(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "exhaust", store_lua_exhaust },
-    { "exhausted", store_lua_exhausted },
-    { "fits", store_lua_fits },
-    { "learn", store_lua_learn },
-    { "learnt", store_lua_learnt },
-    { "pardon", store_lua_pardon },
-    { "reader", store_lua_reader },
-    { "recovered", store_lua_recovered },
-    { "reserve", store_lua_reserve },
-    { "settle", store_lua_settle },
-    { "used", store_lua_used },
-    { NULL, NULL },
+    { "exhaust", store_lua_exhaust }, { "exhausted", store_lua_exhausted }, { "fits", store_lua_fits },
+    { "learn", store_lua_learn },     { "learnt", store_lua_learnt },       { "pardon", store_lua_pardon },
+    { "reader", store_lua_reader },   { "recovered", store_lua_recovered }, { "reserve", store_lua_reserve },
+    { "settle", store_lua_settle },   { "used", store_lua_used },           { NULL, NULL },
 };
 
 int bind_store_module(lua_State *L)
