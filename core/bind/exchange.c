@@ -255,15 +255,7 @@ static int exchange_lua_finish(lua_State *L)
     return 0;
 }
 
-/* abort(): cuts a begun answer, so that the caller does not take it for whole */
-static int exchange_lua_abort(lua_State *L)
-{
-    exchange_abort(bind_exchange(L, 1));
-    return 0;
-}
-
 static const luaL_Reg methods[] = {
-    { "abort", exchange_lua_abort },
     { "always", exchange_always },
     { "begin", exchange_lua_begin },
     { "begun", exchange_begun },

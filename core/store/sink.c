@@ -51,11 +51,6 @@ struct statements *sink_statements(struct sink *sink)
     return sink->statements;
 }
 
-struct journal *sink_journal(const struct sink *sink)
-{
-    return sink->journal;
-}
-
 struct database *sink_database(const struct sink *sink)
 {
     return sink->statements ? sink->database : NULL;

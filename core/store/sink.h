@@ -21,7 +21,6 @@ struct store;
 struct sink *sink_new(struct database *database, struct journal *journal);
 void sink_free(struct sink *sink);                       /* NULL is fine; any thread */
 struct statements *sink_statements(struct sink *sink);   /* before anything was handed over */
-struct journal *sink_journal(const struct sink *sink);   /* any thread */
 struct database *sink_database(const struct sink *sink); /* NULL: it is not ours now */
 
 /* False: nothing was written, as far as is known; sink_explain says why. */
