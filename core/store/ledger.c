@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "store/backend.h"
 #include "store/batch.h"
+#include "store/bell.h"
 #include "store/database.h"
 #include "store/imports.h"
 #include "store/journal.h"
@@ -20,21 +21,13 @@
 #include "store/rows.h"
 #include "store/sink.h"
 
-enum { LINGER_US = 5 * 1000, QUEUE_BYTES = 64 * 1024 * 1024 };
+enum { QUEUE_BYTES = 64 * 1024 * 1024 };
 
 /* ---- what others call ---- */
 
 static struct entry *entry_of(struct ledger *ledger, const struct change *change)
 {
     return rows_get(&ledger->under_way, row_fields(change->row)->row_id);
-}
-
-static void linger(struct ledger *ledger)
-{
-    if (ledger->linger_until)
-        return;
-    ledger->linger_until = clock_monotonic_us() + LINGER_US;
-    pthread_cond_signal(&ledger->wake);
 }
 
 static void enqueue(struct ledger *ledger, struct change *change)
@@ -45,7 +38,19 @@ static void enqueue(struct ledger *ledger, struct change *change)
     ledger->bytes += change->size;
     ledger->unanswered += change->answer.on_done != NULL;
     ledger->queued++;
+    if (change->answer.home.post)
+        bell_ask(ledger->bell, &change->answer.home);
+    else
+        pthread_cond_signal(&ledger->wake);
+}
+
+static void on_ring(void *arg)
+{
+    struct ledger *ledger = arg;
+
+    pthread_mutex_lock(&ledger->lock);
     pthread_cond_signal(&ledger->wake);
+    pthread_mutex_unlock(&ledger->lock);
 }
 
 void ledger_open_row(struct ledger *ledger, const struct ledger_row *fields)
@@ -151,7 +156,10 @@ void ledger_changed(struct ledger *ledger)
     if (atomic_exchange(&ledger->is_changed, true))
         return;
     pthread_mutex_lock(&ledger->lock);
-    linger(ledger);
+    if (!ledger->look_at) {
+        ledger->look_at = clock_monotonic_us() + LEDGER_LINGER_US;
+        pthread_cond_signal(&ledger->wake);
+    }
     pthread_mutex_unlock(&ledger->lock);
 }
 
@@ -200,6 +208,7 @@ static void free_ledger(struct ledger *ledger)
 {
     struct change *change;
 
+    bell_take_down(ledger->bell);
     rows_free(&ledger->under_way);
     while ((change = ledger->first)) {
         ledger->first = change->next;
@@ -246,6 +255,7 @@ struct ledger *ledger_start(struct store *store, struct database *database, bool
     pthread_cond_init(&ledger->wake, &clock);
     pthread_condattr_destroy(&clock);
     pthread_cond_init(&ledger->heeded, NULL);
+    ledger->bell = bell_new(on_ring, ledger);
     if (!open_files(ledger, inherits, error, error_size)) {
         free_ledger(ledger);
         return NULL;

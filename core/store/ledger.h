@@ -1,8 +1,9 @@
 /*
  * ledger.h - the writer thread: takes all that was queued, writes it in one
  * transaction, says so to everyone who waits for it. Rows and keys are written
- * as soon as the transaction before is through; what merely changed (counters,
- * marks, learnt limits) within 5 ms or with the next row. A row under way is
+ * as soon as the transaction before is through and the loop that queued them
+ * is at the end of its turn (bell.h); what merely changed (counters, marks,
+ * learnt limits) within 5 ms or with the next row. A row under way is
  * noted in the journal (DATABASE-open) until its closed row is committed.
  *
  * When the disk refuses, everything stays queued and is tried again twice a

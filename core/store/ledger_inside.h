@@ -16,9 +16,13 @@
 #include "store/rows.h"
 
 struct batch;
+struct bell;
 struct change;
 struct journal;
 struct sink;
+
+/* What merely changed is written so much later at the latest. */
+enum { LEDGER_LINGER_US = 5 * 1000 };
 
 /* What the thread is asked to do between two batches. */
 enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
@@ -29,6 +33,7 @@ struct ledger {
     struct sink *sink;
     struct journal *journal; /* the sink's */
     pthread_t thread;
+    struct bell *bell;
 
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;
@@ -37,7 +42,7 @@ struct ledger {
     size_t bytes;         /* queued, and in the batch */
     size_t queued;        /* changes */
     size_t unanswered;    /* queued changes that somebody waits for */
-    int64_t linger_until; /* when the rest is written at the latest; 0: there is none */
+    int64_t look_at;      /* when the thread looks by itself what changed; 0: it has to be woken */
     bool is_stopping;
     enum wish wish;
     int heir;              /* HAND_OVER: the socket */

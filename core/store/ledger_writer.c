@@ -35,15 +35,22 @@ static int64_t sooner(int64_t one, int64_t other)
     return one && (!other || one < other) ? one : other;
 }
 
+/* Whether something changed, now that it is time to look; where nothing did, the thread has to be woken. */
+static bool is_time_to_look(struct ledger *ledger)
+{
+    if (!ledger->look_at || clock_monotonic_us() < ledger->look_at)
+        return false;
+    ledger->look_at = 0;
+    return atomic_load(&ledger->is_changed);
+}
+
 /* Waits for work. False: there is none, and there will be none. */
 static bool wait_for_work(struct ledger *ledger)
 {
-    while (!ledger->queued && !ledger->is_stopping && !ledger->wish) {
-        int64_t until = sooner(ledger->linger_until, ledger->retention.due);
-
-        if (until && clock_monotonic_us() >= until)
+    while (!ledger->queued && !ledger->is_stopping && !ledger->wish && !is_time_to_look(ledger)) {
+        if (ledger->retention.due && clock_monotonic_us() >= ledger->retention.due)
             return true;
-        wait_until(ledger, until);
+        wait_until(ledger, sooner(ledger->look_at, ledger->retention.due));
     }
     return ledger->first || ledger->wish || atomic_load(&ledger->is_changed);
 }
@@ -86,7 +93,8 @@ static struct change *take_changes(struct ledger *ledger)
     ledger->first = change;
     if (!change)
         ledger->last = &ledger->first;
-    ledger->linger_until = change ? clock_monotonic_us() : 0;
+    /* Where something was written, more will be: whoever changes it need not wake the thread. */
+    ledger->look_at = clock_monotonic_us() + LEDGER_LINGER_US;
     return taken;
 }
 

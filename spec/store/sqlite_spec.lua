@@ -440,6 +440,35 @@ describe("a store in sqlite", function()
     assert.equal("kept", desk:find_row(store, "kept").request_id)
   end)
 
+  -- How many transactions the write-ahead log holds: the frame that ends one tells the database's size, others nothing.
+  local function commits()
+    local file = assert(io.open(path .. "-wal", "rb"))
+    local log, count = file:read("*a"), 0
+    file:close()
+    for at = 33, #log, 24 + 4096 do
+      if log:sub(at + 4, at + 7) ~= "\0\0\0\0" then count = count + 1 end
+    end
+    return count
+  end
+
+  it("writes the rows that were closed in one turn of a loop in one transaction", function()
+    open()
+    local before, answers = commits(), {}
+    for i = 1, 20 do
+      answers[i] = bench.answer()
+      library.store_row_close(store, bench.row { request_id = "r" .. i, time = NOON, outcome = "ok" }, desk:home(),
+        bench.inbox.inbox_note, answers[i].place)
+    end
+    assert.equal(before, commits())
+    desk:wait(function()
+      for i = 1, 20 do
+        if answers[i]() == nil then return false end
+      end
+      return true
+    end)
+    assert.equal(before + 1, commits())
+  end)
+
   it("writes no row twice when an open and its close come in one breath", function()
     open()
     for i = 1, 300 do
