@@ -75,6 +75,8 @@ static int guard_load(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
+    /* Compiled code cannot be stopped. */
+    luaJIT_setmode(L, -1, LUAJIT_MODE_ALLFUNC | LUAJIT_MODE_OFF);
     lua_pushvalue(L, 3);
     lua_setfenv(L, -2);
     return 1;

@@ -175,6 +175,7 @@ struct settings *settings_parse(const char *json)
     settings->policies_label = mem_text(text_of(root, "policies_label"));
     settings->zero_spend = is_true(root, "zero_spend");
     settings->is_confined = is_true(root, "seccomp");
+    settings->is_compiled = is_true(root, "jit");
     settings->spending = spending_new(cJSON_GetObjectItemCaseSensitive(root, "spending"));
     settings->keyless = is_true(root, "keyless");
     settings->log_level = (int)number_of(root, "log_level", 1);

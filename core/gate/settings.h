@@ -43,6 +43,7 @@ struct settings {
     double drain_s; /* how long requests under way may take after SIGTERM */
     bool zero_spend;
     bool is_confined;                /* from the start on: see base/confine.h */
+    bool is_compiled;                /* the gateway's own Lua: see vm_compile */
     struct spending *spending;       /* what no body may say under zero_spend */
     bool keyless;                    /* auth = "none" */
     int log_level;                   /* as in base/log.h */

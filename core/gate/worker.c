@@ -63,6 +63,7 @@ static void apply(struct order *order)
     if (order->policies)
         worker->gate->script->on_policies(worker, order->policies);
     if (order->settings) {
+        vm_compile(worker->vm, order->settings->is_compiled);
         settings_drop(worker->settings);
         worker->settings = settings_take(order->settings);
         worker->gate->script->on_settings(worker, order->settings);

@@ -14,7 +14,7 @@
  * the metatable of strings is hidden.
  */
 void strings_protect(lua_State *L);
-/* Puts sort and insert into `table`. */
+/* Puts sort and insert into `table`, and has remove interpreted. */
 void tables_protect(lua_State *L);
 
 #endif

@@ -2,6 +2,7 @@
 #include "script/strings.h"
 
 #include <lauxlib.h>
+#include <luajit.h>
 
 #include "script/budget.h"
 
@@ -72,5 +73,9 @@ void tables_protect(lua_State *L)
     lua_getglobal(L, "table");
     wrap(L, "sort", tables_sort);
     wrap(L, "insert", tables_insert);
+    /* It is Lua's own, in Lua, and as long as a table seems to be. */
+    lua_getfield(L, -1, "remove");
+    luaJIT_setmode(L, -1, LUAJIT_MODE_FUNC | LUAJIT_MODE_OFF);
+    lua_pop(L, 1);
     lua_pop(L, 1);
 }

@@ -6,16 +6,20 @@
  */
 #include "script/vm.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <luajit.h>
 #include <lualib.h>
 
 #include "base/id.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "script/heap.h"
 #include "script/strings.h"
@@ -124,7 +128,6 @@ struct vm *vm_new(void *owner)
     lua_pushlightuserdata(L, vm);
     lua_rawset(L, LUA_REGISTRYINDEX);
     luaL_openlibs(L);
-    /* Compiled code cannot be interrupted. */
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     restrict_require(L);
     seed_random(L);
@@ -177,6 +180,35 @@ void vm_preload(struct vm *vm, const char *module, lua_CFunction open)
     lua_pushcfunction(L, open);
     lua_setfield(L, -2, module);
     lua_pop(L, 2);
+}
+
+static bool system_allows_code;
+
+/* As LuaJIT does it: written, then executed, never both at once. Where that is forbidden, LuaJIT ends the program. */
+static void try_code(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return;
+    system_allows_code = mprotect(page, size, PROT_READ | PROT_EXEC) == 0;
+    munmap(page, size);
+    if (!system_allows_code)
+        log_line(LOG_INFO, "Lua is interpreted: nothing may be executed here that was written", NULL);
+}
+
+bool vm_compile(struct vm *vm, bool wanted)
+{
+    static pthread_once_t tried = PTHREAD_ONCE_INIT;
+
+    if (wanted)
+        pthread_once(&tried, try_code);
+    wanted = wanted && system_allows_code;
+    luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | (wanted ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
+    if (!wanted)
+        luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+    return wanted;
 }
 
 size_t vm_bytes(const struct vm *vm)

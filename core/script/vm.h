@@ -1,7 +1,7 @@
 /*
- * vm.h - one Lua state of a thread: LuaJIT with its compiler off, an
- * allocator of ours that counts (and, inside a guarded call, refuses), a panic
- * handler, seeded random numbers, and `require` for what is embedded in the binary.
+ * vm.h - one Lua state of a thread: LuaJIT, an allocator of ours that counts
+ * (and, inside a guarded call, refuses), a panic handler, seeded random numbers,
+ * and `require` for what is embedded in the binary.
  */
 #ifndef SCRIPT_VM_H
 #define SCRIPT_VM_H
@@ -29,6 +29,12 @@ struct vm *vm_of(lua_State *L);
 void *vm_owner(lua_State *L);
 /* `require "module"` will call open once. */
 void vm_preload(struct vm *vm, const char *module, lua_CFunction open);
+/*
+ * Whether LuaJIT may compile what the gateway runs often: not at first. Never what policies bring, nor what works on
+ * what they hand over: compiled code cannot be interrupted. Not from within Lua. False, with a line in the log the first
+ * time: the system lets nothing be executed that was written.
+ */
+bool vm_compile(struct vm *vm, bool wanted);
 /* Bytes in use now. */
 size_t vm_bytes(const struct vm *vm);
 

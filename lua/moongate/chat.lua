@@ -5,6 +5,8 @@
 -- Surfaces (lua/moongate/surfaces) and protocols (lua/protocols) never see each other: only these shapes.
 local json = require "moongate.core.json"
 
+jit.off(true, true) -- policies call this with what they like: compiled, it could not be stopped
+
 local chat = {}
 
 -- ---- the request ----

@@ -5,6 +5,8 @@ local near = require "moongate.near"
 local new_table = require "table.new" -- with room for so many items: an array that grows costs more than it holds
 local score = require "moongate.score"
 
+jit.off(true, true) -- policies call this with what they like: compiled, it could not be stopped
+
 local list = {}
 
 ---@class list

@@ -1,5 +1,7 @@
 -- The names nearest to a misspelt one, for messages that help: "did you mean base_url?".
 
+jit.off(true, true) -- policies call this with what they like: compiled, it could not be stopped
+
 local near = {}
 
 local LONGEST = 64 -- a longer name is a client's noise: not worth its distance

@@ -225,7 +225,7 @@ local whole_file = record {
     listener(value, path, report)
   end,
   workers = whole(1, 256),
-  store = store_address, retention_days = whole(0, 36500), seccomp = boolean,
+  store = store_address, retention_days = whole(0, 36500), seccomp = boolean, jit = boolean,
   policies = text(), policy = text(), on_fault = choice { "default", "refuse" },
   zero_spend = boolean, auth = choice { "keys", "none" }, admin_token = key_text, premium_baseline = text(),
   limits = record {

@@ -1,5 +1,7 @@
 -- Reads the times that providers write: waits, dates, durations, and the strict numbers they are made of. Pure: "now"
 -- is always passed in. What does not fit the grammar is nil, never a guess.
+jit.off(true, true) -- policies call this with what they like: compiled, it could not be stopped
+
 local time = {}
 
 local LARGEST = 2 ^ 53 - 1

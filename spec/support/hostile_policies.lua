@@ -1,6 +1,16 @@
 -- Routing policies that mean harm, for spec/gateway/hostile_spec.lua: { title, how it ends, body of the function }.
 -- It ends by a fault of one of these kinds, or by being obeyed: "serves small", "serves large", "refused" (no rung).
 -- `top` is code before the function, `twice` asks a request before, `says` is in the message of the refusal.
+
+-- A table of 63 members that Lua takes for one of 2^29.
+local ENDLESS = [[
+  local function endless()
+    local t = {}
+    for i = 1, 33 do t["k" .. i] = 1 end
+    for i = 0, 29 do t[2 ^ i] = {} end
+    return t
+  end]]
+
 return {
   -- Time.
   { "loops", "time", [[while true do end]] },
@@ -53,6 +63,14 @@ return {
   { "loops in a comparison of sort", "time", [[
     local t = {} for i = 1, 100 do t[i] = i end
     table.sort(t, function() while true do end end)]] },
+  { "has a list made of what seems endless", "time", [[
+    for _ = 1, 100 do require("moongate.list").new(endless()) end]], top = ENDLESS },
+  { "takes from a table that seems endless", "time", [[
+    for _ = 1, 100 do table.remove(endless(), 1) end]], top = ENDLESS },
+  { "has warm library code loop over what seems endless", "time", [[
+    local list = require "moongate.list"
+    for _ = 1, 100 do list.new(candidates):take(2) end
+    list.new(endless()):take(2 ^ 30)]], top = ENDLESS },
   { "sorts in a circle", "time", [[
     while true do local t = {} for i = 1, 1000 do t[i] = i % 7 end table.sort(t) end]] },
   { "sorts more than there is time for", "time", [[
