@@ -12,7 +12,7 @@ struct bell;
 
 /* on_ring comes on the thread of the loop, until the bell is taken down. */
 struct bell *bell_new(void (*on_ring)(void *arg), void *arg);
-/* Has it rung at the end of this turn of the asker's own loop. Any thread, whatever locks it holds. */
+/* Has it rung at the end of this turn of the home's loop (not NULL). Any thread, whatever locks it holds. */
 void bell_ask(struct bell *bell, const struct store_home *home);
 /* It rings no more once this returns. Holds no lock that on_ring takes. NULL is fine. */
 void bell_take_down(struct bell *bell);

@@ -38,7 +38,7 @@ static void enqueue(struct ledger *ledger, struct change *change)
     ledger->bytes += change->size;
     ledger->unanswered += change->answer.on_done != NULL;
     ledger->queued++;
-    if (change->answer.home.post)
+    if (change->answer.home.loop)
         bell_ask(ledger->bell, &change->answer.home);
     else
         pthread_cond_signal(&ledger->wake);
