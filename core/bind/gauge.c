@@ -18,6 +18,9 @@
 
 enum { WORDS_FEW = 16, WORD_VALUES = 7 };
 
+/* The places in what a view has seen of a target, as lua/moongate/seen.lua has them, where it is told what they hold. */
+enum { WAIT = 1, WHY, OPEN, LATENCY_MS, ERROR_RATE, OPEN_S, COUNTS, PLACES = 10 };
+
 /* Its strings are Lua's, held by the table that it was read from. */
 struct gauge {
     const char *id, *provider, *model;
@@ -30,33 +33,32 @@ static const struct gauge *gauge_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* exhausted(): seconds left (0: usable), of the target or of its provider, whichever waits longer; and the reason */
-static int exhausted(lua_State *L)
+/* Pushes the seconds that the target or its provider is exhausted for, whichever waits longer, and why; nil if not. */
+static void push_exhausted(lua_State *L, const struct gauge *gauge, int64_t now)
 {
-    const struct gauge *gauge = gauge_of(L);
     struct store *store = bind_worker(L)->gate->store;
     char reason[256], other[256];
-    int64_t now = clock_wall_ms(), until = store_exhausted(store, gauge->id, now, reason, sizeof reason);
+    int64_t until = store_exhausted(store, gauge->id, now, reason, sizeof reason);
     int64_t all = store_exhausted(store, gauge->provider, now, other, sizeof other), last = all > until ? all : until;
 
-    lua_pushnumber(L, last > now ? (lua_Number)(last - now) / 1000 : 0);
+    if (last <= now) {
+        lua_pushnumber(L, 0);
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushnumber(L, (lua_Number)(last - now) / 1000);
     lua_pushstring(L, all > until ? other : reason);
-    return 2;
 }
 
-/* counts(): what is used of each limit, as a list in their order */
-static int counts(lua_State *L)
+static void push_counts(lua_State *L, const struct gauge *gauge, int64_t now)
 {
-    const struct gauge *gauge = gauge_of(L);
     struct store *store = bind_worker(L)->gate->store;
-    int64_t now = clock_wall_ms();
 
     lua_createtable(L, (int)gauge->count, 0);
     for (size_t i = 0; i < gauge->count; i++) {
         lua_pushnumber(L, (lua_Number)store_used(store, &gauge->limits[i], now, NULL));
         lua_rawseti(L, -2, (int)i + 1);
     }
-    return 1;
 }
 
 /* In few digits: what is recorded of a decision is what was seen, to the bit. */
@@ -65,20 +67,55 @@ static lua_Number rounded(double value, int places)
     return floor(value * places + 0.5) / places;
 }
 
-/* health(): open, latency in ms or nil, error rate, seconds until an open breaker lets one through */
-static int health(lua_State *L)
+/* Pushes open, latency in ms or false, error rate, seconds until an open breaker lets one through. */
+static void push_health(lua_State *L, const struct gauge *gauge, int64_t now)
 {
-    int64_t now = clock_wall_ms();
-    struct health_state state = health_state(bind_worker(L)->gate->health, gauge_of(L)->id, now);
+    struct health_state state = health_state(bind_worker(L)->gate->health, gauge->id, now);
 
     lua_pushboolean(L, state.open);
     if (state.latency_ms < 0)
-        lua_pushnil(L);
+        lua_pushboolean(L, 0);
     else
         lua_pushnumber(L, rounded(state.latency_ms, 100));
     lua_pushnumber(L, rounded(state.error_rate, 10000));
     lua_pushnumber(L, state.open_until > now ? (lua_Number)(state.open_until - now) / 1000 : 0);
+}
+
+/* exhausted(): seconds left (0: usable), of the target or of its provider, whichever waits longer; and the reason */
+static int exhausted(lua_State *L)
+{
+    push_exhausted(L, gauge_of(L), clock_wall_ms());
+    return 2;
+}
+
+/* counts(): what is used of each limit, as a list in their order */
+static int counts(lua_State *L)
+{
+    push_counts(L, gauge_of(L), clock_wall_ms());
+    return 1;
+}
+
+/* health(): open, latency in ms or false, error rate, seconds until an open breaker lets one through */
+static int health(lua_State *L)
+{
+    push_health(L, gauge_of(L), clock_wall_ms());
     return 4;
+}
+
+/* read(): all of these, at the places that lua/moongate/seen.lua has; it has room for the others. */
+static int read_all(lua_State *L)
+{
+    const struct gauge *gauge = gauge_of(L);
+    int64_t now = clock_wall_ms();
+
+    lua_settop(L, 0);
+    lua_createtable(L, PLACES, 0);
+    push_exhausted(L, gauge, now);
+    push_health(L, gauge, now);
+    push_counts(L, gauge, now);
+    for (int place = COUNTS; place >= WAIT; place--)
+        lua_rawseti(L, 1, place);
+    return 1;
 }
 
 /* What a provider told of what remains for this target. Copied: the store's lock is held meanwhile. */
@@ -153,12 +190,13 @@ static const char *needed(lua_State *L, const char *name)
 }
 
 static const struct luaL_Reg readers[] = {
-    { "exhausted", exhausted }, { "counts", counts }, { "health", health }, { "told", told }, { NULL, NULL },
+    { "exhausted", exhausted }, { "counts", counts }, { "health", health },
+    { "told", told },           { "read", read_all }, { NULL, NULL },
 };
 
 /*
- * of({ id, provider, model, limits = { { key, window, sliding, zone } ... } }): { exhausted, counts, health, told },
- * the functions above. The table is read once, and must not change.
+ * of({ id, provider, model, limits = { { key, window, sliding, zone } ... } }): { exhausted, counts, health, told,
+ * read }, the functions above. The table is read once, and must not change.
  */
 static int gauge_lua_of(lua_State *L)
 {

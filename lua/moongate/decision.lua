@@ -8,6 +8,7 @@ local json = require "moongate.core.json"
 local new_table = require "table.new"
 local quota = require "moongate.quota"
 local registry_of = require "moongate.registry"
+local seen = require "moongate.seen"
 
 local decision = {}
 
@@ -190,18 +191,21 @@ local place_of = by_target(function(target)
   return { "," .. target.index, ',"' .. target.index .. '":{' }
 end)
 
--- What a view has read of the targets (see moongate.live): of one that is whole, only what is unusual.
+local WAIT, OPEN, LATENCY_MS, ERROR_RATE, OPEN_S = seen.wait, seen.open, seen.latency_ms, seen.error_rate, seen.open_s
+local COUNTS, TOLD, BALANCE = seen.counts, seen.told, seen.balance
+
+-- What a view has read of the targets (see moongate.seen): of one that is whole, only what is unusual.
 local function add_facts(offered, view)
   local whole, seen_of = view.is_whole, view.seen
   for i = 1, #offered do
-    local seen = seen_of[offered[i].index]
-    if seen then
-      local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
-      local latency, open, open_s = seen.latency_ms or nil, seen.open or nil, seen.open_s
+    local own = seen_of[offered[i].index]
+    if own then
+      local wait, errors, balance, counts, told = own[WAIT], own[ERROR_RATE], own[BALANCE], own[COUNTS], own[TOLD]
+      local latency, open, open_s = own[LATENCY_MS] or nil, own[OPEN] or nil, own[OPEN_S]
       if whole then
         if wait == 0 then wait = nil end
         if errors == 0 then errors = nil end
-        if counts and not is_filled(counts) then counts = nil end
+        if not is_filled(counts) then counts = nil end
         balance = balance or nil
       end
       if open_s == 0 then open_s = nil end

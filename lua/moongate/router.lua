@@ -352,6 +352,7 @@ function router.plan(request, caller, registry, policies, view, entry)
   end
 
   if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, plan.random) end
+  if view.begin then view:begin(plan.offered) end
   local weights = alias and alias.weights
   if policies:task() then more.task() end -- a policy's budget cannot hold another's
   local ladder, words
