@@ -18,7 +18,8 @@
 
 enum { WORDS_FEW = 16, WORD_VALUES = 7 };
 
-/* The places in what a view has seen of a target, as lua/moongate/seen.lua has them, where it is told what they hold. */
+/* The places in what a view has seen of a target, as lua/moongate/seen.lua has them, where it is told what they hold.
+ */
 enum { WAIT = 1, WHY, OPEN, LATENCY_MS, ERROR_RATE, OPEN_S, COUNTS, PLACES = 10 };
 
 /* Its strings are Lua's, held by the table that it was read from. */

@@ -47,15 +47,9 @@ local function describe(item)
   return type(id) == "string" and id or "an item"
 end
 
--- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. nil: they are in
--- order. A merge sort: stable by itself, and quicker here than a sort in C that calls back for each comparison.
+-- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. A merge sort: stable
+-- by itself, and quicker here than a sort in C that calls back for each comparison.
 local function ordered(keys, count)
-  local sorted = true
-  for i = 2, count do
-    local before, key = keys[i - 1], keys[i]
-    if not (before and key and before <= key) then sorted = false break end
-  end
-  if sorted then return nil end
   local from, last, n = new_table(count, 0), {}, 0
   for i = 1, count do
     if keys[i] == nil then
@@ -94,57 +88,79 @@ local function ordered(keys, count)
   return from
 end
 
-local function sort_keys(items, name, key)
-  local count, kind = #items, nil
-  local keys = new_table(count, 0)
-  for i = 1, count do
-    local value = key(items[i])
-    local found = type(value)
-    if found == "number" or found == "string" then
-      if value ~= value then value, found = nil, kind end
-      kind = kind or found
-      if kind ~= found then error('sort "' .. name .. '" mixes numbers and strings', 3) end
-    elseif value ~= nil then
-      error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
-        .. describe(items[i]) .. ")", 3)
-    end
-    keys[i] = value
+local function check_key(name, found, kind, item)
+  if found ~= "number" and found ~= "string" then
+    error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
+      .. describe(item) .. ")", 4)
   end
-  return keys
+  if kind then error('sort "' .. name .. '" mixes numbers and strings', 4) end
 end
 
-local chance = { random = math.random, task = function() return "chat" end }
+-- Fills in the keys of the items; answers whether they are in order already.
+local function fill_keys(keys, items, name, key)
+  local kind, before, is_sorted = nil, nil, true
+  for i = 1, #items do
+    local value = key(items[i])
+    if value ~= value then value = nil end -- not a number
+    if value ~= nil then
+      local found = type(value)
+      if found ~= kind then
+        check_key(name, found, kind, items[i])
+        kind = found
+      end
+    end
+    if i > 1 and is_sorted then is_sorted = before ~= nil and value ~= nil and before <= value end
+    keys[i], before = value, value
+  end
+  return is_sorted
+end
+
+-- Keys of so many are written over by the next sort's.
+local FEW = 32
+local spare = new_table(FEW, 0)
+
+local chance = { random = function() return math.random() end, task = function() return "chat" end }
 local metatable_of = debug.getmetatable
 local NONE = {} -- what a step left out that left nothing out
 
--- What lists of one origin share, kept as their metatable: { trail, facts }. No policy gets at it.
+---@class list.family what lists of one origin share: their metatable, too. No policy gets at it.
+---@field trail any[] of each step its kind, its name, and what it left out (false: it put them in order), one after the
+---  other
+---@field last integer how long the trail is
+---@field scores table<table, number>|false|nil by item
+---@field facts { random: (fun(self): number), task: (fun(self): string) } [0,1) is drawn of it, and by a task is scored
+---@field over boolean|nil its request is
+
+---@return list.family
 local function family_of(self)
   local family = metatable_of(self)
-  local trail = family and family.trail
-  if not trail then error("a step is of a list, as in candidates:keep(...)", 3) end
-  if trail.over then error(list.OVER, 3) end
-  return family, trail
+  if not (family and family.trail) then error("a step is of a list, as in candidates:keep(...)", 3) end
+  if family.over then error(list.OVER, 3) end
+  return family
 end
 
-local function note(trail, kind, name, gone)
+local function note(family, kind, name, gone)
   if #name > LONGEST_NAME then name = string.sub(name, 1, LONGEST_NAME) .. "..." end
-  trail[#trail + 1] = { kind = kind, name = name, gone = gone }
+  local trail, last = family.trail, family.last
+  trail[last + 1], trail[last + 2], trail[last + 3] = kind, name, gone
+  family.last = last + 3
 end
 
-local function filtered(self, family, kind, name, test, wanted)
+local function filtered(self, family, kind, name, test, is_drop)
   local count = #self
   local kept, gone, n = new_table(count, 0), nil, 0
   for i = 1, count do
     local item = self[i]
-    if (test(item) and true or false) == wanted then
+    if (not test(item)) == is_drop then
       n = n + 1
       kept[n] = item
-    else
-      gone = gone or {}
+    elseif gone then
       gone[#gone + 1] = item
+    else
+      gone = { item }
     end
   end
-  note(family.trail, kind, name, gone or NONE)
+  note(family, kind, name, gone or NONE)
   return setmetatable(kept, family)
 end
 
@@ -165,25 +181,29 @@ local methods = {}
 function methods.keep(self, name, test)
   local family = family_of(self)
   check_step("keep", name, test)
-  return filtered(self, family, "keep", name, test, true)
+  return filtered(self, family, "keep", name, test, false)
 end
 
 function methods.drop(self, name, test)
   local family = family_of(self)
   check_step("drop", name, test)
-  return filtered(self, family, "drop", name, test, false)
+  return filtered(self, family, "drop", name, test, true)
 end
 
 function methods.sort(self, name, key)
-  local family, trail = family_of(self)
+  local family, count = family_of(self), #self
   check_step("sort", name, key)
-  local keys = sort_keys(self, name, key)
-  note(trail, "sort", name)
-  return arranged(self, family, ordered(keys, #self))
+  local keys = count <= FEW and spare or new_table(count, 0)
+  spare = nil -- a key may be found by sorting
+  local is_sorted = fill_keys(keys, self, name, key)
+  note(family, "sort", name, false)
+  local sorted = arranged(self, family, not is_sorted and ordered(keys, count))
+  if count <= FEW then spare = keys end
+  return sorted
 end
 
 function methods.prefer(self, name, test)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   check_step("prefer", name, test)
   local count = #self
   local result, n, others = new_table(count, 0), 0, nil
@@ -198,38 +218,38 @@ function methods.prefer(self, name, test)
     end
   end
   for i = 1, others and #others or 0 do result[n + i] = others[i] end
-  note(trail, "prefer", name)
+  note(family, "prefer", name, false)
   return setmetatable(result, family)
 end
 
 local function own_weight(item) return item.weight or 1 end
 
 function methods.shuffle(self, name, weight)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   if type(name) == "function" then name, weight = nil, name end
   if weight == nil then weight = own_weight end
   check_step("shuffle", name == nil and "by weight" or name, weight)
-  local keys, random = new_table(#self, 0), family.facts.random
+  local keys, facts = new_table(#self, 0), family.facts
   for i = 1, #self do
     local share = weight(self[i])
     if type(share) ~= "number" or not (share >= 0 and share < math.huge) then
       error("shuffle wants a weight of 0 or more for each candidate (" .. describe(self[i]) .. ")", 2)
     end
     -- The first of an order by -log(u)/w is drawn with probability w / sum; so is each next of what is left.
-    keys[i] = share > 0 and -math.log(1 - random()) / share or math.huge
+    keys[i] = share > 0 and -math.log(1 - facts:random()) / share or math.huge
   end
-  note(trail, "shuffle", name or "weight")
+  note(family, "shuffle", name or "weight", false)
   return arranged(self, family, ordered(keys, #self))
 end
 
 function methods.take(self, count)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   if type(count) ~= "number" or count < 0 or count ~= count then error("take wants how many", 2) end
   local kept, gone = {}, {}
   for i = 1, #self do
     if i <= count then kept[i] = self[i] else gone[#gone + 1] = self[i] end
   end
-  note(trail, "take", tostring(count), gone)
+  note(family, "take", tostring(count), gone)
   return setmetatable(kept, family)
 end
 
@@ -252,18 +272,18 @@ function methods.concat(self, other)
 end
 
 function methods.score(self, weights)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   local wrong = score.problem(weights)
   if wrong then error(wrong, 2) end
   check_candidates("score", self)
-  local values = score.of(self, weights, family.facts.task())
-  trail.scores = trail.scores or {}
-  local keys = {}
+  local values = score.of(self, weights, family.facts:task())
+  local scores, keys = family.scores or {}, {}
+  family.scores = scores
   for i = 1, #self do
-    trail.scores[self[i]] = values[i]
+    scores[self[i]] = values[i]
     keys[i] = -values[i]
   end
-  note(trail, "sort", "score")
+  note(family, "sort", "score", false)
   return arranged(self, family, ordered(keys, #self))
 end
 
@@ -274,25 +294,24 @@ setmetatable(methods, {
   end,
 })
 
--- Makes these items a list whose lists share one trail of steps: { kind, name, gone = { item... } } each, and
--- trail.scores by item. facts = { random = function() -> [0,1), task = function() -> string }.
+-- Makes these items a list, and a table its family; facts is all that has to be there.
 ---@param items table[] the list itself from now on
----@param trail table
----@param facts table
+---@param family list.family|table
 ---@return list
-function list.of(items, trail, facts)
-  return setmetatable(items, { __index = methods, __metatable = "list", trail = trail, facts = facts })
+function list.of(items, family)
+  family.__index, family.__metatable, family.last = methods, "list", 0
+  family.trail = family.trail or {}
+  return setmetatable(items, family)
 end
 
 -- The same with a copy of the items. A policy may make its own: list.new{ a, b }.
 ---@param items table[]
----@param trail table|nil
----@param facts table|nil
+---@param family list.family|table|nil
 ---@return list
-function list.new(items, trail, facts)
+function list.new(items, family)
   local copy = {}
   for i = 1, #items do copy[i] = items[i] end
-  return list.of(copy, trail or {}, facts or chance)
+  return list.of(copy, family or { facts = chance })
 end
 
 return list
