@@ -59,23 +59,27 @@ local gauge_of = by_target(function(target)
       key = live.counter(target, limit, is_own), window = limit.window, zone = limit.zone, sliding = limit.sliding,
     }
   end
-  return gauge.of { id = target.id, provider = target.provider, model = target.upstream_id, limits = limits }
+  return gauge.of {
+    index = target.index, id = target.id, provider = target.provider, model = target.upstream_id, limits = limits,
+  }
 end)
 
 local NOTHING = {}
 local PARTS = 7 -- of a word of a provider's
 
--- The word that is trusted most, by the name of its limit: of the provider's models together, and of this one alone.
-local of_all, of_model = {}, {}
+-- What a gauge writes into, and the places of the words in it that are trusted most, by the names of their limits: of
+-- those for all models of a provider, and of those for this one.
+local words, of_all, of_model = {}, {}, {}
 
 -- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit, as the source
--- has it that is trusted most. words: see `told` in core/bind/gauge.c.
-local function remains_of(words)
-  if not words then return NOTHING end
+-- has it that is trusted most. And whether that holds for this model alone. See `told` in core/bind/gauge.c.
+local function remains_of(how)
+  local last, by_model = how.told(words)
+  if last == 0 then return NOTHING, by_model end
   local remains = {}
   clear(of_all)
   clear(of_model)
-  for at = 1, #words, PARTS do
+  for at = 1, last, PARTS do
     local source = words[at + 2]
     local name = holds(words[at + 5], words[at + 6], source) and quota.known_name(words[at], words[at + 1])
     if name then
@@ -92,7 +96,7 @@ local function remains_of(words)
     if one and other then least = math.min(least, words[other + 4]) end
     remains[name] = least
   end
-  return remains
+  return remains, by_model
 end
 
 -- What nobody asks for may be a moment old: { when, what its provider told }.
@@ -102,7 +106,7 @@ local last_heard = by_target(function() return { -math.huge } end)
 local function heard_of(target, now)
   local last = last_heard(target)
   if now - last[1] > MOMENT or now < last[1] then
-    last[1], last[2] = now, remains_of(gauge_of(target).told())
+    last[1], last[2] = now, (remains_of(gauge_of(target)))
   end
   return last[2]
 end
@@ -118,22 +122,24 @@ end
 
 local WAIT, WHY, OPEN, LATENCY_MS, ERROR_RATE = seen.wait, seen.why, seen.open, seen.latency_ms, seen.error_rate
 local OPEN_S, COUNTS, TOLD, BALANCE, GAUGE = seen.open_s, seen.counts, seen.told, seen.balance, seen.gauge
+local INDEX = seen.index
 
 ---@class moongate.view see router.plan
 ---@field seen table<integer, table> by a target's index, as far as read: see moongate.seen
+---@field told table<string, table> what providers told, by their names, where it is the same for all their models
 ---@field is_whole boolean all of it has been read, of every target that was offered
 local view = { random = math.random }
 local meta = { __index = view }
 
 ---@return moongate.view
 function live.view()
-  return setmetatable({ seen = new_table(8, 0), is_whole = false }, meta)
+  return setmetatable({ seen = new_table(8, 0), told = {}, is_whole = false }, meta)
 end
 
 -- One of which nothing has been read.
 local function begin(self, target)
   local own = new_table(GAUGE, 0)
-  own[GAUGE] = gauge_of(target)
+  own[INDEX], own[GAUGE] = target.index, gauge_of(target)
   self.seen[target.index] = own
   return own
 end
@@ -177,15 +183,19 @@ local function health(self, target)
   return own
 end
 
+local function told(self, target, how)
+  local same = self.told[target.provider]
+  if same then return same end
+  local remains, by_model = remains_of(how)
+  if not by_model then self.told[target.provider] = remains end
+  return remains
+end
+
 -- A fresh table each time, the asker's own.
 function view:left(target)
   local own = counts(self, target)
-  local told = own[TOLD]
-  if not told then
-    told = remains_of(own[GAUGE].told())
-    own[TOLD] = told
-  end
-  return quota.left(decision.left(target, own[COUNTS], told))
+  if not own[TOLD] then own[TOLD] = told(self, target, own[GAUGE]) end
+  return quota.left(decision.left(target, own[COUNTS], own[TOLD]))
 end
 
 function view:used(target) return quota.used(decision.used(target, counts(self, target)[COUNTS])) end
