@@ -185,45 +185,45 @@ function candidates.looked(request)
   return names
 end
 
--- What a request's own copy is made of is kept in its metatable: { request, more }.
+-- What is behind a request's own copy is its metatable: { request, task = function, and facts that outweigh the
+-- request's }.
 local function read_request(own, name)
   if not facts_of.of_request(name) then error(near.missing("a request", name, facts_of.names.request), 2) end
-  local behind = metatable_of(own)
-  local request, more = behind.request, behind.more
-  if not request then error(list.OVER, 2) end
-  local value
+  local asked = metatable_of(own)
+  local request, value = asked.request
   if name == "task" then
-    value = more:task()
+    value = asked:task()
   else
-    value = more[name]
+    value = asked[name]
     if value == nil then value = request[name] end
   end
   if unrecorded[name] then
     looked_at[request] = looked_at[request] or {}
     looked_at[request][name] = true
   end
-  value = copy(value, 1)
+  if type(value) == "table" then value = copy(value, 1) end
   if name == "caller" then facts_of.guard("caller", value) end
   if value ~= nil then rawset(own, name, value) end
   return value
 end
 
--- The request as a policy sees it: its own to write to. `more` holds facts that outweigh the request's, and task().
--- The clock and the dice of a call are there from the beginning: the set of policies reads them raw.
----@param request table|nil
----@param more table|nil
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+
+-- The request as a policy sees it: its own to write to. `asked` holds facts that outweigh the request's, and task(); it
+-- is the metatable of what is answered. The clock and the dice of a call are there from the beginning: the set of
+-- policies reads them raw.
+---@param request table
+---@param asked table
 ---@return table
-function candidates.request(request, more)
-  return setmetatable({ now = request.now, seed = request.seed }, {
-    __metatable = "request", __index = read_request, request = request, more = more,
-  })
+function candidates.request(request, asked)
+  asked.request, asked.__index, asked.__metatable = request, read_request, "request"
+  return setmetatable({ now = request.now, seed = request.seed, privacy = LATER }, asked)
 end
+
+local over = { __metatable = "request", __index = raise_over }
 
 -- Ends what candidates.request answered.
 ---@param own table
-function candidates.close_request(own)
-  local behind = metatable_of(own)
-  behind.request, behind.more = nil, nil
-end
+function candidates.close_request(own) set_metatable(own, over) end
 
 return candidates

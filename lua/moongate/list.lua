@@ -24,9 +24,8 @@ local LONGEST_NAME = 100 -- of a step, in explanations
 -- What is said to a policy that kept something for later.
 list.OVER = "this request is over: what a policy keeps of one is of no use in the next"
 
--- What a step is given that asks something of each candidate.
-local function check_step(method, name, value)
-  if type(value) == "function" and type(name) == "string" and name ~= "" then return end
+-- A step that asks something of each candidate wants a name and a function: this was not given them.
+local function refuse_step(method, name, value)
   if type(name) == "string" and name ~= "" then
     error(method .. ' "' .. name .. '" wants a function of a candidate, not a ' .. type(value), 3)
   end
@@ -180,19 +179,19 @@ local methods = {}
 
 function methods.keep(self, name, test)
   local family = family_of(self)
-  check_step("keep", name, test)
+  if type(test) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("keep", name, test) end
   return filtered(self, family, "keep", name, test, false)
 end
 
 function methods.drop(self, name, test)
   local family = family_of(self)
-  check_step("drop", name, test)
+  if type(test) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("drop", name, test) end
   return filtered(self, family, "drop", name, test, true)
 end
 
 function methods.sort(self, name, key)
   local family, count = family_of(self), #self
-  check_step("sort", name, key)
+  if type(key) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("sort", name, key) end
   local keys = count <= FEW and spare or new_table(count, 0)
   spare = nil -- a key may be found by sorting
   local is_sorted = fill_keys(keys, self, name, key)
@@ -204,7 +203,7 @@ end
 
 function methods.prefer(self, name, test)
   local family = family_of(self)
-  check_step("prefer", name, test)
+  if type(test) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("prefer", name, test) end
   local count = #self
   local result, n, others = new_table(count, 0), 0, nil
   for i = 1, count do
@@ -228,7 +227,10 @@ function methods.shuffle(self, name, weight)
   local family = family_of(self)
   if type(name) == "function" then name, weight = nil, name end
   if weight == nil then weight = own_weight end
-  check_step("shuffle", name == nil and "by weight" or name, weight)
+  local called = name == nil and "by weight" or name
+  if type(weight) ~= "function" or type(called) ~= "string" or called == "" then
+    refuse_step("shuffle", called, weight)
+  end
   local keys, facts = new_table(#self, 0), family.facts
   for i = 1, #self do
     local share = weight(self[i])

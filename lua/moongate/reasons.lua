@@ -67,11 +67,13 @@ local function orders(plan, run)
   return told and " (" .. told .. ")" or ""
 end
 
--- Why a target is on the ladder; and where that was looked at, why it would not be called.
-local function of_rung(plan, rung, target)
-  local words = plan.standing and plan.standing[target]
-  return "rung " .. figures[rung] .. (words and ", " .. words or "")
-end
+local rungs = setmetatable({}, {
+  __index = function(known, number)
+    local text = "rung " .. figures[number]
+    if number <= MOST_FIGURES then known[number] = text end
+    return text
+  end,
+})
 
 -- Whom the first call goes to, where that is not the first rung.
 local function of_first(plan)
@@ -93,9 +95,12 @@ local function each_verdict(plan, most, tell, into)
   local run, ladder, offered, refused = plan.runs[#plan.runs], plan.ladder, plan.offered, plan.refused
   local scores = run and run.scores and scores_of(run) or NOTHING
   local left, out = most or math.huge, #offered - #ladder
+  local standing = plan.standing or NOTHING
   for rung = 1, math.min(left, #ladder) do
-    local target = ladder[rung]
-    tell(into, plan, target, true, of_rung(plan, rung, target), scores[target])
+    local target, reason = ladder[rung], rungs[rung]
+    local words = standing[target] -- where that was looked at: why it would not be called
+    if words then reason = reason .. ", " .. words end
+    tell(into, plan, target, true, reason, scores[target])
   end
   left = left - #ladder
   local fates = out > 0 and left > 0 and fates_of(plan, run, out)
@@ -127,16 +132,17 @@ function reasons.dropped(plan)
   return table.concat(parts, "; ")
 end
 
--- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
-local name_of = by_target(function(target)
-  return {
-    json.write(",", "", target.id),
-    json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
-  }
+-- How the record of a target begins, as JSON, where it is kept and where it is not: it is told with every request.
+local beginnings = by_target(function(target)
+  local function beginning(kept)
+    return json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":',
+      kept, ',"reason":')
+  end
+  return { [true] = beginning(true), [false] = beginning(false) }
 end)
 
 local function add_record(_, plan, target, kept, reason, score)
-  json.add(name_of(target)[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+  json.add(beginnings(target)[kept], "", reason, ',"score":', score, ',"estimated_cost":',
     money.estimate(target, plan.request), "}")
 end
 
@@ -160,7 +166,10 @@ function reasons.sentence(plan)
   if replaced then
     parts[1] = string.format('"%s" %s, "%s" stands in its place', replaced.asked, replaced.words, replaced.name)
   end
-  for _, fault in ipairs(plan.faults) do parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")" end
+  for i = 1, #plan.faults do
+    local fault = plan.faults[i]
+    parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")"
+  end
   for i = 1, #runs - 1 do
     if runs[i].empty then parts[#parts + 1] = runs[i].name .. " had nothing to offer" end
   end
@@ -185,7 +194,7 @@ function reasons.add(plan, most)
   local ladder = plan.ladder
   json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
     ',"ladder":[')
-  for i = 1, #ladder do json.add(name_of(ladder[i])[1]) end
+  for i = 1, #ladder do json.add("", ",", ladder[i].id) end
   json.add '],"candidates":['
   each_verdict(plan, most, add_record)
   json.add "]}"

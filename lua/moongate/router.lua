@@ -263,7 +263,8 @@ local function not_a_task(name)
     .. (is_text and "another text" or name == nil and "nothing" or "a " .. type(name))
 end
 
----@class moongate.asked what policies are told beside the request; and what their lists are drawn and scored by
+---@class moongate.asked what policies are told beside the request, and the metatable of what they see of it; their
+---  lists are drawn and scored by it, too
 ---@field request table
 ---@field policies table
 ---@field view moongate.view
@@ -344,21 +345,28 @@ function router.plan(request, caller, registry, policies, view, entry)
 
   if not entry then verdicts, refusal = access.verdicts(policies, caller, targets) end
   if refusal then return nil, refusal end
+  local asked_of = setmetatable({
+    request = request, policies = policies, view = view, privacy = request.privacy or caller.privacy or false,
+    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
+    known_task = false, dice = false, __index = false, __metatable = "request",
+  }, asked_meta)
   local plan = setmetatable({
     request = request, runs = new_table(2, 0), faults = NONE, ladder = NONE, policy = policy and full_name(policy)
-      or policy_name, name = name, targets = targets, view = view, asked = setmetatable({
-        request = request, policies = policies, view = view, privacy = request.privacy or caller.privacy or false,
-        caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
-      }, asked_meta), offered = NONE, refused = NONE, refused_why = NONE,
+      or policy_name, name = name, targets = targets, view = view, asked = asked_of, offered = NONE, refused = NONE,
+    refused_why = NONE, verdicts = verdicts or false, standing = false, arranged = false,
   }, plan_meta)
-  if verdicts then plan.verdicts = verdicts end
   if replaced then plan.replaced = replaced end
   local lists, owners = gates.lists(caller, name, verdicts ~= nil)
-  plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
-    lists = lists, owners = owners, verdicts = verdicts, caller = caller,
-    local_because = local_because(request, caller, policy_name), zero_spend = registry.zero_spend,
-    asked = asked_for, name = name,
-  })
+  local because, zero_spend = local_because(request, caller, policy_name), registry.zero_spend
+  local asks_each = #lists > 0 or verdicts or because or zero_spend or #targets == 1 -- one is quicker asked itself
+  if not asks_each and gates.are_open(targets, request) then
+    plan.offered = targets
+  else
+    plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
+      lists = lists, owners = owners, verdicts = verdicts, caller = caller, local_because = because,
+      zero_spend = zero_spend, asked = asked_for, name = name,
+    })
+  end
   if refusal then
     refusal.plan = plan
     return nil, refusal
