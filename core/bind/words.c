@@ -13,12 +13,12 @@
 
 #include <lauxlib.h>
 
-enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, BEGINNINGS = 1024 };
+enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, BEGINNINGS = 4096 };
 
 /* A table by the hash of a phrase's first word; phrases of one hash follow each other. */
 struct finder {
     unsigned char folded[256]; /* each byte in small letters; a space for what stands between words */
-    bool begins[BEGINNINGS];   /* by two letters: whether a phrase may; most words of a text are passed over by that */
+    bool begins[BEGINNINGS];   /* by three letters: whether a phrase may; most words of a text are passed over so */
     struct phrase {
         const char *text; /* Lua's, anchored in the list of kinds; NULL: a free slot */
         size_t length;
@@ -49,9 +49,13 @@ static void fold(unsigned char folded[static 256])
         folded[c] = (unsigned char)(c >= 128 ? c : isspace(c) || ispunct(c) ? ' ' : tolower(c));
 }
 
-static size_t beginning(unsigned char first, unsigned char second)
+/* What stands for the first three letters of a word. */
+static size_t beginning(const unsigned char folded[static 256], const unsigned char *word, const unsigned char *end)
 {
-    return (first * 37u + second) % BEGINNINGS;
+    unsigned char second = word + 1 < end ? folded[word[1]] : ' ';
+    unsigned char third = second != ' ' && word + 2 < end ? folded[word[2]] : ' ';
+
+    return (folded[word[0]] * 1369u + second * 37u + third) % BEGINNINGS;
 }
 
 static void add(struct finder *finder, const char *text, size_t length, int kind)
@@ -61,7 +65,7 @@ static void add(struct finder *finder, const char *text, size_t length, int kind
     while (finder->slots[at].text)
         at = (at + 1) % SLOTS;
     finder->slots[at] = (struct phrase){ text, length, hash, kind };
-    finder->begins[beginning((unsigned char)text[0], length > 1 ? (unsigned char)text[1] : ' ')] = true;
+    finder->begins[beginning(finder->folded, (const unsigned char *)text, (const unsigned char *)text + length)] = true;
 }
 
 /* Whether the text goes on with the words of the phrase, and with no other letter behind them. */
@@ -105,7 +109,7 @@ static int find(lua_State *L)
         const unsigned char *word = at;
         uint32_t hash = NO_WORD;
 
-        if (!finder->begins[beginning(folded[at[0]], at + 1 < end ? folded[at[1]] : ' ')]) {
+        if (!finder->begins[beginning(folded, at, end)]) {
             while (at < end && folded[*at] != ' ')
                 at++;
         } else {

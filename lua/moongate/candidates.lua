@@ -13,6 +13,7 @@ local candidates = {}
 local metatable_of, set_metatable = debug.getmetatable, debug.setmetatable
 
 local DEEPEST = 32
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 
 local function copy(value, depth)
   if type(value) ~= "table" then return value end
@@ -142,7 +143,7 @@ local TRAIL = 24 -- that there is room for beforehand: eight steps
 ---@field view moongate.view
 ---@field request table|nil until it is over
 ---@field weights table<table, number>|nil by target
----@field all table[] its candidates, and behind each the metatable that it has in the end
+---@field all table[] its candidates, and behind them the metatables that they have in the end
 
 -- A list of candidates for these targets. run = { view, request, facts, weights } is the family of their lists from now
 -- on.
@@ -155,8 +156,8 @@ function candidates.new(targets, run)
   run.trail, run.all, under_way = new_table(TRAIL, 0), all, run
   for i = 1, count do
     local metatables = metatables_for(targets[i])
-    local candidate = setmetatable({}, metatables[1])
-    items[i], all[2 * i - 1], all[2 * i] = candidate, candidate, metatables[2]
+    local candidate = setmetatable({ left = LATER }, metatables[1]) -- most policies ask
+    items[i], all[i], all[count + i] = candidate, candidate, metatables[2]
   end
   return list.of(items, run)
 end
@@ -165,7 +166,8 @@ end
 ---@param run moongate.run
 function candidates.close(run)
   local all = run.all
-  for i = 1, #all, 2 do set_metatable(all[i], all[i + 1]) end
+  local count = #all / 2
+  for i = 1, count do set_metatable(all[i], all[count + i]) end
   run.over, run.all, run.request, run.facts, under_way = true, nil, nil, nil, nil
 end
 
@@ -206,8 +208,6 @@ local function read_request(own, name)
   if value ~= nil then rawset(own, name, value) end
   return value
 end
-
-local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 
 -- The request as a policy sees it: its own to write to. `asked` holds facts that outweigh the request's, and task(); it
 -- is the metatable of what is answered. The clock and the dice of a call are there from the beginning: the set of

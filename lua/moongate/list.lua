@@ -46,44 +46,52 @@ local function describe(item)
   return type(id) == "string" and id or "an item"
 end
 
+-- Merges two runs of indexes that follow each other, from `start` and from `middle`, with the keys they go by.
+local function merge(from, from_keys, to, to_keys, start, middle, stop)
+  local a, b, at = start, middle, start
+  local first, second = from_keys[a], from_keys[b]
+  while a < middle and b < stop do
+    if second < first then
+      to[at], to_keys[at], b = from[b], second, b + 1
+      second = from_keys[b]
+    else
+      to[at], to_keys[at], a = from[a], first, a + 1
+      first = from_keys[a]
+    end
+    at = at + 1
+  end
+  if a == middle then a, middle = b, stop end -- what is left of either
+  for i = a, middle - 1 do
+    to[at], to_keys[at] = from[i], from_keys[i]
+    at = at + 1
+  end
+end
+
 -- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. A merge sort: stable
 -- by itself, and quicker here than a sort in C that calls back for each comparison.
 local function ordered(keys, count)
-  local from, last, n = new_table(count, 0), {}, 0
+  local from, from_keys, last, n = new_table(count, 0), new_table(count, 0), nil, 0
   for i = 1, count do
-    if keys[i] == nil then
+    local key = keys[i]
+    if key == nil then
+      last = last or {}
       last[#last + 1] = i
     else
       n = n + 1
-      from[n] = i
+      from[n], from_keys[n] = i, key
     end
   end
-  local to, width = new_table(n, 0), 1
+  local to, to_keys, width = new_table(n, 0), new_table(n, 0), 1
   while width < n do
     for start = 1, n, 2 * width do
-      local a, b, at = start, math.min(start + width, n + 1), start
-      local middle, stop = b, math.min(start + 2 * width, n + 1)
-      while a < middle and b < stop do
-        local first, second = from[a], from[b]
-        if keys[second] < keys[first] then
-          to[at], b = second, b + 1
-        else
-          to[at], a = first, a + 1
-        end
-        at = at + 1
-      end
-      for i = a, middle - 1 do
-        to[at] = from[i]
-        at = at + 1
-      end
-      for i = b, stop - 1 do
-        to[at] = from[i]
-        at = at + 1
-      end
+      local middle, stop = start + width, start + 2 * width
+      if middle > n + 1 then middle = n + 1 end
+      if stop > n + 1 then stop = n + 1 end
+      merge(from, from_keys, to, to_keys, start, middle, stop)
     end
-    from, to, width = to, from, width * 2
+    from, from_keys, to, to_keys, width = to, to_keys, from, from_keys, width * 2
   end
-  for i = 1, #last do from[n + i] = last[i] end
+  for i = 1, last and #last or 0 do from[n + i] = last[i] end
   return from
 end
 

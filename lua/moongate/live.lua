@@ -125,15 +125,17 @@ local OPEN_S, COUNTS, TOLD, BALANCE, GAUGE = seen.open_s, seen.counts, seen.told
 local INDEX = seen.index
 
 ---@class moongate.view see router.plan
----@field seen table<integer, table> by a target's index, as far as read: see moongate.seen
----@field told table<string, table> what providers told, by their names, where it is the same for all their models
+---@field seen (table|false)[] by a target's index, as far as read: see moongate.seen
+---@field told table<string, table>|false of many targets: what providers told, by their names, where that is the same
+---  for all their models
 ---@field is_whole boolean all of it has been read, of every target that was offered
 local view = { random = math.random }
 local meta = { __index = view }
 
 ---@return moongate.view
 function live.view()
-  return setmetatable({ seen = new_table(8, 0), told = {}, is_whole = false }, meta)
+  local room = { false, false, false, false, false, false, false, false }
+  return setmetatable({ seen = room, told = false, is_whole = false }, meta)
 end
 
 -- One of which nothing has been read.
@@ -155,7 +157,10 @@ end
 
 -- Reads how these stand, in one go, where they are so few that all of it is recorded. Of many, what is asked for is.
 function view:begin(targets)
-  if #targets > decision.most_whole then return end
+  if #targets > decision.most_whole then
+    self.told = {}
+    return
+  end
   for i = 1, #targets do read(self, targets[i]) end
 end
 
@@ -184,10 +189,11 @@ local function health(self, target)
 end
 
 local function told(self, target, how)
-  local same = self.told[target.provider]
+  local by_provider = self.told
+  local same = by_provider and by_provider[target.provider]
   if same then return same end
   local remains, by_model = remains_of(how)
-  if not by_model then self.told[target.provider] = remains end
+  if by_provider and not by_model then by_provider[target.provider] = remains end
   return remains
 end
 

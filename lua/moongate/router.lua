@@ -113,7 +113,7 @@ local function read_ladder(ladder, most)
   end
   local count = #ladder
   if count > 2 * most + 100 then return nil, "returned more rungs than there are candidates" end
-  local targets, rungs, seen = new_table(count, 0), 0, count > FEW and {} or nil
+  local targets, rungs, seen = new_table(count, 0), 0, count > FEW and new_table(count, 0) or nil
   for i = 1, count do
     local target = candidates.target(rawget(ladder, i))
     if not target then return nil, "returned something that is no candidate of this request, at position " .. i end

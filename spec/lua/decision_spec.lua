@@ -287,7 +287,7 @@ describe("a recorded decision", function()
     assert.equal(2 * 6, #core.of "store.exhausted")
     assert.equal(6, #core.of "health.state")
     assert.equal(2 * 2, #core.of "store.used") -- two models have two limits each
-    assert.equal(1 + 5, #core.of "store.learnt")
+    assert.equal(6, #core.of "store.learnt")
     for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index][seen.told]) end
   end)
 
