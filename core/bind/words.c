@@ -13,12 +13,11 @@
 
 #include <lauxlib.h>
 
-enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, BEGINNINGS = 4096 };
+enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192 };
 
 /* A table by the hash of a phrase's first word; phrases of one hash follow each other. */
 struct finder {
     unsigned char folded[256]; /* each byte in small letters; a space for what stands between words */
-    bool begins[BEGINNINGS];   /* by three letters: whether a phrase may; most words of a text are passed over so */
     struct phrase {
         const char *text; /* Lua's, anchored in the list of kinds; NULL: a free slot */
         size_t length;
@@ -49,15 +48,6 @@ static void fold(unsigned char folded[static 256])
         folded[c] = (unsigned char)(c >= 128 ? c : isspace(c) || ispunct(c) ? ' ' : tolower(c));
 }
 
-/* What stands for the first three letters of a word. */
-static size_t beginning(const unsigned char folded[static 256], const unsigned char *word, const unsigned char *end)
-{
-    unsigned char second = word + 1 < end ? folded[word[1]] : ' ';
-    unsigned char third = second != ' ' && word + 2 < end ? folded[word[2]] : ' ';
-
-    return (folded[word[0]] * 1369u + second * 37u + third) % BEGINNINGS;
-}
-
 static void add(struct finder *finder, const char *text, size_t length, int kind)
 {
     uint32_t hash = hash_first_word(text, length), at = hash % SLOTS;
@@ -65,7 +55,6 @@ static void add(struct finder *finder, const char *text, size_t length, int kind
     while (finder->slots[at].text)
         at = (at + 1) % SLOTS;
     finder->slots[at] = (struct phrase){ text, length, hash, kind };
-    finder->begins[beginning(finder->folded, (const unsigned char *)text, (const unsigned char *)text + length)] = true;
 }
 
 /* Whether the text goes on with the words of the phrase, and with no other letter behind them. */
@@ -100,26 +89,25 @@ static int find(lua_State *L)
     const struct finder *finder = lua_touserdata(L, lua_upvalueindex(1));
     size_t length;
     const unsigned char *text = (const unsigned char *)luaL_checklstring(L, 1, &length);
-    const unsigned char *end = text + length, *at = text;
-    const unsigned char *folded = finder->folded;
+    const unsigned char *end = text + length, *word = text;
+    uint32_t hash = NO_WORD;
     int least = SLOTS;
 
     luaL_argcheck(L, length <= TEXT_MAX, 1, "a longer text than is looked at");
-    while (at < end) {
-        const unsigned char *word = at;
-        uint32_t hash = NO_WORD;
+    for (const unsigned char *at = text; at < end; at++) {
+        unsigned char c = finder->folded[*at];
 
-        if (!finder->begins[beginning(folded, at, end)]) {
-            while (at < end && folded[*at] != ' ')
-                at++;
-        } else {
-            for (; at < end && folded[*at] != ' '; at++)
-                hash = hash_on(hash, folded[*at]);
-            if (at > word)
-                least = least_at(finder, hash, word, end, least);
+        if (c != ' ') {
+            hash = hash_on(hash, c);
+            continue;
         }
-        at++;
+        if (at > word)
+            least = least_at(finder, hash, word, end, least);
+        hash = NO_WORD;
+        word = at + 1;
     }
+    if (end > word)
+        least = least_at(finder, hash, word, end, least);
     if (least == SLOTS)
         return 0;
     lua_pushinteger(L, least);
