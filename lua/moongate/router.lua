@@ -128,9 +128,14 @@ end
 
 local NONE = {}
 
-local function note_fault(plan, fault)
-  if plan.faults == NONE then plan.faults = {} end
-  plan.faults[#plan.faults + 1] = fault
+-- Adds to a list of the plan's, which are all one while they are empty.
+local function note(plan, name, item)
+  local all = plan[name]
+  if all == NONE then
+    plan[name] = { item }
+  else
+    all[#all + 1] = item
+  end
 end
 
 -- Runs one policy. Answers its ladder and its second result; or nil and the fault.
@@ -139,7 +144,7 @@ local function run(plan, policies, policy, weights)
     name = policy.name, view = plan.view, request = plan.request, facts = plan.asked, weights = weights, trail = false,
     last = 0, all = false, scores = false, over = false, empty = false, __index = false, __metatable = "list",
   }
-  plan.runs[#plan.runs + 1] = own
+  note(plan, "runs", own)
   plan.policy = full_name(policy)
   local offered, shown_request = candidates.new(plan.offered, own), candidates.request(plan.request, plan.asked)
   local fine, ladder, second = policies:call(policy.run, shown_request, offered)
@@ -163,7 +168,7 @@ local function follow(plan, policies, policy, weights)
   for _ = 1, MOST_HOPS do
     local ladder, second = run(plan, policies, policy, weights)
     if not ladder then
-      note_fault(plan, { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) })
+      note(plan, "faults", { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) })
       return nil
     end
     if #ladder > 0 or not second then return ladder, second end
@@ -246,7 +251,7 @@ local function fall_back(plan, policies, registry, failed, weights)
     if (plan.view:exhausted(target) or 0) == 0 then ladder[#ladder + 1] = target end
   end
   plan.policy = LAST_RESORT
-  plan.runs[#plan.runs + 1] = { name = LAST_RESORT, trail = NONE, last = 0 }
+  note(plan, "runs", { name = LAST_RESORT, trail = NONE, last = 0 })
   return ladder
 end
 
@@ -317,7 +322,8 @@ local function asked_for(name)
 end
 
 -- Plans a request. policies is a set of moongate.policies; view gives the live facts of targets: exhausted, left, used,
--- latency_ms, error_rate, open (each of a target), balance (of a provider's name), random, and perhaps open_s.
+-- latency_ms, error_rate, open (each of a target), balance (of a provider's name), random; perhaps open_s, and begin,
+-- which is told what is offered before anybody asks.
 ---@param request table
 ---@param caller table
 ---@param registry registry
@@ -351,8 +357,8 @@ function router.plan(request, caller, registry, policies, view, entry)
     known_task = false, dice = false, __index = false, __metatable = "request",
   }, asked_meta)
   local plan = setmetatable({
-    request = request, runs = new_table(2, 0), faults = NONE, ladder = NONE, policy = policy and full_name(policy)
-      or policy_name, name = name, targets = targets, view = view, asked = asked_of, offered = NONE, refused = NONE,
+    request = request, runs = NONE, faults = NONE, ladder = NONE, policy = policy and full_name(policy) or policy_name,
+    name = name, targets = targets, view = view, asked = asked_of, offered = NONE, refused = NONE,
     refused_why = NONE, verdicts = verdicts or false, standing = false, arranged = false,
   }, plan_meta)
   if replaced then plan.replaced = replaced end
@@ -384,7 +390,7 @@ function router.plan(request, caller, registry, policies, view, entry)
   if policy then
     ladder, words = follow(plan, policies, policy, weights)
   else
-    note_fault(plan, { policy = policy_name, kind = "missing", message = "there is no such routing policy" })
+    note(plan, "faults", { policy = policy_name, kind = "missing", message = "there is no such routing policy" })
   end
   if not ladder then
     if registry.on_fault == "refuse" then return nil, refuse_fault(plan) end
