@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
+#include "bind/seen.h"
 #include "gate/gate.h"
 #include "gate/health.h"
 #include "gate/worker.h"
@@ -20,6 +21,7 @@ enum { WORDS_FEW = 16, WORD_VALUES = 7 };
 
 /* Its strings are Lua's, held by the table that it was read from. */
 struct gauge {
+    int index;
     const char *id, *provider, *model;
     size_t count;
     struct store_limit limits[];
@@ -30,33 +32,32 @@ static const struct gauge *gauge_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* exhausted(): seconds left (0: usable), of the target or of its provider, whichever waits longer; and the reason */
-static int exhausted(lua_State *L)
+/* Pushes the seconds that the target or its provider is exhausted for, whichever waits longer, and why; nil if not. */
+static void push_exhausted(lua_State *L, const struct gauge *gauge, int64_t now)
 {
-    const struct gauge *gauge = gauge_of(L);
     struct store *store = bind_worker(L)->gate->store;
     char reason[256], other[256];
-    int64_t now = clock_wall_ms(), until = store_exhausted(store, gauge->id, now, reason, sizeof reason);
+    int64_t until = store_exhausted(store, gauge->id, now, reason, sizeof reason);
     int64_t all = store_exhausted(store, gauge->provider, now, other, sizeof other), last = all > until ? all : until;
 
-    lua_pushnumber(L, last > now ? (lua_Number)(last - now) / 1000 : 0);
+    if (last <= now) {
+        lua_pushnumber(L, 0);
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushnumber(L, (lua_Number)(last - now) / 1000);
     lua_pushstring(L, all > until ? other : reason);
-    return 2;
 }
 
-/* counts(): what is used of each limit, as a list in their order */
-static int counts(lua_State *L)
+static void push_counts(lua_State *L, const struct gauge *gauge, int64_t now)
 {
-    const struct gauge *gauge = gauge_of(L);
     struct store *store = bind_worker(L)->gate->store;
-    int64_t now = clock_wall_ms();
 
     lua_createtable(L, (int)gauge->count, 0);
     for (size_t i = 0; i < gauge->count; i++) {
         lua_pushnumber(L, (lua_Number)store_used(store, &gauge->limits[i], now, NULL));
         lua_rawseti(L, -2, (int)i + 1);
     }
-    return 1;
 }
 
 /* In few digits: what is recorded of a decision is what was seen, to the bit. */
@@ -65,20 +66,56 @@ static lua_Number rounded(double value, int places)
     return floor(value * places + 0.5) / places;
 }
 
-/* health(): open, latency in ms or nil, error rate, seconds until an open breaker lets one through */
-static int health(lua_State *L)
+/* Pushes open, latency in ms or false, error rate, seconds until an open breaker lets one through. */
+static void push_health(lua_State *L, const struct gauge *gauge, int64_t now)
 {
-    int64_t now = clock_wall_ms();
-    struct health_state state = health_state(bind_worker(L)->gate->health, gauge_of(L)->id, now);
+    struct health_state state = health_state(bind_worker(L)->gate->health, gauge->id, now);
 
     lua_pushboolean(L, state.open);
     if (state.latency_ms < 0)
-        lua_pushnil(L);
+        lua_pushboolean(L, 0);
     else
         lua_pushnumber(L, rounded(state.latency_ms, 100));
     lua_pushnumber(L, rounded(state.error_rate, 10000));
     lua_pushnumber(L, state.open_until > now ? (lua_Number)(state.open_until - now) / 1000 : 0);
+}
+
+/* exhausted(): seconds left (0: usable), of the target or of its provider, whichever waits longer; and the reason */
+static int exhausted(lua_State *L)
+{
+    push_exhausted(L, gauge_of(L), clock_wall_ms());
+    return 2;
+}
+
+/* counts(): what is used of each limit, as a list in their order */
+static int counts(lua_State *L)
+{
+    push_counts(L, gauge_of(L), clock_wall_ms());
+    return 1;
+}
+
+/* health(): open, latency in ms or false, error rate, seconds until an open breaker lets one through */
+static int health(lua_State *L)
+{
+    push_health(L, gauge_of(L), clock_wall_ms());
     return 4;
+}
+
+/* read(): what a view has seen, with all of these in it */
+static int read_all(lua_State *L)
+{
+    const struct gauge *gauge = gauge_of(L);
+    int64_t now = clock_wall_ms();
+
+    lua_settop(L, 0);
+    lua_createtable(L, SEEN_PLACES, 0);
+    lua_pushinteger(L, gauge->index);
+    push_exhausted(L, gauge, now);
+    push_health(L, gauge, now);
+    push_counts(L, gauge, now);
+    for (int place = SEEN_COUNTS; place >= SEEN_INDEX; place--)
+        lua_rawseti(L, 1, place);
+    return 1;
 }
 
 /* What a provider told of what remains for this target. Copied: the store's lock is held meanwhile. */
@@ -86,12 +123,14 @@ struct words {
     const struct gauge *gauge;
     struct store_learnt *items;
     size_t count, capacity;
+    bool by_model; /* any is of one model, be it another */
 };
 
 static void add_word(void *arg, const struct store_learnt *word)
 {
     struct words *words = arg;
 
+    words->by_model = words->by_model || *word->model;
     if (word->remaining < 0 || (*word->model && strcmp(word->model, words->gauge->model) != 0))
         return;
     if (words->count < words->capacity)
@@ -100,18 +139,20 @@ static void add_word(void *arg, const struct store_learnt *word)
 }
 
 /*
- * told(): what the provider told of what remains, for this model or for all, nil if nothing. A flat list: of each word
- * metric, window, source, whether it is of this model alone, what remains, seconds until it is reset (false: not told),
- * and its age in seconds.
+ * told(list): writes into the list what the provider told of what remains, for this model or for all, and answers how
+ * much of the list that is, and whether it told anything of single models, this one or others. Of each word metric,
+ * window, source, whether it is of this model alone, what remains, seconds until it is reset (false: not told), and its
+ * age in seconds.
  */
 static int told(lua_State *L)
 {
     struct store_learnt few[WORDS_FEW];
-    struct words words = { gauge_of(L), few, 0, WORDS_FEW };
+    struct words words = { gauge_of(L), few, 0, WORDS_FEW, false };
     struct store *store = bind_worker(L)->gate->store;
     int64_t now = clock_wall_ms();
     int at = 0;
 
+    luaL_checktype(L, 1, LUA_TTABLE);
     store_each_learnt(store, words.gauge->provider, add_word, &words);
     /* In memory of Lua's: what follows may raise where a policy has used up its own. */
     while (words.count > words.capacity) {
@@ -120,9 +161,6 @@ static int told(lua_State *L)
         words.count = 0;
         store_each_learnt(store, words.gauge->provider, add_word, &words);
     }
-    if (words.count == 0)
-        return 0;
-    lua_createtable(L, (int)words.count * WORD_VALUES, 0);
     for (size_t i = 0; i < words.count; i++) {
         const struct store_learnt *word = &words.items[i];
 
@@ -138,9 +176,11 @@ static int told(lua_State *L)
         lua_pushnumber(L, (lua_Number)(now - word->seen_at) / 1000);
         at += WORD_VALUES;
         for (int value = 0; value < WORD_VALUES; value++)
-            lua_rawseti(L, -1 - (WORD_VALUES - value), at - value);
+            lua_rawseti(L, 1, at - value);
     }
-    return 1;
+    lua_pushinteger(L, at);
+    lua_pushboolean(L, words.by_model);
+    return 2;
 }
 
 static const char *needed(lua_State *L, const char *name)
@@ -153,12 +193,13 @@ static const char *needed(lua_State *L, const char *name)
 }
 
 static const struct luaL_Reg readers[] = {
-    { "exhausted", exhausted }, { "counts", counts }, { "health", health }, { "told", told }, { NULL, NULL },
+    { "exhausted", exhausted }, { "counts", counts }, { "health", health },
+    { "told", told },           { "read", read_all }, { NULL, NULL },
 };
 
 /*
- * of({ id, provider, model, limits = { { key, window, sliding, zone } ... } }): { exhausted, counts, health, told },
- * the functions above. The table is read once, and must not change.
+ * of({ index, id, provider, model, limits = { { key, window, sliding, zone } ... } }): { exhausted, counts, health,
+ * told, read }, the functions above. The table is read once, and must not change.
  */
 static int gauge_lua_of(lua_State *L)
 {
@@ -171,7 +212,8 @@ static int gauge_lua_of(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     count = lua_objlen(L, 2);
     gauge = lua_newuserdata(L, sizeof *gauge + count * sizeof *gauge->limits);
-    *gauge = (struct gauge){ needed(L, "id"), needed(L, "provider"), needed(L, "model"), count };
+    *gauge = (struct gauge){ (int)bind_integer(L, 1, "index", 0), needed(L, "id"), needed(L, "provider"),
+                             needed(L, "model"), count };
     lua_createtable(L, (int)count, 0); /* of the names of counters */
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, 2, (int)i + 1);

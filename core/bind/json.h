@@ -1,6 +1,6 @@
 /*
  * json.h - opens moongate.core.json: JSON for Lua. json.c turns texts into
- * values, json_text.c values into texts, document.c looks into texts without
+ * values, json_text.c (and json_seen.c) values into texts, document.c looks into texts without
  * building them, outline.c tells whether they look as they should. Also loadable
  * by a plain luajit (package.loadlib).
  */
@@ -54,8 +54,11 @@ void json_add_keys(lua_State *L, struct json_kept *kept, int index);
 /* Pushes the string at node, unescaped; the value at node `at`. Both use kept->out. */
 void json_push_string(lua_State *L, struct json_kept *kept, const char *text, const struct json_node *node);
 void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index, size_t at);
-/* The functions of json_text.c. */
+/* Encodes the value at index, which is counted from below. */
+void json_add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index);
+/* The functions of json_text.c, and one of json_seen.c among them. */
 extern const luaL_Reg json_text_functions[];
+int json_add_seen(lua_State *L);
 double json_number(const char *text, const struct json_node *node);
 /* Pushes what doc:fits answers of the value at node `at` and the outline at index, and answers how many values. */
 int json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at);

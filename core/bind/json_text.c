@@ -253,6 +253,11 @@ static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int
     }
 }
 
+void json_add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index)
+{
+    add_value(L, kept, out, index, 0);
+}
+
 /* encode(value): the text, object members sorted by name; raises on what JSON cannot say. */
 static int json_encode(lua_State *L)
 {
@@ -355,6 +360,7 @@ static int json_is_array(lua_State *L)
 }
 
 const luaL_Reg json_text_functions[] = {
-    { "encode", json_encode }, { "write", json_write },       { "begin", json_begin }, { "add", json_add },
-    { "finish", json_finish }, { "is_array", json_is_array }, { "array", json_array }, { NULL, NULL },
+    { "encode", json_encode }, { "write", json_write },       { "begin", json_begin },
+    { "add", json_add },       { "finish", json_finish },     { "is_array", json_is_array },
+    { "array", json_array },   { "add_seen", json_add_seen }, { NULL, NULL },
 };

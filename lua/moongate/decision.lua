@@ -176,42 +176,14 @@ function decision.used(target, counts)
   return sums
 end
 
-local function is_filled(list)
-  for i = 1, #list do
-    if list[i] ~= 0 then return true end
-  end
-  return false
-end
-
 -- ---- recording ----
 
--- The place of a target in the configuration, as JSON: { in a list, as the name of its facts }
-local place_of = by_target(function(target)
-  return { "," .. target.index, ',"' .. target.index .. '":{' }
-end)
-
--- What a view has read of the targets (see moongate.live): of one that is whole, only what is unusual.
+-- What a view has read of the targets (see moongate.seen): of one that is whole, only what is unusual.
 local function add_facts(offered, view)
   local whole, seen_of = view.is_whole, view.seen
   for i = 1, #offered do
     local seen = seen_of[offered[i].index]
-    if seen then
-      local wait, errors, balance, counts, told = seen.wait, seen.error_rate, seen.balance, seen.counts, seen.told
-      local latency, open, open_s = seen.latency_ms or nil, seen.open or nil, seen.open_s
-      if whole then
-        if wait == 0 then wait = nil end
-        if errors == 0 then errors = nil end
-        if counts and not is_filled(counts) then counts = nil end
-        balance = balance or nil
-      end
-      if open_s == 0 then open_s = nil end
-      if told and not next(told) then told = nil end
-      if not whole or wait or errors or balance or counts or told or latency or open or open_s then
-        json.add(place_of(offered[i])[2], ',"wait":', wait, ',"ms":', latency, ',"errors":', errors, ',"open":', open,
-          ',"open_s":', open_s, ',"told":', told, ',"balance":', balance, ',"used":', counts and json.array(counts),
-          "}")
-      end
-    end
+    if seen then json.add_seen(seen, whole) end
   end
 end
 
@@ -261,7 +233,7 @@ function decision.add(plan, caller, hash, view, looked)
     looked, ',"runs":[')
   for i = 1, #runs do json.add("", ",", runs[i].name) end
   json.add '],"ladder":['
-  for i = 1, #ladder do json.add(place_of(ladder[i])[1]) end
+  for i = 1, #ladder do json.add("", ",", ladder[i].index) end
   json.add "],"
   add_request(plan.request)
   json.add(caller_text(caller))

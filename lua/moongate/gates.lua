@@ -192,15 +192,22 @@ local function summary_of(targets)
   return summary
 end
 
--- Whether every one of them can do it, for sure.
-local function all_can(targets, request, needed)
+-- What is needed of a context.
+local function needed_by(request)
+  return (request.estimated_tokens or 0) + (request.surface ~= "embeddings" and request.max_tokens or 0)
+end
+
+-- Whether the request alone keeps none of them from being offered, for sure: then they need not be asked one by one.
+---@param targets table[]
+---@param request table
+---@return boolean
+function gates.are_open(targets, request)
+  if request.max_cost or request.surface == "embeddings" then return false end
   local summary = summary_of(targets)
-  return not summary.is_mixed and request.surface ~= "embeddings" and needed <= summary.context_length
+  return not summary.is_mixed and needed_by(request) <= summary.context_length
     and (summary.tools or not request.tools) and (summary.vision or not request.images)
     and (summary.json_schema or not request.json_schema)
 end
-
-local FEW = 2 -- that are quicker asked themselves
 
 -- Divides targets into those a policy may see and the others, with the reason of each. asked(name) says in words what
 -- was asked for; lists and owners are those of gates.lists; verdicts are the access policy's, on the caller;
@@ -208,15 +215,13 @@ local FEW = 2 -- that are quicker asked themselves
 ---@param targets table[]
 ---@param request table
 ---@param rules table { lists, owners, verdicts, caller, local_because, zero_spend, asked, name }
----@return table[] offered the same list where nothing is refused
+---@return table[] offered
 ---@return table[] refused
 ---@return string[] why
 ---@return table|nil refusal
 function gates.pass(targets, request, rules)
   local asks_access = #rules.lists > 0 or rules.verdicts ~= nil
-  local needed = (request.estimated_tokens or 0) + (request.surface ~= "embeddings" and request.max_tokens or 0)
-  local asks_each = asks_access or rules.local_because or rules.zero_spend or request.max_cost
-  if not asks_each and #targets > FEW and all_can(targets, request, needed) then return targets, NONE, NONE end
+  local needed = needed_by(request)
   local offered, refused, why, state = {}, {}, {}, nil
   for i = 1, #targets do
     local target = targets[i]

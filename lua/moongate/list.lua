@@ -26,9 +26,8 @@ local LONGEST_NAME = 100 -- of a step, in explanations
 -- What is said to a policy that kept something for later.
 list.OVER = "this request is over: what a policy keeps of one is of no use in the next"
 
--- What a step is given that asks something of each candidate.
-local function check_step(method, name, value)
-  if type(value) == "function" and type(name) == "string" and name ~= "" then return end
+-- A step that asks something of each candidate wants a name and a function: this was not given them.
+local function refuse_step(method, name, value)
   if type(name) == "string" and name ~= "" then
     error(method .. ' "' .. name .. '" wants a function of a candidate, not a ' .. type(value), 3)
   end
@@ -49,104 +48,128 @@ local function describe(item)
   return type(id) == "string" and id or "an item"
 end
 
--- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. nil: they are in
--- order. A merge sort: stable by itself, and quicker here than a sort in C that calls back for each comparison.
-local function ordered(keys, count)
-  local sorted = true
-  for i = 2, count do
-    local before, key = keys[i - 1], keys[i]
-    if not (before and key and before <= key) then sorted = false break end
+-- Merges two runs of indexes that follow each other, from `start` and from `middle`, with the keys they go by.
+local function merge(from, from_keys, to, to_keys, start, middle, stop)
+  local a, b, at = start, middle, start
+  local first, second = from_keys[a], from_keys[b]
+  while a < middle and b < stop do
+    if second < first then
+      to[at], to_keys[at], b = from[b], second, b + 1
+      second = from_keys[b]
+    else
+      to[at], to_keys[at], a = from[a], first, a + 1
+      first = from_keys[a]
+    end
+    at = at + 1
   end
-  if sorted then return nil end
-  local from, last, n = new_table(count, 0), {}, 0
+  if a == middle then a, middle = b, stop end -- what is left of either
+  for i = a, middle - 1 do
+    to[at], to_keys[at] = from[i], from_keys[i]
+    at = at + 1
+  end
+end
+
+-- Indexes 1..n ordered by their keys; equal keys keep their order; items without a key come last. A merge sort: stable
+-- by itself, and quicker here than a sort in C that calls back for each comparison.
+local function ordered(keys, count)
+  local from, from_keys, last, n = new_table(count, 0), new_table(count, 0), nil, 0
   for i = 1, count do
-    if keys[i] == nil then
+    local key = keys[i]
+    if key == nil then
+      last = last or {}
       last[#last + 1] = i
     else
       n = n + 1
-      from[n] = i
+      from[n], from_keys[n] = i, key
     end
   end
-  local to, width = new_table(n, 0), 1
+  local to, to_keys, width = new_table(n, 0), new_table(n, 0), 1
   while width < n do
     for start = 1, n, 2 * width do
-      local a, b, at = start, math.min(start + width, n + 1), start
-      local middle, stop = b, math.min(start + 2 * width, n + 1)
-      while a < middle and b < stop do
-        local first, second = from[a], from[b]
-        if keys[second] < keys[first] then
-          to[at], b = second, b + 1
-        else
-          to[at], a = first, a + 1
-        end
-        at = at + 1
-      end
-      for i = a, middle - 1 do
-        to[at] = from[i]
-        at = at + 1
-      end
-      for i = b, stop - 1 do
-        to[at] = from[i]
-        at = at + 1
-      end
+      local middle, stop = start + width, start + 2 * width
+      if middle > n + 1 then middle = n + 1 end
+      if stop > n + 1 then stop = n + 1 end
+      merge(from, from_keys, to, to_keys, start, middle, stop)
     end
-    from, to, width = to, from, width * 2
+    from, from_keys, to, to_keys, width = to, to_keys, from, from_keys, width * 2
   end
-  for i = 1, #last do from[n + i] = last[i] end
+  for i = 1, last and #last or 0 do from[n + i] = last[i] end
   return from
 end
 
-local function sort_keys(items, name, key)
-  local count, kind = #items, nil
-  local keys = new_table(count, 0)
-  for i = 1, count do
-    local value = key(items[i])
-    local found = type(value)
-    if found == "number" or found == "string" then
-      if value ~= value then value, found = nil, kind end
-      kind = kind or found
-      if kind ~= found then error('sort "' .. name .. '" mixes numbers and strings', 3) end
-    elseif value ~= nil then
-      error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
-        .. describe(items[i]) .. ")", 3)
-    end
-    keys[i] = value
+local function check_key(name, found, kind, item)
+  if found ~= "number" and found ~= "string" then
+    error('sort "' .. name .. '" wants a number or a string for each candidate, not a ' .. found .. " ("
+      .. describe(item) .. ")", 4)
   end
-  return keys
+  if kind then error('sort "' .. name .. '" mixes numbers and strings', 4) end
 end
 
-local chance = { random = math.random, task = function() return "chat" end }
+-- Fills in the keys of the items; answers whether they are in order already.
+local function fill_keys(keys, items, name, key)
+  local kind, before, is_sorted = nil, nil, true
+  for i = 1, #items do
+    local value = key(items[i])
+    if value ~= value then value = nil end -- not a number
+    if value ~= nil then
+      local found = type(value)
+      if found ~= kind then
+        check_key(name, found, kind, items[i])
+        kind = found
+      end
+    end
+    if i > 1 and is_sorted then is_sorted = before ~= nil and value ~= nil and before <= value end
+    keys[i], before = value, value
+  end
+  return is_sorted
+end
+
+-- Keys of so many are written over by the next sort's.
+local FEW = 32
+local spare = new_table(FEW, 0)
+
+local chance = { random = function() return math.random() end, task = function() return "chat" end }
 local metatable_of = debug.getmetatable
 local NONE = {} -- what a step left out that left nothing out
 
--- What lists of one origin share, kept as their metatable: { trail, facts }. No policy gets at it.
+---@class list.family what lists of one origin share: their metatable, too. No policy gets at it.
+---@field trail any[] of each step its kind, its name, and what it left out (false: it put them in order), one after the
+---  other
+---@field last integer how long the trail is
+---@field scores table<table, number>|false|nil by item
+---@field facts { random: (fun(self): number), task: (fun(self): string) } [0,1) is drawn of it, and by a task is scored
+---@field over boolean|nil its request is
+
+---@return list.family
 local function family_of(self)
   local family = metatable_of(self)
-  local trail = family and family.trail
-  if not trail then error("a step is of a list, as in candidates:keep(...)", 3) end
-  if trail.over then error(list.OVER, 3) end
-  return family, trail
+  if not (family and family.trail) then error("a step is of a list, as in candidates:keep(...)", 3) end
+  if family.over then error(list.OVER, 3) end
+  return family
 end
 
-local function note(trail, kind, name, gone)
+local function note(family, kind, name, gone)
   if #name > LONGEST_NAME then name = string.sub(name, 1, LONGEST_NAME) .. "..." end
-  trail[#trail + 1] = { kind = kind, name = name, gone = gone }
+  local trail, last = family.trail, family.last
+  trail[last + 1], trail[last + 2], trail[last + 3] = kind, name, gone
+  family.last = last + 3
 end
 
-local function filtered(self, family, kind, name, test, wanted)
+local function filtered(self, family, kind, name, test, is_drop)
   local count = #self
   local kept, gone, n = new_table(count, 0), nil, 0
   for i = 1, count do
     local item = self[i]
-    if (test(item) and true or false) == wanted then
+    if (not test(item)) == is_drop then
       n = n + 1
       kept[n] = item
-    else
-      gone = gone or {}
+    elseif gone then
       gone[#gone + 1] = item
+    else
+      gone = { item }
     end
   end
-  note(family.trail, kind, name, gone or NONE)
+  note(family, kind, name, gone or NONE)
   return setmetatable(kept, family)
 end
 
@@ -166,27 +189,31 @@ local methods = {}
 
 function methods.keep(self, name, test)
   local family = family_of(self)
-  check_step("keep", name, test)
-  return filtered(self, family, "keep", name, test, true)
+  if type(test) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("keep", name, test) end
+  return filtered(self, family, "keep", name, test, false)
 end
 
 function methods.drop(self, name, test)
   local family = family_of(self)
-  check_step("drop", name, test)
-  return filtered(self, family, "drop", name, test, false)
+  if type(test) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("drop", name, test) end
+  return filtered(self, family, "drop", name, test, true)
 end
 
 function methods.sort(self, name, key)
-  local family, trail = family_of(self)
-  check_step("sort", name, key)
-  local keys = sort_keys(self, name, key)
-  note(trail, "sort", name)
-  return arranged(self, family, ordered(keys, #self))
+  local family, count = family_of(self), #self
+  if type(key) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("sort", name, key) end
+  local keys = count <= FEW and spare or new_table(count, 0)
+  spare = nil -- a key may be found by sorting
+  local is_sorted = fill_keys(keys, self, name, key)
+  note(family, "sort", name, false)
+  local sorted = arranged(self, family, not is_sorted and ordered(keys, count))
+  if count <= FEW then spare = keys end
+  return sorted
 end
 
 function methods.prefer(self, name, test)
-  local family, trail = family_of(self)
-  check_step("prefer", name, test)
+  local family = family_of(self)
+  if type(test) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("prefer", name, test) end
   local count = #self
   local result, n, others = new_table(count, 0), 0, nil
   for i = 1, count do
@@ -200,38 +227,41 @@ function methods.prefer(self, name, test)
     end
   end
   for i = 1, others and #others or 0 do result[n + i] = others[i] end
-  note(trail, "prefer", name)
+  note(family, "prefer", name, false)
   return setmetatable(result, family)
 end
 
 local function own_weight(item) return item.weight or 1 end
 
 function methods.shuffle(self, name, weight)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   if type(name) == "function" then name, weight = nil, name end
   if weight == nil then weight = own_weight end
-  check_step("shuffle", name == nil and "by weight" or name, weight)
-  local keys, random = new_table(#self, 0), family.facts.random
+  local called = name == nil and "by weight" or name
+  if type(weight) ~= "function" or type(called) ~= "string" or called == "" then
+    refuse_step("shuffle", called, weight)
+  end
+  local keys, facts = new_table(#self, 0), family.facts
   for i = 1, #self do
     local share = weight(self[i])
     if type(share) ~= "number" or not (share >= 0 and share < math.huge) then
       error("shuffle wants a weight of 0 or more for each candidate (" .. describe(self[i]) .. ")", 2)
     end
     -- The first of an order by -log(u)/w is drawn with probability w / sum; so is each next of what is left.
-    keys[i] = share > 0 and -math.log(1 - random()) / share or math.huge
+    keys[i] = share > 0 and -math.log(1 - facts:random()) / share or math.huge
   end
-  note(trail, "shuffle", name or "weight")
+  note(family, "shuffle", name or "weight", false)
   return arranged(self, family, ordered(keys, #self))
 end
 
 function methods.take(self, count)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   if type(count) ~= "number" or count < 0 or count ~= count then error("take wants how many", 2) end
   local kept, gone = {}, {}
   for i = 1, #self do
     if i <= count then kept[i] = self[i] else gone[#gone + 1] = self[i] end
   end
-  note(trail, "take", tostring(count), gone)
+  note(family, "take", tostring(count), gone)
   return setmetatable(kept, family)
 end
 
@@ -254,18 +284,18 @@ function methods.concat(self, other)
 end
 
 function methods.score(self, weights)
-  local family, trail = family_of(self)
+  local family = family_of(self)
   local wrong = score.problem(weights)
   if wrong then error(wrong, 2) end
   check_candidates("score", self)
-  local values = score.of(self, weights, family.facts.task())
-  trail.scores = trail.scores or {}
-  local keys = {}
+  local values = score.of(self, weights, family.facts:task())
+  local scores, keys = family.scores or {}, {}
+  family.scores = scores
   for i = 1, #self do
-    trail.scores[self[i]] = values[i]
+    scores[self[i]] = values[i]
     keys[i] = -values[i]
   end
-  note(trail, "sort", "score")
+  note(family, "sort", "score", false)
   return arranged(self, family, ordered(keys, #self))
 end
 
@@ -276,25 +306,24 @@ setmetatable(methods, {
   end,
 })
 
--- Makes these items a list whose lists share one trail of steps: { kind, name, gone = { item... } } each, and
--- trail.scores by item. facts = { random = function() -> [0,1), task = function() -> string }.
+-- Makes these items a list, and a table its family; facts is all that has to be there.
 ---@param items table[] the list itself from now on
----@param trail table
----@param facts table
+---@param family list.family|table
 ---@return list
-function list.of(items, trail, facts)
-  return setmetatable(items, { __index = methods, __metatable = "list", trail = trail, facts = facts })
+function list.of(items, family)
+  family.__index, family.__metatable, family.last = methods, "list", 0
+  family.trail = family.trail or {}
+  return setmetatable(items, family)
 end
 
 -- The same with a copy of the items. A policy may make its own: list.new{ a, b }.
 ---@param items table[]
----@param trail table|nil
----@param facts table|nil
+---@param family list.family|table|nil
 ---@return list
-function list.new(items, trail, facts)
+function list.new(items, family)
   local copy = {}
   for i = 1, #items do copy[i] = items[i] end
-  return list.of(copy, trail or {}, facts or chance)
+  return list.of(copy, family or { facts = chance })
 end
 
 return list

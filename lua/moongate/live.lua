@@ -2,12 +2,14 @@
 -- the targets' health when somebody asks. A view holds still what it has read: one request sees one world, and what it
 -- saw can be recorded.
 local by_target = require "moongate.by_target"
+local clear = require "table.clear"
 local clock = require "moongate.core.clock"
 local decision = require "moongate.decision"
 local gauge = require "moongate.core.gauge"
 local new_table = require "table.new"
 local quota = require "moongate.quota"
 local readings = require "moongate.readings"
+local seen = require "moongate.seen"
 local trust = require "moongate.trust"
 
 local live = {}
@@ -57,33 +59,44 @@ local gauge_of = by_target(function(target)
       key = live.counter(target, limit, is_own), window = limit.window, zone = limit.zone, sliding = limit.sliding,
     }
   end
-  return gauge.of { id = target.id, provider = target.provider, model = target.upstream_id, limits = limits }
+  return gauge.of {
+    index = target.index, id = target.id, provider = target.provider, model = target.upstream_id, limits = limits,
+  }
 end)
 
 local NOTHING = {}
 local PARTS = 7 -- of a word of a provider's
 
+-- What a gauge writes into, and the places of the words in it that are trusted most, by the names of their limits: of
+-- those for all models of a provider, and of those for this one.
+local words, of_all, of_model = {}, {}, {}
+
 -- What the provider itself told counts too, as long as it stands: what remains, by the name of the limit, as the source
--- has it that is trusted most. words: see `told` in core/bind/gauge.c.
-local function remains_of(words)
-  if not words then return NOTHING end
-  local of_all, of_model, remains = {}, {}, {}
-  for at = 1, #words, PARTS do
-    local metric, window, source, is_of_model = words[at], words[at + 1], words[at + 2], words[at + 3]
-    local name = holds(words[at + 5], words[at + 6], source) and quota.known_name(metric, window)
-    local best = is_of_model and of_model or of_all
-    local before = name and best[name]
-    if name and not (before and trust.rank(words[before + 2]) <= trust.rank(source)) then
-      best[name], remains[name] = at, true
+-- has it that is trusted most. And whether that holds for this model alone. See `told` in core/bind/gauge.c.
+local function remains_of(how)
+  local last, by_model = how.told(words)
+  if last == 0 then return NOTHING, by_model end
+  local remains = {}
+  clear(of_all)
+  clear(of_model)
+  for at = 1, last, PARTS do
+    local source = words[at + 2]
+    local name = holds(words[at + 5], words[at + 6], source) and quota.known_name(words[at], words[at + 1])
+    if name then
+      local best = words[at + 3] and of_model or of_all
+      local before = best[name]
+      if not (before and trust.rank(words[before + 2]) <= trust.rank(source)) then
+        best[name], remains[name] = at, true
+      end
     end
   end
-  for name in pairs(remains) do
+  for name in next, remains do
     local one, other = of_all[name], of_model[name]
     local least = words[(one or other) + 4]
     if one and other then least = math.min(least, words[other + 4]) end
     remains[name] = least
   end
-  return remains
+  return remains, by_model
 end
 
 -- What nobody asks for may be a moment old: { when, what its provider told }.
@@ -93,7 +106,7 @@ local last_heard = by_target(function() return { -math.huge } end)
 local function heard_of(target, now)
   local last = last_heard(target)
   if now - last[1] > MOMENT or now < last[1] then
-    last[1], last[2] = now, remains_of(gauge_of(target).told())
+    last[1], last[2] = now, (remains_of(gauge_of(target)))
   end
   return last[2]
 end
@@ -107,76 +120,102 @@ function live.yields(target, limit)
   return limit.documented ~= nil and heard_of(target, clock.monotonic())[limit.name] ~= nil
 end
 
-local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+local WAIT, WHY, OPEN, LATENCY_MS, ERROR_RATE = seen.wait, seen.why, seen.open, seen.latency_ms, seen.error_rate
+local OPEN_S, COUNTS, TOLD, BALANCE, GAUGE = seen.open_s, seen.counts, seen.told, seen.balance, seen.gauge
+local INDEX = seen.index
 
 ---@class moongate.view see router.plan
----@field seen table<integer, table> by a target's index, as far as read: wait, why (with a wait), counts, told,
----  error_rate and with it latency_ms, open and open_s, balance (false: none)
+---@field seen (table|false)[] by a target's index, as far as read: see moongate.seen
+---@field told table<string, table>|false of many targets: what providers told, by their names, where that is the same
+---  for all their models
 ---@field is_whole boolean all of it has been read, of every target that was offered
 local view = { random = math.random }
 local meta = { __index = view }
 
 ---@return moongate.view
 function live.view()
-  return setmetatable({ seen = new_table(8, 0), is_whole = false }, meta)
+  local room = { false, false, false, false, false, false, false, false }
+  return setmetatable({ seen = room, told = false, is_whole = false }, meta)
 end
 
--- With room for what is usually read.
+-- One of which nothing has been read.
 local function begin(self, target)
-  local own = {
-    gauge = gauge_of(target), wait = LATER, counts = LATER, told = LATER, error_rate = LATER, latency_ms = LATER,
-    open = LATER, balance = LATER,
-  }
+  local own = new_table(GAUGE, 0)
+  own[INDEX], own[GAUGE] = target.index, gauge_of(target)
   self.seen[target.index] = own
   return own
 end
 
+-- One of which all has been read that is its own.
+local function read(self, target)
+  local how = gauge_of(target)
+  local own = how.read()
+  own[GAUGE] = how
+  self.seen[target.index] = own
+  return own
+end
+
+-- Reads how these stand, in one go, where they are so few that all of it is recorded. Of many, what is asked for is.
+function view:begin(targets)
+  if #targets > decision.most_whole then
+    self.told = {}
+    return
+  end
+  for i = 1, #targets do read(self, targets[i]) end
+end
+
 function view:exhausted(target)
   local own = self.seen[target.index] or begin(self, target)
-  if not own.wait then
-    local wait, why = own.gauge.exhausted()
-    own.wait = wait
-    if wait > 0 then own.why = why end
+  local wait = own[WAIT]
+  if not wait then
+    wait, own[WHY] = own[GAUGE].exhausted()
+    own[WAIT] = wait
   end
-  return own.wait, own.why or ""
+  return wait, own[WHY] or ""
 end
 
 local function counts(self, target)
   local own = self.seen[target.index] or begin(self, target)
-  if not own.counts then own.counts = own.gauge.counts() end
-  return own.counts
-end
-
-local function told(self, target)
-  local own = self.seen[target.index] or begin(self, target)
-  if not own.told then own.told = remains_of(own.gauge.told()) end
-  return own.told
+  if not own[COUNTS] then own[COUNTS] = own[GAUGE].counts() end
+  return own
 end
 
 local function health(self, target)
   local own = self.seen[target.index] or begin(self, target)
-  if not own.error_rate then
-    local open, latency_ms, error_rate, open_s = own.gauge.health()
-    own.open, own.latency_ms, own.error_rate = open, latency_ms, error_rate
-    if open_s > 0 then own.open_s = open_s end
+  if not own[ERROR_RATE] then
+    own[OPEN], own[LATENCY_MS], own[ERROR_RATE], own[OPEN_S] = own[GAUGE].health()
   end
   return own
 end
 
+local function told(self, target, how)
+  local by_provider = self.told
+  local same = by_provider and by_provider[target.provider]
+  if same then return same end
+  local remains, by_model = remains_of(how)
+  if by_provider and not by_model then by_provider[target.provider] = remains end
+  return remains
+end
+
 -- A fresh table each time, the asker's own.
-function view:left(target) return quota.left(decision.left(target, counts(self, target), told(self, target))) end
-function view:used(target) return quota.used(decision.used(target, counts(self, target))) end
-function view:latency_ms(target) return health(self, target).latency_ms end
-function view:error_rate(target) return health(self, target).error_rate end
-function view:open(target) return health(self, target).open end
-function view:open_s(target) return health(self, target).open_s or 0 end
+function view:left(target)
+  local own = counts(self, target)
+  if not own[TOLD] then own[TOLD] = told(self, target, own[GAUGE]) end
+  return quota.left(decision.left(target, own[COUNTS], own[TOLD]))
+end
+
+function view:used(target) return quota.used(decision.used(target, counts(self, target)[COUNTS])) end
+function view:latency_ms(target) return health(self, target)[LATENCY_MS] or nil end
+function view:error_rate(target) return health(self, target)[ERROR_RATE] end
+function view:open(target) return health(self, target)[OPEN] end
+function view:open_s(target) return health(self, target)[OPEN_S] end
 
 -- Of a target's provider; the target, if it is told, remembers it.
 function view:balance(provider, target)
   if not target then return readings.balance(provider) end
   local own = self.seen[target.index] or begin(self, target)
-  if own.balance == nil then own.balance = readings.balance(provider) or false end
-  return own.balance or nil
+  if own[BALANCE] == nil then own[BALANCE] = readings.balance(provider) or false end
+  return own[BALANCE] or nil
 end
 
 -- Reads what nobody has asked for yet, in the moment of the decision: another policy may want to know it.
@@ -184,11 +223,12 @@ function view:complete(targets)
   local now, are_readings = clock.monotonic(), readings.are_there()
   for i = 1, #targets do
     local target = targets[i]
-    local own = health(self, target)
-    if not own.wait then view.exhausted(self, target) end
-    if not own.counts then own.counts = own.gauge.counts() end
-    if own.balance == nil then own.balance = are_readings and readings.balance(target.provider) or false end
-    own.told = own.told or heard_of(target, now)
+    local own = self.seen[target.index] or read(self, target)
+    if not own[WAIT] then view.exhausted(self, target) end
+    if not own[ERROR_RATE] then health(self, target) end
+    if not own[COUNTS] then counts(self, target) end
+    if own[BALANCE] == nil then own[BALANCE] = are_readings and readings.balance(target.provider) or false end
+    if not own[TOLD] then own[TOLD] = heard_of(target, now) end
   end
   self.is_whole = true
 end

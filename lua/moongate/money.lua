@@ -3,10 +3,12 @@
 
 local money = {}
 
+local ceil = math.ceil
 local PARTS = 1000000 -- a price is kept in millionths of a micro-dollar per token
 
 -- An answer's length where the caller set no bound, for estimates before the call.
-money.assumed_output = 500
+local ASSUMED_OUTPUT = 500
+money.assumed_output = ASSUMED_OUTPUT
 -- Where there is no room for that: what a stream may begin with, or go on with, until more is reserved.
 money.lengths = { money.assumed_output, 125, 31 }
 
@@ -67,20 +69,21 @@ end
 ---@param request table estimated_tokens (of the prompt), max_tokens, surface
 ---@return number|nil
 function money.estimate(target, request)
-  if not target.cost then
+  local cost = target.cost
+  if not cost then
     if target.free or target.is_local then return 0 end
     return nil
   end
-  local output = 0
+  local input, output = request.estimated_tokens or 0, 0
   if request.surface ~= "embeddings" then
-    output = request.max_tokens or money.assumed_output
-    if target.max_output and output > target.max_output then output = target.max_output end
+    local most = target.max_output
+    output = request.max_tokens or ASSUMED_OUTPUT
+    if most and output > most then output = most end
   end
-  local input = request.estimated_tokens or 0
-  local cost = target.cost
-  if (input > 0 and not cost.input) or (output > 0 and not cost.output) then return nil end
+  local per_input, per_output = cost.input, cost.output
+  if (input > 0 and not per_input) or (output > 0 and not per_output) then return nil end
   -- A guess needs no exact sum; rounding it up to the micro-dollar rids it of binary noise. + 0: not minus zero.
-  return (math.ceil(input * (cost.input or 0) + output * (cost.output or 0) - 1e-6) + 0) / 1000000
+  return (ceil(input * (per_input or 0) + output * (per_output or 0) - 1e-6) + 0) / 1000000
 end
 
 -- Micro-dollars saved against a baseline's price for the same tokens; negative when it was dearer; nil when unknown.

@@ -126,7 +126,7 @@ function policies.new(options)
     -- By policy and by function: where it is from, also of versions that are no longer in force. Nothing here may hold
     -- its own key, or it would stay for ever.
     origins = setmetatable({}, { __mode = "k" }),
-    hook_list = {}, by_name = {}, -- what every request asks for, see set:list_units
+    hook_list = {}, by_name = {}, single = {}, -- what every request asks for, see set:list_units
     strikes = strikes.new(options.clock or os.time, told),
   }, set)
 end
@@ -294,9 +294,10 @@ local function in_place(self, place)
   return found
 end
 
--- Lists what is in force: hooks in their order, routing policies by name.
+-- Lists what is in force: hooks in their order, routing policies by name, and what there is one of.
 function set:list_units()
   self.hook_list, self.by_name = in_place(self, "hooks"), {}
+  self.single = { access = self:at("access.lua"), billing = self:at("billing.lua"), task = self:at("task.lua") }
   for _, policy in ipairs(in_place(self, "routing")) do self.by_name[policy.name] = policy end
 end
 
@@ -371,13 +372,13 @@ end
 function set:routing(name) return self.by_name[name] end
 
 ---@return moongate.policy|nil
-function set:access() return self:at("access.lua") end
+function set:access() return self.single.access end
 
 ---@return moongate.policy|nil
-function set:billing() return self:at("billing.lua") end
+function set:billing() return self.single.billing end
 
 ---@return moongate.policy|nil
-function set:task() return self:at("task.lua") end
+function set:task() return self.single.task end
 
 ---@param name string
 ---@return moongate.policy|nil

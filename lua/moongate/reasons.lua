@@ -2,6 +2,7 @@
 -- reads what the router and the list steps noted; nothing here is done before somebody asks.
 
 local by_target = require "moongate.by_target"
+local candidates = require "moongate.candidates"
 local json = require "moongate.core.json"
 local money = require "moongate.money"
 local new_table = require "table.new"
@@ -11,29 +12,35 @@ local reasons = {}
 
 local MOST_NAMED = 10 -- candidates, or steps, named in one sentence
 local MOST_FIGURES = 1000
+local STEP = 3 -- places in a trail (see moongate.list) for each
 local NOTHING = {}
 
--- Why a step left a candidate out.
-local function of_step(step, candidate)
-  if step.kind == "take" then return "beyond the first " .. step.name end
-  local reason = step.kind == "keep" and 'fails "' .. step.name .. '"' or step.name
+-- Why the step at this place of a trail left a candidate out.
+local function of_step(trail, at, candidate)
+  local kind, name = trail[at], trail[at + 1]
+  if kind == "take" then return "beyond the first " .. name end
+  local reason = kind == "keep" and 'fails "' .. name .. '"' or name
   -- Only a policy that asked for it has the wait on its candidate.
   local wait = rawget(candidate, "retry_in")
   return passing.with_wait(reason, type(wait) == "number" and wait or nil)
 end
 
--- Which step of a run left which target out: by its place, the step and its candidate. So many may be left out.
-local function left_out_of(run, most)
-  local steps, candidates, owner, trail = new_table(0, most), new_table(0, most), run.owner, run.trail
-  for i = 1, #trail do
-    local step = trail[i]
-    local gone = step.gone
-    for j = 1, gone and #gone or 0 do
-      local target = owner[gone[j]]
-      if target and not steps[target.index] then steps[target.index], candidates[target.index] = step, gone[j] end
+-- What became of each target that was offered, by its place: false on the ladder; else the step's place in the trail
+-- that left it out, and by the negative place the candidate. `out` targets are not on the ladder.
+local function fates_of(plan, run, out)
+  local ladder = plan.ladder
+  local fates = new_table(0, #ladder + 2 * out)
+  for rung = 1, #ladder do fates[ladder[rung].index] = false end
+  for at = 1, run and run.last or 0, STEP do
+    local gone = run.trail[at + 2]
+    for i = 1, gone and #gone or 0 do
+      local target = candidates.owner(gone[i])
+      if target and fates[target.index] == nil then
+        fates[target.index], fates[-target.index] = at, gone[i]
+      end
     end
   end
-  return steps, candidates
+  return fates
 end
 
 -- Whole numbers as text: those that come with every request are written once.
@@ -49,11 +56,10 @@ local HOW = { shuffle = "shuffled by ", prefer = "preferring " }
 
 -- What put them in that order: " (by quality, preferring the quick)".
 local function orders(plan, run)
-  local told, trail, count = nil, run and run.trail or NOTHING, 0
-  for i = 1, #trail do
-    local step = trail[i]
-    if not step.gone and count <= MOST_NAMED then
-      local words = count == MOST_NAMED and "and more" or (HOW[step.kind] or "by ") .. step.name
+  local told, trail, count = nil, run and run.trail, 0
+  for at = 1, run and run.last or 0, STEP do
+    if not trail[at + 2] and count <= MOST_NAMED then
+      local words = count == MOST_NAMED and "and more" or (HOW[trail[at]] or "by ") .. trail[at + 1]
       told, count = told and told .. ", " .. words or words, count + 1
     end
   end
@@ -61,11 +67,13 @@ local function orders(plan, run)
   return told and " (" .. told .. ")" or ""
 end
 
--- Why a target is on the ladder; and where that was looked at, why it would not be called.
-local function of_rung(plan, rung, target)
-  local words = plan.standing and plan.standing[target]
-  return "rung " .. figures[rung] .. (words and ", " .. words or "")
-end
+local rungs = setmetatable({}, {
+  __index = function(known, number)
+    local text = "rung " .. figures[number]
+    if number <= MOST_FIGURES then known[number] = text end
+    return text
+  end,
+})
 
 -- Whom the first call goes to, where that is not the first rung.
 local function of_first(plan)
@@ -78,34 +86,32 @@ end
 
 local function scores_of(run)
   local scores = {}
-  for candidate, value in pairs(run.trail.scores) do scores[run.owner[candidate] or 0] = value end
+  for candidate, value in pairs(run.scores) do scores[candidates.owner(candidate) or 0] = value end
   return scores
 end
 
 -- Tells of the targets that the request named, the ladder first: tell(into, plan, target, kept, reason, score) of each.
 local function each_verdict(plan, most, tell, into)
   local run, ladder, offered, refused = plan.runs[#plan.runs], plan.ladder, plan.offered, plan.refused
-  local scores = run and run.trail.scores and scores_of(run) or NOTHING
+  local scores = run and run.scores and scores_of(run) or NOTHING
   local left, out = most or math.huge, #offered - #ladder
+  local standing = plan.standing or NOTHING
   for rung = 1, math.min(left, #ladder) do
-    local target = ladder[rung]
-    tell(into, plan, target, true, of_rung(plan, rung, target), scores[target])
+    local target, reason = ladder[rung], rungs[rung]
+    local words = standing[target] -- where that was looked at: why it would not be called
+    if words then reason = reason .. ", " .. words end
+    tell(into, plan, target, true, reason, scores[target])
   end
   left = left - #ladder
-  if out > 0 and left > 0 then
-    local on_ladder, steps, candidates = new_table(0, #ladder), NOTHING, nil
-    for rung = 1, #ladder do on_ladder[ladder[rung].index] = true end
-    if run then steps, candidates = left_out_of(run, out) end
-    for i = 1, #offered do
-      local target = offered[i]
-      if left <= 0 then break end
-      if not on_ladder[target.index] then
-        local step = steps[target.index]
-        tell(into, plan, target, false,
-          step and of_step(step, candidates[target.index]) or "not in the ladder that the policy returned",
-          scores[target])
-        left = left - 1
-      end
+  local fates = out > 0 and left > 0 and fates_of(plan, run, out)
+  for i = 1, fates and #offered or 0 do
+    local target = offered[i]
+    local at = fates[target.index]
+    if left <= 0 then break end
+    if at ~= false then
+      tell(into, plan, target, false, at and of_step(run.trail, at, fates[-target.index])
+        or "not in the ladder that the policy returned", scores[target])
+      left = left - 1
     end
   end
   for i = 1, math.min(left, #refused) do tell(into, plan, refused[i], false, plan.refused_why[i]) end
@@ -126,16 +132,17 @@ function reasons.dropped(plan)
   return table.concat(parts, "; ")
 end
 
--- How a target is called, as JSON: it is told with every request. { its id in a list, the beginning of a record }
-local name_of = by_target(function(target)
-  return {
-    json.write(",", "", target.id),
-    json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":'),
-  }
+-- How the record of a target begins, as JSON, where it is kept and where it is not: it is told with every request.
+local beginnings = by_target(function(target)
+  local function beginning(kept)
+    return json.write(',{"id":', "", target.id, ',"provider":', target.provider, ',"model":', target.model, ',"kept":',
+      kept, ',"reason":')
+  end
+  return { [true] = beginning(true), [false] = beginning(false) }
 end)
 
 local function add_record(_, plan, target, kept, reason, score)
-  json.add(name_of(target)[2], "", kept, ',"reason":', reason, ',"score":', score, ',"estimated_cost":',
+  json.add(beginnings(target)[kept], "", reason, ',"score":', score, ',"estimated_cost":',
     money.estimate(target, plan.request), "}")
 end
 
@@ -159,7 +166,10 @@ function reasons.sentence(plan)
   if replaced then
     parts[1] = string.format('"%s" %s, "%s" stands in its place', replaced.asked, replaced.words, replaced.name)
   end
-  for _, fault in ipairs(plan.faults) do parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")" end
+  for i = 1, #plan.faults do
+    local fault = plan.faults[i]
+    parts[#parts + 1] = fault.policy .. " failed (" .. fault.message .. ")"
+  end
   for i = 1, #runs - 1 do
     if runs[i].empty then parts[#parts + 1] = runs[i].name .. " had nothing to offer" end
   end
@@ -184,7 +194,7 @@ function reasons.add(plan, most)
   local ladder = plan.ladder
   json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
     ',"ladder":[')
-  for i = 1, #ladder do json.add(name_of(ladder[i])[1]) end
+  for i = 1, #ladder do json.add("", ",", ladder[i].id) end
   json.add '],"candidates":['
   each_verdict(plan, most, add_record)
   json.add "]}"

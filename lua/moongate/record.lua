@@ -54,7 +54,7 @@ end
 
 local function view_of(plan)
   for _, run in ipairs(plan.runs) do
-    if run.trail.view then return run.trail.view end
+    if run.view then return run.view end
   end
   return nil
 end

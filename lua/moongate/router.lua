@@ -32,11 +32,11 @@ local LONGEST_TASK = 64
 ---@field replaced table|nil { asked, name, words }: what was asked for is deprecated, and name stands in its place
 ---@field verdicts table|nil what the access policy says of them
 ---@field view moongate.view what it was made by
----@field random fun(): number
+---@field asked moongate.asked
 
 local lazy = {
   task = function(plan)
-    local task_type = plan.classify()
+    local task_type = plan.asked:task()
     rawset(plan, "task", task_type)
     return task_type
   end,
@@ -113,7 +113,7 @@ local function read_ladder(ladder, most)
   end
   local count = #ladder
   if count > 2 * most + 100 then return nil, "returned more rungs than there are candidates" end
-  local targets, rungs, seen = new_table(count, 0), 0, count > FEW and {} or nil
+  local targets, rungs, seen = new_table(count, 0), 0, count > FEW and new_table(count, 0) or nil
   for i = 1, count do
     local target = candidates.target(rawget(ladder, i))
     if not target then return nil, "returned something that is no candidate of this request, at position " .. i end
@@ -128,24 +128,29 @@ end
 
 local NONE = {}
 
-local function note_fault(plan, fault)
-  if plan.faults == NONE then plan.faults = {} end
-  plan.faults[#plan.faults + 1] = fault
+-- Adds to a list of the plan's, which are all one while they are empty.
+local function note(plan, name, item)
+  local all = plan[name]
+  if all == NONE then
+    plan[name] = { item }
+  else
+    all[#all + 1] = item
+  end
 end
 
 -- Runs one policy. Answers its ladder and its second result; or nil and the fault.
-local function run(plan, policies, policy, view, more, weights)
-  local offered, owner, trail, close = candidates.new(plan.offered, {
-    request = plan.request, view = view, random = plan.random, weights = weights, task = plan.classify, trail = NONE,
-  })
-  local own = { name = policy.name, owner = owner, trail = trail }
-  plan.runs[#plan.runs + 1] = own
+local function run(plan, policies, policy, weights)
+  local own = {
+    name = policy.name, view = plan.view, request = plan.request, facts = plan.asked, weights = weights, trail = false,
+    last = 0, all = false, scores = false, over = false, empty = false, __index = false, __metatable = "list",
+  }
+  note(plan, "runs", own)
   plan.policy = full_name(policy)
-  local shown_request = candidates.request(plan.request, more)
+  local offered, shown_request = candidates.new(plan.offered, own), candidates.request(plan.request, plan.asked)
   local fine, ladder, second = policies:call(policy.run, shown_request, offered)
   local targets, wrong
   if fine then targets, wrong = read_ladder(ladder, #plan.offered) end
-  close()
+  candidates.close(own)
   candidates.close_request(shown_request)
   if not fine then return nil, ladder end
   if not targets then
@@ -158,12 +163,12 @@ end
 
 -- Runs a policy and those it falls through to. Answers the ladder and, if it is empty, the last one's words; or nil
 -- and the fault, noted in the plan.
-local function follow(plan, policies, policy, view, more, weights)
+local function follow(plan, policies, policy, weights)
   local been
   for _ = 1, MOST_HOPS do
-    local ladder, second = run(plan, policies, policy, view, more, weights)
+    local ladder, second = run(plan, policies, policy, weights)
     if not ladder then
-      note_fault(plan, { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) })
+      note(plan, "faults", { policy = full_name(policy), kind = second.kind, message = faults.in_words(second) })
       return nil
     end
     if #ladder > 0 or not second then return ladder, second end
@@ -177,8 +182,8 @@ local function follow(plan, policies, policy, view, more, weights)
 end
 
 -- Among equals higher priority is picked more often: sorting is stable, so it is enough to draw the first order.
-local function by_priority(targets, random)
-  return list.new(targets, {}, { random = random }):shuffle("priority", function(target) return target.priority end)
+local function by_priority(targets, facts)
+  return list.new(targets, { facts = facts }):shuffle("priority", function(target) return target.priority end)
 end
 
 -- An alias that states an order or weights arranges what the policy let through; providers of one model stay in the
@@ -201,7 +206,7 @@ local function arrange(plan, alias)
     table.sort(places)
     local boxed = {}
     for i, place in ipairs(places) do boxed[i] = { place = place, weight = weights[place] } end
-    for rank, box in ipairs(list.new(boxed, {}, { random = plan.random }):shuffle()) do first[box.place] = rank end
+    for rank, box in ipairs(list.new(boxed, { facts = plan.asked }):shuffle()) do first[box.place] = rank end
     plan.arranged = "by the weights of the alias"
   end
   plan.ladder = list.new(plan.ladder):sort("alias", function(target) return first[alias.places[target]] end)
@@ -235,18 +240,18 @@ local function refuse_fault(plan)
 end
 
 -- What serves when policies fail and the config says to go on: the default policy, else the config's own order.
-local function fall_back(plan, policies, registry, failed, view, more, weights)
+local function fall_back(plan, policies, registry, failed, weights)
   local default = registry.policy ~= failed and policies:routing(registry.policy) or nil
   if default then
-    local ladder, words = follow(plan, policies, default, view, more, weights)
+    local ladder, words = follow(plan, policies, default, weights)
     if ladder then return ladder, words end
   end
   local ladder = {}
   for _, target in ipairs(plan.offered) do
-    if (view:exhausted(target) or 0) == 0 then ladder[#ladder + 1] = target end
+    if (plan.view:exhausted(target) or 0) == 0 then ladder[#ladder + 1] = target end
   end
   plan.policy = LAST_RESORT
-  plan.runs[#plan.runs + 1] = { name = LAST_RESORT, owner = NONE, trail = NONE }
+  note(plan, "runs", { name = LAST_RESORT, trail = NONE, last = 0 })
   return ladder
 end
 
@@ -263,11 +268,24 @@ local function not_a_task(name)
     .. (is_text and "another text" or name == nil and "nothing" or "a " .. type(name))
 end
 
+---@class moongate.asked what policies are told beside the request, and the metatable of what they see of it; their
+---  lists are drawn and scored by it, too
+---@field request table
+---@field policies table
+---@field view moongate.view
+---@field privacy boolean
+---@field caller table
+local asked = {}
+local asked_meta = { __index = asked }
+
+local function own_task(facts) return facts.asked.request.task end
+
 -- What the request is for: in its own words, else the task policy's, else the built-in classifier's.
-local function classify(request, policies, more)
+local function classify(self)
+  local request, policies = self.request, self.policies
   local policy = policies:task()
   if policy and not task.is_known(request.task) then
-    local facts = setmetatable({ task = function() return request.task end }, { __index = more })
+    local facts = setmetatable({ asked = self, task = own_task }, { __index = self })
     local seen = candidates.request(request, facts)
     local fine, name = policies:ask(policy, policy.run, not_a_task, seen)
     candidates.close_request(seen)
@@ -276,14 +294,26 @@ local function classify(request, policies, more)
   return task.classify(request)
 end
 
--- Chance as the request's seed has it, so that the plan can be made again; the view's own without one.
-local function dice_of(view, request)
-  local seed, random = request.seed, nil
-  if seed == nil then return view.random end
-  return function()
-    random = random or chance.new(string.format("plan %.17g", seed))
-    return random()
+---@return string
+function asked:task()
+  local known = self.known_task
+  if not known then
+    known = classify(self)
+    self.known_task = known
   end
+  return known
+end
+
+-- Chance as the request's seed has it, so that the plan can be made again; the view's own without one.
+---@return number
+function asked:random()
+  local dice = self.dice
+  if not dice then
+    local seed = self.request.seed
+    dice = seed == nil and self.view.random or chance.new(string.format("plan %.17g", seed))
+    self.dice = dice
+  end
+  return dice()
 end
 
 -- What was asked for, in words.
@@ -292,7 +322,8 @@ local function asked_for(name)
 end
 
 -- Plans a request. policies is a set of moongate.policies; view gives the live facts of targets: exhausted, left, used,
--- latency_ms, error_rate, open (each of a target), balance (of a provider's name), random, and perhaps open_s.
+-- latency_ms, error_rate, open (each of a target), balance (of a provider's name), random; perhaps open_s, and begin,
+-- which is told what is offered before anybody asks.
 ---@param request table
 ---@param caller table
 ---@param registry registry
@@ -320,28 +351,28 @@ function router.plan(request, caller, registry, policies, view, entry)
 
   if not entry then verdicts, refusal = access.verdicts(policies, caller, targets) end
   if refusal then return nil, refusal end
-  local more = {
-    privacy = request.privacy or caller.privacy or false,
-    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier }, task = NONE,
-  }
-  local known_task
-  function more.task()
-    known_task = known_task or classify(request, policies, more)
-    return known_task
-  end
+  local asked_of = setmetatable({
+    request = request, policies = policies, view = view, privacy = request.privacy or caller.privacy or false,
+    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
+    known_task = false, dice = false, __index = false, __metatable = "request",
+  }, asked_meta)
   local plan = setmetatable({
-    request = request, runs = new_table(2, 0), faults = NONE, ladder = NONE, policy = policy and full_name(policy)
-      or policy_name, classify = more.task, name = name, targets = targets, view = view,
-    random = dice_of(view, request), offered = NONE, refused = NONE, refused_why = NONE,
+    request = request, runs = NONE, faults = NONE, ladder = NONE, policy = policy and full_name(policy) or policy_name,
+    name = name, targets = targets, view = view, asked = asked_of, offered = NONE, refused = NONE,
+    refused_why = NONE, verdicts = verdicts or false, standing = false, arranged = false,
   }, plan_meta)
-  if verdicts then plan.verdicts = verdicts end
   if replaced then plan.replaced = replaced end
   local lists, owners = gates.lists(caller, name, verdicts ~= nil)
-  plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
-    lists = lists, owners = owners, verdicts = verdicts, caller = caller,
-    local_because = local_because(request, caller, policy_name), zero_spend = registry.zero_spend,
-    asked = asked_for, name = name,
-  })
+  local because, zero_spend = local_because(request, caller, policy_name), registry.zero_spend
+  local asks_each = #lists > 0 or verdicts or because or zero_spend or #targets == 1 -- one is quicker asked itself
+  if not asks_each and gates.are_open(targets, request) then
+    plan.offered = targets
+  else
+    plan.offered, plan.refused, plan.refused_why, refusal = gates.pass(targets, request, {
+      lists = lists, owners = owners, verdicts = verdicts, caller = caller, local_because = because,
+      zero_spend = zero_spend, asked = asked_for, name = name,
+    })
+  end
   if refusal then
     refusal.plan = plan
     return nil, refusal
@@ -351,18 +382,19 @@ function router.plan(request, caller, registry, policies, view, entry)
     return nil, nothing_usable(plan, "no model is configured" .. behind, view)
   end
 
-  if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, plan.random) end
+  if registry.varied and #plan.offered > 1 then plan.offered = by_priority(plan.offered, plan.asked) end
+  if view.begin then view:begin(plan.offered) end
   local weights = alias and alias.weights
-  if policies:task() then more.task() end -- a policy's budget cannot hold another's
+  if policies:task() then plan.asked:task() end -- a policy's budget cannot hold another's
   local ladder, words
   if policy then
-    ladder, words = follow(plan, policies, policy, view, more, weights)
+    ladder, words = follow(plan, policies, policy, weights)
   else
-    note_fault(plan, { policy = policy_name, kind = "missing", message = "there is no such routing policy" })
+    note(plan, "faults", { policy = policy_name, kind = "missing", message = "there is no such routing policy" })
   end
   if not ladder then
     if registry.on_fault == "refuse" then return nil, refuse_fault(plan) end
-    ladder, words = fall_back(plan, policies, registry, policy_name, view, more, weights)
+    ladder, words = fall_back(plan, policies, registry, policy_name, weights)
   end
 
   plan.ladder = ladder

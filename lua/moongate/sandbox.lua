@@ -198,14 +198,16 @@ end
 
 -- moongate.list as a policy has it: its own lists draw, and are scored, as the request's do.
 local function own_list(host)
-  local facts = { random = host.random }
+  local facts = {}
+
+  function facts.random() return host.random() end
 
   function facts.task()
     local task = host.request and host.request.task
     return type(task) == "string" and task or "chat"
   end
 
-  return { new = function(items) return list.new(items, nil, facts) end }
+  return { new = function(items) return list.new(items, { facts = facts }) end }
 end
 
 local function new_require(host, library)

@@ -88,8 +88,9 @@ end
 ---@param most integer|nil
 function standing.note(plan, caller, state, most)
   local noted, view = { first = LATER }, plan.view or live.view()
-  for rung, target in ipairs(plan.ladder) do
-    local is_decided = noted.first or noted.refusal
+  local ladder = plan.ladder
+  for rung = 1, #ladder do
+    local target, is_decided = ladder[rung], noted.first or noted.refusal
     if is_decided and rung > (most or math.huge) then break end
     local obstacle = obstacle_of(target, caller, plan.request, state, view)
     if obstacle and obstacle.refusal then

@@ -137,15 +137,15 @@ end
 -- ---- routing ----
 
 -- What a step left out: by id, the words of `moongate explain`.
-local function dropped_by(step, run, plan)
+local function dropped_by(kind, name, gone, plan)
   local dropped, words = {}, {}
   local alone = {
     request = plan.request, ladder = {}, offered = plan.offered, refused = {}, refused_why = {},
-    runs = { { owner = run.owner, trail = { step } } },
+    runs = { { trail = { kind, name, gone }, last = 3 } },
   }
   for _, record in ipairs(reasons.records(alone)) do words[record.id] = record.reason end
-  for _, candidate in ipairs(step.gone or {}) do
-    local target = run.owner[candidate]
+  for _, candidate in ipairs(gone or {}) do
+    local target = candidates_of.owner(candidate)
     if target then dropped[target.id] = words[target.id] end
   end
   return dropped
@@ -156,8 +156,9 @@ local function steps_of(plan)
   for i, target in ipairs(plan.refused or {}) do refused[target.id] = plan.refused_why[i] end
   if next(refused) then steps[1] = { kind = "gate", name = "before any policy", dropped = refused } end
   for _, run in ipairs(plan.runs) do
-    for _, step in ipairs(run.trail) do
-      steps[#steps + 1] = { kind = step.kind, name = step.name, dropped = dropped_by(step, run, plan) }
+    for at = 1, run.last, 3 do
+      local kind, name, gone = unpack(run.trail, at, at + 2)
+      steps[#steps + 1] = { kind = kind, name = name, dropped = dropped_by(kind, name, gone, plan) }
     end
   end
   return steps

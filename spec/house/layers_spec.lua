@@ -115,7 +115,7 @@ describe("lua/", function()
     for _, path in ipairs(tree.files("lua", "[.]lua$")) do
       for name in tree.code(path):gmatch(REQUIRE) do
         local file = "lua/" .. name:gsub("%.", "/") .. ".lua"
-        local is_core = name:match("^moongate%.core%.") or name == "bit" or name == "table.new"
+        local is_core = name:match("^moongate%.core%.") or name == "bit" or name:match("^table%.")
         local is_prefix = name:match("%.$") -- a family of files, the member chosen at run time
         if not (is_core or is_prefix or tree.exists(file)) then wrong[#wrong + 1] = path .. " requires " .. name end
       end

@@ -15,7 +15,7 @@ local function one(made, facts, weights)
   made = made or target()
   local plan = {
     request = { surface = "chat", estimated_tokens = 1000, max_tokens = 500 }, view = routing.view(facts),
-    weights = weights, task = function() return "chat" end,
+    weights = weights,
   }
   return candidates.new({ made }, plan)[1]
 end
@@ -98,11 +98,11 @@ describe("what a policy keeps of a request", function()
 
   it("is of no use to it once it has decided, and holds nothing", function()
     local request = { text_length = 7, caller = { name = "n" }, messages = {} }
-    local plan = { request = request, view = routing.view(), task = function() return "chat" end }
-    local all, _, trail, close = candidates.new({ target(), target() }, plan)
+    local run = { request = request, view = routing.view(), facts = { request } }
+    local all = candidates.new({ target(), target() }, run)
     local seen = candidates.request(request, { task = function() return "chat" end })
     assert.same({ 7, 0 }, { seen.text_length, all[1].retry_in })
-    close()
+    candidates.close(run)
     candidates.close_request(seen)
     over(function() return seen.messages end)
     over(function() return seen.task end)
@@ -110,10 +110,10 @@ describe("what a policy keeps of a request", function()
     over(function() return all[1].model end)
     over(function() return all:drop("all", function() return true end) end)
     over(function() return all:take(1) end)
-    assert.equal(0, #trail)
+    assert.equal(0, #run.trail)
 
     local held = setmetatable({ request }, { __mode = "v" })
-    request, plan = nil, nil -- luacheck: no unused
+    request, run = nil, nil -- luacheck: no unused
     collectgarbage()
     collectgarbage()
     assert.is_nil(held[1])

@@ -1,6 +1,7 @@
 -- A decision that was recorded can be made again to the bit, from what the ledger keeps of it and nothing else.
 local fakes = require "spec.support.fakes"
 local json = require "moongate.core.json"
+local seen = require "moongate.seen"
 
 local ROUNDS = 300
 
@@ -232,6 +233,7 @@ describe("a recorded decision", function()
   it("of very many candidates knows only what was read, and says what another policy misses", function()
     local registry = registry_of(8)
     local policies = routing.policies(mixed)
+    decision.most_whole = 7
     local recorded = record(registry, policies, { policy = "auto-cheapest" }, nil, false)
     local _, missed = again(recorded, registry, policies, "chat")
     assert.same({}, missed)
@@ -286,7 +288,7 @@ describe("a recorded decision", function()
     assert.equal(6, #core.of "health.state")
     assert.equal(2 * 2, #core.of "store.used") -- two models have two limits each
     assert.equal(6, #core.of "store.learnt")
-    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index].told) end
+    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index][seen.told]) end
   end)
 
   it("may tell of what nobody asked for as it was a moment ago, but not of what a policy reads", function()

@@ -14,8 +14,8 @@ local function values(of)
 end
 
 local function new(...)
-  local trail = {}
-  return list.new(items(...), trail, { random = routing.random(3), task = function() return "chat" end }), trail
+  local family = { facts = { random = routing.random(3), task = function() return "chat" end } }
+  return list.new(items(...), family), family
 end
 
 local function is_even(item) return item.value % 2 == 0 end
@@ -30,12 +30,11 @@ describe("a list", function()
   end)
 
   it("notes what each step left out, and why", function()
-    local all, trail = new(1, 2, 3)
+    local all, family = new(1, 2, 3)
     local kept = all:drop("even", is_even):keep("small", function(item) return item.value < 2 end):take(0)
     assert.equal(0, #kept)
-    assert.same({ "drop", "even", all[2] }, { trail[1].kind, trail[1].name, trail[1].gone[1] })
-    assert.same({ "keep", "small", all[3] }, { trail[2].kind, trail[2].name, trail[2].gone[1] })
-    assert.same({ "take", "0", all[1] }, { trail[3].kind, trail[3].name, trail[3].gone[1] })
+    assert.same({ "drop", "even", { all[2] }, "keep", "small", { all[3] }, "take", "0", { all[1] } }, family.trail)
+    assert.equal(9, family.last)
   end)
 
   it("sorts by number or text, lowest first, unknown last, equals as they were", function()

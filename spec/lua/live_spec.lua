@@ -1,5 +1,6 @@
 -- How a target stands: what the counters, the provider's own words and its health say, as the router sees it.
 local fakes = require "spec.support.fakes"
+local seen = require "moongate.seen"
 
 describe("the view of live facts", function()
   local core, live
@@ -140,7 +141,7 @@ describe("the view of live facts", function()
     told = nil
     assert.same({ 4.5, nil, nil }, { view:balance("one", target), view:balance "one" })
     view:complete { target, other }
-    assert.same({ 4.5, false }, { view.seen[target.index].balance, view.seen[other.index].balance })
+    assert.same({ 4.5, false }, { view.seen[target.index][seen.balance], view.seen[other.index][seen.balance] })
   end)
 
   it("knows no latency before the first answer, and no balance", function()

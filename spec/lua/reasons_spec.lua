@@ -1,4 +1,5 @@
 require "spec.support.core"
+local candidates_of = require "moongate.candidates"
 local json = require "moongate.core.json"
 local reasons = require "moongate.reasons"
 
@@ -7,14 +8,19 @@ local function plan(trail, more)
   local kept = { index = 1, id = "a/kept", provider = "a", model = "kept", free = true }
   local left = { index = 2, id = "b/left", provider = "b", model = "left" }
   local barred = { index = 3, id = "c/barred", provider = "c", model = "barred", cost = { input = 1, output = 1 } }
-  local candidates = { {}, { retry_in = 40.2 } }
+  local run = { name = "mine" }
+  local candidates = candidates_of.new({ kept, left }, run)
+  candidates[2].retry_in = 40.2
   for _, step in ipairs(trail) do
-    if step.gone == "left" then step.gone = { candidates[2] } end
+    for _, part in ipairs { step.kind, step.name, step.gone == "left" and { candidates[2] } } do
+      run.last = run.last + 1
+      run.trail[run.last] = part
+    end
   end
   local made = {
     policy = "mine@1a2b3c4d", request = { estimated_tokens = 1000, max_tokens = 0, surface = "chat" }, faults = {},
     ladder = { kept }, offered = { kept, left }, refused = { barred }, refused_why = { "has no tools" },
-    runs = { { name = "mine", trail = trail, owner = { [candidates[1]] = kept, [candidates[2]] = left } } },
+    runs = { run },
     task = "chat", reason = "because",
   }
   for name, value in pairs(more or {}) do made[name] = value end
@@ -55,7 +61,7 @@ describe("reasons.records", function()
 
   it("has the scores where the policy scored", function()
     local made, candidates = plan {}
-    made.runs[1].trail.scores = { [candidates[1]] = 0.7 }
+    made.runs[1].scores = { [candidates[1]] = 0.7 }
     assert.equal(0.7, reasons.records(made)[1].score)
   end)
 end)

@@ -63,7 +63,13 @@ local function behaviours(self)
     -- Reads from the fakes below, as the gauge reads from the store.
     gauge = { of = function(about)
       local function core(name) return package.loaded["moongate.core." .. name] end
-      return {
+      local own
+      own = {
+        read = function()
+          local wait, why = own.exhausted()
+          local open, ms, errors, open_s = own.health()
+          return { about.index, wait, why or nil, open, ms, errors, open_s, own.counts() }
+        end,
         exhausted = function()
           local wait, why = core "store".exhausted(about.id)
           local all, reason = core "store".exhausted(about.provider)
@@ -77,21 +83,27 @@ local function behaviours(self)
         end,
         health = function()
           local open, ms, errors, open_s = core "health".state(about.id)
-          return open, ms and math.floor(ms * 100 + 0.5) / 100, math.floor(errors * 10000 + 0.5) / 10000, open_s
+          ms = ms and math.floor(ms * 100 + 0.5) / 100 or false
+          return open, ms, math.floor(errors * 10000 + 0.5) / 10000, open_s
         end,
-        told = function()
-          local flat = {}
+        told = function(list)
+          local last, by_model = 0, false
           for _, word in ipairs(core "store".learnt(about.provider)) do
+            by_model = by_model or word.model ~= ""
             if word.remaining and (word.model == "" or word.model == about.model) then
               for _, value in ipairs {
                 word.metric, word.window, word.source or "", word.model ~= "", word.remaining, word.reset_s or false,
                 word.age_s or 0,
-              } do flat[#flat + 1] = value end
+              } do
+                last = last + 1
+                list[last] = value
+              end
             end
           end
-          return flat[1] and flat
+          return last, by_model
         end,
       }
+      return own
     end },
     health = {
       admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
