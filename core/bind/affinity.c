@@ -41,9 +41,9 @@ static int affinity_lua_remember(lua_State *L)
 /* recall(digest): the target, or nil */
 static int affinity_lua_recall(lua_State *L)
 {
-    char target[256];
+    char target[AFFINITY_TARGET_SIZE];
 
-    if (!affinity_recall(bind_worker(L)->gate->affinity, check_digest(L), clock_wall_ms(), target, sizeof target))
+    if (!affinity_recall(bind_worker(L)->gate->affinity, check_digest(L), clock_wall_ms(), target))
         return 0;
     lua_pushstring(L, target);
     return 1;

@@ -18,13 +18,18 @@
 
 static const char TYPE[] = "moongate.exchange";
 
+struct handle {
+    const char *type;
+    void *exchange; /* NULL: it has ended */
+};
+
 struct exchange *bind_exchange(lua_State *L, int index)
 {
-    struct exchange **handle = luaL_checkudata(L, index, TYPE);
+    const struct handle *handle = bind_handle(L, index, TYPE, sizeof *handle);
 
-    if (!*handle)
+    if (!handle->exchange)
         luaL_error(L, "this request has ended");
-    return *handle;
+    return handle->exchange;
 }
 
 static const struct client_request *request_of(lua_State *L)
@@ -283,10 +288,10 @@ static const luaL_Reg methods[] = {
 /* The exchange must not reach back to a handle that is no more. */
 static int exchange_collected(lua_State *L)
 {
-    struct exchange **handle = lua_touserdata(L, 1);
+    struct exchange *exchange = ((struct handle *)lua_touserdata(L, 1))->exchange;
 
-    if (*handle)
-        (*handle)->handle = NULL;
+    if (exchange)
+        exchange->handle = NULL;
     return 0;
 }
 
@@ -305,13 +310,13 @@ static void push_type(lua_State *L)
 
 void bind_push_exchange(lua_State *L, struct exchange *exchange)
 {
-    struct exchange **handle = lua_newuserdata(L, sizeof *handle);
+    struct handle *handle = lua_newuserdata(L, sizeof *handle);
 
-    *handle = exchange;
+    *handle = (struct handle){ TYPE, exchange };
     /* There is one at a time: an earlier one was that of a script which failed. */
     if (exchange->handle)
         *exchange->handle = NULL;
-    exchange->handle = (void **)handle;
+    exchange->handle = &handle->exchange;
     push_type(L);
     lua_setmetatable(L, -2);
 }
