@@ -2,6 +2,7 @@
 -- settled here exactly once.
 local allowance = require "moongate.allowance"
 local billing = require "moongate.billing"
+local by_target = require "moongate.by_target"
 local candidates = require "moongate.candidates"
 local clock = require "moongate.core.clock"
 local conversation = require "moongate.conversation"
@@ -38,18 +39,31 @@ local function surface_of(call)
   return call.surface and call.surface.name or call.operation
 end
 
--- With room for all that it comes to hold.
+-- With room for all that it comes to hold: its members, as the ledger has them, and is_closed.
 local function new_row(call)
   local caller, plan = call.caller, call.plan
   return {
     request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
     tier = caller.tier, surface = surface_of(call), policy = plan and plan.policy or "",
     task = plan and plan.task or "", model = call.request.model or "auto",
-    input_tokens = call.request.estimated_tokens, row_id = LATER, provider = LATER, outcome = LATER, detail = LATER,
+    input_tokens = call.request.estimated_tokens, row_id = LATER, provider = LATER, outcome = LATER,
     cached_tokens = LATER, cache_write_tokens = LATER, output_tokens = LATER, reasoning_tokens = LATER,
     billed_tokens = LATER, cost_microusd = LATER, savings_microusd = LATER, latency_ms = LATER, status = LATER,
-    attempts = LATER, estimated = LATER,
+    attempts = LATER, estimated = LATER, is_closed = LATER,
   }
+end
+
+-- The ledger is told of rows member by member, in this order: see core/bind/ledger.c.
+local function write_opened(row)
+  return ledger.open(row.request_id, row.time, row.org, row.key, row.label, row.tier, row.surface, row.policy, row.task,
+    row.model, row.input_tokens)
+end
+
+local function write_closed(row, detail)
+  return ledger.close(row.row_id, row.request_id, row.time, row.org, row.key, row.label, row.tier, row.surface,
+    row.policy, row.task, row.model, row.input_tokens, row.provider, row.outcome, detail, row.cached_tokens,
+    row.cache_write_tokens, row.output_tokens, row.reasoning_tokens, row.billed_tokens, row.cost_microusd,
+    row.savings_microusd, row.latency_ms, row.status, row.attempts, row.estimated)
 end
 
 local function view_of(plan)
@@ -72,8 +86,8 @@ end
 ---@param call moongate.call
 function record.open(call)
   witness(call)
-  call.row = new_row(call)
-  ledger.open(call.row)
+  local row = new_row(call)
+  call.row, row.row_id = row, write_opened(row)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
 end
 
@@ -111,8 +125,8 @@ local function world_due(registry, hash)
   return decision.kept_world(registry)
 end
 
--- What the row tells beside its figures, as JSON.
-local function detail(call)
+-- Writes what the row tells beside its figures, as JSON: json.written has it then.
+local function add_detail(call)
   local plan, registry, attempts = call.plan, call.state.registry, call.attempts
   json.begin()
   json.add '{"attempts":['
@@ -124,7 +138,7 @@ local function detail(call)
   json.add "]"
   if not plan then
     json.add "}"
-    return json.finish()
+    return
   end
   local hash = hash_of(registry)
   local world = world_due(registry, hash)
@@ -133,42 +147,42 @@ local function detail(call)
   json.add ',"explanation":'
   reasons.add(plan, MOST_EXPLAINED)
   json.add(world and ',"world":' .. world .. "}" or "}")
-  return json.finish()
 end
 
-local always -- the series that every request counts
+local tally -- of what every request is counted under
 
-local function look_up()
-  always = {
-    whole = meter.series "moongate_request_seconds", upstream = meter.series "moongate_upstream_seconds",
-    overhead = meter.series "moongate_overhead_seconds",
-    input = meter.series("moongate_tokens_total", "kind", "input"),
-    cached = meter.series("moongate_tokens_total", "kind", "cached_input"),
-    cache_write = meter.series("moongate_tokens_total", "kind", "cache_write"),
-    output = meter.series("moongate_tokens_total", "kind", "output"),
-    reasoning = meter.series("moongate_tokens_total", "kind", "reasoning"),
-    billed = meter.series "moongate_billed_tokens_total", cost = meter.series "moongate_cost_microusd_total",
-  }
-  return always
+local function new_tally()
+  local function tokens(kind) return meter.series("moongate_tokens_total", "kind", kind) end
+  return metrics.tally({
+    meter.series "moongate_request_seconds", meter.series "moongate_upstream_seconds",
+    meter.series "moongate_overhead_seconds",
+  }, {
+    tokens "input", tokens "cached_input", tokens "cache_write", tokens "output", tokens "reasoning",
+    meter.series "moongate_billed_tokens_total", meter.series "moongate_cost_microusd_total",
+  })
 end
 
-local function count(call, row, status)
-  local series, provider = always or look_up(), row.provider
-  meter.add("moongate_requests_total", 1, "surface", row.surface, "provider", provider or "", "model",
-    provider and row.model or "", "status", status)
+-- By target: the series of its good answers, by surface.
+local answered_of = by_target(function() return {} end)
+
+local function series_of(row, target)
+  local surface, status = row.surface, row.status
+  local kept = target and target.index and status == 200 and answered_of(target)
+  if kept and kept[surface] then return kept[surface] end
+  local series = meter.series("moongate_requests_total", "surface", surface, "provider", row.provider or "", "model",
+    row.provider and row.model or "", "status", status)
+  if kept then kept[surface] = series end
+  return series
+end
+
+local function count(call, row, target)
+  metrics.add(series_of(row, target), 1)
+  tally = tally or new_tally()
   local seconds, upstream = call.handle:elapsed(), call.upstream_seconds
-  metrics.observe(series.whole, seconds)
-  metrics.observe(series.upstream, upstream)
-  metrics.observe(series.overhead, seconds > upstream and seconds - upstream or 0)
-  if row.billed_tokens and provider then
-    metrics.add(series.input, row.input_tokens)
-    metrics.add(series.cached, row.cached_tokens)
-    metrics.add(series.cache_write, row.cache_write_tokens)
-    metrics.add(series.output, row.output_tokens)
-    metrics.add(series.reasoning, row.reasoning_tokens)
-    metrics.add(series.billed, row.billed_tokens)
-    metrics.add(series.cost, row.cost_microusd)
-  end
+  local overhead = seconds > upstream and seconds - upstream or 0
+  if not (row.billed_tokens and row.provider) then return tally(seconds, upstream, overhead) end
+  tally(seconds, upstream, overhead, row.input_tokens, row.cached_tokens, row.cache_write_tokens, row.output_tokens,
+    row.reasoning_tokens, row.billed_tokens, row.cost_microusd)
 end
 
 local function tell(call, row, refusal)
@@ -200,13 +214,14 @@ function record.barred(otherwise)
 end
 
 -- Closes the row; returns once the ledger has it: true, or false if it cannot have it now.
-local function close(call, row, status, refusal)
+local function close(call, row, status, refusal, target)
   row.status, row.attempts = status, call.calls
   row.latency_ms = math.floor(call.handle:elapsed() * 1000 + 0.5)
-  row.detail = detail(call)
+  add_detail(call)
   if call.request.stream and call.row then meter.add("moongate_streams_open", -1) end
-  local kept = ledger.close(row)
-  count(call, row, status)
+  row.is_closed = true
+  local kept = write_closed(row, json.written)
+  count(call, row, target)
   tell(call, row, refusal)
   notice.ended(row)
   return kept
@@ -253,7 +268,7 @@ function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   row.outcome = OUTCOMES[kind] or "error"
   if kind == "ok" then conversation.served(call.conversation, answer.target) end
   give_amounts(answer, row, usage)
-  if close(call, row, refusal and refusal.status or 200, refusal) then return row end
+  if close(call, row, refusal and refusal.status or 200, refusal, answer.target) then return row end
   return row, record.barred "the disk did not take the row"
 end
 
@@ -281,7 +296,7 @@ function record.break_off(call)
     answer.settled = true
     allowance.settle(answer, 1)
   end
-  if not row or row.detail then return end
+  if not row or row.is_closed then return end
   row.outcome = "error"
   close(call, row, 500, { status = 500, message = "the gateway failed inside" })
 end
