@@ -91,9 +91,9 @@ bool headers_is_clean(const char *value, size_t length)
 bool headers_is_token(const char *name, size_t length)
 {
     static const bool marks[256] = {
-        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true, ['#' ... '\''] = true,
-        ['*'] = true,         ['+'] = true,         ['-'] = true,         ['.'] = true, ['^' ... '`'] = true,
-        ['|'] = true,         ['~'] = true,
+        ['a' ... 'z'] = true,  ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,
+        ['#' ... '\''] = true, ['*'] = true,         ['+'] = true,         ['-'] = true,
+        ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true,
     };
     bool is_token = length > 0;
 
