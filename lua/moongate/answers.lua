@@ -1,10 +1,9 @@
 -- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
-local clock = require "moongate.core.clock"
 local own_limits = require "moongate.own_limits"
 
 local answers = {}
 
-local NONE = {}
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 local EXACT = 1e14 -- from there on tostring writes an exponent
 
 local function whole(number) return number < EXACT and tostring(number) or string.format("%d", number) end
@@ -17,7 +16,9 @@ end
 
 -- Adds what hooks added; the gateway's own names are not among them.
 local function add_extra(call, headers)
-  for name, value in pairs(call and call.extra_headers or NONE) do headers[name] = value end
+  local extra = call and call.extra_headers
+  if not extra then return end
+  for name, value in pairs(extra) do headers[name] = value end
 end
 
 -- Adds to the headers of any answer what does not come with every one.
@@ -25,7 +26,7 @@ local function add_rest(call, headers)
   local replaced = call.plan.replaced
   if replaced then headers["x-moongate-deprecated"] = replaced.asked .. " " .. replaced.words end
   add_extra(call, headers)
-  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
+  own_limits.add(call.caller, call.surface.speaks, headers)
   return headers
 end
 
@@ -40,6 +41,11 @@ function answers.headers(call, answer, settled)
     ["x-moongate-model"] = answer.target.model, ["x-moongate-policy"] = call.plan.policy,
     ["x-moongate-attempts"] = tostring(call.calls), ["x-moongate-cost-usd"] = in_dollars(settled.cost_microusd),
     ["x-moongate-billed-tokens"] = whole(settled.billed_tokens),
+    -- Room for what own_limits adds.
+    ["x-ratelimit-limit"] = LATER, ["x-ratelimit-remaining"] = LATER, ["x-ratelimit-reset"] = LATER,
+    ["x-ratelimit-limit-requests"] = LATER, ["x-ratelimit-remaining-requests"] = LATER,
+    ["x-ratelimit-reset-requests"] = LATER, ["x-ratelimit-limit-tokens"] = LATER,
+    ["x-ratelimit-remaining-tokens"] = LATER, ["x-ratelimit-reset-tokens"] = LATER,
   })
 end
 
@@ -52,7 +58,7 @@ function answers.estimated_headers(call)
     ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
   }
   add_extra(call, headers)
-  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
+  own_limits.add(call.caller, call.surface.speaks, headers)
   return headers
 end
 
@@ -78,7 +84,7 @@ function answers.refusal_headers(refusal, call)
   add_extra(call, headers)
   if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
   if refusal.allow then headers.allow = refusal.allow end
-  if call then own_limits.add(call.caller, call.surface.speaks, clock.now(), headers) end
+  if call then own_limits.add(call.caller, call.surface.speaks, headers) end
   if call and call.plan then
     headers["x-moongate-policy"] = call.plan.policy
     headers["x-moongate-attempts"] = tostring(call.calls)

@@ -22,6 +22,7 @@ callers.__index = callers
 ---@field by_tier table<string, boolean> which of these are the tier's
 ---@field budget { usd: number|nil, billed_tokens: number|nil, window: string }|nil the key's own
 ---@field tier_budget table|nil what its tier gives each key
+---@field identity { name: string, org: string, tier: string }|nil what policies are told of it; nobody's to change
 
 local MOST_CACHED = 10000
 local LONGEST_LABEL = 64
@@ -51,6 +52,7 @@ local function new_caller(settings, id, config)
     models = settings.models or { "*" }, tier_models = tier.models,
     rpm = rpm, tpm = tpm, by_tier = { rpm = is_tiers_rpm, tpm = is_tiers_tpm },
     budget = settings.budget, tier_budget = tier.budget,
+    identity = { name = settings.name, org = settings.org or "", tier = settings.tier or "" },
   }
 end
 

@@ -115,7 +115,7 @@ end
 ---@param document table
 ---@return moongate.call
 function exchange.new_call(handle, state, surface, operation, caller, request, document)
-  request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
+  request.caller = caller.identity or { name = caller.name, org = caller.org, tier = caller.tier }
   request.operation = operation
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,

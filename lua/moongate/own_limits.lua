@@ -1,5 +1,6 @@
 -- The caller's own rate limits as headers of every answer, in the names that its protocol's clients know: what the
 -- limit is, what remains of it, and when it is whole again. Nothing is asked where a key has no limits.
+local clock = require "moongate.core.clock"
 local store = require "moongate.core.store"
 
 local own_limits = {}
@@ -44,7 +45,8 @@ end
 -- What remains of a limit, and the seconds until it is whole again.
 local function stand_of(limit)
   local used, reset_s = limit.used()
-  return whole(math.max(0, limit.max - used)), reset_s or 0
+  local left = limit.max - used
+  return whole(left > 0 and left or 0), reset_s or 0
 end
 
 local function add_openai(list, headers)
@@ -59,7 +61,8 @@ local function add_openai(list, headers)
   end
 end
 
-local function add_anthropic(list, headers, now)
+local function add_anthropic(list, headers)
+  local now = clock.now()
   for _, limit in ipairs(list) do
     local names, remaining, reset_s = limit.names, stand_of(limit)
     headers[names.anthropic_limit], headers[names.anthropic_remaining] = limit.text, remaining
@@ -70,12 +73,11 @@ end
 -- Adds them to headers.
 ---@param caller moongate.caller|nil
 ---@param format string|nil the caller's
----@param now number
 ---@param headers table<string, string>
-function own_limits.add(caller, format, now, headers)
+function own_limits.add(caller, format, headers)
   if not caller or not (caller.rpm or caller.tpm) then return end
   local list = limits_of(caller.unlabelled or caller)
-  if format == "anthropic" then return add_anthropic(list, headers, now) end
+  if format == "anthropic" then return add_anthropic(list, headers) end
   add_openai(list, headers)
 end
 
