@@ -72,6 +72,8 @@ function requests.begin(headers, wrong)
     text_length = 0, estimated_tokens = 0, images = false, tools = false, json_schema = false, model = LATER,
     old_functions = LATER, max_tokens = LATER, asked = LATER, now = LATER, seed = LATER, caller = LATER,
     operation = LATER, affinity = LATER,
+    -- What most requests lack, and every one is asked for.
+    timeout_s = false, document = false,
   }
   setmetatable(request, request_meta)
   local refusal = wishes.read(request, headers)
