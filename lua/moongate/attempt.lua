@@ -167,7 +167,11 @@ local function first_content(wire, protocol)
     elseif read.kind == "end" then
       return nil, { stage = "body", end_name = "cut", message = "the stream ended before its first content" }
     elseif read.kind == "content" or read.kind == "finish" then
-      return { event = event, read = read, held = held, usage = usage }
+      return {
+        event = event, read = read, held = held, usage = usage, status = LATER, target = LATER, provider = LATER,
+        protocol = LATER, wire = LATER, began = LATER, wanted = LATER, reservation = LATER, settled = false,
+        further = LATER,
+      }
     end
     held[#held + 1] = event
     bytes = bytes + #event.raw
@@ -289,17 +293,20 @@ end
 
 -- Takes what the attempt is expected to draw on: what was asked for, and the reservation or what is in the way.
 local function reserve(call, target)
-  local lengths, wanted, obstacle = claims.lengths(call.request), nil, nil
+  local request, caller, state, obstacle = call.request, call.caller, call.state, nil
+  local lengths, list = claims.lengths(request), claims.list(target, caller, state.config)
   for i = 1, #lengths do
-    wanted = claims.call(target, call.caller, call.request, call.state, lengths[i])
-    local reservation, blocked, wait, away = store.reserve(wanted.claims, 1, 1, wanted.tokens, wanted.billed_tokens,
-      wanted.cost_microusd)
+    local tokens, billed, cost = claims.estimate(list, target, request, state.policies, lengths[i])
+    local reservation, blocked, wait, away = store.reserve(list, 1, 1, tokens, billed, cost)
+    -- The figures are of use where more may be reserved, or something is in the way.
+    if reservation and not request.stream then return list.wanted, reservation end
+    local wanted = claims.call(target, caller, request, state, lengths[i])
     if reservation then return wanted, reservation end
     if attempt.is_cancelled(blocked) then return wanted, nil, { cancelled = blocked } end
     obstacle = standing.blocked(wanted, blocked, wait, away)
     if not standing.may_shrink(wanted, blocked) then break end
   end
-  return wanted, nil, obstacle
+  return nil, nil, obstacle
 end
 
 ---@class moongate.answer what may be handed on to the caller: a whole answer, or a stream up to its first content
@@ -324,22 +331,11 @@ end
 ---@field settled boolean
 ---@field further table[]|nil see moongate.allowance
 
--- An answer. All members are named here: a table that gets them one by one is made anew again and again. There are two
--- kinds, so that neither has room for what only the other has.
+-- What was found becomes the answer: it has room for the rest, where it was made for that.
 local function opened(found, target, provider, protocol, wire, began, wanted, reservation)
-  if found.event then
-    return {
-      target = target, provider = provider, protocol = protocol, wire = wire, began = began, status = found.status,
-      usage = found.usage, event = found.event, read = found.read, held = found.held, wanted = wanted,
-      reservation = reservation, settled = false, further = LATER,
-    }
-  end
-  return {
-    target = target, provider = provider, protocol = protocol, wire = wire, began = began, status = found.status,
-    headers = found.headers, usage = found.usage, text = found.text, text_length = found.text_length,
-    body = found.body, tokens = found.tokens, reply = found.reply, wanted = wanted, reservation = reservation,
-    settled = false,
-  }
+  found.target, found.provider, found.protocol, found.wire, found.began = target, provider, protocol, wire, began
+  found.wanted, found.reservation, found.settled = wanted, reservation, false
+  return found
 end
 
 -- Tries target once. Answers what it answered; or nil and an obstacle (moongate.standing: nobody was called),

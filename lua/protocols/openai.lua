@@ -116,7 +116,9 @@ local function read_usual(text)
   local figures = usage.of_counts(prompt, completion, total, cached or 0, cache_write or 0, reasoning or 0)
   return {
     usage = figures, text_length = length, finish = finish,
-    status = LATER, headers = LATER, text = LATER, -- the attempt's
+    -- Room for what the attempt makes of it: a moongate.answer.
+    status = LATER, headers = LATER, text = LATER, target = LATER, provider = LATER, protocol = LATER, wire = LATER,
+    began = LATER, wanted = LATER, reservation = LATER, settled = false,
   }
 end
 
