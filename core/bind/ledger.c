@@ -21,7 +21,8 @@
 /* WRITTEN: a text that may be json.written. */
 enum field_type { TEXT, WRITTEN, INTEGER, WHOLE, FLAG, SECONDS };
 
-/* The members of a row, and where they lie, in the order in which open and close are given them. Open gets the first. */
+/* The members of a row, and where they lie, in the order in which open and close are given them. Open gets the first.
+ */
 static const struct field {
     const char *name;
     size_t offset;

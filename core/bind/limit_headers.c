@@ -37,8 +37,9 @@ static int limit_headers_lua_grammar(lua_State *L)
         lua_rawgeti(L, 1, i);
         for (int part = 1; part <= 4; part++)
             lua_rawgeti(L, 4, part);
-        limit_grammar_add(handle->grammar, luaL_checkstring(L, 5), (enum limit_field)luaL_checkoption(L, 6, NULL, fields),
-                          luaL_optstring(L, 7, ""), luaL_optstring(L, 8, ""));
+        limit_grammar_add(handle->grammar, luaL_checkstring(L, 5),
+                          (enum limit_field)luaL_checkoption(L, 6, NULL, fields), luaL_optstring(L, 7, ""),
+                          luaL_optstring(L, 8, ""));
         lua_settop(L, 3);
     }
     return 1;

@@ -54,7 +54,9 @@ local function behaviours(self)
     return next_one
   end
   return {
-      affinity = { digest = function(owner, text) return owner .. " " .. text end, recall = nothing, remember = nothing },
+      affinity = {
+        digest = function(owner, text) return owner .. " " .. text end, recall = nothing, remember = nothing,
+      },
       attempt = { send = wire, play = wire, route = copy },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
@@ -79,7 +81,7 @@ local function behaviours(self)
         return { cancel = function() entry.cancelled = true end }
       end,
     },
-    exchange = {},
+    exchange = { form = function(names) return names end },
     gate = {
       state = function() return { draining = false, problems = "[]", reports = {}, worker = 0, workers = 1 } end,
       report = nothing, publish = function(text) self.published = text end,
@@ -342,6 +344,11 @@ function fakes.handle(given)
   function handle.always(_, headers) handle.kept = headers end
   function handle.reply(_, status, headers, body)
     handle.replies[#handle.replies + 1] = { status = status, headers = headers, body = body }
+  end
+  function handle.answer(_, form, body, ...)
+    local headers = {}
+    for i, name in ipairs(form) do headers[name] = (select(i, ...)) end
+    handle:reply(200, headers, body)
   end
   function handle.begin(_, status, headers) handle.begun = { status = status, headers = headers } end
   function handle.write(_, text)
