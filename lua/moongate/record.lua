@@ -26,7 +26,8 @@ local record = {}
 -- Candidates whose fate is kept with a row; the ladder itself is always whole.
 local MOST_EXPLAINED = 50
 local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
-local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0 }
+-- What a request has used that nobody served.
+local NOTHING = { input = 0, output = 0 }
 
 -- How often what the configuration says of the targets is written down again.
 local WORLD_SECONDS = 3600
@@ -39,31 +40,58 @@ local function surface_of(call)
   return call.surface and call.surface.name or call.operation
 end
 
--- With room for all that it comes to hold: its members, as the ledger has them, and is_closed.
+---@class moongate.row of a request, what is not known before it is decided or at an end; see core/bind/ledger.c
+---@field row_id string|nil once it is open
+---@field time number
+---@field policy string
+---@field task string
+---@field model string as asked for, then the one that served it
+---@field provider string|nil
+---@field outcome string|nil
+---@field usage moongate.usage|nil
+---@field billed_tokens integer|nil
+---@field cost_microusd integer|nil
+---@field savings_microusd integer|nil
+---@field latency_ms integer|nil
+---@field status integer|nil once it is closed
+
 local function new_row(call)
-  local caller, plan = call.caller, call.plan
+  local plan = call.plan
   return {
-    request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
-    tier = caller.tier, surface = surface_of(call), policy = plan and plan.policy or "",
-    task = plan and plan.task or "", model = call.request.model or "auto",
-    input_tokens = call.request.estimated_tokens, row_id = LATER, provider = LATER, outcome = LATER,
-    cached_tokens = LATER, cache_write_tokens = LATER, output_tokens = LATER, reasoning_tokens = LATER,
+    time = clock.now(), policy = plan and plan.policy or "", task = plan and plan.task or "",
+    model = call.request.model or "auto", row_id = LATER, provider = LATER, outcome = LATER, usage = LATER,
     billed_tokens = LATER, cost_microusd = LATER, savings_microusd = LATER, latency_ms = LATER, status = LATER,
-    attempts = LATER, estimated = LATER, is_closed = LATER,
   }
 end
 
--- The ledger is told of rows member by member, in this order: see core/bind/ledger.c.
-local function write_opened(row)
-  return ledger.open(row.request_id, row.time, row.org, row.key, row.label, row.tier, row.surface, row.policy, row.task,
-    row.model, row.input_tokens)
+-- The ledger is told of rows member by member, in its own order.
+local function write_opened(call, row)
+  local caller = call.caller
+  return ledger.open(call.id, row.time, caller.org, caller.name, caller.label, caller.tier, surface_of(call),
+    row.policy, row.task, row.model, call.request.estimated_tokens)
 end
 
-local function write_closed(row, detail)
-  return ledger.close(row.row_id, row.request_id, row.time, row.org, row.key, row.label, row.tier, row.surface,
-    row.policy, row.task, row.model, row.input_tokens, row.provider, row.outcome, detail, row.cached_tokens,
-    row.cache_write_tokens, row.output_tokens, row.reasoning_tokens, row.billed_tokens, row.cost_microusd,
-    row.savings_microusd, row.latency_ms, row.status, row.attempts, row.estimated)
+local function write_closed(call, row, detail)
+  local caller, usage = call.caller, row.usage
+  return ledger.close(row.row_id, call.id, row.time, caller.org, caller.name, caller.label, caller.tier,
+    surface_of(call), row.policy, row.task, row.model, usage.input, row.provider, row.outcome, detail, usage.cached,
+    usage.cache_write, usage.output, usage.reasoning, row.billed_tokens, row.cost_microusd, row.savings_microusd,
+    row.latency_ms, row.status, call.calls, usage.estimated or false)
+end
+
+-- The same by name, for who looks on.
+local function named(call, row)
+  local caller, usage = call.caller, row.usage
+  local estimated
+  if row.provider then estimated = usage.estimated or false end
+  return {
+    request_id = call.id, time = row.time, org = caller.org, key = caller.name, label = caller.label,
+    tier = caller.tier, surface = surface_of(call), policy = row.policy, task = row.task, model = row.model,
+    input_tokens = usage.input, provider = row.provider, outcome = row.outcome, cached_tokens = usage.cached,
+    output_tokens = usage.output, reasoning_tokens = usage.reasoning, billed_tokens = row.billed_tokens,
+    cost_microusd = row.cost_microusd, savings_microusd = row.savings_microusd, latency_ms = row.latency_ms,
+    status = row.status, attempts = call.calls, estimated = estimated,
+  }
 end
 
 local function view_of(plan)
@@ -87,7 +115,7 @@ end
 function record.open(call)
   witness(call)
   local row = new_row(call)
-  call.row, row.row_id = row, write_opened(row)
+  call.row, row.row_id = row, write_opened(call, row)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
 end
 
@@ -165,8 +193,8 @@ end
 -- By target: the series of its good answers, by surface.
 local answered_of = by_target(function() return {} end)
 
-local function series_of(row, target)
-  local surface, status = row.surface, row.status
+local function series_of(call, row, target)
+  local surface, status = surface_of(call), row.status
   local kept = target and target.index and status == 200 and answered_of(target)
   if kept and kept[surface] then return kept[surface] end
   local series = meter.series("moongate_requests_total", "surface", surface, "provider", row.provider or "", "model",
@@ -176,27 +204,28 @@ local function series_of(row, target)
 end
 
 local function count(call, row, target)
-  metrics.add(series_of(row, target), 1)
+  metrics.add(series_of(call, row, target), 1)
   tally = tally or new_tally()
   local seconds, upstream = call.handle:elapsed(), call.upstream_seconds
   local overhead = seconds > upstream and seconds - upstream or 0
   if not (row.billed_tokens and row.provider) then return tally(seconds, upstream, overhead) end
-  tally(seconds, upstream, overhead, row.input_tokens, row.cached_tokens, row.cache_write_tokens, row.output_tokens,
-    row.reasoning_tokens, row.billed_tokens, row.cost_microusd)
+  local usage = row.usage
+  tally(seconds, upstream, overhead, usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning,
+    row.billed_tokens, row.cost_microusd)
 end
 
 local function tell(call, row, refusal)
   local level = refusal and refusal.status >= 500 and "warn" or "info"
   if not log.is_on(level) then return end
   local messages, left_out = prompts.of(call)
-  local replaced = call.plan and call.plan.replaced
-  log.write(level, "request", json.write("", '"request_id":', row.request_id, ',"key":', row.key, ',"label":',
-    row.label ~= "" and row.label or nil, ',"surface":', row.surface, ',"asked":', call.request.model,
+  local replaced, caller, usage = call.plan and call.plan.replaced, call.caller, row.usage
+  log.write(level, "request", json.write("", '"request_id":', call.id, ',"key":', caller.name, ',"label":',
+    caller.label ~= "" and caller.label or nil, ',"surface":', surface_of(call), ',"asked":', call.request.model,
     ',"provider":', row.provider, ',"model":', row.model, ',"policy":', row.policy, ',"outcome":', row.outcome,
-    ',"status":', row.status, ',"attempts":', row.attempts, ',"input_tokens":', row.input_tokens,
-    ',"cached_tokens":', row.cached_tokens, ',"output_tokens":', row.output_tokens, ',"reasoning_tokens":',
-    row.reasoning_tokens, ',"billed_tokens":', row.billed_tokens, ',"cost_microusd":', row.cost_microusd,
-    ',"estimated":', row.estimated or nil, ',"latency_ms":', row.latency_ms, ',"error":',
+    ',"status":', row.status, ',"attempts":', call.calls, ',"input_tokens":', usage.input,
+    ',"cached_tokens":', usage.cached, ',"output_tokens":', usage.output, ',"reasoning_tokens":',
+    usage.reasoning, ',"billed_tokens":', row.billed_tokens, ',"cost_microusd":', row.cost_microusd,
+    ',"estimated":', usage.estimated or nil, ',"latency_ms":', row.latency_ms, ',"error":',
     refusal and refusal.message or nil, ',"replaced":', replaced and replaced.asked or nil,
     ',"messages":', messages, ',"messages_left_out":', left_out, ""))
 end
@@ -215,15 +244,14 @@ end
 
 -- Closes the row; returns once the ledger has it: true, or false if it cannot have it now.
 local function close(call, row, status, refusal, target)
-  row.status, row.attempts = status, call.calls
   row.latency_ms = math.floor(call.handle:elapsed() * 1000 + 0.5)
   add_detail(call)
   if call.request.stream and call.row then meter.add("moongate_streams_open", -1) end
-  row.is_closed = true
-  local kept = write_closed(row, json.written)
+  row.status = status
+  local kept = write_closed(call, row, json.written)
   count(call, row, target)
   tell(call, row, refusal)
-  notice.ended(row)
+  if notice.is_watched() then notice.ended(named(call, row)) end
   return kept
 end
 
@@ -234,10 +262,7 @@ local function billed(call, target, usage)
 end
 
 local function fill(row, call, target, usage)
-  row.provider, row.model = target.provider, target.model
-  row.input_tokens, row.cached_tokens, row.cache_write_tokens = usage.input, usage.cached, usage.cache_write
-  row.output_tokens, row.reasoning_tokens = usage.output, usage.reasoning
-  row.estimated = usage.estimated or false
+  row.provider, row.model, row.usage = target.provider, target.model, usage
   row.billed_tokens = billed(call, target, usage)
   row.cost_microusd = money.cost(usage, target.cost) or 0
   local baseline = call.state.registry:cost(call.state.config.premium_baseline)
@@ -283,7 +308,7 @@ function record.abandon(call, ended)
     fill(row, call, ended.target, usage)
     give_amounts(ended, row, usage)
   else
-    row.input_tokens = 0
+    row.usage = NOTHING
   end
   close(call, row, 499)
 end
@@ -296,8 +321,8 @@ function record.break_off(call)
     answer.settled = true
     allowance.settle(answer, 1)
   end
-  if not row or row.is_closed then return end
-  row.outcome = "error"
+  if not row or row.status then return end
+  row.outcome, row.usage = "error", row.usage or { input = call.request.estimated_tokens }
   close(call, row, 500, { status = 500, message = "the gateway failed inside" })
 end
 
@@ -308,8 +333,7 @@ function record.refuse(call, refusal)
   call.plan = call.plan or refusal.plan
   if not call.row then witness(call) end
   local row = call.row or new_row(call)
-  for class, name in pairs { input = "input_tokens", output = "output_tokens" } do row[name] = NOTHING[class] end
-  row.outcome = "error"
+  row.outcome, row.usage = "error", NOTHING
   close(call, row, refusal.status, refusal)
 end
 
