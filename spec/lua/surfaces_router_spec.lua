@@ -168,7 +168,8 @@ end)
 describe("an answer of the router's own surface", function()
   local row = {
     provider = "acme", model = "small",
-    usage = { input = 100, cached = 20, cache_write = 0, output = 30, reasoning = 10 }, billed_tokens = 161, cost_microusd = 33, latency_ms = 120,
+    usage = { input = 100, cached = 20, cache_write = 0, output = 30, reasoning = 10 }, billed_tokens = 161,
+    cost_microusd = 33, latency_ms = 120,
     savings_microusd = 0,
   }
 
