@@ -108,6 +108,7 @@ end
 ---@param multiplier number
 ---@return integer
 function money.billed(total, multiplier)
+  if multiplier == 1 then return total end -- nearly always
   assert(money.is_multiplier(multiplier), "a billing multiplier is a number from 0 to 1000000")
   if multiplier % 1 == 0 then return total * multiplier end
   local whole, decimals = string.match(string.format("%.9f", multiplier), "^(%d+)%.(%d+)$")
