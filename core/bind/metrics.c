@@ -119,8 +119,13 @@ static int metrics_read(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "series", metrics_series }, { "add", metrics_add },   { "observe", metrics_observe },
-    { "tally", metrics_tally },   { "text", metrics_text },   { "read", metrics_read }, { NULL, NULL },
+    { "series", metrics_series },
+    { "add", metrics_add },
+    { "observe", metrics_observe },
+    { "tally", metrics_tally },
+    { "text", metrics_text },
+    { "read", metrics_read },
+    { NULL, NULL },
 };
 
 int bind_metrics_module(lua_State *L)

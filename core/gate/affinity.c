@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 enum {
-    PLACES = 16384, /* a power of two; 2.4 MiB, once a process */
+    PLACES = 16384,         /* a power of two; 2.4 MiB, once a process */
     KEPT_MS = 5 * 60 * 1000 /* how long Anthropic keeps a cached prompt unless told otherwise; others are near it */
 };
 
