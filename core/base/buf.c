@@ -23,25 +23,9 @@ void buf_reserve(struct buf *buf, size_t extra)
     buf->capacity = capacity;
 }
 
-void buf_add(struct buf *buf, const void *data, size_t length)
-{
-    if (!length)
-        return;
-    buf_reserve(buf, length);
-    memcpy(buf->data + buf->length, data, length);
-    buf->length += length;
-}
-
 void buf_add_text(struct buf *buf, const char *text)
 {
     buf_add(buf, text, strlen(text));
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-    if (buf->length == buf->capacity)
-        buf_reserve(buf, 1);
-    buf->data[buf->length++] = c;
 }
 
 void buf_add_integer(struct buf *buf, int64_t number)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *data;
@@ -16,9 +17,26 @@ struct buf {
 };
 
 void buf_reserve(struct buf *buf, size_t extra);
-void buf_add(struct buf *buf, const void *data, size_t length);
+
+/* Here, since most of what is added is a few bytes, whose number the compiler knows. */
+static inline void buf_add(struct buf *buf, const void *data, size_t length)
+{
+    if (!length)
+        return;
+    if (buf->capacity - buf->length < length)
+        buf_reserve(buf, length);
+    memcpy(buf->data + buf->length, data, length);
+    buf->length += length;
+}
+
+static inline void buf_add_char(struct buf *buf, char c)
+{
+    if (buf->length == buf->capacity)
+        buf_reserve(buf, 1);
+    buf->data[buf->length++] = c;
+}
+
 void buf_add_text(struct buf *buf, const char *text);
-void buf_add_char(struct buf *buf, char c);
 void buf_add_integer(struct buf *buf, int64_t number);
 void buf_add_format(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends text as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */

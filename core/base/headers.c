@@ -90,16 +90,16 @@ bool headers_is_clean(const char *value, size_t length)
 
 bool headers_is_token(const char *name, size_t length)
 {
-    /* A bit for each of ASCII that is a letter, a digit or one of !#$%&'*+-.^_`|~ */
-    static const uint64_t marks[2] = { UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe) };
+    static const bool marks[256] = {
+        ['a' ... 'z'] = true,  ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,
+        ['#' ... '\''] = true, ['*'] = true,         ['+'] = true,         ['-'] = true,
+        ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true,
+    };
+    bool is_token = length > 0;
 
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)name[i];
-
-        if (c >= 0x80 || !(marks[c >> 6] >> (c & 63) & 1))
-            return false;
-    }
-    return length > 0;
+    for (size_t i = 0; i < length; i++)
+        is_token &= marks[(unsigned char)name[i]];
+    return is_token;
 }
 
 void headers_free(struct headers *headers)

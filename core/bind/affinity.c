@@ -18,12 +18,13 @@ static const char *check_digest(lua_State *L)
     return digest;
 }
 
-/* digest(text): what names a conversation that begins with it; another in every process */
+/* digest(owner, text): what names a conversation of theirs that begins with it; another in every process */
 static int affinity_lua_digest(lua_State *L)
 {
-    size_t length;
-    const char *text = luaL_checklstring(L, 1, &length);
-    uint64_t digest = hash_code(text, length);
+    size_t owner_length, length;
+    const char *owner = luaL_checklstring(L, 1, &owner_length), *text = luaL_checklstring(L, 2, &length);
+    uint64_t both[2] = { hash_code(owner, owner_length), hash_code(text, length) };
+    uint64_t digest = hash_code(both, sizeof both);
 
     lua_pushlstring(L, (const char *)&digest, sizeof digest);
     return 1;
@@ -41,9 +42,9 @@ static int affinity_lua_remember(lua_State *L)
 /* recall(digest): the target, or nil */
 static int affinity_lua_recall(lua_State *L)
 {
-    char target[256];
+    char target[AFFINITY_TARGET_SIZE];
 
-    if (!affinity_recall(bind_worker(L)->gate->affinity, check_digest(L), clock_wall_ms(), target, sizeof target))
+    if (!affinity_recall(bind_worker(L)->gate->affinity, check_digest(L), clock_wall_ms(), target))
         return 0;
     lua_pushstring(L, target);
     return 1;

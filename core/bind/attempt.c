@@ -31,6 +31,7 @@ static const char TYPE[] = "moongate.attempt", ROUTE[] = "moongate.route";
 enum { PIECES_MAX = 100000 };
 
 struct handle {
+    const char *type;
     struct attempt *attempt; /* NULL: closed */
     struct task *task;       /* who waits */
     bool piping;
@@ -38,6 +39,7 @@ struct handle {
 
 /* What calls have in common: the same headers to the same address, in the same way. */
 struct route {
+    const char *type;
     char *method, *url, *ca_file;
     struct headers headers;
     bool http2, lines;
@@ -46,7 +48,7 @@ struct route {
 
 static struct handle *handle_of(lua_State *L)
 {
-    struct handle *handle = luaL_checkudata(L, 1, TYPE);
+    struct handle *handle = bind_handle(L, 1, TYPE, sizeof *handle);
 
     if (!handle->attempt)
         luaL_error(L, "this attempt is closed");
@@ -57,7 +59,7 @@ static struct handle *push_handle(lua_State *L)
 {
     struct handle *handle = lua_newuserdata(L, sizeof *handle);
 
-    *handle = (struct handle){ 0 };
+    *handle = (struct handle){ .type = TYPE };
     luaL_getmetatable(L, TYPE);
     lua_setmetatable(L, -2);
     return handle;
@@ -73,7 +75,7 @@ static int refused(lua_State *L, const char *reason)
 
 static struct route *route_at(lua_State *L, int index)
 {
-    return luaL_checkudata(L, index, ROUTE);
+    return bind_handle(L, index, ROUTE, sizeof(struct route));
 }
 
 static char *copy_member(lua_State *L, const char *name)
@@ -95,7 +97,7 @@ static int attempt_lua_route(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     route = lua_newuserdata(L, sizeof *route);
-    *route = (struct route){ 0 };
+    *route = (struct route){ .type = ROUTE };
     luaL_getmetatable(L, ROUTE);
     lua_setmetatable(L, 2);
     lua_getfield(L, 1, "headers");
@@ -121,7 +123,7 @@ static int route_collected(lua_State *L)
     mem_free(route->method);
     mem_free(route->url);
     mem_free(route->ca_file);
-    *route = (struct route){ 0 };
+    *route = (struct route){ .type = ROUTE };
     return 0;
 }
 
@@ -549,7 +551,7 @@ static int attempt_lua_piped(lua_State *L)
 /* close(nearly_over): see attempt.h; a closed one may be closed again */
 static int attempt_lua_close(lua_State *L)
 {
-    struct handle *handle = luaL_checkudata(L, 1, TYPE);
+    struct handle *handle = bind_handle(L, 1, TYPE, sizeof *handle);
 
     if (handle->attempt)
         attempt_close(handle->attempt, lua_toboolean(L, 2));

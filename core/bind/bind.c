@@ -71,21 +71,33 @@ struct worker *bind_worker(lua_State *L)
     return worker;
 }
 
+void *bind_handle(lua_State *L, int index, const char *type, size_t size)
+{
+    void *block = lua_touserdata(L, index);
+
+    /* A light userdata has no length. */
+    if (!block || lua_objlen(L, index) != size || *(const char *const *)block != type)
+        luaL_typerror(L, index, type);
+    return block;
+}
+
 void bind_read_headers(lua_State *L, int index, struct headers *headers)
 {
     if (lua_isnoneornil(L, index))
         return;
     luaL_checktype(L, index, LUA_TTABLE);
-    /* Twice: first all arguments are checked, then memory is taken that an error would leak. */
-    for (int adding = 0; adding < 2; adding++) {
-        lua_pushnil(L);
-        while (lua_next(L, index)) {
-            if (!adding && (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1)))
-                luaL_argerror(L, index, "headers are strings");
-            if (adding)
-                headers_add(headers, lua_tostring(L, -2), lua_tostring(L, -1));
-            lua_pop(L, 1);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        size_t name_length, value_length;
+        const char *value = lua_tolstring(L, -1, &value_length), *name;
+
+        if (!value || lua_type(L, -2) != LUA_TSTRING) {
+            headers_free(headers); /* the error would leak it */
+            luaL_argerror(L, index, "headers are strings");
         }
+        name = lua_tolstring(L, -2, &name_length);
+        headers_add_bytes(headers, name, name_length, value, value_length);
+        lua_pop(L, 1);
     }
 }
 

@@ -6,6 +6,7 @@
 #define BIND_BIND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <lua.h>
 
@@ -22,6 +23,12 @@ enum { TARGETS_MANY = 10000 };
 
 void bind_open(struct vm *vm);
 struct worker *bind_worker(lua_State *L);
+
+/*
+ * A handle: a block of so many bytes that Lua holds, whose first member is the address of its type's name. That tells
+ * it from every other without a look at its metatable, and no script can make one. Raises on anything else.
+ */
+void *bind_handle(lua_State *L, int index, const char *type, size_t size);
 
 /* The table of strings at index as a header list for the wire; raises on anything else. */
 struct headers;

@@ -16,15 +16,22 @@
 #include "net/client.h"
 #include "script/task.h"
 
-static const char TYPE[] = "moongate.exchange";
+static const char TYPE[] = "moongate.exchange", FORM[] = "moongate.form";
+
+enum { FORM_MAX = 64 };
+
+struct handle {
+    const char *type;
+    void *exchange; /* NULL: it has ended */
+};
 
 struct exchange *bind_exchange(lua_State *L, int index)
 {
-    struct exchange **handle = luaL_checkudata(L, index, TYPE);
+    const struct handle *handle = bind_handle(L, index, TYPE, sizeof *handle);
 
-    if (!*handle)
+    if (!handle->exchange)
         luaL_error(L, "this request has ended");
-    return *handle;
+    return handle->exchange;
 }
 
 static const struct client_request *request_of(lua_State *L)
@@ -194,6 +201,56 @@ static int exchange_lua_reply(lua_State *L)
     return 0;
 }
 
+/* The names of headers that come together again and again. */
+struct form {
+    const char *type;
+    int count;
+    struct {
+        const char *text; /* Lua's: a list of them is the userdata's environment */
+        size_t length;
+    } names[FORM_MAX];
+};
+
+/* form(names): for answer */
+static int exchange_form(lua_State *L)
+{
+    struct form *form;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    form = lua_newuserdata(L, sizeof *form);
+    *form = (struct form){ .type = FORM, .count = (int)lua_objlen(L, 1) };
+    luaL_argcheck(L, form->count <= FORM_MAX, 1, "too many names");
+    lua_createtable(L, form->count, 0);
+    for (int i = 0; i < form->count; i++) {
+        lua_rawgeti(L, 1, i + 1);
+        form->names[i].text = luaL_checklstring(L, -1, &form->names[i].length);
+        lua_rawseti(L, 3, i + 1);
+    }
+    lua_setfenv(L, 2);
+    return 1;
+}
+
+/* answer(form, body, ...): the whole answer, with status 200 and a value for each name of the form; nil: without it */
+static int exchange_answer(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    const struct form *form = bind_handle(L, 2, FORM, sizeof *form);
+    size_t body_length, length;
+    const char *body = luaL_checklstring(L, 3, &body_length), *value;
+    struct headers headers = { 0 };
+    int given = lua_gettop(L) - 3;
+
+    for (int i = 0; i < form->count && i < given; i++) {
+        value = lua_tolstring(L, i + 4, &length);
+        if (value)
+            headers_add_bytes(&headers, form->names[i].text, form->names[i].length, value, length);
+    }
+    exchange_reply(exchange, 200, &headers, body, body_length);
+    headers_free(&headers);
+    return 0;
+}
+
 /* begin(status, headers): a streamed answer */
 static int exchange_lua_begin(lua_State *L)
 {
@@ -257,6 +314,7 @@ static int exchange_lua_finish(lua_State *L)
 
 static const luaL_Reg methods[] = {
     { "always", exchange_always },
+    { "answer", exchange_answer },
     { "begin", exchange_lua_begin },
     { "begun", exchange_begun },
     { "body", exchange_body },
@@ -283,10 +341,10 @@ static const luaL_Reg methods[] = {
 /* The exchange must not reach back to a handle that is no more. */
 static int exchange_collected(lua_State *L)
 {
-    struct exchange **handle = lua_touserdata(L, 1);
+    struct exchange *exchange = ((struct handle *)lua_touserdata(L, 1))->exchange;
 
-    if (*handle)
-        (*handle)->handle = NULL;
+    if (exchange)
+        exchange->handle = NULL;
     return 0;
 }
 
@@ -305,13 +363,13 @@ static void push_type(lua_State *L)
 
 void bind_push_exchange(lua_State *L, struct exchange *exchange)
 {
-    struct exchange **handle = lua_newuserdata(L, sizeof *handle);
+    struct handle *handle = lua_newuserdata(L, sizeof *handle);
 
-    *handle = exchange;
+    *handle = (struct handle){ TYPE, exchange };
     /* There is one at a time: an earlier one was that of a script which failed. */
     if (exchange->handle)
         *exchange->handle = NULL;
-    exchange->handle = (void **)handle;
+    exchange->handle = &handle->exchange;
     push_type(L);
     lua_setmetatable(L, -2);
 }
@@ -319,5 +377,7 @@ void bind_push_exchange(lua_State *L, struct exchange *exchange)
 int bind_exchange_module(lua_State *L)
 {
     lua_newtable(L);
+    lua_pushcfunction(L, exchange_form);
+    lua_setfield(L, -2, "form");
     return 1;
 }

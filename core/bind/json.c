@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "script/budget.h"
 
+static const char TYPE[] = "moongate.json";
+
 enum { KEEP_NODES = 16384, KEEP_BYTES = 1 << 20, KEEP_NAMES = 16384 };
 
 struct json_kept *json_kept(lua_State *L)
@@ -40,6 +42,15 @@ void json_forget_text(struct json_kept *kept)
     buf_clear(&kept->text);
 }
 
+const char *json_text_at(lua_State *L, int index)
+{
+    struct json_kept *kept = lua_touserdata(L, index);
+
+    if (kept && lua_objlen(L, index) == sizeof *kept && kept->type == TYPE)
+        return buf_text_of(&kept->text);
+    return lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
+}
+
 static int free_kept(lua_State *L)
 {
     struct json_kept *kept = lua_touserdata(L, 1);
@@ -48,7 +59,7 @@ static int free_kept(lua_State *L)
     buf_free(&kept->out);
     buf_free(&kept->text);
     mem_free(kept->names);
-    *kept = (struct json_kept){ 0 };
+    *kept = (struct json_kept){ .type = TYPE };
     return 0;
 }
 
@@ -188,7 +199,7 @@ int bind_json(lua_State *L)
 
     lua_settop(L, 0);
     kept = lua_newuserdata(L, sizeof *kept);
-    *kept = (struct json_kept){ 0 };
+    *kept = (struct json_kept){ .type = TYPE };
     lua_newtable(L);
     lua_pushcfunction(L, free_kept);
     lua_setfield(L, -2, "__gc");
@@ -211,6 +222,9 @@ int bind_json(lua_State *L)
     add_functions(L, json_outline_functions);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
+    /* The text of json.add, for C that takes it without a string being made of it. */
+    lua_pushvalue(L, JSON_UP_KEPT);
+    lua_setfield(L, -2, "written");
     return 1;
 }
 

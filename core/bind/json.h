@@ -35,6 +35,7 @@ struct json_name {
  * user at a time, and an error half-way loses nothing.
  */
 struct json_kept {
+    const char *type; /* json.written is this */
     struct json_index index;
     struct buf out;
     struct buf text; /* what json.add adds to, from call to call */
@@ -47,6 +48,11 @@ struct json_kept {
 struct json_kept *json_kept(lua_State *L);
 /* Begins the text of json.add anew. */
 void json_forget_text(struct json_kept *kept);
+/*
+ * The string at index, or, where that is json.written, the text of json.add, which holds until the next one is begun.
+ * NULL: neither is there.
+ */
+const char *json_text_at(lua_State *L, int index);
 /* A policy's budget holds in here too: raises when it is used up. */
 void json_check_time(lua_State *L);
 /* Adds the keys of the table at index to the names, sorted; raises if one is no string. */

@@ -222,13 +222,13 @@ static void add_table(lua_State *L, struct json_kept *kept, struct buf *out, int
     kept->names_count = first;
 }
 
-/* Encodes the value at index, which is counted from below. */
-static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index, int depth)
+/* Encodes the value at index, which is counted from below, and of that type. */
+static void add_typed(lua_State *L, struct json_kept *kept, struct buf *out, int index, int type, int depth)
 {
     const char *text;
     size_t length;
 
-    switch (lua_type(L, index)) {
+    switch (type) {
     case LUA_TSTRING:
         text = lua_tolstring(L, index, &length);
         buf_add_json(out, text, length);
@@ -251,6 +251,11 @@ static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int
     default:
         luaL_error(L, "a %s cannot be encoded as JSON", luaL_typename(L, index));
     }
+}
+
+static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index, int depth)
+{
+    add_typed(L, kept, out, index, lua_type(L, index), depth);
 }
 
 void json_add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index)
@@ -297,10 +302,12 @@ static void add_arguments(lua_State *L, struct json_kept *kept, struct buf *out)
 
     add_raw(L, out, 1);
     for (int i = 2; i < count; i += 2) {
-        if (lua_isnil(L, i + 1))
+        int type = lua_type(L, i + 1);
+
+        if (type == LUA_TNIL)
             continue;
         add_raw(L, out, i);
-        add_value(L, kept, out, i + 1, 0);
+        add_typed(L, kept, out, i + 1, type, 0);
     }
     if (count > 1 && count % 2 == 0)
         add_raw(L, out, count);

@@ -1,6 +1,7 @@
 /*
  * ledger.c - moongate.core.ledger: rows of the ledger, as tables whose members
- * carry the names that callers see. Times are unix seconds.
+ * carry the names that callers see, or as arguments in their order. Times are
+ * unix seconds.
  */
 #include "bind/bind.h"
 
@@ -10,15 +11,18 @@
 #include <lauxlib.h>
 
 #include "base/mem.h"
+#include "bind/json.h"
 #include "gate/gate.h"
 #include "gate/worker.h"
 #include "net/loop.h"
 #include "script/task.h"
 #include "store/store.h"
 
-enum field_type { TEXT, INTEGER, WHOLE, FLAG, SECONDS };
+/* WRITTEN: a text that may be json.written. */
+enum field_type { TEXT, WRITTEN, INTEGER, WHOLE, FLAG, SECONDS };
 
-/* The members of a row, and where they lie. The first ones are all that a row has that is only opened. */
+/* The members of a row, and where they lie, in the order in which open and close are given them. Open gets the first.
+ */
 static const struct field {
     const char *name;
     size_t offset;
@@ -37,7 +41,7 @@ static const struct field {
     { "input_tokens", offsetof(struct ledger_row, input_tokens), INTEGER },
     { "provider", offsetof(struct ledger_row, provider), TEXT },
     { "outcome", offsetof(struct ledger_row, outcome), TEXT },
-    { "detail", offsetof(struct ledger_row, detail), TEXT },
+    { "detail", offsetof(struct ledger_row, detail), WRITTEN },
     { "cached_tokens", offsetof(struct ledger_row, cached_tokens), INTEGER },
     { "cache_write_tokens", offsetof(struct ledger_row, cache_write_tokens), INTEGER },
     { "output_tokens", offsetof(struct ledger_row, output_tokens), INTEGER },
@@ -51,7 +55,7 @@ static const struct field {
     { "estimated", offsetof(struct ledger_row, estimated), FLAG },
 };
 
-enum { FIELDS = sizeof fields / sizeof fields[0], OPENED_FIELDS = 11, UP_ROW_ID = FIELDS + 1 };
+enum { FIELDS = sizeof fields / sizeof fields[0], OPENED_FIELDS = 11 };
 
 static void post(void *loop, void (*on_call)(void *), void *arg)
 {
@@ -63,44 +67,32 @@ static struct store *store_of(lua_State *L)
     return bind_worker(L)->gate->store;
 }
 
-/* Leaves the member of the table at 1 that the upvalue at that place names: so the name need not be looked up. */
-static void push_member(lua_State *L, int upvalue)
-{
-    lua_pushvalue(L, lua_upvalueindex(upvalue));
-    lua_rawget(L, 1);
-}
-
-/* The first members of the row in the table at 1; the others are empty. Its strings stay on the stack. */
-static struct ledger_row read_row(lua_State *L, int count)
+/* The first members of a row, from the argument `first` on; the others are empty. */
+static struct ledger_row read_row(lua_State *L, int first, int count)
 {
     struct ledger_row row = { 0 };
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkstack(L, FIELDS + 4, "a ledger row");
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < FIELDS; i++) {
         void *field = (char *)&row + fields[i].offset;
-        lua_Number number;
+        int at = first + i;
+        const char *text;
 
-        push_member(L, i + 1);
-        if (fields[i].type == TEXT) {
-            *(const char **)field = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-            continue; /* it stays */
+        if (fields[i].type == TEXT || fields[i].type == WRITTEN) {
+            text = i >= count ? NULL : fields[i].type == TEXT ? lua_tostring(L, at) : json_text_at(L, at);
+            *(const char **)field = text ? text : "";
+        } else if (i >= count) {
+            continue;
+        } else if (fields[i].type == INTEGER) {
+            *(int64_t *)field = bind_whole(lua_tonumber(L, at), 0);
+        } else if (fields[i].type == WHOLE) {
+            *(int *)field = (int)bind_whole(lua_tonumber(L, at), 0);
+        } else if (fields[i].type == SECONDS) {
+            *(int64_t *)field = (int64_t)(lua_tonumber(L, at) * 1000);
+        } else {
+            *(bool *)field = lua_toboolean(L, at);
         }
-        number = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-        if (fields[i].type == INTEGER)
-            *(int64_t *)field = bind_whole(number, 0);
-        else if (fields[i].type == WHOLE)
-            *(int *)field = (int)bind_whole(number, 0);
-        else if (fields[i].type == SECONDS)
-            *(int64_t *)field = (int64_t)(number * 1000);
-        else
-            *(bool *)field = lua_toboolean(L, -1);
-        lua_pop(L, 1);
     }
-    for (int i = count; i < FIELDS; i++)
-        if (fields[i].type == TEXT)
-            *(const char **)(void *)((char *)&row + fields[i].offset) = "";
-    luaL_argcheck(L, *row.request_id, 1, "a row needs its request_id");
+    luaL_argcheck(L, *row.request_id, first, "a row needs its request_id");
     return row;
 }
 
@@ -110,7 +102,7 @@ void bind_push_row(lua_State *L, const struct ledger_row *row)
     for (int i = 0; i < FIELDS; i++) {
         const void *field = (const char *)row + fields[i].offset;
 
-        if (fields[i].type == TEXT)
+        if (fields[i].type == TEXT || fields[i].type == WRITTEN)
             lua_pushstring(L, *(const char *const *)field ? *(const char *const *)field : "");
         else if (fields[i].type == INTEGER)
             lua_pushnumber(L, (lua_Number) * (const int64_t *)field);
@@ -124,17 +116,15 @@ void bind_push_row(lua_State *L, const struct ledger_row *row)
     }
 }
 
-/* open(row): noted, not waited for; gives the row its row_id, by which close knows it */
+/* open(request_id, ...): noted, not waited for; the row_id, by which close knows it */
 static int ledger_open(lua_State *L)
 {
-    struct ledger_row row = read_row(L, OPENED_FIELDS);
+    struct ledger_row row = read_row(L, 1, OPENED_FIELDS);
     char row_id[ID_LENGTH + 1];
 
     store_row_open(store_of(L), &row, row_id);
-    lua_pushvalue(L, lua_upvalueindex(UP_ROW_ID));
-    lua_pushlstring(L, row_id, strlen(row_id));
-    lua_rawset(L, 1);
-    return 0;
+    lua_pushlstring(L, row_id, ID_LENGTH);
+    return 1;
 }
 
 /* refuses(): why no row can be kept now; nil while all is well */
@@ -176,16 +166,18 @@ static void on_committed(void *arg, bool committed)
     mem_free(waiting);
 }
 
-/* close(row): true once it is safe; false if it could not be kept. A row without row_id was never opened. */
+/*
+ * close(row_id, request_id, ...): true once it is safe; false if it could not be kept. Without row_id it was never
+ * opened.
+ */
 static int ledger_close(lua_State *L)
 {
     struct store_home home = { post, bind_worker(L)->loop };
-    struct ledger_row row = read_row(L, FIELDS);
+    struct ledger_row row = read_row(L, 2, FIELDS);
     struct task *task = task_here(L);
     struct waiting *waiting = mem_zero(sizeof *waiting);
 
-    push_member(L, UP_ROW_ID);
-    row.row_id = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    row.row_id = lua_tostring(L, 1);
     waiting->task = task;
     store_row_close(store_of(L), &row, &home, on_committed, waiting);
     return task_wait(L, on_cancel, waiting);
@@ -232,12 +224,6 @@ static const luaL_Reg functions[] = {
 int bind_ledger_module(lua_State *L)
 {
     lua_newtable(L);
-    for (const luaL_Reg *function = functions; function->name; function++) {
-        for (int i = 0; i < FIELDS; i++)
-            lua_pushstring(L, fields[i].name);
-        lua_pushliteral(L, "row_id");
-        lua_pushcclosure(L, function->func, UP_ROW_ID);
-        lua_setfield(L, -2, function->name);
-    }
+    luaL_register(L, NULL, functions);
     return 1;
 }

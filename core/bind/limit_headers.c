@@ -11,29 +11,35 @@ static const char TYPE[] = "moongate.limit_grammar";
 
 static const char *const fields[] = { "limit", "remaining", "reset", "other", NULL };
 
+struct handle {
+    const char *type;
+    struct limit_grammar *grammar;
+};
+
 const struct limit_grammar *bind_limit_grammar(lua_State *L, int index)
 {
-    return *(struct limit_grammar **)luaL_checkudata(L, index, TYPE);
+    return ((struct handle *)bind_handle(L, index, TYPE, sizeof(struct handle)))->grammar;
 }
 
 /* grammar(lines, no_zeros): each line is { name, "limit" | "remaining" | "reset" | "other", metric, window } */
 static int limit_headers_lua_grammar(lua_State *L)
 {
-    struct limit_grammar **grammar;
+    struct handle *handle;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
-    grammar = lua_newuserdata(L, sizeof(struct limit_grammar *));
-    *grammar = NULL;
+    handle = lua_newuserdata(L, sizeof *handle);
+    *handle = (struct handle){ .type = TYPE };
     luaL_getmetatable(L, TYPE);
     lua_setmetatable(L, 3);
-    *grammar = limit_grammar_new(lua_toboolean(L, 2));
+    handle->grammar = limit_grammar_new(lua_toboolean(L, 2));
     for (int i = 1, count = (int)lua_objlen(L, 1); i <= count; i++) {
         lua_rawgeti(L, 1, i);
         for (int part = 1; part <= 4; part++)
             lua_rawgeti(L, 4, part);
-        limit_grammar_add(*grammar, luaL_checkstring(L, 5), (enum limit_field)luaL_checkoption(L, 6, NULL, fields),
-                          luaL_optstring(L, 7, ""), luaL_optstring(L, 8, ""));
+        limit_grammar_add(handle->grammar, luaL_checkstring(L, 5),
+                          (enum limit_field)luaL_checkoption(L, 6, NULL, fields), luaL_optstring(L, 7, ""),
+                          luaL_optstring(L, 8, ""));
         lua_settop(L, 3);
     }
     return 1;
@@ -80,10 +86,10 @@ static int grammar_lua_read(lua_State *L)
 
 static int grammar_collected(lua_State *L)
 {
-    struct limit_grammar **grammar = luaL_checkudata(L, 1, TYPE);
+    struct handle *handle = bind_handle(L, 1, TYPE, sizeof *handle);
 
-    limit_grammar_free(*grammar);
-    *grammar = NULL;
+    limit_grammar_free(handle->grammar);
+    handle->grammar = NULL;
     return 0;
 }
 

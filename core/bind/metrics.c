@@ -33,6 +33,50 @@ static int metrics_observe(lua_State *L)
     return 0;
 }
 
+/* What a request ends with, told in one call: durations to observe, then amounts to add. */
+struct tally {
+    int observed, count;
+    int series[];
+};
+
+static int tell_tally(lua_State *L)
+{
+    const struct tally *tally = lua_touserdata(L, lua_upvalueindex(1));
+    struct counters *counters = bind_worker(L)->counters;
+    int count = lua_gettop(L);
+
+    for (int i = 0; i < tally->count && i < count; i++) {
+        double number = lua_tonumber(L, i + 1);
+
+        if (i < tally->observed)
+            counters_observe(counters, tally->series[i], number);
+        else
+            counters_add(counters, tally->series[i], (int64_t)number);
+    }
+    return 0;
+}
+
+/* tally(durations, amounts): of two lists of series makes a function that is given a number for each, or the first. */
+static int metrics_tally(lua_State *L)
+{
+    int observed, count;
+    struct tally *tally;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    observed = (int)lua_objlen(L, 1);
+    count = observed + (int)lua_objlen(L, 2);
+    tally = lua_newuserdata(L, sizeof *tally + (size_t)count * sizeof *tally->series);
+    *tally = (struct tally){ observed, count };
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, i < observed ? 1 : 2, i < observed ? i + 1 : i - observed + 1);
+        tally->series[i] = (int)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pushcclosure(L, tell_tally, 1);
+    return 1;
+}
+
 /* The sets of all workers, in a block that Lua frees: it stays on the stack. */
 static struct counters **push_sets(lua_State *L, const struct gate *gate)
 {
@@ -75,8 +119,13 @@ static int metrics_read(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "series", metrics_series }, { "add", metrics_add },   { "observe", metrics_observe },
-    { "text", metrics_text },     { "read", metrics_read }, { NULL, NULL },
+    { "series", metrics_series },
+    { "add", metrics_add },
+    { "observe", metrics_observe },
+    { "tally", metrics_tally },
+    { "text", metrics_text },
+    { "read", metrics_read },
+    { NULL, NULL },
 };
 
 int bind_metrics_module(lua_State *L)

@@ -2,21 +2,19 @@
 #include "gate/affinity.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 
 enum {
-    PLACES = 16384, /* a power of two; 2.4 MiB, once a process */
-    TARGET_MAX = 127,
+    PLACES = 16384,         /* a power of two; 2.4 MiB, once a process */
     KEPT_MS = 5 * 60 * 1000 /* how long Anthropic keeps a cached prompt unless told otherwise; others are near it */
 };
 
 struct place {
     uint64_t conversation;
     int64_t seen;
-    char target[TARGET_MAX + 1];
+    char target[AFFINITY_TARGET_SIZE];
 };
 
 struct affinity {
@@ -49,19 +47,21 @@ static struct place *place_of(struct affinity *affinity, const void *conversatio
 void affinity_remember(struct affinity *affinity, const void *conversation, const char *target, int64_t now)
 {
     struct place *place;
+    size_t length = strlen(target);
     uint64_t digest;
 
-    if (strlen(target) > TARGET_MAX)
+    if (length >= AFFINITY_TARGET_SIZE)
         return;
     pthread_mutex_lock(&affinity->lock);
     place = place_of(affinity, conversation, &digest);
     place->conversation = digest;
     place->seen = now;
-    snprintf(place->target, sizeof place->target, "%s", target);
+    memcpy(place->target, target, length + 1);
     pthread_mutex_unlock(&affinity->lock);
 }
 
-bool affinity_recall(struct affinity *affinity, const void *conversation, int64_t now, char *target, size_t size)
+bool affinity_recall(struct affinity *affinity, const void *conversation, int64_t now,
+                     char target[static AFFINITY_TARGET_SIZE])
 {
     const struct place *place;
     uint64_t digest;
@@ -71,7 +71,7 @@ bool affinity_recall(struct affinity *affinity, const void *conversation, int64_
     place = place_of(affinity, conversation, &digest);
     known = place->target[0] && place->conversation == digest && now - place->seen < KEPT_MS;
     if (known)
-        snprintf(target, size, "%s", place->target);
+        memcpy(target, place->target, sizeof place->target);
     pthread_mutex_unlock(&affinity->lock);
     return known;
 }

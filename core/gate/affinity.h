@@ -14,9 +14,13 @@ struct affinity;
 
 struct affinity *affinity_new(void);
 void affinity_free(struct affinity *affinity);
-/* conversation: bytes that are as good as random (a digest), at least 8 of them. Longer target names are not kept. */
+/* Bytes of a target's name, with its NUL: longer ones are not kept. */
+enum { AFFINITY_TARGET_SIZE = 128 };
+
+/* conversation: bytes that are as good as random (a digest), at least 8 of them. */
 void affinity_remember(struct affinity *affinity, const void *conversation, const char *target, int64_t now);
 /* False: nobody, or too long ago. */
-bool affinity_recall(struct affinity *affinity, const void *conversation, int64_t now, char *target, size_t size);
+bool affinity_recall(struct affinity *affinity, const void *conversation, int64_t now,
+                     char target[static AFFINITY_TARGET_SIZE]);
 
 #endif

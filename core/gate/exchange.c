@@ -53,14 +53,13 @@ static bool is_sane_id(const char *id)
 static void name(struct exchange *exchange)
 {
     const char *given = headers_get(&exchange->request->headers, "x-request-id");
-    char id[ID_LENGTH + 1];
 
     if (is_sane_id(given)) {
         snprintf(exchange->id, sizeof exchange->id, "%s", given);
         return;
     }
-    id_make(id);
-    snprintf(exchange->id, sizeof exchange->id, "req_%s", id);
+    memcpy(exchange->id, "req_", 4);
+    id_make(exchange->id + 4);
 }
 
 static void detach(struct exchange *exchange)

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/bytes.h"
 #include "base/headers.h"
 #include "base/mem.h"
 #include "base/zone.h"
@@ -38,24 +40,17 @@ struct limit_grammar *limit_grammar_new(bool no_zeros)
     return grammar;
 }
 
-/* Of a name without regard to case; and its length. Only names of the grammar are put under it. */
-static uint32_t code_of(const char *name, size_t *length)
+/* Of a name without regard to case, eight letters at a time. Only names of the grammar are put under it. */
+static uint32_t code_of(const char *name, size_t length)
 {
-    uint32_t code = 2166136261u;
-    const char *c;
+    static const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15), lower = BYTES_ONES * 0x20;
+    uint64_t code = length * factor;
 
-    for (c = name; *c; c++)
-        code = (code ^ (uint32_t)(*c | 0x20)) * 16777619u;
-    *length = (size_t)(c - name);
-    return code;
-}
-
-static bool is_named(const struct entry *entry, const char *name)
-{
-    for (size_t i = 0; i < entry->length; i++)
-        if (tolower((unsigned char)name[i]) != entry->name[i])
-            return false;
-    return true;
+    for (; length >= 8; name += 8, length -= 8)
+        code = (code ^ (code >> 32) ^ (bytes_word(name) | lower)) * factor;
+    for (; length; name++, length--)
+        code = (code ^ (code >> 32) ^ (unsigned char)(*name | 0x20)) * factor;
+    return (uint32_t)(code >> 32);
 }
 
 static const struct entry *find(const struct limit_grammar *grammar, const char *name, uint32_t code, size_t length)
@@ -63,7 +58,7 @@ static const struct entry *find(const struct limit_grammar *grammar, const char 
     const struct entry *entry;
 
     for (uint32_t at = code % SLOTS; (entry = grammar->slots[at]); at = (at + 1) % SLOTS)
-        if (entry->code == code && entry->length == length && is_named(entry, name))
+        if (entry->code == code && entry->length == length && strncasecmp(entry->name, name, length) == 0)
             return entry;
     return NULL;
 }
@@ -72,8 +67,8 @@ void limit_grammar_add(struct limit_grammar *grammar, const char *name, enum lim
                        const char *window)
 {
     struct entry *entry;
-    size_t length;
-    uint32_t code = code_of(name, &length), at = code % SLOTS;
+    size_t length = strlen(name);
+    uint32_t code = code_of(name, length), at = code % SLOTS;
 
     if (grammar->count >= NAMES_MAX || find(grammar, name, code, length))
         return;
@@ -263,9 +258,8 @@ int limit_headers_read(const struct limit_grammar *grammar, const struct headers
 
     for (size_t i = 0; i < headers->count; i++) {
         const char *name = headers->fields[i].name, *text = headers->fields[i].value;
-        size_t length;
-        uint32_t code = code_of(name, &length);
-        const struct entry *entry = find(grammar, name, code, length);
+        size_t length = strlen(name);
+        const struct entry *entry = find(grammar, name, code_of(name, length), length);
         double value;
 
         if (!entry)

@@ -64,6 +64,8 @@ static void *take(struct heap *heap, size_t size)
 
     if (cell) {
         heap->free[cells(size)] = cell->next;
+        /* It was freed long ago, and is out of every cache: on its way by the time that it is wanted. */
+        __builtin_prefetch(cell->next, 1);
         return cell;
     }
     if ((size_t)(heap->end - heap->next) < cells(size) * HEAP_CELL)

@@ -11,7 +11,8 @@
 
 #include <stddef.h>
 
-enum { HEAP_CELL = 16, HEAP_LARGEST = 512 };
+/* The largest is that of a table of up to 32 members, of which every request has some. */
+enum { HEAP_CELL = 16, HEAP_LARGEST = 1024 };
 
 struct heap {
     struct heap_cell *free[HEAP_LARGEST / HEAP_CELL + 1]; /* by size in cells */

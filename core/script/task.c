@@ -43,6 +43,12 @@ struct tasks {
 
 static const char tasks_key;
 
+/* Those of the state that this thread asked for last: a worker has but one. */
+static _Thread_local struct {
+    const void *registry;
+    struct tasks *tasks;
+} last;
+
 static void free_list(struct task *task)
 {
     while (task) {
@@ -61,18 +67,23 @@ static int free_tasks(lua_State *L)
     free_list(tasks->live);
     free_list(tasks->pool);
     tasks->live = tasks->pool = NULL;
+    last.registry = NULL;
     return 0;
 }
 
+/* NULL: there have been none yet. */
 static struct tasks *find_tasks(lua_State *L)
 {
-    struct tasks *tasks;
+    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
 
+    if (last.registry == registry && last.tasks)
+        return last.tasks;
     lua_pushlightuserdata(L, (void *)&tasks_key);
     lua_rawget(L, LUA_REGISTRYINDEX);
-    tasks = lua_touserdata(L, -1);
+    last.tasks = lua_touserdata(L, -1);
+    last.registry = registry;
     lua_pop(L, 1);
-    return tasks;
+    return last.tasks;
 }
 
 static struct tasks *make_tasks(lua_State *main)

@@ -154,8 +154,13 @@ lua_State *vm_state(struct vm *vm)
 
 struct vm *vm_of(lua_State *L)
 {
-    const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
+    void *allocates;
+    const void *registry;
 
+    /* Within a guarded call, and in a state that is none of ours, somebody else allocates. */
+    if (lua_getallocf(L, &allocates) == count_and_allocate)
+        return allocates;
+    registry = lua_topointer(L, LUA_REGISTRYINDEX);
     if (last.registry == registry)
         return last.vm;
     lua_pushlightuserdata(L, (void *)&vm_key);

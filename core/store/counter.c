@@ -120,7 +120,15 @@ void counter_roll(struct counter *counter, int64_t now)
 int64_t counter_used(const struct counter *counter)
 {
     int64_t sum = 0;
+    uint64_t every = 0, plain = 0;
 
+    /* Hardly ever is an amount so large that the sum could be too large for a number: then nobody has to look. */
+    for (int i = 0; i < slot_count(counter); i++) {
+        every |= (uint64_t)counter->slots[i].settled | (uint64_t)counter->slots[i].reserved;
+        plain += (uint64_t)counter->slots[i].settled + (uint64_t)counter->slots[i].reserved;
+    }
+    if (every < UINT64_C(1) << 55)
+        return (int64_t)plain;
     for (int i = 0; i < slot_count(counter); i++) {
         add(&sum, counter->slots[i].settled);
         add(&sum, counter->slots[i].reserved);

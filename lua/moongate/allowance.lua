@@ -109,7 +109,8 @@ end
 ---@param cost integer|nil in micro-dollars
 function allowance.settle(answer, requests, served, tokens, billed, cost)
   store.settle(answer.reservation, answer.wanted.claims, requests, served, tokens, billed, cost)
-  for _, more in ipairs(answer.further or {}) do store.settle(more.reservation, more.claims) end
+  if not answer.further then return end
+  for _, more in ipairs(answer.further) do store.settle(more.reservation, more.claims) end
 end
 
 return allowance

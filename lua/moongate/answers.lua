@@ -1,10 +1,9 @@
 -- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
-local clock = require "moongate.core.clock"
+local exchange = require "moongate.core.exchange"
 local own_limits = require "moongate.own_limits"
 
 local answers = {}
 
-local NONE = {}
 local EXACT = 1e14 -- from there on tostring writes an exponent
 
 local function whole(number) return number < EXACT and tostring(number) or string.format("%d", number) end
@@ -17,7 +16,9 @@ end
 
 -- Adds what hooks added; the gateway's own names are not among them.
 local function add_extra(call, headers)
-  for name, value in pairs(call and call.extra_headers or NONE) do headers[name] = value end
+  local extra = call and call.extra_headers
+  if not extra then return end
+  for name, value in pairs(extra) do headers[name] = value end
 end
 
 -- Adds to the headers of any answer what does not come with every one.
@@ -25,8 +26,20 @@ local function add_rest(call, headers)
   local replaced = call.plan.replaced
   if replaced then headers["x-moongate-deprecated"] = replaced.asked .. " " .. replaced.words end
   add_extra(call, headers)
-  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
+  own_limits.add(call.caller, call.surface.speaks, headers)
   return headers
+end
+
+local NAMES = {
+  "content-type", "x-moongate-provider", "x-moongate-model", "x-moongate-policy", "x-moongate-attempts",
+  "x-moongate-cost-usd", "x-moongate-billed-tokens",
+}
+
+-- In the order of the names.
+local function values(call, answer, settled)
+  local target = answer.target
+  return "application/json", target.provider, target.model, call.plan.policy, tostring(call.calls),
+    in_dollars(settled.cost_microusd), whole(settled.billed_tokens)
 end
 
 -- The headers of a whole answer.
@@ -35,12 +48,33 @@ end
 ---@param settled { cost_microusd: integer, billed_tokens: integer }
 ---@return table<string, string>
 function answers.headers(call, answer, settled)
-  return add_rest(call, {
-    ["content-type"] = "application/json", ["x-moongate-provider"] = answer.target.provider,
-    ["x-moongate-model"] = answer.target.model, ["x-moongate-policy"] = call.plan.policy,
-    ["x-moongate-attempts"] = tostring(call.calls), ["x-moongate-cost-usd"] = in_dollars(settled.cost_microusd),
-    ["x-moongate-billed-tokens"] = whole(settled.billed_tokens),
-  })
+  local headers, told = {}, { values(call, answer, settled) }
+  for i, name in ipairs(NAMES) do headers[name] = told[i] end
+  return add_rest(call, headers)
+end
+
+local form -- of the names, and those of own_limits
+
+local function new_form()
+  local names = {}
+  for _, list in ipairs { NAMES, own_limits.names } do
+    for _, name in ipairs(list) do names[#names + 1] = name end
+  end
+  return exchange.form(names)
+end
+
+-- Replies with a whole answer. Nearly all have nothing but what the form has: no table is made for them.
+---@param call moongate.call
+---@param answer table
+---@param settled { cost_microusd: integer, billed_tokens: integer }
+---@param body string
+function answers.reply(call, answer, settled, body)
+  if call.plan.replaced or call.extra_headers or call.surface.speaks == "anthropic" then
+    return call.handle:reply(200, answers.headers(call, answer, settled), body)
+  end
+  form = form or new_form()
+  local kind, provider, model, policy, attempts, cost, billed = values(call, answer, settled)
+  call.handle:answer(form, body, kind, provider, model, policy, attempts, cost, billed, own_limits.values(call.caller))
 end
 
 -- The headers of a count that nobody but the gateway made.
@@ -52,7 +86,7 @@ function answers.estimated_headers(call)
     ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
   }
   add_extra(call, headers)
-  own_limits.add(call.caller, call.surface.speaks, clock.now(), headers)
+  own_limits.add(call.caller, call.surface.speaks, headers)
   return headers
 end
 
@@ -78,7 +112,7 @@ function answers.refusal_headers(refusal, call)
   add_extra(call, headers)
   if refusal.retry_after then headers["retry-after"] = string.format("%d", math.ceil(refusal.retry_after)) end
   if refusal.allow then headers.allow = refusal.allow end
-  if call then own_limits.add(call.caller, call.surface.speaks, clock.now(), headers) end
+  if call then own_limits.add(call.caller, call.surface.speaks, headers) end
   if call and call.plan then
     headers["x-moongate-policy"] = call.plan.policy
     headers["x-moongate-attempts"] = tostring(call.calls)

@@ -11,6 +11,7 @@ local health = require "moongate.core.health"
 local limit_headers = require "moongate.limit_headers"
 local limits = require "moongate.limits"
 local meter = require "moongate.meter"
+local metrics = require "moongate.core.metrics"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
 local requests = require "moongate.surfaces.requests"
@@ -25,6 +26,7 @@ local attempt = {}
 
 -- Frames held back until the first content; a provider that sends more of them says nothing.
 local MOST_HELD_BYTES = 1024 * 1024
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 
 local turns = 0
 
@@ -58,20 +60,20 @@ local function route_of(wire, provider)
 end
 
 local function start(call, target, provider, protocol)
-  local times = provider.timeouts
-  local total = math.min(times.total, call.request.timeout_s or times.total)
-  local deadline = math.max(0.001, total - call.handle:elapsed())
-  local first_content = call.request.stream and times.first_content or nil
+  local total, request = provider.timeouts.total, call.request
+  local deadline = math.max(0.001, math.min(total, request.timeout_s or total) - call.handle:elapsed())
+  local first_content = request.stream and provider.timeouts.first_content or nil
   local order = {
     operation = call.operation, target = target, provider = provider, key = next_key(provider),
-    stream = call.request.stream, include_usage = call.request.include_usage,
-    headers = requests.headers(call.request, protocol.reads_headers), now = clock.now(),
+    stream = request.stream, include_usage = request.include_usage, document = LATER,
     -- Nobody looks into the body between the protocol and the wire, but for a bound on what it may spend.
     outgoing = not call.state.config.zero_spend,
   }
+  if protocol.reads_headers then order.headers = requests.headers(request, protocol.reads_headers) end
   local unfit = translation.fill(order, call, protocol)
   if unfit then return nil, nil, nil, unfit end
   if protocol.play then
+    order.now = clock.now()
     local bounds = { deadline = deadline, first_content = first_content }
     return core.play(call.handle, target.id, protocol.play(order), bounds)
   end
@@ -165,7 +167,11 @@ local function first_content(wire, protocol)
     elseif read.kind == "end" then
       return nil, { stage = "body", end_name = "cut", message = "the stream ended before its first content" }
     elseif read.kind == "content" or read.kind == "finish" then
-      return { event = event, read = read, held = held, usage = usage }
+      return {
+        event = event, read = read, held = held, usage = usage, status = LATER, target = LATER, provider = LATER,
+        protocol = LATER, wire = LATER, began = LATER, wanted = LATER, reservation = LATER, settled = false,
+        further = LATER,
+      }
     end
     held[#held + 1] = event
     bytes = bytes + #event.raw
@@ -205,6 +211,17 @@ local function read(call, wire, protocol)
   end
   reply.status, reply.headers, reply.text = status, headers, text
   return reply
+end
+
+local outcomes = {} -- the series of each
+
+local function count(outcome)
+  local series = outcomes[outcome]
+  if not series then
+    series = meter.series("moongate_attempts_total", "outcome", outcome)
+    outcomes[outcome] = series
+  end
+  metrics.add(series, 1)
 end
 
 local function note(call, target, status, kind, message, seconds)
@@ -253,7 +270,7 @@ local function judge(call, target, provider, failure, seconds)
     verdict.message = verdict.message .. " (" .. failures.redact(failure.message) .. ")"
   end
   note(call, target, failure.status, verdict.kind, verdict.message, seconds)
-  meter.add("moongate_attempts_total", 1, "outcome", verdict.kind)
+  count(verdict.kind)
   return verdict
 end
 
@@ -264,30 +281,32 @@ function attempt.is_cancelled(reason)
   return reason == "client_gone" or reason == "shutdown"
 end
 
--- Calls the provider and reads as far as must be read: { wire, answer or failure, began, seconds }, or
--- { barred = why } or { unfit = { message, param } } when nobody was called.
+-- Calls the provider and reads as far as must be read: the wire, what was found or nil and a failure, when that began
+-- and the seconds it took. Nil and why, or what is unfit { message, param }, when nobody was called.
 local function ask(call, target, provider, protocol)
   local wire, barred, reason, unfit = start(call, target, provider, protocol)
-  if unfit then return { unfit = unfit } end
-  if not wire then return { barred = reason or barred } end
+  if not wire then return nil, reason or barred, unfit end
   local began = clock.monotonic()
-  local answer, failure = read(call, wire, protocol)
-  return { wire = wire, answer = answer, failure = failure, began = began, seconds = clock.monotonic() - began }
+  local found, failure = read(call, wire, protocol)
+  return wire, found, failure, began, clock.monotonic() - began
 end
 
 -- Takes what the attempt is expected to draw on: what was asked for, and the reservation or what is in the way.
 local function reserve(call, target)
-  local lengths, wanted, obstacle = claims.lengths(call.request), nil, nil
+  local request, caller, state, obstacle = call.request, call.caller, call.state, nil
+  local lengths, list = claims.lengths(request), claims.list(target, caller, state.config)
   for i = 1, #lengths do
-    wanted = claims.call(target, call.caller, call.request, call.state, lengths[i])
-    local reservation, blocked, wait, away = store.reserve(wanted.claims, 1, 1, wanted.tokens, wanted.billed_tokens,
-      wanted.cost_microusd)
+    local tokens, billed, cost = claims.estimate(list, target, request, state.policies, lengths[i])
+    local reservation, blocked, wait, away = store.reserve(list, 1, 1, tokens, billed, cost)
+    -- The figures are of use where more may be reserved, or something is in the way.
+    if reservation and not request.stream then return list.wanted, reservation end
+    local wanted = claims.call(target, caller, request, state, lengths[i])
     if reservation then return wanted, reservation end
     if attempt.is_cancelled(blocked) then return wanted, nil, { cancelled = blocked } end
     obstacle = standing.blocked(wanted, blocked, wait, away)
     if not standing.may_shrink(wanted, blocked) then break end
   end
-  return wanted, nil, obstacle
+  return nil, nil, obstacle
 end
 
 ---@class moongate.answer what may be handed on to the caller: a whole answer, or a stream up to its first content
@@ -301,11 +320,9 @@ end
 ---@field usage moongate.usage|nil as told so far
 ---@field text string|nil of a whole one, as it came; with what the protocol read in it:
 ---@field text_length integer|nil bytes
----@field finish string|nil
 ---@field body any
 ---@field tokens integer|nil of a count
 ---@field reply moongate.chat_reply|nil in its neutral shape, once somebody asked
----@field vectors table|nil
 ---@field event table|nil of a stream: the first content,
 ---@field read table|nil how it reads,
 ---@field held table[]|nil and the events before it
@@ -314,15 +331,11 @@ end
 ---@field settled boolean
 ---@field further table[]|nil see moongate.allowance
 
--- An answer. All members are named here: a table that gets them one by one is made anew again and again.
-local function opened(found, target, provider, protocol, asked, wanted, reservation)
-  return {
-    target = target, provider = provider, protocol = protocol, wire = asked.wire, began = asked.began,
-    status = found.status, headers = found.headers, usage = found.usage, text = found.text,
-    text_length = found.text_length, finish = found.finish, body = found.body, tokens = found.tokens,
-    reply = found.reply, vectors = found.vectors, event = found.event, read = found.read, held = found.held,
-    wanted = wanted, reservation = reservation, settled = false, further = nil,
-  }
+-- What was found becomes the answer: it has room for the rest, where it was made for that.
+local function opened(found, target, provider, protocol, wire, began, wanted, reservation)
+  found.target, found.provider, found.protocol, found.wire, found.began = target, provider, protocol, wire, began
+  found.wanted, found.reservation, found.settled = wanted, reservation, false
+  return found
 end
 
 -- Tries target once. Answers what it answered; or nil and an obstacle (moongate.standing: nobody was called),
@@ -346,17 +359,17 @@ function attempt.try(call, target)
     health.released(target.id)
     return nil, obstacle
   end
-  local fine, asked = pcall(ask, call, target, provider, protocol)
-  if not fine or not asked.wire then
+  local fine, wire, found, failure, began, seconds = pcall(ask, call, target, provider, protocol)
+  if not fine or not wire then
     health.released(target.id)
     store.settle(reservation, wanted.claims)
-    if not fine then error(asked, 0) end -- a protocol's own mistake: what was taken is given back first
-    if asked.unfit then return nil, { skipped = asked.unfit.message, unfit = asked.unfit } end
-    return nil, { skipped = asked.barred, barred = true }
+    if not fine then error(wire, 0) end -- a protocol's own mistake: what was taken is given back first
+    local why, unfit = found, failure
+    if unfit then return nil, { skipped = unfit.message, unfit = unfit } end
+    return nil, { skipped = why, barred = true }
   end
-  local wire, answer, failure, seconds = asked.wire, asked.answer, asked.failure, asked.seconds
-  if answer then
-    answer = opened(answer, target, provider, protocol, asked, wanted, reservation)
+  if found then
+    local answer = opened(found, target, provider, protocol, wire, began, wanted, reservation)
     learn_of_answer(call, target, provider, answer.status, wire)
     if call.state.config.zero_spend then look_for_costs(call, target, wire:headers()) end
     health.succeeded(target.id, seconds * 1000)
@@ -369,7 +382,7 @@ function attempt.try(call, target)
   if attempt.is_cancelled(failure.end_name) then
     health.released(target.id)
     note(call, target, failure.status, "cancelled", failure.end_name, seconds)
-    meter.add("moongate_attempts_total", 1, "outcome", "cancelled")
+    count "cancelled"
     return nil, { cancelled = failure.end_name, target = target, wanted = wanted, reservation = reservation }
   end
   local reached = failure.status ~= nil and failure.status ~= 429
@@ -390,7 +403,7 @@ end
 ---@param kind string "ok", or how it failed
 function attempt.finished(call, answer, kind, message)
   note(call, answer.target, answer.status, kind ~= "ok" and kind or nil, message, clock.monotonic() - answer.began)
-  meter.add("moongate_attempts_total", 1, "outcome", kind)
+  count(kind)
   if kind ~= "ok" and kind ~= "cancelled" then
     health.failed(answer.target.id, answer.provider.breaker.failures, answer.provider.breaker.open)
   end

@@ -22,6 +22,7 @@ callers.__index = callers
 ---@field by_tier table<string, boolean> which of these are the tier's
 ---@field budget { usd: number|nil, billed_tokens: number|nil, window: string }|nil the key's own
 ---@field tier_budget table|nil what its tier gives each key
+---@field identity { name: string, org: string, tier: string }|nil what policies are told of it, see callers.identity
 
 local MOST_CACHED = 10000
 local LONGEST_LABEL = 64
@@ -136,6 +137,18 @@ function callers:of(handle)
   if caller then return labelled(caller, label) end
   if self.anonymous then return self.anonymous end -- SDKs insist on a key; without keys any will do
   return nil, { status = 401, message = "unknown API key" }
+end
+
+-- What policies are told of a caller: made once, and nobody's to change.
+---@param caller moongate.caller
+---@return { name: string, org: string, tier: string }
+function callers.identity(caller)
+  local identity = caller.identity
+  if not identity then
+    identity = { name = caller.name, org = caller.org, tier = caller.tier }
+    caller.identity = identity
+  end
+  return identity
 end
 
 -- True if the request carries the admin token.

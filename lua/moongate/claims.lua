@@ -132,7 +132,8 @@ end
 
 local NONE = {}
 
--- The claims of a caller at a target, as they stand now, and whose own word counts too (see core/bind/store.c).
+-- The claims of a caller at a target, as they stand now, and whose own word counts too (see core/bind/store.c); in
+-- `wanted`, them as a moongate.wanted without figures.
 ---@param target table
 ---@param caller moongate.caller
 ---@param config table
@@ -150,6 +151,7 @@ function claims.list(target, caller, config)
     add_target(list, target, yielding)
     list.provider, list.model = target.provider, target.upstream_id
     list.is_billed, list.is_paid = has(list, "billed_tokens"), has(list, "microusd")
+    list.wanted = { claims = list }
     kept[number], count = list, count + 1
   end
   return list
@@ -192,7 +194,7 @@ end
 
 ---@class moongate.wanted what the store is asked for: the claims of an attempt, and the figures that they take
 ---@field claims table[]
----@field requests integer
+---@field requests integer this and all below only of a stream, which may come to want more, or where a claim blocks
 ---@field served integer
 ---@field tokens integer
 ---@field billed_tokens integer

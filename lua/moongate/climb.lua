@@ -64,14 +64,14 @@ local function sooner(a, b)
 end
 
 -- Every rung failed or was left out.
-local function nothing_left(call, told, retry_after, timed_out, barred, unfit)
+local function nothing_left(call, told, retry_after, timed_out, barred, unfit, first_unfit)
   local list = table.concat(told, "; ")
   if timed_out then
     return { status = 504, message = "the time for this request is used up: " .. list, code = "timeout" }
   end
-  if unfit.count > 0 and unfit.count == #told then
+  if unfit > 0 and unfit == #told then
     return {
-      status = 400, message = unfit.first.message, param = unfit.first.param, code = "unsupported_by_provider",
+      status = 400, message = first_unfit.message, param = first_unfit.param, code = "unsupported_by_provider",
       type = "invalid_request_error",
     }
   end
@@ -108,10 +108,10 @@ end
 ---@return table|nil
 ---@return table|nil
 function climb.ladder(call)
-  local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, {}, nil, nil, false
+  local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, nil, nil, nil, false
   local callers_fault
   local barred = 0 -- by the firewall: no wait will help
-  local unfit = { count = 0 } -- what their formats cannot carry
+  local unfit, first_unfit = 0, nil -- what their formats cannot carry
   for i, target in ipairs(ladder) do
     local outcome = standing.exhausted(target)
     if not outcome and needs_larger and (target.context_length or 0) <= needs_larger then
@@ -129,8 +129,9 @@ function climb.ladder(call)
     if outcome.pass_on then callers_fault = outcome end
     if outcome.barred then barred = barred + 1 end
     if outcome.unfit and not outcome.unfit.fault then
-      unfit.count, unfit.first = unfit.count + 1, unfit.first or outcome.unfit
+      unfit, first_unfit = unfit + 1, first_unfit or outcome.unfit
     end
+    told = told or {} -- most requests need none
     told[#told + 1] = describe(target, outcome)
     retry_after = sooner(retry_after, outcome.wait)
     if time_is_up(call, target) or outcome.end_name == "total_timeout" then timed_out = true break end
@@ -138,7 +139,7 @@ function climb.ladder(call)
   end
   -- What no provider would take is the caller's own fault, said in the last one's words.
   if callers_fault and not timed_out then return nil, { refusal = passed_on(callers_fault) } end
-  return nil, { refusal = nothing_left(call, told, retry_after, timed_out, barred, unfit) }
+  return nil, { refusal = nothing_left(call, told or {}, retry_after, timed_out, barred, unfit, first_unfit) }
 end
 
 -- The first answer of a target whose provider counts tokens; nil where none does, and { cancelled } if nobody waits.

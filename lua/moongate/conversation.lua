@@ -17,7 +17,7 @@ function conversation.of(document, caller)
   local turns = messages or contents or input
   if not turns or document:kind(turns) ~= "array" then return nil end
   local opening = document:opening(turns, "role", "user", MOST_MESSAGES, MOST_BYTES)
-  return affinity.digest(caller.key_id .. "\0" .. opening)
+  return affinity.digest(caller.key_id, opening)
 end
 
 -- The target that served it last, by id; nil when there was none lately.

@@ -1,6 +1,7 @@
 -- The life of one request, top to bottom: admit, plan the ladder, climb it, relay the answer, settle, tell.
 -- Everything that waits (the store, providers, the caller) yields to the worker's loop.
 local answers = require "moongate.answers"
+local callers = require "moongate.callers"
 local climb = require "moongate.climb"
 local conversation = require "moongate.conversation"
 local clock = require "moongate.core.clock"
@@ -115,7 +116,7 @@ end
 ---@param document table
 ---@return moongate.call
 function exchange.new_call(handle, state, surface, operation, caller, request, document)
-  request.caller = { name = caller.name, org = caller.org, tier = caller.tier }
+  request.caller = callers.identity(caller)
   request.operation = operation
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,

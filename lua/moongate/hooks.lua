@@ -274,9 +274,10 @@ local function ask_finish(fn, req) fn(req) end
 -- What finish sees of a request that is over.
 local function result_of(call)
   local row = call.row or {}
+  local used = row.usage or {}
   local usage = {
-    input = row.input_tokens or 0, cached = row.cached_tokens or 0, cache_write = row.cache_write_tokens or 0,
-    output = row.output_tokens or 0, reasoning = row.reasoning_tokens or 0,
+    input = used.input or 0, cached = used.cached or 0, cache_write = used.cache_write or 0,
+    output = used.output or 0, reasoning = used.reasoning or 0,
   }
   usage.total = usage.input + usage.cached + usage.cache_write + usage.output + usage.reasoning
   return {

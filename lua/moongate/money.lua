@@ -12,36 +12,37 @@ money.assumed_output = ASSUMED_OUTPUT
 -- Where there is no room for that: what a stream may begin with, or go on with, until more is reserved.
 money.lengths = { money.assumed_output, 125, 31 }
 
--- Every class of tokens, and the price it has where the table is silent: cached input like fresh input, so that an
--- estimate errs upwards; reasoning is output.
-local classes = {
-  { tokens = "input", price = "input" },
-  { tokens = "cached", price = "cached_input", otherwise = "input" },
-  { tokens = "cache_write", price = "cache_write", otherwise = "input" },
-  { tokens = "output", price = "output" },
-  { tokens = "reasoning", price = "output" },
-}
-
+-- A price in whole micro-dollars, and in millionths of one beyond them; noughts where it is not known.
 local function split(price)
-  local parts = math.floor(price * PARTS + 0.5)
+  local parts = math.floor((price or 0) * PARTS + 0.5)
   local rest = parts % PARTS
-  return { whole = (parts - rest) / PARTS, rest = rest }
+  return (parts - rest) / PARTS, rest
 end
 
--- By cost table: the price of each class, in micro-dollars and their millionths; false where it is not known.
+-- By cost table: what a token of each class costs. Where the table is silent, cached input and cache writes are priced
+-- like fresh input, so that an estimate errs upwards; reasoning is output.
 local kept = setmetatable({}, { __mode = "k" })
 
 local function prices_of(cost)
   local prices = kept[cost]
-  if not prices then
-    prices = {}
-    for i, class in ipairs(classes) do
-      local price = cost[class.price] or cost[class.otherwise or class.price]
-      prices[i] = price and split(price) or false
-    end
-    kept[cost] = prices
-  end
+  if prices then return prices end
+  local cached, written = cost.cached_input or cost.input, cost.cache_write or cost.input
+  prices = {
+    lacks_input = not cost.input, lacks_cached = not cached, lacks_written = not written,
+    lacks_output = not cost.output, lacks = not (cost.input and cost.output),
+  }
+  prices.input, prices.input_rest = split(cost.input)
+  prices.cached, prices.cached_rest = split(cached)
+  prices.written, prices.written_rest = split(written)
+  prices.output, prices.output_rest = split(cost.output)
+  kept[cost] = prices
   return prices
+end
+
+-- Whether a price that is needed is unknown.
+local function is_lacking(prices, input, cached, written, output)
+  return input > 0 and prices.lacks_input or cached > 0 and prices.lacks_cached
+    or written > 0 and prices.lacks_written or output > 0 and prices.lacks_output
 end
 
 -- Micro-dollars for that usage, rounded up; nil when a price that is needed is unknown.
@@ -50,15 +51,13 @@ end
 ---@return integer|nil
 function money.cost(usage, cost)
   if not cost then return nil end
-  local whole, rest, prices = 0, 0, prices_of(cost)
-  for i = 1, #classes do
-    local tokens = usage[classes[i].tokens] or 0
-    if tokens > 0 then
-      local price = prices[i]
-      if not price then return nil end
-      whole, rest = whole + tokens * price.whole, rest + tokens * price.rest
-    end
-  end
+  local prices = prices_of(cost)
+  local input, cached, written = usage.input or 0, usage.cached or 0, usage.cache_write or 0
+  local output = (usage.output or 0) + (usage.reasoning or 0)
+  if prices.lacks and is_lacking(prices, input, cached, written, output) then return nil end
+  local whole = input * prices.input + cached * prices.cached + written * prices.written + output * prices.output
+  local rest = input * prices.input_rest + cached * prices.cached_rest + written * prices.written_rest
+    + output * prices.output_rest
   local below = rest % PARTS
   whole = whole + (rest - below) / PARTS
   return below > 0 and whole + 1 or whole
@@ -109,6 +108,7 @@ end
 ---@param multiplier number
 ---@return integer
 function money.billed(total, multiplier)
+  if multiplier == 1 then return total end -- nearly always
   assert(money.is_multiplier(multiplier), "a billing multiplier is a number from 0 to 1000000")
   if multiplier % 1 == 0 then return total * multiplier end
   local whole, decimals = string.match(string.format("%.9f", multiplier), "^(%d+)%.(%d+)$")

@@ -24,11 +24,13 @@ function notice.brief(row)
   return brief
 end
 
+-- Whether somebody looks on.
+---@return boolean
+function notice.is_watched() return bulletin.watchers() > 0 end
+
 -- A request has ended.
 ---@param row table
-function notice.ended(row)
-  if bulletin.watchers() > 0 then bulletin.post(json.encode(notice.brief(row))) end
-end
+function notice.ended(row) bulletin.post(json.encode(notice.brief(row))) end
 
 local faults = {} -- by label
 

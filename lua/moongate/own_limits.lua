@@ -1,82 +1,92 @@
 -- The caller's own rate limits as headers of every answer, in the names that its protocol's clients know: what the
 -- limit is, what remains of it, and when it is whole again. Nothing is asked where a key has no limits.
+local clock = require "moongate.core.clock"
 local store = require "moongate.core.store"
 
 local own_limits = {}
 
-local function names_of(kind, field)
-  local anthropic = "anthropic-ratelimit-" .. kind
-  return {
-    kind = kind, field = field, limit = "x-ratelimit-limit-" .. kind, remaining = "x-ratelimit-remaining-" .. kind,
-    reset = "x-ratelimit-reset-" .. kind, anthropic_limit = anthropic .. "-limit",
-    anthropic_remaining = anthropic .. "-remaining", anthropic_reset = anthropic .. "-reset",
-  }
-end
-
-local KINDS = { names_of("requests", "rpm"), names_of("tokens", "tpm") }
+local FIELDS = { requests = "rpm", tokens = "tpm" } -- of a caller
 
 -- By string.format it would take longer, and beyond that tostring has no digits left.
 local LARGEST = 1e14
 
 local function whole(number) return number < LARGEST and tostring(number) or string.format("%d", number) end
 
--- By caller: of each of its limits the names, the figure as text, and what asks the store.
+-- By caller: its limits by their kind, each with its figure as text, and what asks the store.
 local kept = setmetatable({}, { __mode = "k" })
 
 local function limits_of(caller)
-  local list = kept[caller]
-  if not list then
-    list = {}
-    for _, names in ipairs(KINDS) do
-      local max = caller[names.field]
-      list[#list + 1] = max and {
-        names = names, max = max, text = whole(max),
+  local limits = kept[caller]
+  if not limits then
+    limits = {}
+    for kind, field in pairs(FIELDS) do
+      local max = caller[field]
+      limits[kind] = max and {
+        max = max, text = whole(max),
         used = store.reader {
-          key = "key:" .. caller.key_id .. ":" .. names.kind, window = "minute", sliding = true, max = max,
+          key = "key:" .. caller.key_id .. ":" .. kind, window = "minute", sliding = true, max = max,
         },
       }
     end
-    kept[caller] = list
+    kept[caller] = limits
   end
-  return list
+  return limits
 end
 
 -- What remains of a limit, and the seconds until it is whole again.
 local function stand_of(limit)
   local used, reset_s = limit.used()
-  return whole(math.max(0, limit.max - used)), reset_s or 0
+  local left = limit.max - used
+  return whole(left > 0 and left or 0), reset_s or 0
 end
 
-local function add_openai(list, headers)
-  for i, limit in ipairs(list) do
-    local names, remaining, reset_s = limit.names, stand_of(limit)
-    local reset = whole(math.ceil(reset_s))
-    headers[names.limit], headers[names.remaining], headers[names.reset] = limit.text, remaining, reset .. "s"
-    if i == 1 then
-      headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"] = limit.text, remaining
-      headers["x-ratelimit-reset"] = reset
-    end
-  end
+local function of_openai(limit)
+  if not limit then return nil end
+  local remaining, reset_s = stand_of(limit)
+  return limit.text, remaining, whole(math.ceil(reset_s))
 end
 
-local function add_anthropic(list, headers, now)
-  for _, limit in ipairs(list) do
-    local names, remaining, reset_s = limit.names, stand_of(limit)
-    headers[names.anthropic_limit], headers[names.anthropic_remaining] = limit.text, remaining
-    headers[names.anthropic_reset] = os.date("!%Y-%m-%dT%H:%M:%SZ", math.ceil(now + reset_s))
+-- The names in OpenAI's format, and in their order the values; nil where there is no such limit. Those without a kind
+-- tell of requests, or else of tokens.
+own_limits.names = {
+  "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-limit-requests",
+  "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "x-ratelimit-limit-tokens",
+  "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens",
+}
+
+---@param caller moongate.caller|nil
+---@return string|nil ...
+function own_limits.values(caller)
+  if not caller or not (caller.rpm or caller.tpm) then return nil end
+  local limits = limits_of(caller.unlabelled or caller)
+  local most, left, reset = of_openai(limits.requests)
+  local most_tokens, left_tokens, reset_tokens = of_openai(limits.tokens)
+  return most or most_tokens, left or left_tokens, reset or reset_tokens, most, left, reset and reset .. "s",
+    most_tokens, left_tokens, reset_tokens and reset_tokens .. "s"
+end
+
+local function add_openai(caller, headers)
+  local values = { own_limits.values(caller) }
+  for i, name in ipairs(own_limits.names) do headers[name] = values[i] end
+end
+
+local function add_anthropic(caller, headers)
+  local limits, now = limits_of(caller.unlabelled or caller), clock.now()
+  for kind, limit in pairs(limits) do
+    local start, remaining, reset_s = "anthropic-ratelimit-" .. kind, stand_of(limit)
+    headers[start .. "-limit"], headers[start .. "-remaining"] = limit.text, remaining
+    headers[start .. "-reset"] = os.date("!%Y-%m-%dT%H:%M:%SZ", math.ceil(now + reset_s))
   end
 end
 
 -- Adds them to headers.
 ---@param caller moongate.caller|nil
 ---@param format string|nil the caller's
----@param now number
 ---@param headers table<string, string>
-function own_limits.add(caller, format, now, headers)
+function own_limits.add(caller, format, headers)
   if not caller or not (caller.rpm or caller.tpm) then return end
-  local list = limits_of(caller.unlabelled or caller)
-  if format == "anthropic" then return add_anthropic(list, headers, now) end
-  add_openai(list, headers)
+  if format == "anthropic" then return add_anthropic(caller, headers) end
+  add_openai(caller, headers)
 end
 
 return own_limits

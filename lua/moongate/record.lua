@@ -2,6 +2,7 @@
 -- settled here exactly once.
 local allowance = require "moongate.allowance"
 local billing = require "moongate.billing"
+local by_target = require "moongate.by_target"
 local candidates = require "moongate.candidates"
 local clock = require "moongate.core.clock"
 local conversation = require "moongate.conversation"
@@ -25,7 +26,8 @@ local record = {}
 -- Candidates whose fate is kept with a row; the ladder itself is always whole.
 local MOST_EXPLAINED = 50
 local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
-local NOTHING = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0 }
+-- What a request has used that nobody served.
+local NOTHING = { input = 0, output = 0 }
 
 -- How often what the configuration says of the targets is written down again.
 local WORLD_SECONDS = 3600
@@ -38,17 +40,57 @@ local function surface_of(call)
   return call.surface and call.surface.name or call.operation
 end
 
--- With room for all that it comes to hold.
+---@class moongate.row of a request, what is not known before it is decided or at an end; see core/bind/ledger.c
+---@field row_id string|nil once it is open
+---@field time number
+---@field policy string
+---@field task string
+---@field model string as asked for, then the one that served it
+---@field provider string|nil
+---@field outcome string|nil
+---@field usage moongate.usage|nil
+---@field billed_tokens integer|nil
+---@field cost_microusd integer|nil
+---@field savings_microusd integer|nil
+---@field latency_ms integer|nil
+---@field status integer|nil once it is closed
+
 local function new_row(call)
-  local caller, plan = call.caller, call.plan
+  local plan = call.plan
   return {
-    request_id = call.id, time = clock.now(), org = caller.org, key = caller.name, label = caller.label,
-    tier = caller.tier, surface = surface_of(call), policy = plan and plan.policy or "",
-    task = plan and plan.task or "", model = call.request.model or "auto",
-    input_tokens = call.request.estimated_tokens, row_id = LATER, provider = LATER, outcome = LATER, detail = LATER,
-    cached_tokens = LATER, cache_write_tokens = LATER, output_tokens = LATER, reasoning_tokens = LATER,
+    time = clock.now(), policy = plan and plan.policy or "", task = plan and plan.task or "",
+    model = call.request.model or "auto", row_id = LATER, provider = LATER, outcome = LATER, usage = LATER,
     billed_tokens = LATER, cost_microusd = LATER, savings_microusd = LATER, latency_ms = LATER, status = LATER,
-    attempts = LATER, estimated = LATER,
+  }
+end
+
+-- The ledger is told of rows member by member, in its own order.
+local function write_opened(call, row)
+  local caller = call.caller
+  return ledger.open(call.id, row.time, caller.org, caller.name, caller.label, caller.tier, surface_of(call),
+    row.policy, row.task, row.model, call.request.estimated_tokens)
+end
+
+local function write_closed(call, row, detail)
+  local caller, usage = call.caller, row.usage
+  return ledger.close(row.row_id, call.id, row.time, caller.org, caller.name, caller.label, caller.tier,
+    surface_of(call), row.policy, row.task, row.model, usage.input, row.provider, row.outcome, detail, usage.cached,
+    usage.cache_write, usage.output, usage.reasoning, row.billed_tokens, row.cost_microusd, row.savings_microusd,
+    row.latency_ms, row.status, call.calls, usage.estimated or false)
+end
+
+-- The same by name, for who looks on.
+local function named(call, row)
+  local caller, usage = call.caller, row.usage
+  local estimated
+  if row.provider then estimated = usage.estimated or false end
+  return {
+    request_id = call.id, time = row.time, org = caller.org, key = caller.name, label = caller.label,
+    tier = caller.tier, surface = surface_of(call), policy = row.policy, task = row.task, model = row.model,
+    input_tokens = usage.input, provider = row.provider, outcome = row.outcome, cached_tokens = usage.cached,
+    output_tokens = usage.output, reasoning_tokens = usage.reasoning, billed_tokens = row.billed_tokens,
+    cost_microusd = row.cost_microusd, savings_microusd = row.savings_microusd, latency_ms = row.latency_ms,
+    status = row.status, attempts = call.calls, estimated = estimated,
   }
 end
 
@@ -72,8 +114,8 @@ end
 ---@param call moongate.call
 function record.open(call)
   witness(call)
-  call.row = new_row(call)
-  ledger.open(call.row)
+  local row = new_row(call)
+  call.row, row.row_id = row, write_opened(call, row)
   if call.request.stream then meter.add("moongate_streams_open", 1) end
 end
 
@@ -111,8 +153,8 @@ local function world_due(registry, hash)
   return decision.kept_world(registry)
 end
 
--- What the row tells beside its figures, as JSON.
-local function detail(call)
+-- Writes what the row tells beside its figures, as JSON: json.written has it then.
+local function add_detail(call)
   local plan, registry, attempts = call.plan, call.state.registry, call.attempts
   json.begin()
   json.add '{"attempts":['
@@ -124,7 +166,7 @@ local function detail(call)
   json.add "]"
   if not plan then
     json.add "}"
-    return json.finish()
+    return
   end
   local hash = hash_of(registry)
   local world = world_due(registry, hash)
@@ -133,56 +175,57 @@ local function detail(call)
   json.add ',"explanation":'
   reasons.add(plan, MOST_EXPLAINED)
   json.add(world and ',"world":' .. world .. "}" or "}")
-  return json.finish()
 end
 
-local always -- the series that every request counts
+local tally -- of what every request is counted under
 
-local function look_up()
-  always = {
-    whole = meter.series "moongate_request_seconds", upstream = meter.series "moongate_upstream_seconds",
-    overhead = meter.series "moongate_overhead_seconds",
-    input = meter.series("moongate_tokens_total", "kind", "input"),
-    cached = meter.series("moongate_tokens_total", "kind", "cached_input"),
-    cache_write = meter.series("moongate_tokens_total", "kind", "cache_write"),
-    output = meter.series("moongate_tokens_total", "kind", "output"),
-    reasoning = meter.series("moongate_tokens_total", "kind", "reasoning"),
-    billed = meter.series "moongate_billed_tokens_total", cost = meter.series "moongate_cost_microusd_total",
-  }
-  return always
+local function new_tally()
+  local function tokens(kind) return meter.series("moongate_tokens_total", "kind", kind) end
+  return metrics.tally({
+    meter.series "moongate_request_seconds", meter.series "moongate_upstream_seconds",
+    meter.series "moongate_overhead_seconds",
+  }, {
+    tokens "input", tokens "cached_input", tokens "cache_write", tokens "output", tokens "reasoning",
+    meter.series "moongate_billed_tokens_total", meter.series "moongate_cost_microusd_total",
+  })
 end
 
-local function count(call, row, status)
-  local series, provider = always or look_up(), row.provider
-  meter.add("moongate_requests_total", 1, "surface", row.surface, "provider", provider or "", "model",
-    provider and row.model or "", "status", status)
+-- By target: the series of its good answers, by surface.
+local answered_of = by_target(function() return {} end)
+
+local function series_of(call, row, target)
+  local surface, status = surface_of(call), row.status
+  local kept = target and target.index and status == 200 and answered_of(target)
+  if kept and kept[surface] then return kept[surface] end
+  local series = meter.series("moongate_requests_total", "surface", surface, "provider", row.provider or "", "model",
+    row.provider and row.model or "", "status", status)
+  if kept then kept[surface] = series end
+  return series
+end
+
+local function count(call, row, target)
+  metrics.add(series_of(call, row, target), 1)
+  tally = tally or new_tally()
   local seconds, upstream = call.handle:elapsed(), call.upstream_seconds
-  metrics.observe(series.whole, seconds)
-  metrics.observe(series.upstream, upstream)
-  metrics.observe(series.overhead, seconds > upstream and seconds - upstream or 0)
-  if row.billed_tokens and provider then
-    metrics.add(series.input, row.input_tokens)
-    metrics.add(series.cached, row.cached_tokens)
-    metrics.add(series.cache_write, row.cache_write_tokens)
-    metrics.add(series.output, row.output_tokens)
-    metrics.add(series.reasoning, row.reasoning_tokens)
-    metrics.add(series.billed, row.billed_tokens)
-    metrics.add(series.cost, row.cost_microusd)
-  end
+  local overhead = seconds > upstream and seconds - upstream or 0
+  if not (row.billed_tokens and row.provider) then return tally(seconds, upstream, overhead) end
+  local usage = row.usage
+  tally(seconds, upstream, overhead, usage.input, usage.cached, usage.cache_write, usage.output, usage.reasoning,
+    row.billed_tokens, row.cost_microusd)
 end
 
 local function tell(call, row, refusal)
   local level = refusal and refusal.status >= 500 and "warn" or "info"
   if not log.is_on(level) then return end
   local messages, left_out = prompts.of(call)
-  local replaced = call.plan and call.plan.replaced
-  log.write(level, "request", json.write("", '"request_id":', row.request_id, ',"key":', row.key, ',"label":',
-    row.label ~= "" and row.label or nil, ',"surface":', row.surface, ',"asked":', call.request.model,
+  local replaced, caller, usage = call.plan and call.plan.replaced, call.caller, row.usage
+  log.write(level, "request", json.write("", '"request_id":', call.id, ',"key":', caller.name, ',"label":',
+    caller.label ~= "" and caller.label or nil, ',"surface":', surface_of(call), ',"asked":', call.request.model,
     ',"provider":', row.provider, ',"model":', row.model, ',"policy":', row.policy, ',"outcome":', row.outcome,
-    ',"status":', row.status, ',"attempts":', row.attempts, ',"input_tokens":', row.input_tokens,
-    ',"cached_tokens":', row.cached_tokens, ',"output_tokens":', row.output_tokens, ',"reasoning_tokens":',
-    row.reasoning_tokens, ',"billed_tokens":', row.billed_tokens, ',"cost_microusd":', row.cost_microusd,
-    ',"estimated":', row.estimated or nil, ',"latency_ms":', row.latency_ms, ',"error":',
+    ',"status":', row.status, ',"attempts":', call.calls, ',"input_tokens":', usage.input,
+    ',"cached_tokens":', usage.cached, ',"output_tokens":', usage.output, ',"reasoning_tokens":',
+    usage.reasoning, ',"billed_tokens":', row.billed_tokens, ',"cost_microusd":', row.cost_microusd,
+    ',"estimated":', usage.estimated or nil, ',"latency_ms":', row.latency_ms, ',"error":',
     refusal and refusal.message or nil, ',"replaced":', replaced and replaced.asked or nil,
     ',"messages":', messages, ',"messages_left_out":', left_out, ""))
 end
@@ -200,15 +243,15 @@ function record.barred(otherwise)
 end
 
 -- Closes the row; returns once the ledger has it: true, or false if it cannot have it now.
-local function close(call, row, status, refusal)
-  row.status, row.attempts = status, call.calls
+local function close(call, row, status, refusal, target)
   row.latency_ms = math.floor(call.handle:elapsed() * 1000 + 0.5)
-  row.detail = detail(call)
+  add_detail(call)
   if call.request.stream and call.row then meter.add("moongate_streams_open", -1) end
-  local kept = ledger.close(row)
-  count(call, row, status)
+  row.status = status
+  local kept = write_closed(call, row, json.written)
+  count(call, row, target)
   tell(call, row, refusal)
-  notice.ended(row)
+  if notice.is_watched() then notice.ended(named(call, row)) end
   return kept
 end
 
@@ -219,10 +262,7 @@ local function billed(call, target, usage)
 end
 
 local function fill(row, call, target, usage)
-  row.provider, row.model = target.provider, target.model
-  row.input_tokens, row.cached_tokens, row.cache_write_tokens = usage.input, usage.cached, usage.cache_write
-  row.output_tokens, row.reasoning_tokens = usage.output, usage.reasoning
-  row.estimated = usage.estimated or false
+  row.provider, row.model, row.usage = target.provider, target.model, usage
   row.billed_tokens = billed(call, target, usage)
   row.cost_microusd = money.cost(usage, target.cost) or 0
   local baseline = call.state.registry:cost(call.state.config.premium_baseline)
@@ -253,7 +293,7 @@ function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   row.outcome = OUTCOMES[kind] or "error"
   if kind == "ok" then conversation.served(call.conversation, answer.target) end
   give_amounts(answer, row, usage)
-  if close(call, row, refusal and refusal.status or 200, refusal) then return row end
+  if close(call, row, refusal and refusal.status or 200, refusal, answer.target) then return row end
   return row, record.barred "the disk did not take the row"
 end
 
@@ -268,7 +308,7 @@ function record.abandon(call, ended)
     fill(row, call, ended.target, usage)
     give_amounts(ended, row, usage)
   else
-    row.input_tokens = 0
+    row.usage = NOTHING
   end
   close(call, row, 499)
 end
@@ -281,8 +321,8 @@ function record.break_off(call)
     answer.settled = true
     allowance.settle(answer, 1)
   end
-  if not row or row.detail then return end
-  row.outcome = "error"
+  if not row or row.status then return end
+  row.outcome, row.usage = "error", row.usage or { input = call.request.estimated_tokens }
   close(call, row, 500, { status = 500, message = "the gateway failed inside" })
 end
 
@@ -293,8 +333,7 @@ function record.refuse(call, refusal)
   call.plan = call.plan or refusal.plan
   if not call.row then witness(call) end
   local row = call.row or new_row(call)
-  for class, name in pairs { input = "input_tokens", output = "output_tokens" } do row[name] = NOTHING[class] end
-  row.outcome = "error"
+  row.outcome, row.usage = "error", NOTHING
   close(call, row, refusal.status, refusal)
 end
 

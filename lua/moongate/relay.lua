@@ -38,7 +38,7 @@ function relay.whole(call, answer)
   if refusal or unkept then return refusal or unkept end
   -- What a hook answered takes the answer's place; the text of the provider is paid for all the same.
   if act and act.text then answer.reply = own_reply(act.text) end
-  call.handle:reply(200, answers.headers(call, answer, row), translation.body(call, answer, row))
+  answers.reply(call, answer, row, translation.body(call, answer, row))
 end
 
 -- A count that a provider made: a request there, and no tokens.
@@ -354,7 +354,7 @@ function relay.own(call, act)
     handle:write(said .. writer:finish(NOTHING_USED))
     return handle:finish()
   end
-  handle:reply(200, answers.headers(call, answer, row), call.surface.reply(call, answer.reply, row))
+  answers.reply(call, answer, row, call.surface.reply(call, answer.reply, row))
 end
 
 return relay

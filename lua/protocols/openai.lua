@@ -105,6 +105,8 @@ local function failed_end(finish)
   return failure and http.error(failure[1], failure[2], failure[3])
 end
 
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
+
 local function is_answer(document) return document.choices end
 
 -- The reading of an answer that looks as usual, without its body; nil where it has to be looked at closely.
@@ -112,7 +114,12 @@ local function read_usual(text)
   local is_usual, length, finish, prompt, completion, total, cached, cache_write, reasoning = json.fits(text, outline)
   if not is_usual or FAILED_ENDS[finish] then return nil end
   local figures = usage.of_counts(prompt, completion, total, cached or 0, cache_write or 0, reasoning or 0)
-  return { usage = figures, error = nil, text_length = length, finish = finish, body = nil }
+  return {
+    usage = figures, text_length = length, finish = finish,
+    -- Room for what the attempt makes of it: a moongate.answer.
+    status = LATER, headers = LATER, text = LATER, target = LATER, provider = LATER, protocol = LATER, wire = LATER,
+    began = LATER, wanted = LATER, reservation = LATER, settled = false,
+  }
 end
 
 -- Reads a whole reply. `body` is the decoded reply (or its text), for moongate.limits and whoever writes it anew.

@@ -5,7 +5,7 @@ ffi.cdef [[
   void *affinity_new(void);
   void affinity_free(void *affinity);
   void affinity_remember(void *affinity, const void *conversation, const char *target, int64_t now);
-  bool affinity_recall(void *affinity, const void *conversation, int64_t now, char *target, size_t size);
+  bool affinity_recall(void *affinity, const void *conversation, int64_t now, char *target);
 ]]
 
 describe("affinity", function()
@@ -16,7 +16,7 @@ describe("affinity", function()
 
   local function recall(digest, now)
     local target = ffi.new "char[256]"
-    return library.affinity_recall(affinity, digest, now, target, 256) and ffi.string(target) or nil
+    return library.affinity_recall(affinity, digest, now, target) and ffi.string(target) or nil
   end
 
   it("knows who served a conversation last", function()

@@ -85,8 +85,8 @@ describe("an agent's run", function()
 
   it("is answered with the output, who gave it and what it cost", function()
     local row = {
-      provider = "acme", model = "small", input_tokens = 4, cached_tokens = 0, cache_write_tokens = 0,
-      output_tokens = 2, reasoning_tokens = 0, billed_tokens = 6, cost_microusd = 12,
+      provider = "acme", model = "small", usage = { input = 4, cached = 0, cache_write = 0, output = 2, reasoning = 0 },
+      billed_tokens = 6, cost_microusd = 12,
     }
     local body = agents.surface("triage", configured).reply({ id = "r-1" }, {
       choices = { { blocks = { { kind = "text", text = "urgent" } }, finish = "stop" } } }, row)

@@ -7,7 +7,7 @@ describe("a conversation", function()
 
   before_each(function()
     core, kept = fakes.install(), {}
-    core.set("affinity.digest", function(text) return "digest of " .. text end)
+    core.set("affinity.digest", function(owner, text) return "digest of " .. owner .. " " .. text end)
     core.set("affinity.remember", function(digest, target) kept[digest] = target end)
     core.set("affinity.recall", function(digest) return kept[digest] end)
     conversation = require "moongate.conversation"

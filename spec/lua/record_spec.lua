@@ -95,7 +95,8 @@ describe("the record of a request", function()
 
     it("is estimated from what went to and fro where the provider did not tell, and says so", function()
       local row = settle({ request = { text_length = 41 } }, nil, "ok", 10)
-      assert.same({ 11, 3, 14, true }, { row.input_tokens, row.output_tokens, row.billed_tokens, row.estimated })
+      assert.same({ 11, 3, 14, true },
+        { row.usage.input, row.usage.output, row.billed_tokens, row.usage.estimated })
       assert.equal(11 * 2 + 3 * 6, row.cost_microusd)
       assert.is_true(line().estimated)
     end)

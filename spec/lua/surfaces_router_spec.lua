@@ -167,8 +167,9 @@ end)
 
 describe("an answer of the router's own surface", function()
   local row = {
-    provider = "acme", model = "small", input_tokens = 100, cached_tokens = 20, cache_write_tokens = 0,
-    output_tokens = 30, reasoning_tokens = 10, billed_tokens = 161, cost_microusd = 33, latency_ms = 120,
+    provider = "acme", model = "small",
+    usage = { input = 100, cached = 20, cache_write = 0, output = 30, reasoning = 10 }, billed_tokens = 161,
+    cost_microusd = 33, latency_ms = 120,
     savings_microusd = 0,
   }
 

@@ -3,7 +3,7 @@ local ffi = require "ffi"
 local library = require "spec.support.library"
 
 ffi.cdef [[
-struct heap { void *free[33]; void *chunks; char *next, *end; };
+struct heap { void *free[65]; void *chunks; char *next, *end; };
 void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size);
 void heap_free(struct heap *heap);
 ]]
@@ -48,10 +48,10 @@ describe("a heap", function()
   end)
 
   it("aligns every block for whatever it holds", function()
-    for size = 1, 600 do
+    for size = 1, 1200 do
       local block = resize(nil, 0, size)
       assert.equal(0, tonumber(ffi.cast("uintptr_t", block) % 16))
-      if size > 512 then resize(block, size, 0) end
+      if size > 1024 then resize(block, size, 0) end
     end
   end)
 end)

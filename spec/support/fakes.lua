@@ -15,6 +15,31 @@ local function copy(value)
   return setmetatable(twin, getmetatable(value))
 end
 
+-- As core/bind/ledger.c is given a row.
+local ROW = {
+  "request_id", "time", "org", "key", "label", "tier", "surface", "policy", "task", "model", "input_tokens", "provider",
+  "outcome", "detail", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "billed_tokens",
+  "cost_microusd", "savings_microusd", "latency_ms", "status", "attempts", "estimated",
+}
+
+local function row_of(...)
+  local row = {}
+  for i, name in ipairs(ROW) do row[name] = (select(i, ...)) end
+  local json = require "moongate.core.json"
+  if row.detail == json.written then row.detail = json.finish() end
+  return row
+end
+
+-- What is kept of a call's arguments where specs have more use for something else: of a row, it by name.
+local KEEPS = {
+  ["ledger.open"] = function(...) return row_of(...) end,
+  ["ledger.close"] = function(row_id, ...)
+    local row = row_of(...)
+    row.row_id = row_id
+    return row
+  end,
+}
+
 local function is_ours(name)
   return string.find(name, "^moongate%.") ~= nil and not KEPT[name] or string.find(name, "^protocols%.") ~= nil
 end
@@ -29,7 +54,9 @@ local function behaviours(self)
     return next_one
   end
   return {
-      affinity = { digest = function(text) return text end, recall = nothing, remember = nothing },
+      affinity = {
+        digest = function(owner, text) return owner .. " " .. text end, recall = nothing, remember = nothing,
+      },
       attempt = { send = wire, play = wire, route = copy },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,
@@ -54,7 +81,7 @@ local function behaviours(self)
         return { cancel = function() entry.cancelled = true end }
       end,
     },
-    exchange = {},
+    exchange = { form = function(names) return names end },
     gate = {
       state = function() return { draining = false, problems = "[]", reports = {}, worker = 0, workers = 1 } end,
       report = nothing, publish = function(text) self.published = text end,
@@ -118,7 +145,7 @@ local function behaviours(self)
       add = function() return true end, all = function() return {} end, revoke = function() return true end,
     },
     ledger = {
-      open = function(row) row.row_id = "row-1" end,
+      open = function() return "row-1" end,
       close = function() return true end, find = nothing, refuses = nothing,
     },
     log = { write = nothing, is_on = function() return true end },
@@ -126,6 +153,16 @@ local function behaviours(self)
       series = function(name, labels) return name .. "{" .. labels .. "}" end,
       add = function(series, amount) self.counted[series] = (self.counted[series] or 0) + amount end,
       observe = function(series, seconds) self.observed[series] = seconds end,
+      tally = function(durations, amounts)
+        return function(...)
+          local told = { ... }
+          for i, series in ipairs(durations) do self.observed[series] = told[i] end
+          for i, series in ipairs(amounts) do
+            local amount = told[#durations + i]
+            if amount then self.counted[series] = (self.counted[series] or 0) + amount end
+          end
+        end
+      end,
       text = function() return "counted 1\n" end, read = function(name) return self.series[name] or "" end,
     },
     models = {
@@ -177,9 +214,18 @@ function fakes.install()
   for room, functions in pairs(own) do
     local module = {}
     for name in pairs(functions) do
-      module[name] = function(...)
-        local call = { name = room .. "." .. name, n = select("#", ...) }
+      local whole = room .. "." .. name
+      local function kept(...)
+        if KEEPS[whole] then return KEEPS[whole](...) end
+        return ...
+      end
+      local function noted(...)
+        local call = { name = whole, n = select("#", ...) }
         for i = 1, call.n do call[i] = copy((select(i, ...))) end
+        return call
+      end
+      module[name] = function(...)
+        local call = noted(kept(...))
         self.calls[#self.calls + 1] = call
         return functions[name](...)
       end
@@ -310,6 +356,11 @@ function fakes.handle(given)
   function handle.always(_, headers) handle.kept = headers end
   function handle.reply(_, status, headers, body)
     handle.replies[#handle.replies + 1] = { status = status, headers = headers, body = body }
+  end
+  function handle.answer(_, form, body, ...)
+    local headers = {}
+    for i, name in ipairs(form) do headers[name] = (select(i, ...)) end
+    handle:reply(200, headers, body)
   end
   function handle.begin(_, status, headers) handle.begun = { status = status, headers = headers } end
   function handle.write(_, text)

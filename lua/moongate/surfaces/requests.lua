@@ -7,6 +7,7 @@ local wishes = require "moongate.surfaces.wishes"
 local requests = {}
 
 local BYTES_PER_TOKEN = 4
+local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 
 -- The value of a member of the body; nil for null too.
 ---@param document table
@@ -65,10 +66,14 @@ function requests.begin(headers, wrong)
       code = "invalid_value",
     }
   end
-  -- With a place for what every reader of a body puts there, it need not grow.
+  -- With a place for what readers of a body and the exchange put there, it need not grow.
   local request = {
     privacy = false, source = { headers = headers }, surface = false, stream = false, include_usage = false,
-    text_length = 0, estimated_tokens = 0, images = false, tools = false, json_schema = false,
+    text_length = 0, estimated_tokens = 0, images = false, tools = false, json_schema = false, model = LATER,
+    old_functions = LATER, max_tokens = LATER, asked = LATER, now = LATER, seed = LATER, caller = LATER,
+    operation = LATER, affinity = LATER,
+    -- What most requests lack, and every one is asked for.
+    timeout_s = false, document = false,
   }
   setmetatable(request, request_meta)
   local refusal = wishes.read(request, headers)

@@ -97,26 +97,24 @@ function router.output(reply)
   return table.concat(#text > 0 and text or refused), #calls > 0 and calls or nil
 end
 
-local TOKENS = { "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens" }
+local CLASSES = { "input", "cached", "cache_write", "output", "reasoning" }
 
--- The tokens of a ledger row, by the names they have there.
----@param row table
+-- What a request has used, by the names that the ledger has for it.
+---@param used moongate.usage
 ---@return table
-function router.usage(row)
+function router.usage(used)
   local usage = { total_tokens = 0 }
-  for _, name in ipairs(TOKENS) do
-    usage[name] = row[name]
-    usage.total_tokens = usage.total_tokens + row[name]
+  for _, class in ipairs(CLASSES) do
+    usage[class .. "_tokens"] = used[class]
+    usage.total_tokens = usage.total_tokens + used[class]
   end
   return usage
 end
 
 -- USD saved against the premium baseline for the same tokens; null when its price is not known.
 local function savings(call, row)
-  local saved = money.savings({
-    input = row.input_tokens, cached = row.cached_tokens, cache_write = row.cache_write_tokens,
-    output = row.output_tokens, reasoning = row.reasoning_tokens,
-  }, call.state.registry:cost(call.state.config.premium_baseline), row.cost_microusd)
+  local baseline = call.state.registry:cost(call.state.config.premium_baseline)
+  local saved = money.savings(row.usage, baseline, row.cost_microusd)
   return saved and saved / 1000000 or json.null
 end
 
@@ -129,7 +127,7 @@ function router.told(call, reply, row)
   local output, calls = router.output(reply)
   return {
     output = output, tool_calls = calls, model_used = row.model, provider = row.provider,
-    cost = row.cost_microusd / 1000000, usage = router.usage(row), billed_tokens = row.billed_tokens,
+    cost = row.cost_microusd / 1000000, usage = router.usage(row.usage), billed_tokens = row.billed_tokens,
     request_id = call.id,
   }
 end
