@@ -279,7 +279,7 @@ static int json_outline(lua_State *L)
 
 struct fitting {
     const char *text;
-    const struct json_index *index;
+    struct json_index *index; /* its nodes may move */
     size_t noted[NOTED_MOST]; /* nodes */
     struct found {
         size_t tally, noted_count, counts[COUNTS_MOST];
@@ -289,7 +289,12 @@ struct fitting {
 
 static bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
 {
-    return fitting->index->nodes[at].size == length && json_equals(fitting->text, fitting->index, at, data, length);
+    const struct json_node *node = &fitting->index->nodes[at];
+
+    if (node->size != length)
+        return false;
+    return node->escaped ? json_equals(fitting->text, fitting->index, at, data, length)
+                         : memcmp(fitting->text + node->start + 1, data, length) == 0;
 }
 
 /* Whether a string is of ASCII letters, digits and others alone. */
@@ -331,44 +336,17 @@ static bool string_fits(struct fitting *fitting, const struct outline *outline, 
     return true;
 }
 
-/* The bytes of the strings at and below node `at`; names do not count. */
-static size_t bytes_of(const struct json_node *nodes, size_t at)
-{
-    size_t end = nodes[at].next, sum = 0;
-
-    for (; at < end; at++)
-        if (nodes[at].type == JSON_STRING && !nodes[at].name)
-            sum += nodes[at].size;
-    return sum;
-}
-
-/* Whether there are more levels of arrays and objects than most. */
-static bool is_deeper(const struct json_node *nodes, size_t at, size_t most)
-{
-    size_t ends[LEVELS_MOST], levels = 0, end = nodes[at].next;
-
-    if (end - at <= most)
-        return false; /* each level is a node */
-    for (; at < end; at++) {
-        if (nodes[at].type != JSON_ARRAY && nodes[at].type != JSON_OBJECT)
-            continue;
-        while (levels > 0 && ends[levels - 1] <= at)
-            levels--;
-        if (levels == most)
-            return true;
-        ends[levels++] = nodes[at].next;
-    }
-    return false;
-}
-
 static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at);
 
 static bool members_fit(struct fitting *fitting, const struct outline *outline, size_t at)
 {
-    const struct json_node *nodes = fitting->index->nodes;
-    size_t needed = outline->needed_count;
+    size_t needed = outline->needed_count, next;
 
-    for (size_t name = at + 1; name < nodes[at].next; name = nodes[name + 1].next) {
+    if (outline->member_count == 0)
+        return true;
+    at = json_open(fitting->text, fitting->index, at);
+    for (size_t name = at + 1; name < fitting->index->nodes[at].next; name = next) {
+        next = fitting->index->nodes[name + 1].next;
         for (size_t i = 0; i < outline->member_count; i++) {
             const struct member *member = &outline->members[i];
 
@@ -381,6 +359,18 @@ static bool members_fit(struct fitting *fitting, const struct outline *outline, 
         }
     }
     return needed == 0;
+}
+
+static bool items_fit(struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    size_t end = fitting->index->nodes[at].next, next;
+
+    for (size_t item = at + 1; item < end; item = next) {
+        next = fitting->index->nodes[item].next;
+        if (!value_fits(fitting, outline, item))
+            return false;
+    }
+    return true;
 }
 
 static bool one_fits(struct fitting *fitting, const struct outline *outline, size_t at)
@@ -410,6 +400,7 @@ static bool value_fits(struct fitting *fitting, const struct outline *outline, s
         return true;
     case JSON_FALSE:
     case JSON_TRUE:
+    case JSON_FOLDED:
         break;
     case JSON_NUMBER:
         number = json_number(fitting->text, node);
@@ -428,19 +419,14 @@ static bool value_fits(struct fitting *fitting, const struct outline *outline, s
     if (outline->counter)
         fitting->found.counts[outline->counter - 1]++;
     if (outline->tallied)
-        fitting->found.tally += bytes_of(nodes, at);
-    if (outline->deepest && is_deeper(nodes, at, outline->deepest))
+        fitting->found.tally += json_string_bytes(nodes, at, node->next);
+    if (outline->deepest && node->levels > outline->deepest)
         return false;
     if (node->type == JSON_STRING)
         return string_fits(fitting, outline, at);
     if (node->type == JSON_OBJECT)
         return members_fit(fitting, outline, at);
-    if (node->type != JSON_ARRAY || !outline->items)
-        return true;
-    for (size_t item = at + 1; item < node->next; item = nodes[item].next)
-        if (!value_fits(fitting, outline->items, item))
-            return false;
-    return true;
+    return node->type != JSON_ARRAY || !outline->items || items_fit(fitting, outline->items, at);
 }
 
 /* The outline at index. */
@@ -457,7 +443,7 @@ static const struct outline *check_outline(lua_State *L, int index)
 }
 
 static bool hold_against(struct fitting *fitting, const struct outline *outline, const char *text,
-                         const struct json_index *nodes, size_t at)
+                         struct json_index *nodes, size_t at)
 {
     fitting->text = text;
     fitting->index = nodes;
@@ -465,7 +451,7 @@ static bool hold_against(struct fitting *fitting, const struct outline *outline,
     return value_fits(fitting, outline, at);
 }
 
-int json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at)
+int json_fits(lua_State *L, int index, const char *text, struct json_index *nodes, size_t at)
 {
     const struct outline *outline = check_outline(L, index);
     struct fitting fitting;

@@ -464,6 +464,14 @@ const struct client_request *request_reader_request(const struct request_reader 
     return &reader->request;
 }
 
+struct buf request_reader_take_body(struct request_reader *reader)
+{
+    struct buf body = reader->request.body;
+
+    reader->request.body = (struct buf){ 0 };
+    return body;
+}
+
 void request_reader_drop_body(struct request_reader *reader)
 {
     buf_free(&reader->request.body);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buf;
 struct client_limits;
 struct client_request;
 struct request_reader;
@@ -22,6 +23,8 @@ void request_reader_free(struct request_reader *reader);
 enum request_outcome request_reader_read(struct request_reader *reader, const char *data, size_t length, size_t *used);
 /* What has been read so far; it lives as long as the reader. */
 const struct client_request *request_reader_request(const struct request_reader *reader);
+/* The body of a request that is whole, which has none from then on. */
+struct buf request_reader_take_body(struct request_reader *reader);
 /* The body of a request that is whole is no longer needed. */
 void request_reader_drop_body(struct request_reader *reader);
 /* After REQUEST_REFUSED: the status to answer with, and a sentence why. */
