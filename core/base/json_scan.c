@@ -43,7 +43,9 @@ struct scanner {
     struct json_node *nodes;
     size_t count, capacity;
     bool is_utf8, folding;
-    const char *message; /* set: scanning failed at `wrong` */
+    uint32_t to_fold;                  /* the object that is open, and will be folded; NO_PARENT: there is none */
+    size_t string_bytes, bytes_before; /* of values, unescaped, so far; and when that object began */
+    const char *message;               /* set: scanning failed at `wrong` */
     size_t wrong;
 };
 
@@ -126,6 +128,8 @@ static INLINE void add_string(struct scanner *s, size_t start, size_t end, size_
     node->end = (uint32_t)end + 1;
     node->next = (uint32_t)s->count;
     node->size = (uint32_t)(end - start - 1 - saved);
+    if (!name)
+        s->string_bytes += node->size;
     if (saved > 0)
         set_kind(node, JSON_STRING, name, true, 0);
     else
@@ -274,12 +278,38 @@ struct nesting {
     bool before_name; /* what comes next is the name of a member */
 };
 
+/* Leaves one node of all that is inside of the last container: what there is to know of it without opening it. */
+static INLINE void fold(struct scanner *s, uint32_t at)
+{
+    struct json_node inside = { .next = at + 2, .size = (uint32_t)(s->string_bytes - s->bytes_before) };
+
+    inside.type = JSON_FOLDED;
+    s->nodes[at + 1] = inside;
+    s->nodes[at].next = at + 2;
+    s->nodes[at].folded = 1;
+    s->count = at + 2;
+}
+
+/* Whether the object that begins now is one that is folded. */
+static INLINE bool is_to_fold(const struct scanner *s)
+{
+    const struct json_node *name = &s->nodes[s->count - 1];
+
+    return s->folding && s->to_fold == NO_PARENT && s->count > 0 && name->name && name->size == sizeof FOLDED - 1 &&
+           memcmp(s->text + name->start + 1, FOLDED, sizeof FOLDED - 1) == 0;
+}
+
 /* At an opening bracket. It is on the first item or name behind it, or on the bracket that closes an empty one. */
 static INLINE size_t scan_opening(struct scanner *s, size_t at, struct nesting *nesting)
 {
     bool is_array = s->text[at] == '[';
-    struct json_node *node = add_node(s);
+    struct json_node *node;
 
+    if (!is_array && is_to_fold(s)) {
+        s->to_fold = (uint32_t)s->count;
+        s->bytes_before = s->string_bytes;
+    }
+    node = add_node(s);
     node->start = (uint32_t)at;
     node->end = node->size = 0;
     node->next = nesting->parent;
@@ -309,25 +339,6 @@ static INLINE void note_name(struct scanner *s, const struct nesting *nesting)
     object->end |= bit;
 }
 
-/* Leaves one node of all that is inside of the last container: what there is to know of it without opening it. */
-static void fold(struct json_node *nodes, size_t count, size_t at)
-{
-    struct json_node inside = { .start = 0, .next = (uint32_t)at + 2, .type = JSON_FOLDED };
-
-    inside.size = (uint32_t)json_string_bytes(nodes, at + 1, count);
-    nodes[at + 1] = inside;
-    nodes[at].next = (uint32_t)at + 2;
-    nodes[at].folded = 1;
-}
-
-static INLINE bool is_to_fold(const struct scanner *s, uint32_t at)
-{
-    const struct json_node *name = &s->nodes[at - 1];
-
-    return s->folding && s->count - at > FOLD_LEAST && at > 0 && name->name && name->size == sizeof FOLDED - 1 &&
-           s->nodes[at].type == JSON_OBJECT && memcmp(s->text + name->start + 1, FOLDED, sizeof FOLDED - 1) == 0;
-}
-
 /* At the bracket that closes the innermost container. */
 static INLINE size_t scan_closing(struct scanner *s, size_t at, struct nesting *nesting)
 {
@@ -345,9 +356,10 @@ static INLINE size_t scan_closing(struct scanner *s, size_t at, struct nesting *
     }
     if (outer != NO_PARENT && s->nodes[outer].levels <= node->levels)
         s->nodes[outer].levels = node->levels < UINT16_MAX ? (uint16_t)(node->levels + 1) : UINT16_MAX;
-    if (is_to_fold(s, nesting->parent)) {
-        fold(s->nodes, s->count, nesting->parent);
-        s->count = node->next;
+    if (s->to_fold == nesting->parent) {
+        s->to_fold = NO_PARENT;
+        if (s->count - nesting->parent > FOLD_LEAST)
+            fold(s, nesting->parent);
     }
     nesting->open--;
     nesting->parent = outer;
@@ -452,7 +464,12 @@ static bool scan(struct json_index *index, const char *text, size_t length, unsi
                  struct json_fault *fault)
 {
     struct scanner s = {
-        .text = text, .length = length, .nodes = index->nodes, .capacity = index->capacity, .folding = folding
+        .text = text,
+        .length = length,
+        .nodes = index->nodes,
+        .capacity = index->capacity,
+        .folding = folding,
+        .to_fold = NO_PARENT,
     };
     bool fine = false;
 
@@ -491,6 +508,7 @@ size_t json_open(const char *text, struct json_index *index, size_t at)
         return node[1].start;
     s.length = node->end;
     s.is_utf8 = true;
+    s.to_fold = NO_PARENT;
     scan_all(&s, node->start, UINT_MAX);
     *index = (struct json_index){ s.nodes, s.count, s.capacity };
     index->nodes[at + 1].start = opened;

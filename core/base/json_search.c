@@ -15,6 +15,9 @@ struct search {
     const struct json_start *starts;
     size_t count, shortest;
     bool is_first[256];
+#ifdef __SSE2__
+    __m128i first[JSON_STARTS_MOST], second[JSON_STARTS_MOST]; /* of each, sixteen times */
+#endif
 };
 
 /* Whether the string whose first byte, behind its quote, is at `at` begins with one of them. */
@@ -44,13 +47,21 @@ static size_t skip_others(const struct search *search, size_t at, size_t end)
         unsigned found;
 
         for (size_t i = 0; i < search->count; i++)
-            any = _mm_or_si128(any, _mm_and_si128(_mm_cmpeq_epi8(first, _mm_set1_epi8(search->starts[i].text[0])),
-                                                  _mm_cmpeq_epi8(second, _mm_set1_epi8(search->starts[i].text[1]))));
+            any = _mm_or_si128(
+                any, _mm_and_si128(_mm_cmpeq_epi8(first, search->first[i]), _mm_cmpeq_epi8(second, search->second[i])));
         found = (unsigned)_mm_movemask_epi8(_mm_and_si128(any, quotes));
         if (found)
             return at + (unsigned)__builtin_ctz(found);
     }
     return at;
+}
+
+static void prepare(struct search *search)
+{
+    for (size_t i = 0; i < search->count; i++) {
+        search->first[i] = _mm_set1_epi8(search->starts[i].text[0]);
+        search->second[i] = _mm_set1_epi8(search->starts[i].length > 1 ? search->starts[i].text[1] : 0);
+    }
 }
 
 #else
@@ -62,10 +73,15 @@ static size_t skip_others(const struct search *search, size_t at, size_t end)
     return quote ? (size_t)(quote - search->text) : end;
 }
 
+static void prepare(struct search *search)
+{
+    (void)search;
+}
+
 #endif
 
-/* Looks at what is folded as it is written. Behind a quote that closes a string stands no letter, and before one that is
- * inside of a string stands a backslash. */
+/* Looks at what is folded as it is written. Behind a quote that closes a string stands no letter, and before one that
+ * is inside of a string stands a backslash. */
 static bool begins_inside(const struct search *search, const struct json_node *folded)
 {
     for (size_t at = folded->start; at < folded->end; at++) {
@@ -87,6 +103,7 @@ bool json_begins(const char *text, const struct json_index *index, const struct 
         if (starts[i].length < search.shortest)
             search.shortest = starts[i].length;
     }
+    prepare(&search);
     for (size_t i = 0; i < index->count; i++) {
         const struct json_node *node = &index->nodes[i];
 
