@@ -447,6 +447,23 @@ describe("an outline", function()
     assert.is_false(pcall(json.outline, { kind = "object", deepest = 129 }))
   end)
 
+  it("may lie in itself, in any member that has no name of its own", function()
+    local again = { again = true }
+    local tree = json.outline {
+      kind = "object", needs = { n = "number" }, may = { list = { kind = "array", items = again } }, others = again,
+    }
+    local function fits(text) return (json.scan(text, 1000):fits(0, tree)) end
+    assert.is_true(fits '{"n":1}')
+    assert.is_true(fits '{"n":1,"a":{"n":2,"list":[{"n":3,"b":{"n":4}}]}}')
+    for _, wrong in ipairs { '{"n":1,"a":{}}', '{"n":1,"a":5}', '{"n":1,"list":[{"n":"x"}]}', '{"n":1,"list":[1]}' } do
+      assert.is_false(fits(wrong))
+    end
+    local function deep(levels) return ('{"n":1,"a":'):rep(levels) .. '{"n":1}' .. ("}"):rep(levels) end
+    assert.is_true(fits(deep(128)))
+    assert.is_false(fits(deep(129)))
+    assert.is_false(fits(deep(900)))
+  end)
+
   it("gives up on more notes than it can hold", function()
     local list = { kind = "array", items = { kind = "string", note = true } }
     assert.is_true(fits(list, "[" .. ('"a",'):rep(255) .. '"a"]'))
