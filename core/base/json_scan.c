@@ -7,8 +7,6 @@
 #include "base/json_scan.h"
 
 #include <limits.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef __SSE2__
@@ -16,6 +14,7 @@
 #endif
 
 #include "base/buf.h"
+#include "base/json_digits.h"
 #include "base/json_names.h"
 #include "base/json_string.h"
 #include "base/mem.h"
@@ -160,69 +159,10 @@ static INLINE size_t scan_string(struct scanner *s, size_t start, bool name)
     return string.end + 1;
 }
 
-static size_t skip_digits(const char *text, size_t at, size_t length)
-{
-    while (at < length && text[at] >= '0' && text[at] <= '9')
-        at++;
-    return at;
-}
-
-static bool is_finite(const char *text, size_t length)
-{
-    char *copy = mem_copy(text, length);
-    double value = strtod(copy, NULL);
-
-    mem_free(copy);
-    return isfinite(value);
-}
-
-/* At a digit or a minus. Answers the place behind the number, or of what is wrong. */
-static size_t number_end(const char *text, size_t start, size_t length, const char **message)
-{
-    size_t digits, at = start + (text[start] == '-');
-    bool long_exponent = false;
-
-    digits = skip_digits(text, at, length);
-    if (digits == at) {
-        *message = "a number must have a digit here";
-        return at;
-    }
-    if (text[at] == '0' && digits > at + 1) {
-        *message = "a number must not begin with a zero";
-        return at;
-    }
-    at = digits;
-    if (at < length && text[at] == '.') {
-        digits = skip_digits(text, ++at, length);
-        if (digits == at) {
-            *message = "a number must have a digit after its point";
-            return at;
-        }
-        at = digits;
-    }
-    if (at < length && (text[at] == 'e' || text[at] == 'E')) {
-        at++;
-        if (at < length && (text[at] == '+' || text[at] == '-'))
-            at++;
-        digits = skip_digits(text, at, length);
-        if (digits == at) {
-            *message = "a number must have a digit in its exponent";
-            return at;
-        }
-        long_exponent = digits - at >= 3;
-        at = digits;
-    }
-    if ((long_exponent || at - start > 300) && !is_finite(text + start, at - start)) {
-        *message = "a number beyond what a double can hold";
-        return start;
-    }
-    return at;
-}
-
 static INLINE size_t scan_number(struct scanner *s, size_t start)
 {
     const char *message = NULL;
-    size_t end = number_end(s->text, start, s->length, &message);
+    size_t end = json_digits(s->text, start, s->length, &message);
 
     return message ? fail(s, end, message) : add_plain(s, JSON_NUMBER, start, end);
 }
@@ -293,9 +233,12 @@ static INLINE void fold(struct scanner *s, uint32_t at)
 /* Whether the object that begins now is one that is folded. */
 static INLINE bool is_to_fold(const struct scanner *s)
 {
-    const struct json_node *name = &s->nodes[s->count - 1];
+    const struct json_node *name;
 
-    return s->folding && s->to_fold == NO_PARENT && s->count > 0 && name->name && name->size == sizeof FOLDED - 1 &&
+    if (!s->folding || s->to_fold != NO_PARENT || s->count == 0)
+        return false;
+    name = &s->nodes[s->count - 1];
+    return name->name && name->size == sizeof FOLDED - 1 &&
            memcmp(s->text + name->start + 1, FOLDED, sizeof FOLDED - 1) == 0;
 }
 
