@@ -4,10 +4,9 @@
 
 #include <stddef.h>
 
-struct json_index;
 struct json_node;
 
-/* The second of two names that are the same, in the object at `object`, the last thing in the index; NULL: none. */
-const struct json_node *json_duplicate(const char *text, const struct json_index *index, size_t object);
+/* The second of two names that are the same, in the object at `object`, the last of these nodes; NULL: none. */
+const struct json_node *json_duplicate(const char *text, const struct json_node *nodes, size_t count, size_t object);
 
 #endif

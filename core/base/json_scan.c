@@ -1,13 +1,12 @@
 /*
  * json_scan.c - see json_scan.h. One pass, no recursion: while a container is
  * open, its node's `next` holds the index of its parent, so the index is its
- * own stack.
+ * own stack. An open object's `end` has a bit for what each of its names looks
+ * like, and `escaped` tells that two of them may be the same.
  */
 #include "base/json_scan.h"
 
-#include <endian.h>
-#include <math.h>
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
 #ifdef __SSE2__
@@ -15,62 +14,85 @@
 #endif
 
 #include "base/buf.h"
+#include "base/json_digits.h"
 #include "base/json_names.h"
+#include "base/json_string.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { NO_PARENT = UINT32_MAX };
+#define INLINE inline __attribute__((always_inline))
+
+enum {
+    NO_PARENT = UINT32_MAX,
+    FOLD_LEAST = 8, /* fewer nodes are no matter */
+    STEPS = 3       /* strings that are no longer than so many steps are done with at once */
+};
+
+/* What is folded is called so, in its object. */
+static const char FOLDED[] = "properties";
 
 /*
- * Where it stands is handed from function to function, not kept in here: what lies in memory is read again after each
- * node that is written. What scans something takes the offset of its first byte, and answers the one behind it.
+ * It never leaves scan_all and what is part of it there, so that it lies in registers: what lies in memory is read
+ * again after each node that is written. What scans something takes the offset of its first byte, and answers the one
+ * behind it.
  */
 struct scanner {
     const char *text;
     size_t length;
-    struct json_index *index;
-    const char *message; /* set: scanning failed at `wrong` */
+    struct json_node *nodes;
+    size_t count, capacity;
+    bool is_utf8, folding;
+    uint32_t to_fold;                  /* the object that is open, and will be folded; NO_PARENT: there is none */
+    size_t string_bytes, bytes_before; /* of values, unescaped, so far; and when that object began */
+    const char *message;               /* set: scanning failed at `wrong` */
     size_t wrong;
 };
 
 /* Instead of an offset: no more is scanned. */
 static const size_t FAILED = SIZE_MAX;
 
-static size_t fail(struct scanner *s, size_t at, const char *message)
+static INLINE size_t fail(struct scanner *s, size_t at, const char *message)
 {
     s->wrong = at;
     s->message = message;
     return FAILED;
 }
 
-static void grow(struct json_index *index)
+/* By half: the index of a large text is already several times its size. */
+static size_t next_capacity(size_t capacity)
 {
-    /* By half: the index of a large text is already several times its size. */
-    index->capacity = index->capacity ? index->capacity + index->capacity / 2 : 64;
-    index->nodes = mem_resize(index->nodes, index->capacity * sizeof *index->nodes);
+    return capacity ? capacity + capacity / 2 : 64;
+}
+
+static inline void set_kind(struct json_node *node, enum json_type type, bool name, bool escaped, unsigned levels)
+{
+    struct json_node whole = { .type = type, .name = name, .escaped = escaped, .levels = levels };
+
+    memcpy((char *)node + offsetof(struct json_node, size) + sizeof node->size,
+           (const char *)&whole + offsetof(struct json_node, size) + sizeof node->size, sizeof(uint32_t));
 }
 
 /* What it holds is for whoever asked for it. */
-static inline struct json_node *add_node(struct scanner *s)
+static INLINE struct json_node *add_node(struct scanner *s)
 {
-    struct json_index *index = s->index;
-
-    if (index->count == index->capacity)
-        grow(index);
-    return &index->nodes[index->count++];
+    if (s->count == s->capacity) {
+        s->capacity = next_capacity(s->capacity);
+        s->nodes = mem_resize(s->nodes, s->capacity * sizeof *s->nodes);
+    }
+    return &s->nodes[s->count++];
 }
 
 /* Neither a string nor a container. */
-static void add_plain(struct scanner *s, enum json_type type, size_t start, size_t end)
+static INLINE size_t add_plain(struct scanner *s, enum json_type type, size_t start, size_t end)
 {
     struct json_node *node = add_node(s);
 
-    *node = (struct json_node){
-        .start = (uint32_t)start, .end = (uint32_t)end, .next = (uint32_t)s->index->count, .type = type
-    };
+    *node =
+        (struct json_node){ .start = (uint32_t)start, .end = (uint32_t)end, .next = (uint32_t)s->count, .type = type };
+    return end;
 }
 
-/* The place, among STEP bytes, of the first that is not plain ASCII inside a string; STEP: there is none. */
+/* The place, among STEP bytes, of the first that ends a string or is not to be in one; STEP: there is none. */
 #ifdef __SSE2__
 enum { STEP = 16 };
 
@@ -78,9 +100,8 @@ static inline unsigned first_special(const char *text)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)text);
     __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-    /* The comparison is signed: UTF-8 beyond ASCII is less than a space too. */
-    __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
-    unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), other));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
 
     return (unsigned)__builtin_ctz(found | 1u << STEP);
 }
@@ -89,220 +110,74 @@ enum { STEP = 8 };
 
 static inline unsigned first_special(const char *text)
 {
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    uint64_t bytes, quote, slash, found;
-
-    memcpy(&bytes, text, STEP);
-    bytes = le64toh(bytes);
-    quote = bytes ^ ones * '"';
-    slash = bytes ^ ones * '\\';
-    found = (bytes | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
-    /* A borrow may mark the bytes behind a found one, never one before it. */
-    return found ? (unsigned)__builtin_ctzll(found) / 8 : STEP;
+    for (unsigned i = 0; i < STEP; i++)
+        if (text[i] == '"' || text[i] == '\\' || (unsigned char)text[i] < 0x20)
+            return i;
+    return STEP;
 }
 #endif
 
-/* The next byte that is not plain ASCII inside a string: a quote, a backslash, a control or a part of UTF-8. */
-static inline size_t skip_plain(const char *text, size_t at, size_t length)
+/* Each kind of node is written with all that tells of its kind in one piece: parts of it that are told apart, and then
+ * read together, would be waited for. */
+static INLINE void add_string(struct scanner *s, size_t start, size_t end, size_t saved, bool name)
 {
-    for (; length - at >= STEP; at += STEP) {
-        unsigned found = first_special(text + at);
+    struct json_node *node = add_node(s);
 
-        if (found < STEP)
-            return at + found;
-    }
-    while (at < length) {
-        unsigned char c = (unsigned char)text[at];
-
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-            break;
-        at++;
-    }
-    return at;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The four digits of \uXXXX at text; -1 if there are not four. */
-static int hex_unit(const char *text, size_t available)
-{
-    int unit = 0;
-
-    if (available < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(text[i]);
-
-        if (digit < 0)
-            return -1;
-        unit = unit << 4 | digit;
-    }
-    return unit;
-}
-
-/* At a backslash. *meant: the bytes of UTF-8 that the escape stands for. */
-static size_t scan_escape(struct scanner *s, size_t at, size_t *meant)
-{
-    size_t left = s->length - at;
-    int unit;
-
-    if (left < 2)
-        return fail(s, s->length, "the text ends inside a string");
-    switch (s->text[at + 1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-        *meant = 1;
-        return at + 2;
-    case 'u':
-        break;
-    default:
-        return fail(s, at, "unknown escape in a string");
-    }
-    unit = hex_unit(s->text + at + 2, left - 2);
-    if (unit < 0)
-        return fail(s, at, "\\u must be followed by four hexadecimal digits");
-    if (unit == 0)
-        return fail(s, at, "a NUL character is not allowed in a string");
-    *meant = unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
-    if (unit < 0xd800 || unit > 0xdfff)
-        return at + 6;
-    if (unit <= 0xdbff && left >= 12 && s->text[at + 6] == '\\' && s->text[at + 7] == 'u') {
-        unit = hex_unit(s->text + at + 8, left - 8);
-        *meant = 4;
-        if (unit >= 0xdc00 && unit <= 0xdfff)
-            return at + 12;
-    }
-    return fail(s, at, "a lone surrogate is not a character");
-}
-
-/* On to the closing quote, from a byte at which skip_plain stopped. *saved: how much shorter it is unescaped. */
-static size_t scan_special(struct scanner *s, size_t at, size_t *saved)
-{
-    const char *text = s->text;
-    size_t length = s->length, size;
-
-    for (;; at = skip_plain(text, at, length)) {
-        if (at == length)
-            return fail(s, at, "the text ends inside a string");
-        if (text[at] == '"')
-            return at;
-        if (text[at] == '\\') {
-            size_t after = scan_escape(s, at, &size);
-
-            if (after == FAILED)
-                return FAILED;
-            *saved += after - at - size;
-            at = after;
-            continue;
-        }
-        if ((unsigned char)text[at] < 0x20)
-            return fail(s, at, "a control character in a string must be escaped");
-        size = utf8_length(text + at, length - at);
-        if (size == 0)
-            return fail(s, at, "a string must be well-formed UTF-8");
-        at += size;
-    }
+    node->start = (uint32_t)start;
+    node->end = (uint32_t)end + 1;
+    node->next = (uint32_t)s->count;
+    node->size = (uint32_t)(end - start - 1 - saved);
+    if (!name)
+        s->string_bytes += node->size;
+    if (saved > 0)
+        set_kind(node, JSON_STRING, name, true, 0);
+    else
+        set_kind(node, JSON_STRING, name, false, 0);
 }
 
 /* At the opening quote. */
-static inline size_t scan_string(struct scanner *s, size_t start, bool name)
+static INLINE size_t scan_string(struct scanner *s, size_t start, bool name)
 {
-    size_t at = skip_plain(s->text, start + 1, s->length), saved = 0;
-    struct json_node *node;
+    size_t end = start + 1, most = s->is_utf8 && s->length - end >= STEPS * STEP ? end + STEPS * STEP : 0;
+    struct json_string string;
 
-    if (at == s->length || s->text[at] != '"') {
-        at = scan_special(s, at, &saved);
-        if (at == FAILED)
-            return FAILED;
+    for (; end < most; end += STEP) {
+        unsigned found = first_special(s->text + end);
+
+        if (found == STEP)
+            continue;
+        end += found;
+        if (s->text[end] != '"')
+            break;
+        add_string(s, start, end, 0, name);
+        return end + 1;
     }
-    node = add_node(s);
-    *node = (struct json_node){
-        .start = (uint32_t)start,
-        .end = (uint32_t)at + 1,
-        .next = (uint32_t)s->index->count,
-        .size = (uint32_t)(at - start - 1 - saved),
-        .type = JSON_STRING,
-        .escaped = saved > 0,
-        .name = name,
-    };
-    return at + 1;
+    string = json_string(s->text, end, s->length, s->is_utf8);
+    if (string.message)
+        return fail(s, string.end, string.message);
+    add_string(s, start, string.end, string.saved, name);
+    return string.end + 1;
 }
 
-static size_t skip_digits(const struct scanner *s, size_t at)
+static INLINE size_t scan_number(struct scanner *s, size_t start)
 {
-    while (at < s->length && s->text[at] >= '0' && s->text[at] <= '9')
-        at++;
-    return at;
+    const char *message = NULL;
+    size_t end = json_digits(s->text, start, s->length, &message);
+
+    return message ? fail(s, end, message) : add_plain(s, JSON_NUMBER, start, end);
 }
 
-static bool is_finite(const char *text, size_t length)
-{
-    char *copy = mem_copy(text, length);
-    double value = strtod(copy, NULL);
-
-    mem_free(copy);
-    return isfinite(value);
-}
-
-/* At a digit or a minus. */
-static size_t scan_number(struct scanner *s, size_t start)
-{
-    size_t digits, at = start + (s->text[start] == '-');
-    bool long_exponent = false;
-
-    digits = skip_digits(s, at);
-    if (digits == at)
-        return fail(s, at, "a number must have a digit here");
-    if (s->text[at] == '0' && digits > at + 1)
-        return fail(s, at, "a number must not begin with a zero");
-    at = digits;
-    if (at < s->length && s->text[at] == '.') {
-        digits = skip_digits(s, ++at);
-        if (digits == at)
-            return fail(s, at, "a number must have a digit after its point");
-        at = digits;
-    }
-    if (at < s->length && (s->text[at] == 'e' || s->text[at] == 'E')) {
-        at++;
-        if (at < s->length && (s->text[at] == '+' || s->text[at] == '-'))
-            at++;
-        digits = skip_digits(s, at);
-        if (digits == at)
-            return fail(s, at, "a number must have a digit in its exponent");
-        long_exponent = digits - at >= 3;
-        at = digits;
-    }
-    if ((long_exponent || at - start > 300) && !is_finite(s->text + start, at - start))
-        return fail(s, start, "a number beyond what a double can hold");
-    add_plain(s, JSON_NUMBER, start, at);
-    return at;
-}
-
-static size_t scan_word(struct scanner *s, size_t at, const char *word, enum json_type type)
+static INLINE size_t scan_word(struct scanner *s, size_t at, const char *word, enum json_type type)
 {
     size_t length = strlen(word);
 
     if (s->length - at < length || memcmp(s->text + at, word, length) != 0)
         return fail(s, at, "expected a value");
-    add_plain(s, type, at, at + length);
-    return at + length;
+    return add_plain(s, type, at, at + length);
 }
 
 /* Neither a string nor a container. */
-static size_t scan_plain(struct scanner *s, size_t at)
+static INLINE size_t scan_plain(struct scanner *s, size_t at)
 {
     switch (s->text[at]) {
     case 't':
@@ -319,7 +194,7 @@ static size_t scan_plain(struct scanner *s, size_t at)
     }
 }
 
-static inline size_t skip_space(const struct scanner *s, size_t at)
+static INLINE size_t skip_space(const struct scanner *s, size_t at)
 {
     /* Mostly there is none. */
     if (at < s->length && (unsigned char)s->text[at] > ' ')
@@ -330,18 +205,10 @@ static inline size_t skip_space(const struct scanner *s, size_t at)
 }
 
 /* The next byte that is no space; FAILED at the end of the text, where that would be missing. */
-static inline size_t reach(struct scanner *s, size_t at, const char *missing)
+static INLINE size_t reach(struct scanner *s, size_t at, const char *missing)
 {
     at = skip_space(s, at);
     return at < s->length ? at : fail(s, at, missing);
-}
-
-static inline size_t scan_colon(struct scanner *s, size_t at)
-{
-    at = skip_space(s, at);
-    if (at == s->length || s->text[at] != ':')
-        return fail(s, at, "expected a colon after a member's name");
-    return at + 1;
 }
 
 /* Where it stands among brackets. */
@@ -351,16 +218,49 @@ struct nesting {
     bool before_name; /* what comes next is the name of a member */
 };
 
+/* Leaves one node of all that is inside of the last container: what there is to know of it without opening it. */
+static INLINE void fold(struct scanner *s, uint32_t at)
+{
+    struct json_node inside = { .next = at + 2, .size = (uint32_t)(s->string_bytes - s->bytes_before) };
+
+    inside.type = JSON_FOLDED;
+    s->nodes[at + 1] = inside;
+    s->nodes[at].next = at + 2;
+    s->nodes[at].folded = 1;
+    s->count = at + 2;
+}
+
+/* Whether the object that begins now is one that is folded. */
+static INLINE bool is_to_fold(const struct scanner *s)
+{
+    const struct json_node *name;
+
+    if (!s->folding || s->to_fold != NO_PARENT || s->count == 0)
+        return false;
+    name = &s->nodes[s->count - 1];
+    return name->name && name->size == sizeof FOLDED - 1 &&
+           memcmp(s->text + name->start + 1, FOLDED, sizeof FOLDED - 1) == 0;
+}
+
 /* At an opening bracket. It is on the first item or name behind it, or on the bracket that closes an empty one. */
-static inline size_t scan_opening(struct scanner *s, size_t at, struct nesting *nesting)
+static INLINE size_t scan_opening(struct scanner *s, size_t at, struct nesting *nesting)
 {
     bool is_array = s->text[at] == '[';
-    struct json_node *node = add_node(s);
+    struct json_node *node;
 
-    *node = (struct json_node){ .start = (uint32_t)at,
-                                .next = nesting->parent,
-                                .type = is_array ? JSON_ARRAY : JSON_OBJECT };
-    nesting->parent = (uint32_t)(s->index->count - 1);
+    if (!is_array && is_to_fold(s)) {
+        s->to_fold = (uint32_t)s->count;
+        s->bytes_before = s->string_bytes;
+    }
+    node = add_node(s);
+    node->start = (uint32_t)at;
+    node->end = node->size = 0;
+    node->next = nesting->parent;
+    if (is_array)
+        set_kind(node, JSON_ARRAY, false, false, 1);
+    else
+        set_kind(node, JSON_OBJECT, false, false, 1);
+    nesting->parent = (uint32_t)(s->count - 1);
     nesting->open++;
     at = reach(s, at + 1, is_array ? "the text ends inside an array" : "the text ends inside an object");
     if (at == FAILED || s->text[at] == (is_array ? ']' : '}'))
@@ -370,29 +270,50 @@ static inline size_t scan_opening(struct scanner *s, size_t at, struct nesting *
     return at;
 }
 
-/* At the bracket that closes the innermost container. */
-static inline size_t scan_closing(struct scanner *s, size_t at, struct nesting *nesting)
+/* A name, the last node, has been read: notes what it looks like. */
+static INLINE void note_name(struct scanner *s, const struct nesting *nesting)
 {
-    struct json_node *node = &s->index->nodes[nesting->parent];
-    const struct json_node *twice = NULL;
+    const struct json_node *name = &s->nodes[s->count - 1];
+    struct json_node *object = &s->nodes[nesting->parent];
+    uint32_t bit = UINT32_C(1) << ((name->size * 5 + (unsigned char)s->text[name->end - 2]) & 31);
+
+    if ((object->end & bit) || name->escaped)
+        object->escaped = true;
+    object->end |= bit;
+}
+
+/* At the bracket that closes the innermost container. */
+static INLINE size_t scan_closing(struct scanner *s, size_t at, struct nesting *nesting)
+{
+    struct json_node *node = &s->nodes[nesting->parent];
     uint32_t outer = node->next;
 
     node->end = (uint32_t)at + 1;
-    node->next = (uint32_t)s->index->count;
-    if (node->type == JSON_OBJECT && node->size > 1)
-        twice = json_duplicate(s->text, s->index, nesting->parent);
-    if (twice)
-        return fail(s, twice->start, "a member of that name is already in the object");
+    node->next = (uint32_t)s->count;
+    if (node->escaped) {
+        const struct json_node *twice = json_duplicate(s->text, s->nodes, s->count, nesting->parent);
+
+        node->escaped = 0;
+        if (twice)
+            return fail(s, twice->start, "a member of that name is already in the object");
+    }
+    if (outer != NO_PARENT && s->nodes[outer].levels <= node->levels)
+        s->nodes[outer].levels = node->levels < UINT16_MAX ? (uint16_t)(node->levels + 1) : UINT16_MAX;
+    if (s->to_fold == nesting->parent) {
+        s->to_fold = NO_PARENT;
+        if (s->count - nesting->parent > FOLD_LEAST)
+            fold(s, nesting->parent);
+    }
     nesting->open--;
     nesting->parent = outer;
     return at + 1;
 }
 
 /* What follows a value: it ends the containers that end with it, and goes on to where the next value or name begins. */
-static inline size_t scan_between(struct scanner *s, size_t at, struct nesting *nesting)
+static INLINE size_t scan_between(struct scanner *s, size_t at, struct nesting *nesting)
 {
     while (nesting->parent != NO_PARENT) {
-        struct json_node *node = &s->index->nodes[nesting->parent];
+        struct json_node *node = &s->nodes[nesting->parent];
         bool is_array = node->type == JSON_ARRAY;
 
         at = reach(s, at, "the text ends before all brackets are closed");
@@ -413,28 +334,43 @@ static inline size_t scan_between(struct scanner *s, size_t at, struct nesting *
     return at == s->length ? at : fail(s, at, "expected nothing after the value");
 }
 
-/* One value, or its opening bracket, or a name and its colon; and what stands between it and the next. */
-static inline size_t scan_next(struct scanner *s, size_t at, unsigned depth, struct nesting *nesting)
+/* A name and its colon. */
+static INLINE size_t scan_name(struct scanner *s, size_t at, const struct nesting *nesting)
 {
-    const char *text = s->text;
-
-    at = reach(s, at,
-               nesting->before_name ? "the text ends inside an object" : "the text ends where a value is expected");
+    at = reach(s, at, "the text ends inside an object");
     if (at == FAILED)
         return FAILED;
-    if (text[at] == '"') {
-        at = scan_string(s, at, nesting->before_name);
-        if (nesting->before_name && at != FAILED) {
-            nesting->before_name = false;
-            return scan_colon(s, at);
-        }
-    } else if (nesting->before_name) {
+    if (s->text[at] != '"')
         return fail(s, at, "expected a member's name in double quotes");
-    } else if (text[at] == '[' || text[at] == '{') {
+    at = scan_string(s, at, true);
+    if (at == FAILED)
+        return FAILED;
+    note_name(s, nesting);
+    at = skip_space(s, at);
+    if (at == s->length || s->text[at] != ':')
+        return fail(s, at, "expected a colon after a member's name");
+    return at + 1;
+}
+
+/* One value, or its opening bracket; and what stands between it and the next. */
+static INLINE size_t scan_next(struct scanner *s, size_t at, unsigned depth, struct nesting *nesting)
+{
+    if (nesting->before_name) {
+        at = scan_name(s, at, nesting);
+        if (at == FAILED)
+            return FAILED;
+        nesting->before_name = false;
+    }
+    at = reach(s, at, "the text ends where a value is expected");
+    if (at == FAILED)
+        return FAILED;
+    if (s->text[at] == '"') {
+        at = scan_string(s, at, false);
+    } else if (s->text[at] == '[' || s->text[at] == '{') {
         if (nesting->open == depth)
             return fail(s, at, "nested too deeply");
         at = scan_opening(s, at, nesting);
-        if (at == FAILED || s->index->nodes[nesting->parent].size > 0)
+        if (at == FAILED || s->nodes[nesting->parent].size > 0)
             return at;
     } else {
         at = scan_plain(s, at);
@@ -442,14 +378,16 @@ static inline size_t scan_next(struct scanner *s, size_t at, unsigned depth, str
     return at == FAILED ? FAILED : scan_between(s, at, nesting);
 }
 
-static bool scan_all(struct scanner *s, unsigned depth)
+/* The value at `at`, and nothing behind it. False: index->nodes is kept, but holds nothing. */
+static bool scan_all(struct scanner *outer, size_t at, unsigned depth)
 {
+    struct scanner s = *outer;
     struct nesting nesting = { .parent = NO_PARENT };
-    size_t at = 0;
 
     do {
-        at = scan_next(s, at, depth, &nesting);
+        at = scan_next(&s, at, depth, &nesting);
     } while (at != FAILED && nesting.parent != NO_PARENT);
+    *outer = s;
     return at != FAILED;
 }
 
@@ -465,18 +403,69 @@ static void tell(const struct scanner *s, struct json_fault *fault)
     }
 }
 
+static bool scan(struct json_index *index, const char *text, size_t length, unsigned depth, bool folding,
+                 struct json_fault *fault)
+{
+    struct scanner s = {
+        .text = text,
+        .length = length,
+        .nodes = index->nodes,
+        .capacity = index->capacity,
+        .folding = folding,
+        .to_fold = NO_PARENT,
+    };
+    bool fine = false;
+
+    if (length >= UINT32_MAX) {
+        fail(&s, 0, "a text of 4 GiB or more");
+    } else {
+        s.is_utf8 = utf8_is_valid(text, length);
+        fine = scan_all(&s, 0, depth);
+    }
+    *index = (struct json_index){ s.nodes, fine ? s.count : 0, s.capacity };
+    if (!fine)
+        tell(&s, fault);
+    return fine;
+}
+
 bool json_scan(const char *text, size_t length, unsigned depth, struct json_index *index, struct json_fault *fault)
 {
-    struct scanner s = { .text = text, .length = length, .index = index };
+    return scan(index, text, length, depth, false, fault);
+}
 
-    index->count = 0;
-    if (length >= UINT32_MAX)
-        fail(&s, 0, "a text of 4 GiB or more");
-    else if (scan_all(&s, depth))
-        return true;
-    index->count = 0;
-    tell(&s, fault);
-    return false;
+bool json_scan_folding(const char *text, size_t length, unsigned depth, struct json_index *index,
+                       struct json_fault *fault)
+{
+    return scan(index, text, length, depth, true, fault);
+}
+
+size_t json_open(const char *text, struct json_index *index, size_t at)
+{
+    const struct json_node *node = &index->nodes[at];
+    struct scanner s = { .text = text, .nodes = index->nodes, .count = index->count, .capacity = index->capacity };
+    uint32_t opened = (uint32_t)index->count;
+
+    if (!node->folded)
+        return at;
+    if (node[1].start)
+        return node[1].start;
+    s.length = node->end;
+    s.is_utf8 = true;
+    s.to_fold = NO_PARENT;
+    scan_all(&s, node->start, UINT_MAX);
+    *index = (struct json_index){ s.nodes, s.count, s.capacity };
+    index->nodes[at + 1].start = opened;
+    return opened;
+}
+
+size_t json_string_bytes(const struct json_node *nodes, size_t from, size_t to)
+{
+    size_t sum = 0;
+
+    for (; from < to; from++)
+        if ((nodes[from].type == JSON_STRING && !nodes[from].name) || nodes[from].type == JSON_FOLDED)
+            sum += nodes[from].size;
+    return sum;
 }
 
 void json_index_free(struct json_index *index)
@@ -505,7 +494,7 @@ size_t json_member(const char *text, const struct json_index *index, size_t node
 {
     const struct json_node *nodes = index->nodes;
 
-    if (nodes[node].type != JSON_OBJECT)
+    if (nodes[node].type != JSON_OBJECT || nodes[node].folded)
         return 0;
     for (size_t at = node + 1; at < nodes[node].next; at = nodes[at + 1].next)
         if (nodes[at].size == length && json_equals(text, index, at, name, length))
@@ -552,10 +541,10 @@ void json_unescape(const char *text, const struct json_node *node, struct buf *o
             continue;
         }
         /* The scan has seen that the digits and the second half of a pair are there. */
-        point = (uint32_t)hex_unit(at, 4);
+        point = (uint32_t)json_string_unit(at, 4);
         at += 4;
         if (point >= 0xd800 && point <= 0xdbff) {
-            point = 0x10000 + ((point - 0xd800) << 10) + ((uint32_t)hex_unit(at + 2, 4) - 0xdc00);
+            point = 0x10000 + ((point - 0xd800) << 10) + ((uint32_t)json_string_unit(at + 2, 4) - 0xdc00);
             at += 6;
         }
         add_character(out, point);

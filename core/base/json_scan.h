@@ -16,7 +16,7 @@
 
 struct buf;
 
-enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT, JSON_FOLDED };
 
 /*
  * One value. Children of a container follow it; `next` is the index of the
@@ -31,6 +31,8 @@ struct json_node {
     uint32_t type : 8;    /* enum json_type; no byte of its own: a store to one may be to anything, by C's rules */
     uint32_t escaped : 1; /* a string that holds a backslash */
     uint32_t name : 1;    /* a string that is the name of a member */
+    uint32_t folded : 1;  /* an object of which there are no nodes yet; see json_open */
+    uint32_t levels : 16; /* of arrays and objects in one, itself among them; at most 65,535 are told */
 };
 
 struct json_index {
@@ -51,9 +53,26 @@ struct json_fault {
  * more are refused.
  */
 bool json_scan(const char *text, size_t length, unsigned depth, struct json_index *index, struct json_fault *fault);
+/*
+ * The same, checked as strictly, for bodies: most of what lies in a long list
+ * of tools is the insides of schemas, which hardly anybody asks for. An object
+ * that is some member's value by the name of "properties" is folded, unless it
+ * is small: behind its node stands, for all that is inside of it, one node of
+ * the type JSON_FOLDED, whose size is json_string_bytes of it.
+ */
+bool json_scan_folding(const char *text, size_t length, unsigned depth, struct json_index *index,
+                       struct json_fault *fault);
+/*
+ * Where the nodes of the container at node stand. Those of a folded one are
+ * made now, and added at the end of the index, with one for the object itself;
+ * what it then is to the nodes before, it is by its old number. Nodes may move.
+ */
+size_t json_open(const char *text, struct json_index *index, size_t node);
+/* The bytes, unescaped, of all strings among these nodes; names do not count. */
+size_t json_string_bytes(const struct json_node *nodes, size_t from, size_t to);
 void json_index_free(struct json_index *index);
 
-/* The value of the member of that name (exact, case counts) of the object at node; 0 if there is none. */
+/* The value of the member of that name (exact, case counts) of the object at node, which is open; 0: there is none. */
 size_t json_member(const char *text, const struct json_index *index, size_t node, const char *name, size_t length);
 /* True if the string at node, unescaped, is just that text. */
 bool json_equals(const char *text, const struct json_index *index, size_t node, const char *value, size_t length);

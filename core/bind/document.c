@@ -1,54 +1,60 @@
 /*
  * document.c - a JSON text that is scanned once, looked into by node and
  * patched, without being rebuilt. Part of moongate.core.json, opened by json.c.
- * Holds the Lua string it was made from, never a copy.
+ * Of a Lua string it holds that string, never a copy.
  */
 #include "bind/json.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "base/json_search.h"
 #include "base/mem.h"
 
 enum { DEPTH_MOST = 1000, PATCH_ROOM = 256 };
 
-/* Its environment table holds the Lua string. All its memory is the collector's, which so sees its full size. */
+/*
+ * Made of a Lua string, which its environment table holds, all its memory is the collector's, which so sees its full
+ * size. Made of bytes that it has taken over, it has its nodes beside Lua too, and what is large in it is folded.
+ */
 struct document {
-    const char *text;
+    const char *text; /* NULL: it is closed */
     size_t length;
-    struct json_index index; /* nodes lie behind this struct */
+    struct json_index index; /* nodes lie behind this struct, or are its own */
+    char *own;               /* the text, of bytes taken over */
 };
 
-/* scan(text, depth = 200): a document; or nil and { message =, offset =, line =, column = }. */
-static int json_scan_text(lua_State *L)
+static int push_fault(lua_State *L, const struct json_fault *fault)
+{
+    lua_pushnil(L);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, fault->message);
+    lua_setfield(L, -2, "message");
+    lua_pushnumber(L, (lua_Number)fault->offset);
+    lua_setfield(L, -2, "offset");
+    lua_pushnumber(L, (lua_Number)fault->line);
+    lua_setfield(L, -2, "line");
+    lua_pushnumber(L, (lua_Number)fault->column);
+    lua_setfield(L, -2, "column");
+    return 2;
+}
+
+static int scan_string(lua_State *L, unsigned depth)
 {
     size_t length, size;
     const char *text = luaL_checklstring(L, 1, &length);
-    lua_Integer depth = luaL_optinteger(L, 2, JSON_DEPTH);
     struct json_kept *kept = json_kept(L);
     struct document *document;
     struct json_fault fault;
 
-    luaL_argcheck(L, depth >= 1 && depth <= DEPTH_MOST, 2, "a depth is 1 to 1000");
-    if (!json_scan(text, length, (unsigned)depth, &kept->index, &fault)) {
-        lua_pushnil(L);
-        lua_createtable(L, 0, 4);
-        lua_pushstring(L, fault.message);
-        lua_setfield(L, -2, "message");
-        lua_pushnumber(L, (lua_Number)fault.offset);
-        lua_setfield(L, -2, "offset");
-        lua_pushnumber(L, (lua_Number)fault.line);
-        lua_setfield(L, -2, "line");
-        lua_pushnumber(L, (lua_Number)fault.column);
-        lua_setfield(L, -2, "column");
-        return 2;
-    }
+    if (!json_scan(text, length, depth, &kept->index, &fault))
+        return push_fault(L, &fault);
     size = kept->index.count * sizeof *kept->index.nodes;
     document = lua_newuserdata(L, sizeof *document + size);
-    document->text = text;
-    document->length = length;
+    *document = (struct document){ .text = text, .length = length };
     document->index.nodes = (struct json_node *)(document + 1);
     document->index.count = document->index.capacity = kept->index.count;
     memcpy(document->index.nodes, kept->index.nodes, size);
@@ -61,7 +67,53 @@ static int json_scan_text(lua_State *L)
     return 1;
 }
 
-static struct document *check_document(lua_State *L, int argument)
+static int scan_bytes(lua_State *L, unsigned depth)
+{
+    struct json_kept *kept = json_kept(L);
+    struct document *document = lua_newuserdata(L, sizeof *document);
+    struct json_fault fault;
+
+    *document = (struct document){ 0 };
+    lua_pushvalue(L, lua_upvalueindex(JSON_UP_DOCUMENT));
+    lua_setmetatable(L, -2);
+    document->own = json_take_body(L, 1, &document->length);
+    document->text = document->own ? document->own : "";
+    if (!json_scan_folding(document->text, document->length, depth, &kept->index, &fault)) {
+        json_document_collected(L);
+        return push_fault(L, &fault);
+    }
+    document->index.nodes =
+        (struct json_node *)mem_copy(kept->index.nodes, kept->index.count * sizeof(struct json_node));
+    document->index.count = document->index.capacity = kept->index.count;
+    return 1;
+}
+
+/* scan(text, depth = 200): a document; or nil and { message =, offset =, line =, column = }. text: a string; or bytes
+ * as of exchange:take_body, which the document takes over, so that it is better closed than left to the collector. */
+static int json_scan_text(lua_State *L)
+{
+    lua_Integer depth = luaL_optinteger(L, 2, JSON_DEPTH);
+
+    luaL_argcheck(L, depth >= 1 && depth <= DEPTH_MOST, 2, "a depth is 1 to 1000");
+    lua_settop(L, 1);
+    return lua_isuserdata(L, 1) ? scan_bytes(L, (unsigned)depth) : scan_string(L, (unsigned)depth);
+}
+
+static void close_document(struct document *document)
+{
+    if (document->own)
+        mem_free(document->index.nodes);
+    mem_free(document->own);
+    *document = (struct document){ 0 };
+}
+
+int json_document_collected(lua_State *L)
+{
+    close_document(lua_touserdata(L, -1));
+    return 0;
+}
+
+static struct document *check_userdata(lua_State *L, int argument)
 {
     const struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
     struct document *document = lua_touserdata(L, argument);
@@ -75,6 +127,14 @@ static struct document *check_document(lua_State *L, int argument)
     return document;
 }
 
+static struct document *check_document(lua_State *L, int argument)
+{
+    struct document *document = check_userdata(L, argument);
+
+    luaL_argcheck(L, document->text, argument, "the document is closed");
+    return document;
+}
+
 static size_t check_node(lua_State *L, const struct document *document, int argument)
 {
     lua_Number node = luaL_checknumber(L, argument);
@@ -82,6 +142,12 @@ static size_t check_node(lua_State *L, const struct document *document, int argu
     luaL_argcheck(L, node >= 0 && node < (lua_Number)document->index.count && node == floor(node), argument,
                   "the document has no such node");
     return (size_t)node;
+}
+
+/* The node by which what is inside of a node is found. */
+static size_t opened(struct document *document, size_t node)
+{
+    return json_open(document->text, &document->index, node);
 }
 
 static const char *const kinds[] = { "null", "boolean", "boolean", "number", "string", "array", "object" };
@@ -106,8 +172,8 @@ static int document_kind(lua_State *L)
 /* doc:find(node, name, ...): the nodes of those members' values; nil where there is none (or if node is no object). */
 static int document_find(lua_State *L)
 {
-    const struct document *document = check_document(L, 1);
-    size_t node = check_node(L, document, 2);
+    struct document *document = check_document(L, 1);
+    size_t node = opened(document, check_node(L, document, 2));
     int names = lua_gettop(L);
 
     luaL_checkstring(L, 3);
@@ -185,6 +251,7 @@ static int next_item(lua_State *L)
     const struct json_node *nodes = document->index.nodes;
     size_t child = (size_t)lua_tonumber(L, lua_upvalueindex(UP_CHILD));
 
+    luaL_argcheck(L, document->text, 1, "the document is closed");
     if (child >= (size_t)lua_tonumber(L, lua_upvalueindex(UP_END)))
         return 0;
     if (nodes[child].name) {
@@ -203,8 +270,8 @@ static int next_item(lua_State *L)
 /* doc:items(node): for i, item in an array, for name, value in an object; nothing in any other value. */
 static int document_items(lua_State *L)
 {
-    const struct document *document = check_document(L, 1);
-    size_t node = check_node(L, document, 2);
+    struct document *document = check_document(L, 1);
+    size_t node = opened(document, check_node(L, document, 2));
 
     for (int i = 1; i <= JSON_UPS; i++)
         lua_pushvalue(L, lua_upvalueindex(i));
@@ -242,14 +309,9 @@ static int document_text(lua_State *L)
 static int document_string_bytes(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
-    const struct json_node *nodes = document->index.nodes;
-    size_t at = check_node(L, document, 2), end = nodes[at].next;
-    double total = 0;
+    size_t node = check_node(L, document, 2);
 
-    for (; at < end; at++)
-        if (nodes[at].type == JSON_STRING && !nodes[at].name)
-            total += nodes[at].size;
-    lua_pushnumber(L, total);
+    lua_pushnumber(L, (lua_Number)json_string_bytes(document->index.nodes, node, document->index.nodes[node].next));
     return 1;
 }
 
@@ -280,41 +342,27 @@ static int document_opening(lua_State *L)
     return 1;
 }
 
-/* doc:begins(text, ...): whether a string anywhere in it begins with one of the texts (at most 4, no escapes in them)
- */
+/* doc:begins(text, ...): whether a string anywhere in it begins with one of the texts: at most 4, each with a letter
+ * first, and nothing that is escaped in them. */
 static int document_begins(lua_State *L)
 {
     const struct document *document = check_document(L, 1);
-    const struct json_node *nodes = document->index.nodes;
-    struct json_name starts[4];
+    struct json_start starts[JSON_STARTS_MOST];
     int count = lua_gettop(L) - 1;
-    size_t shortest = SIZE_MAX;
-    bool is_first[256] = { false }, found = false;
 
-    luaL_argcheck(L, count <= 4, 6, "at most 4 texts");
+    luaL_argcheck(L, count <= JSON_STARTS_MOST, 6, "at most 4 texts");
     for (int i = 0; i < count; i++) {
         starts[i].text = luaL_checklstring(L, i + 2, &starts[i].length);
-        luaL_argcheck(L, starts[i].length > 0, i + 2, "an empty text");
-        is_first[(unsigned char)starts[i].text[0]] = true;
-        shortest = starts[i].length < shortest ? starts[i].length : shortest;
+        luaL_argcheck(L, isalpha((unsigned char)starts[i].text[0]), i + 2, "a text that begins with a letter");
     }
-    for (const struct json_node *node = nodes, *end = nodes + document->index.count; node < end && !found; node++) {
-        const char *string = document->text + node->start + 1;
-
-        /* Nearly all are over with here. */
-        if (node->type != JSON_STRING || node->size < shortest || !is_first[(unsigned char)string[0]])
-            continue;
-        for (int i = 0; i < count && !found; i++)
-            found = node->size >= starts[i].length && memcmp(string, starts[i].text, starts[i].length) == 0;
-    }
-    lua_pushboolean(L, found);
+    lua_pushboolean(L, json_begins(document->text, &document->index, starts, (size_t)count));
     return 1;
 }
 
 /* doc:fits(node, outline): true, the bytes that the outline tallies, and its counts; or false. */
 static int document_fits(lua_State *L)
 {
-    const struct document *document = check_document(L, 1);
+    struct document *document = check_document(L, 1);
     size_t node = check_node(L, document, 2);
 
     return json_fits(L, 3, document->text, &document->index, node);
@@ -434,37 +482,54 @@ static int document_patch(lua_State *L)
     return 1;
 }
 
-static const char OUTGOING[] = "moongate.outgoing";
+static const char BYTES[] = "moongate.bytes";
 
 char *json_take_body(lua_State *L, int index, size_t *length)
 {
-    struct buf *outgoing = lua_isuserdata(L, index) ? luaL_checkudata(L, index, OUTGOING) : NULL;
+    struct buf *bytes = lua_isuserdata(L, index) ? luaL_checkudata(L, index, BYTES) : NULL;
     const char *text;
     char *taken;
 
     *length = 0;
-    if (!outgoing) {
+    if (!bytes) {
         text = luaL_optlstring(L, index, NULL, length);
         return text ? mem_copy(text, *length) : NULL;
     }
-    taken = outgoing->data;
-    *length = outgoing->length;
-    *outgoing = (struct buf){ 0 };
+    taken = bytes->data;
+    *length = bytes->length;
+    *bytes = (struct buf){ 0 };
     return taken;
 }
 
-static int collect_outgoing(lua_State *L)
+static int collect_bytes(lua_State *L)
 {
     buf_free(lua_touserdata(L, 1));
     return 0;
 }
 
-static int outgoing_text(lua_State *L)
+static int bytes_text(lua_State *L)
 {
-    const struct buf *out = luaL_checkudata(L, 1, OUTGOING);
+    const struct buf *out = luaL_checkudata(L, 1, BYTES);
 
     lua_pushlstring(L, out->data, out->length);
     return 1;
+}
+
+void json_push_bytes(lua_State *L, struct buf *bytes)
+{
+    struct buf *pushed = lua_newuserdata(L, sizeof *pushed);
+
+    *pushed = *bytes;
+    *bytes = (struct buf){ 0 };
+    if (luaL_newmetatable(L, BYTES)) {
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_pushcfunction(L, collect_bytes);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, bytes_text);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_setmetatable(L, -2);
 }
 
 /* doc:outgoing(changes): what doc:patch answers, as a body for attempt.send: no string of Lua's, but tostring makes one
@@ -472,23 +537,20 @@ static int outgoing_text(lua_State *L)
 static int document_outgoing(lua_State *L)
 {
     struct json_kept *kept = json_kept(L);
-    struct buf *out;
+    struct buf empty = { 0 };
 
     lua_settop(L, 2);
-    out = lua_newuserdata(L, sizeof *out);
-    *out = (struct buf){ 0 };
-    if (luaL_newmetatable(L, OUTGOING)) {
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-        lua_pushcfunction(L, collect_outgoing);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, outgoing_text);
-        lua_setfield(L, -2, "__tostring");
-    }
-    lua_setmetatable(L, 3);
-    add_patched(L, kept, out);
+    json_push_bytes(L, &empty);
+    add_patched(L, kept, lua_touserdata(L, 3));
     lua_settop(L, 3);
     return 1;
+}
+
+/* doc:close(): nobody looks into it any more. Its memory, where that is its own, goes now, not when it is collected. */
+static int document_close(lua_State *L)
+{
+    close_document(check_userdata(L, 1));
+    return 0;
 }
 
 const luaL_Reg json_document_functions[] = {
@@ -497,9 +559,12 @@ const luaL_Reg json_document_functions[] = {
 };
 
 const luaL_Reg json_document_methods[] = {
-    { "kind", document_kind },       { "find", document_find },         { "size", document_size },
-    { "item", document_item },       { "last", document_last },         { "begins", document_begins },
-    { "opening", document_opening }, { "fits", document_fits },         { "items", document_items },
-    { "value", document_value },     { "text", document_text },         { "string_bytes", document_string_bytes },
-    { "patch", document_patch },     { "outgoing", document_outgoing }, { NULL, NULL },
+    { "kind", document_kind },         { "find", document_find },
+    { "size", document_size },         { "item", document_item },
+    { "last", document_last },         { "begins", document_begins },
+    { "opening", document_opening },   { "fits", document_fits },
+    { "items", document_items },       { "value", document_value },
+    { "text", document_text },         { "string_bytes", document_string_bytes },
+    { "close", document_close },       { "patch", document_patch },
+    { "outgoing", document_outgoing }, { NULL, NULL },
 };

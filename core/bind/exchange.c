@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/headers.h"
+#include "bind/json.h"
 #include "gate/exchange.h"
 #include "net/client.h"
 #include "script/task.h"
@@ -81,12 +82,23 @@ static int exchange_peer(lua_State *L)
     return 1;
 }
 
-/* body(): what the caller sent; "" once a streamed answer is under way */
+/* body(): what the caller sent; "" once it has been taken, or a streamed answer is under way */
 static int exchange_body(lua_State *L)
 {
     const struct client_request *request = request_of(L);
 
     lua_pushlstring(L, request->body.data, request->body.length);
+    return 1;
+}
+
+/* take_body(): the same for json.scan, without a copy */
+static int exchange_lua_take_body(lua_State *L)
+{
+    struct buf body;
+
+    (void)request_of(L);
+    body = exchange_take_body(bind_exchange(L, 1));
+    json_push_bytes(L, &body);
     return 1;
 }
 
@@ -334,6 +346,7 @@ static const luaL_Reg methods[] = {
     { "query", exchange_query },
     { "reply", exchange_lua_reply },
     { "status", exchange_status },
+    { "take_body", exchange_lua_take_body },
     { "write", exchange_lua_write },
     { NULL, NULL },
 };

@@ -6,6 +6,7 @@
  */
 #include "bind/json.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,15 @@ double json_number(const char *text, const struct json_node *node)
     return number;
 }
 
+/* What only a document has, so that the kept index is free. */
+static void push_folded(lua_State *L, struct json_kept *kept, const char *text, const struct json_node *node)
+{
+    struct json_fault fault;
+
+    json_scan(text + node->start, node->end - node->start, UINT_MAX, &kept->index, &fault);
+    json_push_value(L, kept, text + node->start, &kept->index, 0);
+}
+
 /* One slot of the Lua stack for the result, two more for every level of nesting. */
 void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index, size_t at)
 {
@@ -142,12 +152,18 @@ void json_push_value(lua_State *L, struct json_kept *kept, const char *text, con
         lua_setmetatable(L, -2);
         break;
     case JSON_OBJECT:
+        if (node->folded) {
+            push_folded(L, kept, text, node);
+            break;
+        }
         lua_createtable(L, 0, (int)node->size);
         for (; child < node->next; child = nodes[child + 1].next) {
             json_push_string(L, kept, text, &nodes[child]);
             json_push_value(L, kept, text, index, child + 1);
             lua_rawset(L, -3);
         }
+        break;
+    case JSON_FOLDED: /* nobody gets there */
         break;
     }
 }
@@ -208,6 +224,8 @@ int bind_json(lua_State *L)
     kept->array = lua_topointer(L, JSON_UP_ARRAY);
     push_metatable(L, "document");
     json_add_kinds(L);
+    lua_pushcfunction(L, json_document_collected);
+    lua_setfield(L, -2, "__gc");
     kept->document = lua_topointer(L, JSON_UP_DOCUMENT);
     json_push_outline_type(L);
 

@@ -67,15 +67,19 @@ extern const luaL_Reg json_text_functions[];
 int json_add_seen(lua_State *L);
 double json_number(const char *text, const struct json_node *node);
 /* Pushes what doc:fits answers of the value at node `at` and the outline at index, and answers how many values. */
-int json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at);
+int json_fits(lua_State *L, int index, const char *text, struct json_index *nodes, size_t at);
 void json_push_outline_type(lua_State *L);
 extern const luaL_Reg json_outline_functions[];
 /* Adds to the metatable of documents, on top of the stack, the names of the kinds of values, in their order. */
 void json_add_kinds(lua_State *L);
+/* The end of a document. */
+int json_document_collected(lua_State *L);
 /* The functions of document.c: scan, and the methods of a document. */
 extern const luaL_Reg json_document_functions[], json_document_methods[];
-/* The bytes of a string, or of what doc:outgoing has made, which is empty then: for mem_free. NULL: nothing is there.
- */
+/* Pushes bytes that are no string of Lua's, for attempt.send and json.scan; they are taken from out. */
+void json_push_bytes(lua_State *L, struct buf *bytes);
+/* The bytes of a string, or of what json_push_bytes has pushed, which is empty then: for mem_free. NULL: nothing is
+ * there. */
 char *json_take_body(lua_State *L, int index, size_t *length);
 
 #endif

@@ -23,6 +23,7 @@ struct outline {
     unsigned kinds; /* a bit for each enum json_type; 0: one of the alternatives */
     double least, most;
     bool whole, tallied, noting, noted, is_new;
+    bool again;          /* the whole outline once more, of which this is a part; nothing else counts then */
     size_t deepest;      /* levels of arrays and objects; 0: any */
     int counter;         /* that it adds one to; 0: none */
     int counters;        /* the highest in it */
@@ -38,8 +39,9 @@ struct outline {
         struct text name;
         struct outline *value;
         bool needed;
-    } * members; /* others may be anything */
+    } * members;
     size_t member_count, needed_count;
+    struct outline *others; /* of all other members; NULL: anything */
 };
 
 /* ---- told: an outline is freed by whoever holds its root, also after an error half-way ---- */
@@ -57,6 +59,7 @@ static void free_outline(struct outline *outline)
         free_outline(outline->members[i].value);
     }
     free_outline(outline->items);
+    free_outline(outline->others);
     mem_free(outline->letters);
     mem_free(outline->values);
     mem_free(outline->alternatives);
@@ -186,6 +189,9 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
         return;
     }
     luaL_checktype(L, index, LUA_TTABLE);
+    outline->again = is_set(L, index, "again");
+    if (outline->again)
+        return;
     count = push_list(L, index, "either");
     if (count) {
         outline->alternatives = mem_zero(count * sizeof *outline->alternatives);
@@ -230,6 +236,10 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
     if (!lua_isnil(L, -1))
         read_part(L, outline, &outline->items, depth + 1);
     lua_pop(L, 1);
+    lua_getfield(L, index, "others");
+    if (!lua_isnil(L, -1))
+        read_part(L, outline, &outline->others, depth + 1);
+    lua_pop(L, 1);
     read_members(L, index, "needs", outline, depth + 1);
     read_members(L, index, "may", outline, depth + 1);
 }
@@ -256,9 +266,10 @@ void json_push_outline_type(lua_State *L)
  * outline(description): for doc:fits. A description is a kind ("string", "number", "boolean", "null", "array",
  * "object", "any") or a table: { kind =, null = true: or null, least =, most = (of a number its value, else the bytes,
  * items or members), whole =, values = {texts}, items = description, needs = {name = description}, may = {name =
- * description} }; or { either = {descriptions} }. tally: count the bytes of its strings; note: remember the text;
- * noted: a text that was noted before it; new: one that was not; letters =: ASCII letters, digits and these alone;
- * deepest =: so many levels of arrays and objects at most; count =: add one to that count.
+ * description}, others = description of all other members }; or { either = {descriptions} }; or { again = true }: the
+ * whole description once more, for what may lie in its own kind. tally: count the bytes of its strings; note: remember
+ * the text; noted: a text that was noted before it; new: one that was not; letters =: ASCII letters, digits and these
+ * alone; deepest =: so many levels of arrays and objects at most; count =: add one to that count.
  */
 static int json_outline(lua_State *L)
 {
@@ -279,7 +290,9 @@ static int json_outline(lua_State *L)
 
 struct fitting {
     const char *text;
-    const struct json_index *index;
+    struct json_index *index; /* its nodes may move */
+    const struct outline *whole;
+    size_t rounds;            /* of the whole outline in itself */
     size_t noted[NOTED_MOST]; /* nodes */
     struct found {
         size_t tally, noted_count, counts[COUNTS_MOST];
@@ -289,7 +302,12 @@ struct fitting {
 
 static bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
 {
-    return fitting->index->nodes[at].size == length && json_equals(fitting->text, fitting->index, at, data, length);
+    const struct json_node *node = &fitting->index->nodes[at];
+
+    if (node->size != length)
+        return false;
+    return node->escaped ? json_equals(fitting->text, fitting->index, at, data, length)
+                         : memcmp(fitting->text + node->start + 1, data, length) == 0;
 }
 
 /* Whether a string is of ASCII letters, digits and others alone. */
@@ -331,56 +349,44 @@ static bool string_fits(struct fitting *fitting, const struct outline *outline, 
     return true;
 }
 
-/* The bytes of the strings at and below node `at`; names do not count. */
-static size_t bytes_of(const struct json_node *nodes, size_t at)
-{
-    size_t end = nodes[at].next, sum = 0;
-
-    for (; at < end; at++)
-        if (nodes[at].type == JSON_STRING && !nodes[at].name)
-            sum += nodes[at].size;
-    return sum;
-}
-
-/* Whether there are more levels of arrays and objects than most. */
-static bool is_deeper(const struct json_node *nodes, size_t at, size_t most)
-{
-    size_t ends[LEVELS_MOST], levels = 0, end = nodes[at].next;
-
-    if (end - at <= most)
-        return false; /* each level is a node */
-    for (; at < end; at++) {
-        if (nodes[at].type != JSON_ARRAY && nodes[at].type != JSON_OBJECT)
-            continue;
-        while (levels > 0 && ends[levels - 1] <= at)
-            levels--;
-        if (levels == most)
-            return true;
-        ends[levels++] = nodes[at].next;
-    }
-    return false;
-}
-
 static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at);
 
 static bool members_fit(struct fitting *fitting, const struct outline *outline, size_t at)
 {
-    const struct json_node *nodes = fitting->index->nodes;
-    size_t needed = outline->needed_count;
+    size_t needed = outline->needed_count, next;
 
-    for (size_t name = at + 1; name < nodes[at].next; name = nodes[name + 1].next) {
+    if (outline->member_count == 0 && !outline->others)
+        return true;
+    at = json_open(fitting->text, fitting->index, at);
+    for (size_t name = at + 1; name < fitting->index->nodes[at].next; name = next) {
+        const struct outline *value = outline->others;
+
+        next = fitting->index->nodes[name + 1].next;
         for (size_t i = 0; i < outline->member_count; i++) {
             const struct member *member = &outline->members[i];
 
             if (!equals(fitting, name, member->name.data, member->name.length))
                 continue;
-            if (!value_fits(fitting, member->value, name + 1))
-                return false;
+            value = member->value;
             needed -= member->needed;
             break;
         }
+        if (value && !value_fits(fitting, value, name + 1))
+            return false;
     }
     return needed == 0;
+}
+
+static bool items_fit(struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    size_t end = fitting->index->nodes[at].next, next;
+
+    for (size_t item = at + 1; item < end; item = next) {
+        next = fitting->index->nodes[item].next;
+        if (!value_fits(fitting, outline, item))
+            return false;
+    }
+    return true;
 }
 
 static bool one_fits(struct fitting *fitting, const struct outline *outline, size_t at)
@@ -395,12 +401,25 @@ static bool one_fits(struct fitting *fitting, const struct outline *outline, siz
     return false;
 }
 
-/* As deep as the outline is, however deep the document. */
+/* Deeper than any schema may be: what is deeper does not fit. */
+static bool whole_fits(struct fitting *fitting, size_t at)
+{
+    bool fits = fitting->rounds < LEVELS_MOST;
+
+    fitting->rounds++;
+    fits = fits && value_fits(fitting, fitting->whole, at);
+    fitting->rounds--;
+    return fits;
+}
+
+/* As deep as the outline is, and as often as it may lie in itself, however deep the document. */
 static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at)
 {
     const struct json_node *nodes = fitting->index->nodes, *node = &nodes[at];
     double number;
 
+    if (outline->again)
+        return whole_fits(fitting, at);
     if (outline->kinds == 0)
         return one_fits(fitting, outline, at);
     if (!(outline->kinds >> node->type & 1))
@@ -410,6 +429,7 @@ static bool value_fits(struct fitting *fitting, const struct outline *outline, s
         return true;
     case JSON_FALSE:
     case JSON_TRUE:
+    case JSON_FOLDED:
         break;
     case JSON_NUMBER:
         number = json_number(fitting->text, node);
@@ -428,19 +448,14 @@ static bool value_fits(struct fitting *fitting, const struct outline *outline, s
     if (outline->counter)
         fitting->found.counts[outline->counter - 1]++;
     if (outline->tallied)
-        fitting->found.tally += bytes_of(nodes, at);
-    if (outline->deepest && is_deeper(nodes, at, outline->deepest))
+        fitting->found.tally += json_string_bytes(nodes, at, node->next);
+    if (outline->deepest && node->levels > outline->deepest)
         return false;
     if (node->type == JSON_STRING)
         return string_fits(fitting, outline, at);
     if (node->type == JSON_OBJECT)
         return members_fit(fitting, outline, at);
-    if (node->type != JSON_ARRAY || !outline->items)
-        return true;
-    for (size_t item = at + 1; item < node->next; item = nodes[item].next)
-        if (!value_fits(fitting, outline->items, item))
-            return false;
-    return true;
+    return node->type != JSON_ARRAY || !outline->items || items_fit(fitting, outline->items, at);
 }
 
 /* The outline at index. */
@@ -457,15 +472,17 @@ static const struct outline *check_outline(lua_State *L, int index)
 }
 
 static bool hold_against(struct fitting *fitting, const struct outline *outline, const char *text,
-                         const struct json_index *nodes, size_t at)
+                         struct json_index *nodes, size_t at)
 {
     fitting->text = text;
     fitting->index = nodes;
+    fitting->whole = outline;
+    fitting->rounds = 0;
     fitting->found = (struct found){ 0 };
     return value_fits(fitting, outline, at);
 }
 
-int json_fits(lua_State *L, int index, const char *text, const struct json_index *nodes, size_t at)
+int json_fits(lua_State *L, int index, const char *text, struct json_index *nodes, size_t at)
 {
     const struct outline *outline = check_outline(L, index);
     struct fitting fitting;

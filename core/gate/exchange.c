@@ -257,6 +257,11 @@ static void add_own(const struct exchange *exchange, struct headers *headers)
         headers_add(headers, exchange->always.fields[i].name, exchange->always.fields[i].value);
 }
 
+struct buf exchange_take_body(struct exchange *exchange)
+{
+    return exchange->session ? client_take_body(exchange->session->client) : (struct buf){ 0 };
+}
+
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length)
 {
     struct session *session = exchange->session;

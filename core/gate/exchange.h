@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/headers.h"
 #include "base/id.h"
 
@@ -54,6 +55,8 @@ void exchange_cancel_all(struct worker *worker, const char *reason);
 /* Forgets those that not even that has ended; their tasks die with the Lua state, and are not told. */
 void exchange_drop_all(struct worker *worker);
 
+/* What the caller sent, for buf_free: once. */
+struct buf exchange_take_body(struct exchange *exchange);
 /* The reply; ignored once the caller has left. Headers gain x-request-id. */
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length);
 void exchange_begin(struct exchange *exchange, int status, struct headers *headers);

@@ -61,6 +61,11 @@ void client_reply(struct client *client, int status, const struct headers *heade
     client_step_ask(client, EV_WRITE);
 }
 
+struct buf client_take_body(struct client *client)
+{
+    return client->phase == PHASE_SERVING ? request_reader_take_body(client->reader) : (struct buf){ 0 };
+}
+
 void client_begin(struct client *client, int status, const struct headers *headers)
 {
     bool old;

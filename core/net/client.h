@@ -68,6 +68,8 @@ void *client_data(const struct client *client);
 /* A whole reply; content-length, date and connection are added. A HEAD gets the headers alone. */
 void client_reply(struct client *client, int status, const struct headers *headers, const void *body, size_t length);
 /* A reply whose length is not known: chunked, or until close for HTTP/1.0. */
+/* The body of the request, for buf_free; the request has none from then on. */
+struct buf client_take_body(struct client *client);
 void client_begin(struct client *client, int status, const struct headers *headers);
 /* False: taken, but wait for on_drained before the next. */
 bool client_write(struct client *client, const void *data, size_t length);

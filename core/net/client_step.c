@@ -18,6 +18,9 @@
 
 enum {
     READS_A_STEP = 4,
+    FIRST_BYTES =
+        4 * 1024, /* of a request: its head, and a short body; what a longer one has more goes where it stays */
+    PIECE_BYTES = 32 * 1024,
     LINGER_BYTES = 64 * 1024 * 1024, /* read after a last reply, so that the caller gets to see it */
     LINGER_QUIET_S = 5,
     LINGER_S = 30,
@@ -204,20 +207,22 @@ static bool end_of_input(struct client *client)
 /* Reads and serves what has come. Returns false if the client is gone. */
 static bool read_more(struct client *client)
 {
-    char piece[WIRE_READ_BYTES];
+    char piece[PIECE_BYTES];
 
     if (client->pending.length > 0)
         feed_pending(client);
     for (int i = 0; i < READS_A_STEP && client->wire.readable && client->pending.length == 0 && may_read(client); i++) {
-        ssize_t n = wire_receive(&client->wire, piece, client->half_closed);
-        size_t used;
+        size_t most = client->reader ? PIECE_BYTES : FIRST_BYTES, used;
+        char *room = client->reader ? request_reader_room(client->reader, &most) : NULL, *place = room ? room : piece;
+        ssize_t n = wire_receive(&client->wire, place, most, client->half_closed);
 
         if (n == 0)
             return end_of_input(client);
         if (n < 0)
             break;
-        used = feed(client, piece, (size_t)n);
-        if (used < (size_t)n && client->phase != PHASE_CUT && client->phase != PHASE_CLOSING)
+        used = feed(client, place, (size_t)n);
+        /* All that room is made for is used. */
+        if (!room && used < (size_t)n && client->phase != PHASE_CUT && client->phase != PHASE_CLOSING)
             buf_add(&client->pending, piece + used, (size_t)n - used);
     }
     if (may_read(client) && (client->wire.readable || client->pending.length > 0))
@@ -243,10 +248,10 @@ static bool start_lingering(struct client *client)
 /* Returns false if the client is gone. */
 static bool linger(struct client *client)
 {
-    char piece[WIRE_READ_BYTES];
+    char piece[PIECE_BYTES];
 
     for (int i = 0; i < READS_A_STEP && client->wire.readable; i++) {
-        ssize_t n = wire_receive(&client->wire, piece, client->half_closed);
+        ssize_t n = wire_receive(&client->wire, piece, sizeof piece, client->half_closed);
 
         if (n > 0) {
             client->discarded += (size_t)n;

@@ -45,6 +45,7 @@ struct request_reader {
     bool named; /* a trailer's colon has been seen */
     /* parsing */
     struct span url, name, value;
+    size_t awaited;                                /* of a body whose length is known */
     size_t extension_bytes, chunks, framing_bytes; /* of a chunked body */
     bool wants_continue;
 };
@@ -279,17 +280,22 @@ static int on_head(llhttp_t *parser)
     if (!split_target(reader) || !check_head(reader))
         return -1;
     reader->part = PART_BODY;
-    if (parser->flags & F_CONTENT_LENGTH)
-        buf_reserve(&reader->request.body,
-                    parser->content_length < BODY_RESERVED ? (size_t)parser->content_length + 1 : BODY_RESERVED);
+    if (parser->flags & F_CONTENT_LENGTH) {
+        reader->awaited = (size_t)parser->content_length;
+        buf_reserve(&reader->request.body, reader->awaited < BODY_RESERVED ? reader->awaited + 1 : BODY_RESERVED);
+    }
     return 0;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t length)
 {
     struct request_reader *reader = parser->data;
+    struct buf *body = &reader->request.body;
 
-    buf_add(&reader->request.body, at, length);
+    if (body->data && at == body->data + body->length)
+        body->length += length; /* it has been put where it belongs */
+    else
+        buf_add(body, at, length);
     return 0;
 }
 
@@ -414,6 +420,21 @@ static size_t read_head(struct request_reader *reader, const char *data, size_t 
     return used;
 }
 
+char *request_reader_room(struct request_reader *reader, size_t *most)
+{
+    struct buf *body = &reader->request.body;
+    size_t left = reader->awaited - body->length, room;
+
+    if (reader->part != PART_BODY || reader->awaited == 0 || left == 0)
+        return NULL;
+    /* As much more as has come: what is claimed to come takes no memory. */
+    if (body->length == body->capacity)
+        buf_reserve(body, 1);
+    room = body->capacity - body->length;
+    *most = room < left ? room : left;
+    return body->data + body->length;
+}
+
 enum request_outcome request_reader_read(struct request_reader *reader, const char *data, size_t length, size_t *used)
 {
     bool done;
@@ -462,6 +483,14 @@ void request_reader_free(struct request_reader *reader)
 const struct client_request *request_reader_request(const struct request_reader *reader)
 {
     return &reader->request;
+}
+
+struct buf request_reader_take_body(struct request_reader *reader)
+{
+    struct buf body = reader->request.body;
+
+    reader->request.body = (struct buf){ 0 };
+    return body;
 }
 
 void request_reader_drop_body(struct request_reader *reader)

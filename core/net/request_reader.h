@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct buf;
 struct client_limits;
 struct client_request;
 struct request_reader;
@@ -20,8 +21,15 @@ struct request_reader *request_reader_new(const struct client_limits *limits, co
 void request_reader_free(struct request_reader *reader);
 /* Reads on; used tells how many bytes belong to this request. Not to be called again after WHOLE or REFUSED. */
 enum request_outcome request_reader_read(struct request_reader *reader, const char *data, size_t length, size_t *used);
+/*
+ * Where the next bytes of a body whose length is known belong: up to *most of them may be put there, and are then read
+ * as any others, without being copied. NULL, and *most is left alone: nothing of the kind is awaited.
+ */
+char *request_reader_room(struct request_reader *reader, size_t *most);
 /* What has been read so far; it lives as long as the reader. */
 const struct client_request *request_reader_request(const struct request_reader *reader);
+/* The body of a request that is whole, which has none from then on. */
+struct buf request_reader_take_body(struct request_reader *reader);
 /* The body of a request that is whole is no longer needed. */
 void request_reader_drop_body(struct request_reader *reader);
 /* After REQUEST_REFUSED: the status to answer with, and a sentence why. */

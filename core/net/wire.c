@@ -79,28 +79,28 @@ bool wire_send(struct wire *wire)
 }
 
 /* OpenSSL may hold bytes that the socket no longer has: only its own word for "none" counts. */
-static ssize_t receive_by_tls(struct wire *wire, char piece[static WIRE_READ_BYTES])
+static ssize_t receive_by_tls(struct wire *wire, char *piece, size_t most)
 {
-    ssize_t n = tls_read(wire->tls, piece, WIRE_READ_BYTES);
+    ssize_t n = tls_read(wire->tls, piece, most);
 
     if (n <= 0)
         wire->readable = false;
     return n;
 }
 
-ssize_t wire_receive(struct wire *wire, char piece[static WIRE_READ_BYTES], bool ending)
+ssize_t wire_receive(struct wire *wire, char *piece, size_t most, bool ending)
 {
     ssize_t n;
 
     if (wire->tls)
-        return receive_by_tls(wire, piece);
+        return receive_by_tls(wire, piece, most);
     do
-        n = recv(wire->descriptor, piece, WIRE_READ_BYTES, 0);
+        n = recv(wire->descriptor, piece, most, 0);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
         return 0;
     /* A short read has emptied the socket; more comes with a new edge, but the end is told only once. */
-    if (n < WIRE_READ_BYTES && !(n > 0 && ending))
+    if (n < (ssize_t)most && !(n > 0 && ending))
         wire->readable = false;
     return n;
 }

@@ -12,8 +12,6 @@
 
 #include "base/buf.h"
 
-enum { WIRE_READ_BYTES = 32 * 1024 };
-
 struct tls;
 
 struct wire {
@@ -34,10 +32,10 @@ void wire_make_room(struct wire *wire, size_t length);
 /* Sends what the socket takes; memory of what is sent is given back. False: nothing will ever go out again. */
 bool wire_send(struct wire *wire);
 /*
- * Takes up to WIRE_READ_BYTES. Returns their number, 0 at the end (or a fault, which ends it too), -1 if there are none
+ * Takes up to most bytes. Returns their number, 0 at the end (or a fault, which ends it too), -1 if there are none
  * now. ending: the peer's end is known to be near, and must be read up to.
  */
-ssize_t wire_receive(struct wire *wire, char piece[static WIRE_READ_BYTES], bool ending);
+ssize_t wire_receive(struct wire *wire, char *piece, size_t most, bool ending);
 /* True after a reset, even if unread bytes hide it. */
 bool wire_is_broken(const struct wire *wire);
 /* After what is in the output now comes nothing more: TLS says so to the peer. */

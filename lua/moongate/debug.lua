@@ -34,10 +34,14 @@ function debug.explain(handle, state)
   if not call then return exchange.refuse(handle, refusal, nil, router) end
   local plan
   plan, refusal = exchange.plan(call)
-  -- An unknown model or policy leaves nothing to explain.
-  if not plan and not refusal.plan then return exchange.refuse(handle, refusal, nil, router) end
-  if plan then standing.note(plan, call.caller, state) end
-  handle:reply(200, JSON, json.encode(debug.told(plan, refusal)))
+  if plan or refusal.plan then
+    if plan then standing.note(plan, call.caller, state) end
+    handle:reply(200, JSON, json.encode(debug.told(plan, refusal)))
+  else
+    -- An unknown model or policy leaves nothing to explain.
+    exchange.refuse(handle, refusal, nil, router)
+  end
+  call.body:close()
 end
 
 return debug

@@ -48,7 +48,8 @@ local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["appli
 ---@field state moongate.state
 ---@field surface moongate.surface
 ---@field operation "chat"|"embeddings"|"count" what the provider is asked for
----@field document table
+---@field document table what goes to a provider that speaks the same
+---@field body table|nil the document of what the caller sent, which often is the same
 ---@field format string what the document is written in
 ---@field request table
 ---@field caller moongate.caller
@@ -82,7 +83,7 @@ function exchange.admit(handle, state, surface, operation, caller, path)
       message = "the body must be JSON: send content-type: application/json",
     }
   end
-  local document, fault = json.scan(handle:body(), JSON_DEPTH)
+  local document, fault = json.scan(handle:take_body(), JSON_DEPTH)
   if not document then
     local message = string.format("the body is not valid JSON: %s (line %d, column %d)", fault.message, fault.line,
       fault.column)
@@ -90,16 +91,17 @@ function exchange.admit(handle, state, surface, operation, caller, path)
   end
   local request
   request, refusal = surface.parse(document, wishes.headers(handle), operation, path)
-  if not request then return nil, refusal end
-  if state.config.zero_spend then
-    refusal = spending.refusal(document)
-    if refusal then return nil, refusal end
+  if request then refusal = state.config.zero_spend and spending.refusal(document) or nil end
+  if refusal then
+    document:close()
+    return nil, refusal
   end
   request.surface = operation == "embeddings" and operation or surface.name or operation
   request.privacy = request.privacy or caller.privacy
   -- All that decisions may go by comes from here: what is decided once can be decided again.
   request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
   local call = exchange.new_call(handle, state, surface, operation, caller, request, request.document or document)
+  call.body = document
   call.conversation = conversation.of(call.document, caller)
   request.affinity = conversation.target(call.conversation)
   if request.privacy then handle:keep_private() end
@@ -121,8 +123,8 @@ function exchange.new_call(handle, state, surface, operation, caller, request, d
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
     document = document, format = surface.reads or surface.speaks, read = surface, id = handle:id(), attempts = {},
-    calls = 0, upstream_seconds = 0, conversation = LATER, plan = LATER, row = LATER, answer = LATER, served = LATER,
-    target = LATER,
+    calls = 0, upstream_seconds = 0, body = LATER, conversation = LATER, plan = LATER, row = LATER, answer = LATER,
+    served = LATER, target = LATER,
   }
 end
 
@@ -220,18 +222,15 @@ function exchange.guarded(call, work, ...)
   local fine, fault = xpcall(work, debug.traceback, call, ...)
   if fine then return end
   pcall(record.break_off, call)
+  if call.body then call.body:close() end
   error(fault, 0)
 end
 
-local function run(handle, state, surface, operation, path)
-  local call, refusal = exchange.admit(handle, state, surface, operation, nil, path)
-  if not call then
-    record.turn_away(handle, refusal)
-    return exchange.refuse(handle, refusal, nil, surface)
-  end
+local function answer(call)
+  local handle, operation = call.handle, call.operation
   -- Some calls ask for nothing that a model would have to say.
   if call.request.at_once then return handle:reply(200, JSON, call.request.at_once(call)) end
-  refusal = record.barred()
+  local refusal = record.barred()
   if refusal then
     record.turn_away(handle, refusal)
     return exchange.refuse(handle, refusal, call)
@@ -241,6 +240,17 @@ local function run(handle, state, surface, operation, path)
   call.hooks = hooks.begin(call)
   if call.hooks then return exchange.guarded(call, serve_with_hooks, work) end
   return exchange.guarded(call, work)
+end
+
+local function run(handle, state, surface, operation, path)
+  local call, refusal = exchange.admit(handle, state, surface, operation, nil, path)
+  if not call then
+    record.turn_away(handle, refusal)
+    return exchange.refuse(handle, refusal, nil, surface)
+  end
+  answer(call)
+  -- Bodies may be large, and the collector does not see them.
+  call.body:close()
 end
 
 -- The handler of a path.

@@ -108,6 +108,7 @@ end
 local function let_go(call, bound)
   if call.hooks or bound and not cut_off.prepare(call) then return end
   call.document, call.shown, call.neutral = nil, nil, nil
+  if call.body then call.body:close() end
   requests.forget_body(call.request)
 end
 

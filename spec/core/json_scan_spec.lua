@@ -3,11 +3,15 @@ local ffi = require "ffi"
 local library = require "spec.support.library"
 
 ffi.cdef [[
-struct json_node { uint32_t start, end, next, size, type : 8, escaped : 1, name : 1; };
+struct json_node { uint32_t start, end, next, size, type : 8, escaped : 1, name : 1, folded : 1, levels : 16; };
 struct json_index { struct json_node *nodes; size_t count, capacity; };
 struct json_fault { size_t offset, line, column; const char *message; };
 struct scan_buf { char *data; size_t length, capacity; };
 bool json_scan(const char *text, size_t length, unsigned depth, struct json_index *index, struct json_fault *fault);
+bool json_scan_folding(const char *text, size_t length, unsigned depth, struct json_index *index,
+  struct json_fault *fault);
+size_t json_open(const char *text, struct json_index *index, size_t node);
+size_t json_string_bytes(const struct json_node *nodes, size_t from, size_t to);
 void json_index_free(struct json_index *index);
 size_t json_member(const char *text, const struct json_index *index, size_t node, const char *name, size_t length);
 bool json_equals(const char *text, const struct json_index *index, size_t node, const char *value, size_t length);
@@ -16,12 +20,12 @@ void buf_free(struct scan_buf *buf);
 ]]
 
 -- The text lies at the very end of its own block, so that a step too far is seen by a memory checker.
-local function scan(text, depth)
+local function scan(text, depth, how)
   local bytes = ffi.new("char[?]", #text)
   ffi.copy(bytes, text, #text)
   local index = ffi.gc(ffi.new("struct json_index"), library.json_index_free)
   local fault = ffi.new("struct json_fault")
-  if library.json_scan(bytes, #text, depth or 200, index, fault) then return index, bytes end
+  if library[how or "json_scan"](bytes, #text, depth or 200, index, fault) then return index, bytes end
   assert.equal(0, tonumber(index.count))
   return nil, { offset = tonumber(fault.offset), line = tonumber(fault.line), column = tonumber(fault.column),
     message = ffi.string(fault.message) }
@@ -105,6 +109,69 @@ describe("json_scan", function()
       ["\\ud83d\\ude00"] = 4, ["x\\\\y\\u0031é"] = 6, ["0123456\\\"89"] = 10,
     } do
       assert.equal(length, assert(scan('"' .. raw .. '"')).nodes[0].size, raw)
+    end
+  end)
+
+  it("tells how many levels there are", function()
+    local index = assert(scan '[1,{"a":[],"b":"x"},[[[2]]]]')
+    local levels = {}
+    for i = 0, tonumber(index.count) - 1 do levels[#levels + 1] = index.nodes[i].levels end
+    assert.same({ 4, 0, 2, 0, 1, 0, 0, 3, 2, 1, 0 }, levels)
+    index = assert(scan(("["):rep(70000) .. ("]"):rep(70000), 70000))
+    assert.equal(65535, index.nodes[0].levels)
+  end)
+
+  it("takes strings of any length alike, whatever stands at their ends", function()
+    local pieces = { "", "\\n", '\\"', "\\\\", "\\u00e9", "é", "\\ud83d\\ude00" }
+    local lengths = { 0, 1, 0 + 1, 1, 2, 2, 4 }
+    for _, fill in ipairs { "x", "é", "\\n", "\\\\" } do
+      local each = fill == "x" and 1 or fill == "é" and 2 or 1
+      for count = 0, 140 do
+        for place, piece in ipairs(pieces) do
+          local text = '"' .. fill:rep(count) .. piece .. '"'
+          local node = assert(scan(text)).nodes[0]
+          assert.equal(count * each + lengths[place], node.size)
+          assert.equal(#text, node["end"])
+          local whole = scan("[" .. text .. (" "):rep(70) .. "]")
+          assert.equal(#text + 1, whole.nodes[1]["end"])
+        end
+        for _, wrong in ipairs { "\n", "\\x", "\\", "\255", "\\u0000", "\\\1", "\195" } do
+          local _, fault = scan('"' .. fill:rep(count) .. wrong .. '"' .. (" "):rep(70))
+          assert.equal(1 + count * #fill + (wrong == "\\" and #(wrong .. '"') + 70 or 0), fault.offset, wrong)
+        end
+      end
+    end
+  end)
+
+  it("folds what is large and called properties, and opens it again", function()
+    local inner = '{"a":{"type":"string","properties":{"x":[1,2,3,4,5,6,7,8,9]}},"b":"é\\n","c":[{"d":1,"e":"f"}]}'
+    local text = '{"tools":[{"properties":' .. inner .. ',"z":"last"},{"properties":{"a":1}},{"properties":[1,2]}]}'
+    local whole, folded, bytes = assert(scan(text)), scan(text, 200, "json_scan_folding")
+    assert.truthy(tonumber(folded.count) < tonumber(whole.count) - 20)
+    local function same(here, there)
+      local node, other = whole.nodes[here], folded.nodes[there]
+      for _, name in ipairs { "start", "end", "size", "type", "name", "levels" } do
+        assert.equal(node[name], other[name], name)
+      end
+      assert.equal(library.json_string_bytes(whole.nodes, here, node.next),
+        library.json_string_bytes(folded.nodes, there, other.next))
+      if node.type < 5 then return end
+      there = tonumber(library.json_open(bytes, folded, there))
+      assert.equal(there, tonumber(library.json_open(bytes, folded, there)))
+      local child, its = here + 1, there + 1
+      while child < node.next do
+        same(child, its)
+        child, its = whole.nodes[child].next, folded.nodes[its].next
+      end
+      assert.equal(folded.nodes[there].next, its)
+    end
+    same(0, 0)
+    same(0, 0)
+    for _, wrong in ipairs { '"a":1', '"\\u0061":1', '"y":[}' } do
+      local text_ = text:gsub('"b":', wrong .. ',"b":')
+      local _, fault = scan(text_)
+      local _, other = scan(text_, 200, "json_scan_folding")
+      assert.same(fault, other)
     end
   end)
 

@@ -285,6 +285,81 @@ describe("a scanned document", function()
   end)
 end)
 
+describe("a document of bytes that are no string", function()
+  local inner = '{"x":{"type":"string"},"y":{"enum":["moon","sun"],"properties":{"deep":[[1],{"b":"c"}]}},"é":"a\\nb"}'
+  local text = '{"tools":[{"name":"one","schema":{"properties":' .. inner .. '}}],"n":1}'
+  local document
+
+  before_each(function() document = assert(json.scan(json.scan(text):outgoing {})) end)
+
+  local function properties()
+    local schema = document:find(document:item(document:find(0, "tools"), 1), "schema")
+    return (document:find(schema, "properties"))
+  end
+
+  it("is looked into as any other, inside of what is folded too", function()
+    local other = json.scan(text)
+    assert.equal(json.encode(other:value(0)), json.encode(document:value(0)))
+    assert.equal(other:string_bytes(0), document:string_bytes(0))
+    assert.equal(3, document:size(properties()))
+    assert.equal("object", document:kind(properties()))
+    assert.equal(inner, document:text(properties()))
+    local names = {}
+    for name, node in document:items(properties()) do names[#names + 1] = name .. document:size(node) end
+    assert.same({ "x1", "y2", "é0" }, names)
+    local y, none = document:find(properties(), "y", "z")
+    assert.is_nil(none)
+    assert.equal("sun", document:value(document:item(document:find(y, "enum"), -1)))
+    assert.equal("c", document:value(0).tools[1].schema.properties.y.properties.deep[2].b)
+    assert.equal(other:patch { n = "2" }, document:patch { n = "2" })
+  end)
+
+  it("is searched for how its strings begin, inside of what is folded too", function()
+    for _ = 1, 2 do
+      for _, start in ipairs { "mo", "sun", "de", "c", "one", "string" } do assert.is_true(document:begins(start)) end
+      for _, start in ipairs { "oon", "moons", "d1", "numb" } do assert.is_false(document:begins(start)) end
+      properties()
+      document:find(properties(), "y")
+    end
+    assert.is_false(json.scan(json.scan((text:gsub("moon", '\\\\\\"mo'))):outgoing {}):begins "mo")
+  end)
+
+  it("is held against outlines, inside of what is folded too", function()
+    local function fits(what)
+      local schema = { kind = "object", needs = { properties = what } }
+      local tools = { kind = "array", items = { kind = "object", needs = { schema = schema } } }
+      return document:fits(0, json.outline { kind = "object", needs = { tools = tools } })
+    end
+    local y = { kind = "object", needs = { enum = "array" } }
+    assert.is_true(fits { kind = "object", needs = { x = "object", y = y } })
+    assert.is_false(fits { kind = "object", needs = { z = "object" } })
+    assert.is_true(fits { kind = "object", deepest = 5 })
+    assert.is_false(fits { kind = "object", deepest = 4 })
+    assert.same({ true, #"stringmoonsunc" + 3 }, { fits { kind = "object", tally = true } })
+  end)
+
+  it("is closed once, and then has nothing to look into", function()
+    local step = document:items(0)
+    document:close()
+    document:close()
+    for _, look in ipairs {
+      function() document:value(0) end, function() document:find(0, "n") end, step, function() document:patch {} end,
+    } do
+      local fine, message = pcall(look)
+      assert.is_false(fine)
+      assert.matches("closed", message, 1, true)
+    end
+  end)
+
+  it("takes the bytes over, and tells where they are no JSON", function()
+    local bytes = json.scan(text):outgoing {}
+    json.scan(bytes)
+    assert.equal("", tostring(bytes))
+    local _, fault = json.scan(bytes)
+    assert.equal("the text ends where a value is expected", fault.message)
+  end)
+end)
+
 describe("an outline", function()
   local function fits(description, text)
     local document = assert(json.scan(text, 50))
@@ -371,6 +446,23 @@ describe("an outline", function()
       assert.is_false(fits(two, text), text)
     end
     assert.is_false(pcall(json.outline, { kind = "object", deepest = 129 }))
+  end)
+
+  it("may lie in itself, in any member that has no name of its own", function()
+    local again = { again = true }
+    local tree = json.outline {
+      kind = "object", needs = { n = "number" }, may = { list = { kind = "array", items = again } }, others = again,
+    }
+    local function is_tree(text) return (json.scan(text, 1000):fits(0, tree)) end
+    assert.is_true(is_tree '{"n":1}')
+    assert.is_true(is_tree '{"n":1,"a":{"n":2,"list":[{"n":3,"b":{"n":4}}]}}')
+    for _, wrong in ipairs { '{"n":1,"a":{}}', '{"n":1,"a":5}', '{"n":1,"list":[{"n":"x"}]}', '{"n":1,"list":[1]}' } do
+      assert.is_false(is_tree(wrong))
+    end
+    local function deep(levels) return ('{"n":1,"a":'):rep(levels) .. '{"n":1}' .. ("}"):rep(levels) end
+    assert.is_true(is_tree(deep(128)))
+    assert.is_false(is_tree(deep(129)))
+    assert.is_false(is_tree(deep(900)))
   end)
 
   it("gives up on more notes than it can hold", function()

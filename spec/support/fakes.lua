@@ -338,6 +338,7 @@ function fakes.handle(given)
   give("query", "")
   give("peer", "127.0.0.1:5000")
   give("body", "")
+  handle.take_body = handle.body
   give("id", "request-1")
   give("headers", {})
   function handle.header(_, name, joined)

@@ -17,21 +17,38 @@ local function all(schemas, depth)
   return json.is_array(schemas) and json.array(list) or list
 end
 
+local function same(value) return value end
+
+-- What becomes of a member's value; nil: it is left out.
+local MEMBERS = {
+  type = function(value)
+    return type(value) == "string" and value ~= "TYPE_UNSPECIFIED" and string.lower(value) or nil
+  end,
+  properties = function(value, depth) return type(value) == "table" and all(value, depth + 1) or nil end,
+  items = function(value, depth) return type(value) == "table" and convert(value, depth + 1) or nil end,
+  additionalProperties = function(value, depth)
+    if type(value) == "table" then return convert(value, depth + 1) end
+    return value
+  end,
+}
+MEMBERS.anyOf = MEMBERS.properties
+for _, name in ipairs(SAME) do MEMBERS[name] = same end
+for _, name in ipairs(COUNTS) do MEMBERS[name] = function(value) return tonumber(value) end end
+
+-- A member's name by either of its spellings.
+local NAMES = {}
+for name in pairs(MEMBERS) do NAMES[name], NAMES[own.snake(name)] = name, name end
+
 function convert(schema, depth)
   if type(schema) ~= "table" or depth > DEEPEST then return {} end
   local result = {}
-  for _, name in ipairs(SAME) do result[name] = own.get(schema, name) end
-  for _, name in ipairs(COUNTS) do result[name] = tonumber(own.get(schema, name)) end
+  for spelt, value in pairs(schema) do
+    local name = NAMES[spelt]
+    if name and value ~= json.null and (spelt == name or schema[name] == nil) then
+      result[name] = MEMBERS[name](value, depth)
+    end
+  end
   if result.format == "enum" then result.format = nil end
-  local kind = own.get(schema, "type")
-  if type(kind) == "string" and kind ~= "TYPE_UNSPECIFIED" then result.type = string.lower(kind) end
-  local properties, items, choices = own.get(schema, "properties"), own.get(schema, "items"), own.get(schema, "anyOf")
-  if type(properties) == "table" then result.properties = all(properties, depth + 1) end
-  if type(items) == "table" then result.items = convert(items, depth + 1) end
-  if type(choices) == "table" then result.anyOf = all(choices, depth + 1) end
-  local further = own.get(schema, "additionalProperties")
-  if type(further) == "table" then further = convert(further, depth + 1) end
-  result.additionalProperties = further
   if own.get(schema, "nullable") == true and result.type then
     result.type = json.array { result.type, "null" }
     if type(result.enum) == "table" then

@@ -129,9 +129,26 @@ local function check_schema(document, node, path)
   end
 end
 
+-- What nearly all lists of tools look like.
+local TOOLS = json.outline {
+  kind = "array",
+  items = {
+    kind = "object",
+    needs = {
+      ["function"] = {
+        kind = "object", needs = { name = { kind = "string", least = 1 } },
+        may = {
+          description = { kind = "string", null = true },
+          parameters = { kind = "object", null = true, deepest = SCHEMA_DEPTH },
+        },
+      },
+    },
+  },
+}
+
 local function check_tools(document)
   local tools = may_be(document, 0, "tools", "array")
-  if not tools then return end
+  if not tools or document:fits(tools, TOOLS) then return end
   for index, tool in document:items(tools) do
     local path = "tools[" .. (index - 1) .. "]"
     expect(document, tool, path, "object", "an")

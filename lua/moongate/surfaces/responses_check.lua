@@ -1,6 +1,7 @@
 -- Checks the shape of bodies sent to the Responses surface, strictly where a wrong value would fail upstream anyway,
 -- and says where and why in one sentence. Items, parts and tools it does not know are left to a provider of that API.
 local fields = require "moongate.surfaces.fields"
+local json = require "moongate.core.json"
 
 local check = {}
 
@@ -116,10 +117,26 @@ end
 
 -- ---- tools ----
 
+-- What nearly all lists of tools look like.
+local TOOLS = json.outline {
+  kind = "array",
+  items = {
+    kind = "object",
+    needs = { type = { kind = "string", values = { "function" } }, name = { kind = "string", least = 1 } },
+    may = { parameters = { kind = "object", null = true } },
+  },
+}
+
+-- Answers the names of functions, and how many tools there are.
 local function check_tools(document)
   local tools, names = optional(document, 0, "tools"), {}
   if not tools then return names, 0 end
   expect(document, tools, "tools", "array", "an")
+  if document:fits(tools, TOOLS) then
+    local choice = optional(document, 0, "tool_choice")
+    -- Only one of them that is asked for has to be looked for.
+    if not choice or document:kind(choice) == "string" then return names, document:size(tools) end
+  end
   for index, tool in document:items(tools) do
     local path = "tools[" .. (index - 1) .. "]"
     expect(document, tool, path, "object", "an")
