@@ -2,11 +2,13 @@
 #include "net/trust.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 #include <openssl/err.h>
@@ -46,18 +48,16 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 static bool load(SSL_CTX *context, const char *file, char *error, size_t error_size)
 {
     const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    const char *path = file ? file : curl->cainfo, *reason;
 
     ERR_clear_error();
-    if (file && SSL_CTX_load_verify_locations(context, file, NULL) == 1)
+    if (SSL_CTX_load_verify_locations(context, path, file ? NULL : curl->capath) == 1)
         return true;
-    if (!file && SSL_CTX_load_verify_locations(context, curl->cainfo, curl->capath) == 1)
-        return true;
-    snprintf(error, error_size, "TLS failed: the authorities in %.200s cannot be used (%s)",
-             file           ? file
-             : curl->cainfo ? curl->cainfo
-                            : "the system's folder",
-             ERR_reason_error_string(ERR_peek_last_error()) ? ERR_reason_error_string(ERR_peek_last_error())
-                                                            : "no reason is given");
+    reason = ERR_reason_error_string(ERR_peek_error());
+    if (path && access(path, R_OK) != 0)
+        reason = strerrordesc_np(errno);
+    snprintf(error, error_size, "TLS failed: the authorities in %.200s cannot be used (%s)", path ? path : "the system",
+             reason ? reason : "no reason is given");
     ERR_clear_error();
     return false;
 }
