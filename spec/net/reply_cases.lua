@@ -1,0 +1,97 @@
+-- Replies of providers: what is read of each, or why none of it is. reply_reader_spec.lua reads them; their bytes are
+-- the seeds of spec/fuzz/reply.c too.
+--
+-- A case: its title, the bytes, and what is expected: status, body, keeps (the connection), rest (bytes that are not the
+-- reply's), ends (the connection is closed behind it), head (it answers a HEAD); or fault, or cut.
+local OK = "HTTP/1.1 200 OK\r\n"
+local CHUNKED = OK .. "Transfer-Encoding: chunked\r\n\r\n"
+local NOT_HTTP = "the reply is not valid HTTP"
+
+local cases = {
+  -- bodies
+  { "a body with a length", OK .. "Content-Length: 3\r\n\r\nabc", status = 200, body = "abc", keeps = true },
+  { "a body of length zero", OK .. "Content-Length: 0\r\n\r\n", status = 200, body = "", keeps = true },
+  { "a body in chunks", CHUNKED .. "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", status = 200, body = "abcde", keeps = true },
+  { "a chunk extension", CHUNKED .. "3;a=b\r\nabc\r\n2;c=\"d\"\r\nde\r\n0\r\n\r\n", status = 200, body = "abcde", keeps = true },
+  { "trailers, whatever they say", CHUNKED .. "1\r\na\r\n0\r\nX-Late: 1\r\nContent-Length: 9\r\n\r\n", status = 200,
+    body = "a", keeps = true },
+  { "a body that lasts until the close", OK .. "\r\nall of it", ends = true, status = 200, body = "all of it" },
+  { "an empty one that lasts until the close", OK .. "\r\n", ends = true, status = 200, body = "" },
+  { "a reply of HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nold", ends = true, status = 200, body = "old" },
+  { "a connection of HTTP/1.0 that is kept", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\na",
+    status = 200, body = "a", keeps = true },
+  { "a connection that is not", OK .. "Connection: close\r\nContent-Length: 1\r\n\r\na", status = 200, body = "a" },
+  { "no body behind 204", "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", status = 204, body = "", keeps = true },
+  { "no body behind 304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", status = 304, body = "",
+    keeps = true },
+  { "no body of a HEAD", OK .. "Content-Length: 3\r\n\r\n", head = true, status = 200, body = "", keeps = true },
+  { "no chunks of a HEAD", CHUNKED, head = true, status = 200, body = "", keeps = true },
+  { "what comes behind", OK .. "Content-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\n", status = 200, body = "a", keeps = true,
+    rest = "HTTP/1.1 200 OK\r\n" },
+  -- heads
+  { "interim heads", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX-A: b\r\nContent-Length: 7\r\n\r\n" .. OK ..
+    "Content-Length: 1\r\n\r\na", status = 200, body = "a", keeps = true },
+  { "no reason", "HTTP/1.1 500\r\nContent-Length: 0\r\n\r\n", status = 500, body = "", keeps = true },
+  { "a reason beyond ASCII", "HTTP/1.1 200 \195\132h\r\nContent-Length: 0\r\n\r\n", status = 200, body = "",
+    keeps = true },
+  { "blanks about a value", OK .. "X-A: \t b c \t\r\nContent-Length: 0\r\n\r\n", status = 200, body = "", keeps = true,
+    fields = { ["x-a"] = "b c" } },
+  { "an offer to upgrade", OK .. "Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\na", status = 200,
+    body = "a", keeps = true },
+  -- faults
+  { "another protocol", "SSH-2.0-OpenSSH_9.2\r\n", fault = NOT_HTTP },
+  { "TLS in the clear", "\21\3\3\0\2\2\40", fault = NOT_HTTP },
+  { "HTTP/0.9", "<html>hello</html>", fault = NOT_HTTP },
+  { "an empty line before it", "\r\n" .. OK .. "\r\n", fault = NOT_HTTP },
+  { "HTTP/2 in name", "HTTP/2.0 200 OK\r\n\r\n", fault = NOT_HTTP },
+  { "HTTP/1.2", "HTTP/1.2 200 OK\r\n\r\n", fault = NOT_HTTP },
+  { "a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", fault = NOT_HTTP },
+  { "a status below all", "HTTP/1.1 099 Odd\r\n\r\n", fault = NOT_HTTP },
+  { "a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", fault = NOT_HTTP },
+  { "a switch of protocols", "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    fault = "the reply switches to another protocol" },
+  { "two lengths", OK .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", fault = NOT_HTTP },
+  { "the same length twice", OK .. "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", fault = NOT_HTTP },
+  { "a list of lengths", OK .. "Content-Length: 1, 1\r\n\r\na", fault = NOT_HTTP },
+  { "a negative length", OK .. "Content-Length: -1\r\n\r\na", fault = NOT_HTTP },
+  { "a length beyond all", OK .. "Content-Length: 99999999999999999999999\r\n\r\na", fault = NOT_HTTP },
+  { "a length that is none", OK .. "Content-Length: many\r\n\r\na", fault = NOT_HTTP },
+  { "a length and chunks", OK .. "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", fault = NOT_HTTP },
+  { "chunks and a length", OK .. "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", fault = NOT_HTTP },
+  { "another coding", OK .. "Transfer-Encoding: gzip\r\n\r\na", fault = "the reply has another transfer-encoding" },
+  { "another coding below chunks", OK .. "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    fault = "the reply has another transfer-encoding" },
+  { "two codings", OK .. "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    fault = "the reply has another transfer-encoding" },
+  { "a folded field", OK .. "X-A: b\r\n c\r\nContent-Length: 0\r\n\r\n", fault = "the reply has a header field that goes on" },
+  { "a field without a name", OK .. ": b\r\n\r\n", fault = NOT_HTTP },
+  { "a field whose name is two words", OK .. "X A: b\r\n\r\n", fault = NOT_HTTP },
+  { "a blank before the colon", OK .. "Content-Length : 1\r\n\r\na", fault = NOT_HTTP },
+  { "a field without a colon", OK .. "X-A\r\n\r\n", fault = NOT_HTTP },
+  { "a NUL in a value", OK .. "X-A: b\0c\r\n\r\n", fault = NOT_HTTP },
+  { "a carriage return in a value", OK .. "X-A: b\rc\r\n\r\n", fault = NOT_HTTP },
+  { "a chunk size that is none", CHUNKED .. "xyz\r\n", fault = NOT_HTTP },
+  { "a chunk size with a sign", CHUNKED .. "+1\r\na\r\n", fault = NOT_HTTP },
+  { "a chunk size beyond all", CHUNKED .. "fffffffffffffffff\r\na", fault = NOT_HTTP },
+  { "a chunk longer than it says", CHUNKED .. "1\r\nabc\r\n0\r\n\r\n", fault = NOT_HTTP },
+  { "a chunk behind a bare line feed", CHUNKED .. "1\na\r\n0\r\n\r\n", fault = NOT_HTTP },
+  { "too large a head", OK .. ("X-A: " .. ("b"):rep(1000) .. "\r\n"):rep(300) .. "\r\n",
+    fault = "the reply's head is larger than any should be" },
+  { "too many fields", OK .. ("a: b\r\n"):rep(513) .. "\r\n", fault = "the reply's head is larger than any should be" },
+  { "too many interim heads", ("HTTP/1.1 100 Continue\r\n\r\n"):rep(11000),
+    fault = "the reply's head is larger than any should be" },
+  { "a line without end", "HTTP/1.1 200 " .. ("x"):rep(300000), fault = "the reply's head is larger than any should be" },
+  { "trailers without end", CHUNKED .. "0\r\n" .. ("X-A: b\r\n"):rep(40000),
+    fault = "the reply's body has more framing than any should have" },
+  { "a chunk extension without end", CHUNKED .. "1;" .. ("a"):rep(300000),
+    fault = "the reply's body has more framing than any should have" },
+  -- cuts
+  { "nothing", "", ends = true, cut = true },
+  { "half a head", OK .. "X-A", ends = true, cut = true },
+  { "an interim head alone", "HTTP/1.1 100 Continue\r\n\r\n", ends = true, cut = true },
+  { "less than its length", OK .. "Content-Length: 9\r\n\r\nabc", ends = true, cut = true },
+  { "no last chunk", CHUNKED .. "3\r\nabc\r\n", ends = true, cut = true },
+  { "half a last chunk", CHUNKED .. "3\r\nabc\r\n0\r\n", ends = true, cut = true },
+}
+
+return cases
