@@ -1,8 +1,8 @@
 -- Replies of providers: what is read of each, or why none of it is. reply_reader_spec.lua reads them; their bytes are
 -- the seeds of spec/fuzz/reply.c too.
 --
--- A case: its title, the bytes, and what is expected: status, body, keeps (the connection), rest (bytes that are not the
--- reply's), ends (the connection is closed behind it), head (it answers a HEAD); or fault, or cut.
+-- A case: its title, the bytes, and what is expected: status, body, keeps (the connection), rest (bytes that are not
+-- the reply's), ends (the connection is closed behind it), head (it answers a HEAD); or fault, or cut.
 local OK = "HTTP/1.1 200 OK\r\n"
 local CHUNKED = OK .. "Transfer-Encoding: chunked\r\n\r\n"
 local NOT_HTTP = "the reply is not valid HTTP"
@@ -12,7 +12,8 @@ local cases = {
   { "a body with a length", OK .. "Content-Length: 3\r\n\r\nabc", status = 200, body = "abc", keeps = true },
   { "a body of length zero", OK .. "Content-Length: 0\r\n\r\n", status = 200, body = "", keeps = true },
   { "a body in chunks", CHUNKED .. "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", status = 200, body = "abcde", keeps = true },
-  { "a chunk extension", CHUNKED .. "3;a=b\r\nabc\r\n2;c=\"d\"\r\nde\r\n0\r\n\r\n", status = 200, body = "abcde", keeps = true },
+  { "a chunk extension", CHUNKED .. "3;a=b\r\nabc\r\n2;c=\"d\"\r\nde\r\n0\r\n\r\n", status = 200,
+    body = "abcde", keeps = true },
   { "trailers, whatever they say", CHUNKED .. "1\r\na\r\n0\r\nX-Late: 1\r\nContent-Length: 9\r\n\r\n", status = 200,
     body = "a", keeps = true },
   { "a body that lasts until the close", OK .. "\r\nall of it", ends = true, status = 200, body = "all of it" },
@@ -21,7 +22,8 @@ local cases = {
   { "a connection of HTTP/1.0 that is kept", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\na",
     status = 200, body = "a", keeps = true },
   { "a connection that is not", OK .. "Connection: close\r\nContent-Length: 1\r\n\r\na", status = 200, body = "a" },
-  { "no body behind 204", "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", status = 204, body = "", keeps = true },
+  { "no body behind 204", "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", status = 204, body = "",
+    keeps = true },
   { "no body behind 304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", status = 304, body = "",
     keeps = true },
   { "no body of a HEAD", OK .. "Content-Length: 3\r\n\r\n", head = true, status = 200, body = "", keeps = true },
@@ -63,7 +65,8 @@ local cases = {
     fault = "the reply has another transfer-encoding" },
   { "two codings", OK .. "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     fault = "the reply has another transfer-encoding" },
-  { "a folded field", OK .. "X-A: b\r\n c\r\nContent-Length: 0\r\n\r\n", fault = "the reply has a header field that goes on" },
+  { "a folded field", OK .. "X-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+    fault = "the reply has a header field that goes on" },
   { "a field without a name", OK .. ": b\r\n\r\n", fault = NOT_HTTP },
   { "a field whose name is two words", OK .. "X A: b\r\n\r\n", fault = NOT_HTTP },
   { "a blank before the colon", OK .. "Content-Length : 1\r\n\r\na", fault = NOT_HTTP },
@@ -80,7 +83,8 @@ local cases = {
   { "too many fields", OK .. ("a: b\r\n"):rep(513) .. "\r\n", fault = "the reply's head is larger than any should be" },
   { "too many interim heads", ("HTTP/1.1 100 Continue\r\n\r\n"):rep(11000),
     fault = "the reply's head is larger than any should be" },
-  { "a line without end", "HTTP/1.1 200 " .. ("x"):rep(300000), fault = "the reply's head is larger than any should be" },
+  { "a line without end", "HTTP/1.1 200 " .. ("x"):rep(300000),
+    fault = "the reply's head is larger than any should be" },
   { "trailers without end", CHUNKED .. "0\r\n" .. ("X-A: b\r\n"):rep(40000),
     fault = "the reply's body has more framing than any should have" },
   { "a chunk extension without end", CHUNKED .. "1;" .. ("a"):rep(300000),

@@ -17,8 +17,8 @@ local certificates = {
   { "own", nil, "DNS:localhost,IP:127.0.0.1" },
 }
 local servers = {
-  "good", "named", "numbered", "other", "wild", "expired", "foreign", "below", "own", "good:old", "good:tls12", "good:rude",
-  "good:dumb",
+  "good", "named", "numbered", "other", "wild", "expired", "foreign", "below", "own", "good:old", "good:tls12",
+  "good:rude", "good:dumb",
 }
 
 local MAKE = [[set -e; cd "$0"
