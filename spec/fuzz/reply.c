@@ -1,4 +1,4 @@
-/* reply.c - fuzz target: providers' replies. Whatever the pieces they come in, the same is read and the same refused. */
+/* reply.c - fuzz target: replies of providers. However the pieces come in, the same is read and the same refused. */
 #include "fuzz.h"
 
 #include <string.h>
