@@ -128,6 +128,10 @@ describe("a call over TLS", function()
       end
     end)
 
+    it("to one that is asked for HTTP/2 and knows HTTP/1.1 alone", function()
+      assert.equal("localhost http/1.1 TLSv1.3 false", ask("good", { http2 = true }).body)
+    end)
+
     it("with a body and a reply of any size", function()
       for _, size in ipairs { 1, 15000, 16384, 16385, 300000 } do
         assert.equal(200, ask("good", { sent = ("x"):rep(size) }).status)
