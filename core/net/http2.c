@@ -20,7 +20,7 @@
 #include "net/resolver.h"
 #include "net/upstream.h"
 
-enum { CONNECTIONS = 1000, SPARE_HANDLES = 64 };
+enum { CONNECTIONS = 1000 };
 
 TAILQ_HEAD(calls, http2_call);
 
@@ -34,8 +34,6 @@ struct http2 {
     bool inside;         /* libcurl is on the stack */
     struct calls calls, chores;
     struct destinations destinations;
-    CURL *spare[SPARE_HANDLES];
-    size_t spare_count;
 };
 
 static void arm(struct http2_call *call, int64_t now_us)
@@ -73,23 +71,6 @@ void http2_refuse(struct http2_call *call, enum transfer_end end, const char *me
     enqueue(call);
 }
 
-static CURL *handle_take(struct http2 *http2)
-{
-    return http2->spare_count ? http2->spare[--http2->spare_count] : http2_call_handle_new();
-}
-
-static void handle_release(struct http2_call *call)
-{
-    struct http2 *http2 = call->http2;
-
-    if (http2->spare_count == SPARE_HANDLES) {
-        curl_easy_cleanup(call->easy);
-        return;
-    }
-    http2_call_clear_handle(call);
-    http2->spare[http2->spare_count++] = call->easy;
-}
-
 /* From here on nothing calls back for it. */
 static void detach(struct http2_call *call)
 {
@@ -99,7 +80,7 @@ static void detach(struct http2_call *call)
     event_del(&call->clock);
     if (call->added)
         curl_multi_remove_handle(http2->multi, call->easy);
-    handle_release(call);
+    curl_easy_cleanup(call->easy);
     if (call->queued)
         TAILQ_REMOVE(&http2->chores, call, chore);
     TAILQ_REMOVE(&http2->calls, call, entry);
@@ -352,7 +333,9 @@ struct transfer *http2_send(struct http2 *http2, const struct upstream_request *
     call->idle_s = request->idle_s;
     call->deadline_us = call->armed_us = INT64_MAX;
     evtimer_assign(&call->clock, http2->base, on_clock, call);
-    call->easy = handle_take(http2);
+    call->easy = curl_easy_init();
+    if (!call->easy)
+        abort();
     TAILQ_INSERT_TAIL(&http2->calls, call, entry);
     fault = http2_call_prepare(call, request, &http2->destinations);
     if (fault) {
@@ -399,8 +382,6 @@ void http2_free(struct http2 *http2)
         return;
     while ((call = TAILQ_FIRST(&http2->calls)))
         cancel_call(&call->transfer);
-    while (http2->spare_count)
-        curl_easy_cleanup(http2->spare[--http2->spare_count]);
     curl_multi_cleanup(http2->multi);
     destination_forget_all(&http2->destinations);
     event_free(http2->timer);

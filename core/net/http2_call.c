@@ -1,7 +1,7 @@
 /*
- * http2_call.c - see http2_call.h: the options of a handle, its callbacks, and what its
- * error codes mean. libcurl's traps are closed here and in http2.c, and
- * nowhere else.
+ * http2_call.c - see http2_call.h: the options of a handle, its callbacks, and
+ * what its error codes mean. libcurl's traps are closed here and in http2.c,
+ * and nowhere else.
  */
 #include "net/http2_call.h"
 
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "net/destination.h"
@@ -17,8 +16,6 @@
 #include "net/upstream.h"
 
 enum { HEAD_BYTES = 256 * 1024, HEAD_FIELDS = 512, CONNECTION_AGE_S = 60, UPLOAD_BYTES = 16 * 1024 };
-/* A body that libcurl sends together with the head; its own bound is 64 KB. */
-enum { SHORT_BODY_BYTES = 60 * 1024 };
 /* What is read of a reply at a time; the memory is held until its end. */
 enum { REPLY_BYTES = 16 * 1024, STREAM_BYTES = 4 * 1024 };
 
@@ -65,7 +62,7 @@ static size_t on_body_wanted(char *into, size_t size, size_t count, void *arg)
     return length;
 }
 
-/* The same for a body that is read bit by bit. */
+/* The same, where it would only read the body again. */
 static int on_rewind(void *arg, curl_off_t offset, int origin)
 {
     (void)arg;
@@ -281,7 +278,7 @@ static bool write_fields(struct http2_call *call, const struct headers *headers,
     return true;
 }
 
-/* What every call wants alike. A handle keeps it, and is used again as it is. */
+/* What every call wants alike. */
 static void set_constant_options(CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
@@ -296,30 +293,20 @@ static void set_constant_options(CURL *easy)
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES); /* held while the reply streams */
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_piece);
 }
 
-CURL *http2_call_handle_new(void)
-{
-    CURL *easy = curl_easy_init();
-
-    if (!easy)
-        abort();
-    set_constant_options(easy);
-    return easy;
-}
-
-/* All but a short POST: what is set here, no other call may find. */
-static void set_rare_options(CURL *easy, const struct upstream_request *request, struct http2_call *call, bool has_body)
+/* Of a call with a body, and of one without. */
+static void set_method(CURL *easy, const struct upstream_request *request, struct http2_call *call, bool has_body)
 {
     bool is_head = !has_body && strcmp(request->method, "HEAD") == 0;
 
-    call->is_rare = true;
     if (has_body) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
         curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
         curl_easy_setopt(easy, CURLOPT_READDATA, call);
         curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
@@ -333,10 +320,8 @@ static void set_rare_options(CURL *easy, const struct upstream_request *request,
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-static void set_options(CURL *easy, const struct upstream_request *request, struct http2_call *call, bool has_body)
+static void set_options(CURL *easy, const struct upstream_request *request, struct http2_call *call)
 {
-    bool is_short = request->body_length > 0 && request->body_length <= SHORT_BODY_BYTES;
-
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(easy, CURLOPT_CURLU, call->destination->parts);
@@ -345,14 +330,9 @@ static void set_options(CURL *easy, const struct upstream_request *request, stru
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(request->is_stream ? STREAM_BYTES : REPLY_BYTES));
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, is_short ? request->body : NULL);
-    if (!is_short || strcmp(request->method, "POST") != 0)
-        set_rare_options(easy, request, call, has_body);
     if (request->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* that authority, and no other */
-        call->is_rare = true;
     }
 }
 
@@ -368,18 +348,10 @@ const char *http2_call_prepare(struct http2_call *call, const struct upstream_re
     call->destination = destination_take(destinations, request->url);
     if (!call->destination)
         return "the URL is not one";
-    set_options(call->easy, request, call, has_body);
+    set_constant_options(call->easy);
+    set_options(call->easy, request, call);
+    set_method(call->easy, request, call, has_body);
     return NULL;
-}
-
-void http2_call_clear_handle(struct http2_call *call)
-{
-    if (call->is_rare) {
-        curl_easy_reset(call->easy);
-        set_constant_options(call->easy);
-    } else if (call->resolved.data) {
-        curl_easy_setopt(call->easy, CURLOPT_RESOLVE, NULL); /* libcurl may not have read them yet */
-    }
 }
 
 void http2_call_set_addresses(struct http2_call *call, const char *addresses)

@@ -34,7 +34,6 @@ struct http2_call {
     struct curl_slist *fields;  /* one block: the nodes, then their text */
     struct curl_slist resolved; /* what CURLOPT_RESOLVE is given */
     struct destination *destination;
-    bool is_rare; /* its handle has options that the next call must not find */
     struct lookup *lookup;
     const char *body;
     size_t body_length, body_sent;
@@ -62,13 +61,9 @@ struct http2_call {
     TAILQ_ENTRY(http2_call) entry;
 };
 
-/* A handle for one call after the other. */
-CURL *http2_call_handle_new(void);
 /* Sets the handle up; addresses come later. NULL, or why it can't be sent. */
 const char *http2_call_prepare(struct http2_call *call, const struct upstream_request *request,
                                struct destinations *destinations);
-/* The handle is ready for another call's http2_call_prepare. */
-void http2_call_clear_handle(struct http2_call *call);
 void http2_call_set_addresses(struct http2_call *call, const char *addresses);
 /* Writes the message and tells the end. */
 enum transfer_end http2_call_judge(struct http2_call *call, CURLcode code);
