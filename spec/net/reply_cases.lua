@@ -41,6 +41,7 @@ local cases = {
   { "an offer to upgrade", OK .. "Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\na", status = 200,
     body = "a", keeps = true },
   -- faults
+  { "line feeds alone", "HTTP/1.1 200 OK\nContent-Length: 1\n\na", fault = NOT_HTTP },
   { "another protocol", "SSH-2.0-OpenSSH_9.2\r\n", fault = NOT_HTTP },
   { "TLS in the clear", "\21\3\3\0\2\2\40", fault = NOT_HTTP },
   { "HTTP/0.9", "<html>hello</html>", fault = NOT_HTTP },
