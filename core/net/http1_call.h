@@ -66,9 +66,12 @@ struct http1_call {
     int64_t armed_us;    /* when clock fires; it is not moved for a later deadline */
     struct event clock;
 
-    bool is_head, needs_fresh; /* of a kept connection nothing is known that would let it be used */
-    bool is_reused, has_sent, has_received, is_deaf; /* ... the last: it takes no more of the request */
-    bool has_surplus;                                /* bytes came behind the reply */
+    bool is_head;     /* its reply has no body */
+    bool needs_fresh; /* no kept connection will do */
+    bool is_reused;   /* its connection was kept */
+    bool has_sent, has_received;
+    bool is_deaf;     /* the provider takes no more of the request */
+    bool has_surplus; /* bytes came behind the reply */
     bool paused, cancelled, ended;
     bool running; /* on the stack: whoever ends it leaves its memory */
     bool is_over; /* outcome is known, but held comes before it */
@@ -78,14 +81,14 @@ struct http1_call {
     TAILQ_ENTRY(http1_call) entry;
 };
 
-/* What has come of the connection: reads and writes, hands over, ends the call. */
+/* The connection stands: the request goes out. */
 void http1_exchange_start(struct http1_call *call);
+/* It is ready for something: writes, reads, calls hooks, ends the call. */
 void http1_exchange_go_on(struct http1_call *call);
 /* What the connection is to tell of: called where a pause begins or ends. */
 void http1_exchange_want(struct http1_call *call);
 
-/* What http1_exchange.c asks of http1.c. No more than seconds from now (0: no bound) until the next sign of progress.
- */
+/* What http1_exchange.c asks of http1.c. The next sign of progress comes within seconds (0: no bound). */
 void http1_set_deadline(struct http1_call *call, double seconds);
 /* The last hook. The call is gone, or, if it runs, will be. */
 void http1_finish(struct http1_call *call, enum transfer_end end, const char *message);
