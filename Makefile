@@ -177,7 +177,7 @@ $(OUT)/spec/%.so: spec/support/%.c
 # ---- fuzz ----
 
 # Targets in C have a file of their own; those in Lua are lua.c with a script and a word for it.
-FUZZED := request head sse json_scan limits config policies imports openai openai_responses anthropic gemini ollama
+FUZZED := request reply head sse json_scan limits config policies imports openai openai_responses anthropic gemini ollama
 FUZZ_OBJECTS := $(FUZZED:%=$(OUT)/spec/fuzz/%.o)
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(FUZZED)

@@ -28,7 +28,7 @@ struct call {
     struct worker *worker;
     struct task *task;
     struct transfer *transfer;
-    struct loop_timer *timer; /* the deadline, then what wakes the task outside of libcurl's callbacks */
+    struct loop_timer *timer; /* the deadline, then what wakes the task outside of the transfer's hooks */
     struct buf body;
     struct headers headers;
     char *request_body;

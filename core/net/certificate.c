@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,16 +18,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/stamp.h"
 
 enum { FILE_MOST = 1024 * 1024 };
-
-/* What tells one state of a file from the next, through symbolic links. */
-struct stamp {
-    dev_t device;
-    ino_t number;
-    off_t size;
-    struct timespec changed;
-};
 
 struct certificate {
     char *chain, *key;
@@ -36,21 +28,6 @@ struct certificate {
     pthread_mutex_t lock;
     SSL_CTX *context; /* under the lock */
 };
-
-static struct stamp stamp_of(const char *path)
-{
-    struct stat found;
-
-    if (stat(path, &found) != 0)
-        return (struct stamp){ .size = -1 };
-    return (struct stamp){ found.st_dev, found.st_ino, found.st_size, found.st_mtim };
-}
-
-static bool is_same(const struct stamp *one, const struct stamp *other)
-{
-    return one->device == other->device && one->number == other->number && one->size == other->size &&
-           one->changed.tv_sec == other->changed.tv_sec && one->changed.tv_nsec == other->changed.tv_nsec;
-}
 
 /* The file as a BIO that owns nothing: text keeps the bytes. */
 static BIO *read_file(const char *path, const char *what, struct buf *text, char *error, size_t error_size)
@@ -243,8 +220,8 @@ void certificate_free(struct certificate *certificate)
 bool certificate_has_changed(struct certificate *certificate)
 {
     struct stamp now[2] = { stamp_of(certificate->chain), stamp_of(certificate->key) };
-    bool is_new = !is_same(&now[0], &certificate->loaded[0]) || !is_same(&now[1], &certificate->loaded[1]);
-    bool is_still = is_same(&now[0], &certificate->seen[0]) && is_same(&now[1], &certificate->seen[1]);
+    bool is_new = !stamp_is_same(&now[0], &certificate->loaded[0]) || !stamp_is_same(&now[1], &certificate->loaded[1]);
+    bool is_still = stamp_is_same(&now[0], &certificate->seen[0]) && stamp_is_same(&now[1], &certificate->seen[1]);
 
     memcpy(certificate->seen, now, sizeof now);
     return is_new && is_still;

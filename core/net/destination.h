@@ -6,16 +6,25 @@
 #define NET_DESTINATION_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/hash.h"
 
-/* The host and port as libcurl itself reads them, so that both look the same name up. */
+/* As libcurl itself reads it, so that whoever carries a call goes to the same place. */
 struct destination {
     char *url;
     CURLU *parts;
-    char *host, *port;
+    char *host; /* an IPv6 address stands in brackets */
+    char *port;
+    char *name;          /* the host without them: what a certificate is for */
+    char *origin;        /* "https://host:port" */
+    char *target;        /* path and query, as sent */
+    char *authority;     /* the Host field: the port only where it is not the usual one */
+    char *authorization; /* of a name and a password in the URL; else NULL */
+    uint32_t scope;      /* the interface of a link-local address; 0: none */
+    bool is_http, is_secure;
     size_t holders; /* calls, and the set while it knows it */
 };
 

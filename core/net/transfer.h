@@ -1,6 +1,6 @@
 /*
  * transfer.h - the reply of one upstream call as it comes in, wherever it
- * comes from: libcurl (upstream.c) or a script (canned.c). Hooks run on the
+ * comes from: a provider (upstream.c) or a script (canned.c). Hooks run on the
  * loop's thread; pause, resume and cancel may be called inside any of them.
  */
 #ifndef NET_TRANSFER_H

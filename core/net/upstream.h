@@ -1,7 +1,7 @@
 /*
- * upstream.h - calls to providers: libcurl's multi interface on one loop, with
- * pooled connections. libcurl's traps are closed in upstream.c and nowhere
- * else. One a worker.
+ * upstream.h - calls to providers on one loop, with pooled connections:
+ * HTTP/1.1 by our own client (http1.h), HTTP/2 by libcurl (http2.h). One a
+ * worker.
  */
 #ifndef NET_UPSTREAM_H
 #define NET_UPSTREAM_H

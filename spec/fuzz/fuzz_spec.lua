@@ -3,8 +3,8 @@
 local process = require "spec.support.process"
 
 local TARGETS = {
-  "request", "head", "sse", "json_scan", "limits", "config", "policies", "imports", "openai", "openai_responses",
-  "anthropic", "gemini", "ollama",
+  "request", "reply", "head", "sse", "json_scan", "limits", "config", "policies", "imports", "openai",
+  "openai_responses", "anthropic", "gemini", "ollama",
 }
 local built = (os.getenv("MOONGATE_TEST_ECHO") or "build/spec/echo"):gsub("echo$", "fuzz/")
 

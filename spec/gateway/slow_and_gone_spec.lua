@@ -142,8 +142,8 @@ describe("callers that", function()
 
   -- What waits for a caller is bounded, by 64 KB and a piece more in two places: what goes out to it (in a buffer of up
   -- to twice that), and what has come and was not taken yet; and by one event, here 16 KB, in each of the hands that it
-  -- goes through. With libcurl's buffers and the request itself 260 to 390 KB were seen. What the kernel holds for the
-  -- two sockets comes on top, by its own limits.
+  -- goes through. With the request itself, and buffers of libcurl's that are no more, 260 to 390 KB were seen. What the
+  -- kernel holds for the two sockets comes on top, by its own limits.
   local KILOBYTES = 512
   local function messages(moongate)
     return http.open(moongate.address, { path = "/v1/messages", headers = { ["anthropic-version"] = "2023-06-01" },

@@ -1,23 +1,21 @@
 /*
- * call.c - see call.h: the options of a handle, its callbacks, and what its
- * error codes mean. libcurl's traps are closed here and in upstream.c, and
- * nowhere else.
+ * http2_call.c - see http2_call.h: the options of a handle, its callbacks, and
+ * what its error codes mean. libcurl's traps are closed here and in http2.c,
+ * and nowhere else.
  */
-#include "net/call.h"
+#include "net/http2_call.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "net/destination.h"
+#include "net/request_fields.h"
 #include "net/upstream.h"
 
 enum { HEAD_BYTES = 256 * 1024, HEAD_FIELDS = 512, CONNECTION_AGE_S = 60, UPLOAD_BYTES = 16 * 1024 };
-/* A body that libcurl sends together with the head; its own bound is 64 KB. */
-enum { SHORT_BODY_BYTES = 60 * 1024 };
 /* What is read of a reply at a time; the memory is held until its end. */
 enum { REPLY_BYTES = 16 * 1024, STREAM_BYTES = 4 * 1024 };
 
@@ -26,7 +24,7 @@ static const char sent_before[] = "the reused connection was closed before any r
 /* Before each sending. libcurl would send a POST again, unasked, when a reused connection dies. */
 static int on_connected(void *arg, char *peer, char *own, int peer_port, int own_port)
 {
-    struct call *call = arg;
+    struct http2_call *call = arg;
 
     (void)peer;
     (void)own;
@@ -39,18 +37,18 @@ static int on_connected(void *arg, char *peer, char *own, int peer_port, int own
 
         curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
         if (sent > 0) {
-            upstream_refuse(call, TRANSFER_CUT, sent_before);
+            http2_refuse(call, TRANSFER_CUT, sent_before);
             return CURL_PREREQFUNC_ABORT;
         }
     }
     call->phase = WAITING;
-    upstream_set_deadline(call, call->first_byte_s);
+    http2_set_deadline(call, call->first_byte_s);
     return CURL_PREREQFUNC_OK;
 }
 
 static size_t on_body_wanted(char *into, size_t size, size_t count, void *arg)
 {
-    struct call *call = arg;
+    struct http2_call *call = arg;
     size_t length = call->body_length - call->body_sent;
 
     if (call->cancelled)
@@ -60,11 +58,11 @@ static size_t on_body_wanted(char *into, size_t size, size_t count, void *arg)
     memcpy(into, call->body + call->body_sent, length);
     call->body_sent += length;
     if (call->phase == WAITING) /* an upload that moves is not silence */
-        upstream_set_deadline(call, call->first_byte_s);
+        http2_set_deadline(call, call->first_byte_s);
     return length;
 }
 
-/* The same for a body that is read bit by bit. */
+/* The same, where it would only read the body again. */
 static int on_rewind(void *arg, curl_off_t offset, int origin)
 {
     (void)arg;
@@ -73,7 +71,7 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
-static void add_field(struct call *call, const char *line, size_t length)
+static void add_field(struct http2_call *call, const char *line, size_t length)
 {
     const char *colon = memchr(line, ':', length);
     const char *value, *stop = line + length;
@@ -89,7 +87,7 @@ static void add_field(struct call *call, const char *line, size_t length)
 }
 
 /* A provider may answer before it has read all of the request. */
-static bool has_sent(const struct call *call)
+static bool has_sent(const struct http2_call *call)
 {
     curl_off_t sent = 0;
 
@@ -97,19 +95,19 @@ static bool has_sent(const struct call *call)
            sent == (curl_off_t)call->body_length;
 }
 
-static void announce(struct call *call)
+static void announce(struct http2_call *call)
 {
     if (call->hooks.on_sent && has_sent(call))
         call->hooks.on_sent(call->arg);
     call->phase = STREAMING;
-    upstream_set_deadline(call, call->paused ? 0 : call->idle_s);
+    http2_set_deadline(call, call->paused ? 0 : call->idle_s);
     call->hooks.on_head(call->arg, call->status, &call->head);
 }
 
 /* Every line of every head: interim ones are passed over, and trailers, which come when the head is long out. */
 static size_t on_head_line(char *line, size_t size, size_t count, void *arg)
 {
-    struct call *call = arg;
+    struct http2_call *call = arg;
     size_t length = size * count, whole = length;
     const char *space;
 
@@ -117,7 +115,7 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *arg)
         return 0;
     call->head_bytes += whole;
     if (call->head_bytes > HEAD_BYTES || call->head.count > HEAD_FIELDS) {
-        upstream_refuse(call, TRANSFER_MALFORMED, "the reply's head is larger than any should be");
+        http2_refuse(call, TRANSFER_MALFORMED, "the reply's head is larger than any should be");
         return 0;
     }
     if (call->phase == STREAMING)
@@ -140,24 +138,24 @@ static size_t on_head_line(char *line, size_t size, size_t count, void *arg)
 
 static size_t on_piece(char *data, size_t size, size_t count, void *arg)
 {
-    struct call *call = arg;
+    struct http2_call *call = arg;
 
     if (call->cancelled || call->refused || size * count == 0)
         return 0;
     if (call->phase != STREAMING) {
-        upstream_refuse(call, TRANSFER_MALFORMED, "a body came without a reply head");
+        http2_refuse(call, TRANSFER_MALFORMED, "a body came without a reply head");
         return 0;
     }
     if (call->paused) {
         call->stalled = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    upstream_set_deadline(call, call->idle_s);
+    http2_set_deadline(call, call->idle_s);
     call->hooks.on_data(call->arg, data, size * count);
     return call->cancelled ? 0 : size * count;
 }
 
-static void say_tls(struct call *call)
+static void say_tls(struct http2_call *call)
 {
     static const char problem[] = "SSL certificate problem: ";
 
@@ -168,7 +166,7 @@ static void say_tls(struct call *call)
         snprintf(call->message, sizeof call->message, "TLS failed: %s", *call->error ? call->error : "no reason given");
 }
 
-static void say_unreachable(struct call *call)
+static void say_unreachable(struct http2_call *call)
 {
     const char *reason = NULL;
     long number = 0;
@@ -180,7 +178,7 @@ static void say_unreachable(struct call *call)
     call->message[0] = (char)tolower((unsigned char)call->message[0]);
 }
 
-static enum transfer_end say_cut(struct call *call, CURLcode code)
+static enum transfer_end say_cut(struct http2_call *call, CURLcode code)
 {
     const char *message = "the connection was closed before the reply's head";
 
@@ -192,7 +190,7 @@ static enum transfer_end say_cut(struct call *call, CURLcode code)
     return TRANSFER_CUT;
 }
 
-enum transfer_end call_judge(struct call *call, CURLcode code)
+enum transfer_end http2_call_judge(struct http2_call *call, CURLcode code)
 {
     switch (code) {
     case CURLE_OK:
@@ -242,29 +240,6 @@ enum transfer_end call_judge(struct call *call, CURLcode code)
     return TRANSFER_IMPOSSIBLE;
 }
 
-/* What frames a message on the wire is libcurl's alone. */
-static bool is_framing(const char *name)
-{
-    static const struct {
-        const char *text;
-        size_t length;
-    } names[] = { { "content-length", 14 },
-                  { "transfer-encoding", 17 },
-                  { "connection", 10 },
-                  { "keep-alive", 10 },
-                  { "expect", 6 },
-                  { "upgrade", 7 },
-                  { "te", 2 },
-                  { "trailer", 7 },
-                  { "accept-encoding", 15 } };
-    size_t length = strlen(name);
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (names[i].length == length && strcasecmp(name, names[i].text) == 0)
-            return true;
-    return false;
-}
-
 static void add_line(struct curl_slist **next, char **text, const char *name, const char *value)
 {
     struct curl_slist *node = *next;
@@ -279,26 +254,21 @@ static void add_line(struct curl_slist **next, char **text, const char *name, co
 }
 
 /* False: a header that must not reach a wire. */
-static bool write_fields(struct call *call, const struct headers *headers, bool has_body)
+static bool write_fields(struct http2_call *call, const struct headers *headers, bool has_body)
 {
-    size_t lines = headers->count + 2, bytes = sizeof "Content-Type:" + sizeof "Expect:";
+    size_t lines = headers->count + 2, bytes;
     struct curl_slist *next;
     char *text;
 
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct header *field = &headers->fields[i];
-        size_t name_length = strlen(field->name), value_length = strlen(field->value);
-
-        if (!headers_is_token(field->name, name_length) || !headers_is_clean(field->value, value_length))
-            return false;
-        bytes += name_length + value_length + 3;
-    }
+    if (!request_fields_are_clean(headers, &bytes))
+        return false;
+    bytes += headers->count * (sizeof ": " - 1 + 1) + sizeof "Content-Type:" + sizeof "Expect:";
     next = call->fields = mem_alloc(lines * sizeof *next + bytes);
     text = (char *)(next + lines);
     for (size_t i = 0; i < headers->count; i++) {
         const struct header *field = &headers->fields[i];
 
-        if (!is_framing(field->name))
+        if (!request_fields_is_framing(field->name))
             add_line(&next, &text, field->name, field->value + strspn(field->value, " \t"));
     }
     add_line(&next, &text, "Expect", NULL);
@@ -308,10 +278,10 @@ static bool write_fields(struct call *call, const struct headers *headers, bool 
     return true;
 }
 
-/* What every call wants alike. A handle keeps it, and is used again as it is. */
+/* What every call wants alike. */
 static void set_constant_options(CURL *easy)
 {
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* not even one from the environment */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -319,34 +289,24 @@ static void set_constant_options(CURL *easy)
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_AGE_S);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES); /* held while the reply streams */
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_piece);
 }
 
-CURL *call_handle_new(void)
-{
-    CURL *easy = curl_easy_init();
-
-    if (!easy)
-        abort();
-    set_constant_options(easy);
-    return easy;
-}
-
-/* All but a short POST: what is set here, no other call may find. */
-static void set_rare_options(CURL *easy, const struct upstream_request *request, struct call *call, bool has_body)
+/* Of a call with a body, and of one without. */
+static void set_method(CURL *easy, const struct upstream_request *request, struct http2_call *call, bool has_body)
 {
     bool is_head = !has_body && strcmp(request->method, "HEAD") == 0;
 
-    call->is_rare = true;
     if (has_body) {
+        curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
         curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
         curl_easy_setopt(easy, CURLOPT_READDATA, call);
         curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
@@ -360,10 +320,8 @@ static void set_rare_options(CURL *easy, const struct upstream_request *request,
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-static void set_options(CURL *easy, const struct upstream_request *request, struct call *call, bool has_body)
+static void set_options(CURL *easy, const struct upstream_request *request, struct http2_call *call)
 {
-    bool is_short = request->body_length > 0 && request->body_length <= SHORT_BODY_BYTES;
-
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(easy, CURLOPT_CURLU, call->destination->parts);
@@ -372,22 +330,14 @@ static void set_options(CURL *easy, const struct upstream_request *request, stru
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(request->is_stream ? STREAM_BYTES : REPLY_BYTES));
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, is_short ? request->body : NULL);
-    if (!is_short || strcmp(request->method, "POST") != 0)
-        set_rare_options(easy, request, call, has_body);
-    if (request->http2) {
-        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-        call->is_rare = true;
-    }
     if (request->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* that authority, and no other */
-        call->is_rare = true;
     }
 }
 
-const char *call_prepare(struct call *call, const struct upstream_request *request, struct destinations *destinations)
+const char *http2_call_prepare(struct http2_call *call, const struct upstream_request *request,
+                               struct destinations *destinations)
 {
     bool has_body = request->body_length > 0 || strcmp(request->method, "POST") == 0;
 
@@ -398,21 +348,13 @@ const char *call_prepare(struct call *call, const struct upstream_request *reque
     call->destination = destination_take(destinations, request->url);
     if (!call->destination)
         return "the URL is not one";
-    set_options(call->easy, request, call, has_body);
+    set_constant_options(call->easy);
+    set_options(call->easy, request, call);
+    set_method(call->easy, request, call, has_body);
     return NULL;
 }
 
-void call_clear_handle(struct call *call)
-{
-    if (call->is_rare) {
-        curl_easy_reset(call->easy);
-        set_constant_options(call->easy);
-    } else if (call->resolved.data) {
-        curl_easy_setopt(call->easy, CURLOPT_RESOLVE, NULL); /* libcurl may not have read them yet */
-    }
-}
-
-void call_set_addresses(struct call *call, const char *addresses)
+void http2_call_set_addresses(struct http2_call *call, const char *addresses)
 {
     if (strcmp(addresses, call->destination->host) == 0)
         return;
@@ -421,7 +363,7 @@ void call_set_addresses(struct call *call, const char *addresses)
     curl_easy_setopt(call->easy, CURLOPT_RESOLVE, &call->resolved);
 }
 
-void call_free(struct call *call)
+void http2_call_free(struct http2_call *call)
 {
     headers_free(&call->head);
     mem_free(call->fields);

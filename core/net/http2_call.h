@@ -1,10 +1,10 @@
 /*
- * call.h - one upstream call as its libcurl handle sees it: what is asked, what
- * comes back, and how it ended. Private to upstream.c, which keeps the clocks
- * and the multi handle, and to call.c.
+ * http2_call.h - one upstream call as its libcurl handle sees it: what is asked, what
+ * comes back, and how it ended. Private to http2.c, which keeps the clocks
+ * and the multi handle, and to http2_call.c.
  */
-#ifndef NET_CALL_H
-#define NET_CALL_H
+#ifndef NET_HTTP2_CALL_H
+#define NET_HTTP2_CALL_H
 
 #include <curl/curl.h>
 #include <event2/event_struct.h>
@@ -19,14 +19,14 @@
 struct destination;
 struct destinations;
 struct lookup;
-struct upstream;
+struct http2;
 struct upstream_request;
 
 enum phase { CONNECTING, WAITING, STREAMING };
 
-struct call {
+struct http2_call {
     struct transfer transfer; /* first: a transfer is a call */
-    struct upstream *upstream;
+    struct http2 *http2;
     struct transfer_hooks hooks;
     void *arg;
     CURL *easy;
@@ -34,7 +34,6 @@ struct call {
     struct curl_slist *fields;  /* one block: the nodes, then their text */
     struct curl_slist resolved; /* what CURLOPT_RESOLVE is given */
     struct destination *destination;
-    bool is_rare; /* its handle has options that the next call must not find */
     struct lookup *lookup;
     const char *body;
     size_t body_length, body_sent;
@@ -58,25 +57,22 @@ struct call {
     char error[CURL_ERROR_SIZE]; /* libcurl's words */
 
     bool queued; /* in chores */
-    TAILQ_ENTRY(call) chore;
-    TAILQ_ENTRY(call) entry;
+    TAILQ_ENTRY(http2_call) chore;
+    TAILQ_ENTRY(http2_call) entry;
 };
 
-/* A handle for one call after the other. */
-CURL *call_handle_new(void);
 /* Sets the handle up; addresses come later. NULL, or why it can't be sent. */
-const char *call_prepare(struct call *call, const struct upstream_request *request, struct destinations *destinations);
-/* The handle is ready for another call's call_prepare. */
-void call_clear_handle(struct call *call);
-void call_set_addresses(struct call *call, const char *addresses);
+const char *http2_call_prepare(struct http2_call *call, const struct upstream_request *request,
+                               struct destinations *destinations);
+void http2_call_set_addresses(struct http2_call *call, const char *addresses);
 /* Writes the message and tells the end. */
-enum transfer_end call_judge(struct call *call, CURLcode code);
-/* The call's own memory; the handle is upstream.c's. */
-void call_free(struct call *call);
+enum transfer_end http2_call_judge(struct http2_call *call, CURLcode code);
+/* The call's own memory; the handle is http2.c's. */
+void http2_call_free(struct http2_call *call);
 
-/* What call.c asks of upstream.c: no more than seconds from now (0: no bound) until the next sign of progress. */
-void upstream_set_deadline(struct call *call, double seconds);
+/* What http2_call.c asks of http2.c: no more than seconds from now (0: no bound) until the next sign of progress. */
+void http2_set_deadline(struct http2_call *call, double seconds);
 /* Ends it, but not on this stack: the caller may be a hook, or libcurl. */
-void upstream_refuse(struct call *call, enum transfer_end end, const char *message);
+void http2_refuse(struct http2_call *call, enum transfer_end end, const char *message);
 
 #endif
