@@ -39,7 +39,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     struct stage_bound { int64_t bytes, tokens; };
     struct stage_seen {
       bool terminal, finished, failed; struct stage_buf usage, error, terminal_raw; int64_t text_bytes, events;
-      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept;
+      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept; bool overfull;
     };
 
     void *stage_mem_zero(size_t size) __asm__("mem_zero");
@@ -150,7 +150,7 @@ function stage.seen(seen)
     error = stage.text(seen.error), terminal_raw = stage.text(seen.terminal_raw),
     text_bytes = tonumber(seen.text_bytes), events = tonumber(seen.events), spent = seen.spent,
     held = stage.text(seen.held), held_bytes = tonumber(seen.held_bytes),
-    kept = stage.text(seen.kept),
+    kept = stage.text(seen.kept), overfull = seen.overfull,
   }
 end
 
