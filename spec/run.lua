@@ -1,5 +1,6 @@
 -- Runs every spec: each file in a busted of its own, as many at a time as there are processors, then the SDKs'. Prints
--- what fails where it fails, a line per file, and at the very end `N passed, N failed`.
+-- what fails where it fails, a line per file, and at the very end `N passed, N failed`; of a single file also what it
+-- prints itself, such as tables of figures.
 --
 --   luajit spec/run.lua [FILE_spec.lua | FOLDER]...
 package.path = "./?.lua;" .. package.path
@@ -62,6 +63,7 @@ local function start(job, number)
       stdout = job.tally .. ".out", stderr = job.tally .. ".err" })
 end
 
+local list = jobs()
 local totals = { passed = 0, failed = 0, skipped = 0 }
 
 local function finish(job)
@@ -75,7 +77,7 @@ local function finish(job)
     totals.passed + passed, totals.failed + failed, totals.skipped + skipped
   io.write(("%-6s %s  %d in %.1f s\n"):format(failed == 0 and "ok" or "FAILED", job.path, passed + failed + skipped,
     socket.gettime() - job.began))
-  if failed > 0 or skipped > 0 then io.write(job.process:output()) end
+  if failed > 0 or skipped > 0 or #list == 1 then io.write(job.process:output()) end
   if failed > 0 then
     io.write(job.process:errors())
     if not ended_well then
@@ -85,7 +87,6 @@ local function finish(job)
   io.flush()
 end
 
-local list = jobs()
 local width = tonumber(os.getenv("MOONGATE_JOBS") or lines_of("nproc")[1])
 local under_way, next_job = {}, 1
 while next_job <= #list or #under_way > 0 do
