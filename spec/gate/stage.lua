@@ -2,6 +2,7 @@
 -- socket pairs, and attempts that play scripted replies. Names that other specs may declare carry a prefix here.
 local ffi = require "ffi"
 local library = require "spec.support.library"
+local wait = require "spec.support.wait"
 
 jit.off() -- C calls back into Lua
 
@@ -227,7 +228,7 @@ end
 
 --- Lets the loop run until the condition holds.
 function stage:run_until(condition, what)
-  for _ = 1, 20000 do
+  for _ = 1, 20000 * wait.slowness do
     if condition() then return end
     self:turn()
   end

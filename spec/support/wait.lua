@@ -4,9 +4,10 @@ local valgrind = require "spec.support.valgrind"
 
 local wait = {}
 
+-- How many times as long as usual what is bounded for good measure may take.
+wait.slowness = valgrind.is_on and 8 or 1
 -- Generous, because it is only ever reached by a spec that fails; sanitizers and full machines are slow.
-local slowness = valgrind.is_on and 8 or 1
-wait.seconds = 15 * slowness
+wait.seconds = 15 * wait.slowness
 
 --- Polls until `condition` answers something true, and returns that; raises after `seconds`.
 ---@generic T
@@ -15,7 +16,7 @@ wait.seconds = 15 * slowness
 ---@param seconds? number
 ---@return T
 function wait.until_(condition, what, seconds)
-  local deadline = socket.gettime() + (seconds and seconds * slowness or wait.seconds)
+  local deadline = socket.gettime() + (seconds and seconds * wait.slowness or wait.seconds)
   local pause = 0.001
   while true do
     local result = condition()
