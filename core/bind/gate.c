@@ -69,7 +69,7 @@ static int gate_state(lua_State *L)
     lua_setfield(L, -2, "problems");
     push_reports(L, gate);
     lua_setfield(L, -2, "reports");
-    lua_pushnumber(L, (lua_Number)(gate->started / 1000));
+    lua_pushinteger(L, (lua_Integer)(gate->started / 1000));
     lua_setfield(L, -2, "started_at");
     lua_pushinteger(L, worker->index);
     lua_setfield(L, -2, "worker");

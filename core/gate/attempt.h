@@ -21,8 +21,8 @@ struct upstream_request;
 struct worker;
 
 enum {
-    ATTEMPT_BODY_MAX = 32 * 1024 * 1024, /* a whole reply; embeddings of large batches are the largest */
-    ATTEMPT_EVENT_MAX = 8 * 1024 * 1024, /* one stream event; images in base64 are the largest */
+    ATTEMPT_BODY_MAX = 32 * 1024 * 1024,  /* a whole reply; embeddings of large batches are the largest */
+    ATTEMPT_EVENT_MAX = 8 * 1024 * 1024,  /* one stream event; images in base64 are the largest */
     ATTEMPT_KEPT_MAX = ATTEMPT_EVENT_MAX, /* of what went out: one event is to repeat it */
 };
 
