@@ -1,10 +1,12 @@
 -- Runs every spec: each file in a busted of its own, as many at a time as there are processors, then the SDKs'. Prints
--- what fails where it fails, a line per file, and at the very end `N passed, N failed`.
+-- what fails where it fails, a line per file, and at the very end `N passed, N failed`; of a single file also what it
+-- prints itself, such as tables of figures.
 --
 --   luajit spec/run.lua [FILE_spec.lua | FOLDER]...
 package.path = "./?.lua;" .. package.path
 local process = require "spec.support.process"
 local socket = require "socket"
+local valgrind = require "spec.support.valgrind"
 
 local folder = process.folder()
 
@@ -25,9 +27,12 @@ end
 
 -- Those that start whole gateways first, and of all the large ones before the small: so no processor is left alone
 -- with a long one at the end.
+local function starts_gateways(path)
+  return path:match("^spec/sdk/") or path:match("^spec/gateway/") or path:match("^spec/browser/")
+end
+
 local function weight(path, size)
-  local starts_gateways = path:match("^spec/sdk/") or path:match("^spec/gateway/") or path:match("^spec/browser/")
-  return starts_gateways and size + 1e9 or size
+  return starts_gateways(path) and size + 1e9 or size
 end
 
 local function jobs()
@@ -48,11 +53,17 @@ local function start(job, number)
   job.began = socket.gettime()
   -- As in the gateway, nothing is compiled: Debian's snapshot of the compiler has faults that spoil a run now and then.
   local command = { "luajit", "-joff", "/usr/bin/busted", "--ignore-lua", "-o", "spec/support/report.lua", job.path }
+  -- What is to be looked at is the gateway where there is one, and else the C modules that the spec calls itself.
+  local starts_only = starts_gateways(job.path) or job.path:match("^spec/faults/") or job.path:match("^spec/bench/")
+  if not starts_only then
+    for index, word in ipairs(valgrind.words) do table.insert(command, index, word) end
+  end
   job.process = process.start(command,
     { env = { MOONGATE_TALLY = job.tally, LD_PRELOAD = os.getenv("MOONGATE_PRELOAD") or false },
       stdout = job.tally .. ".out", stderr = job.tally .. ".err" })
 end
 
+local list = jobs()
 local totals = { passed = 0, failed = 0, skipped = 0 }
 
 local function finish(job)
@@ -66,8 +77,9 @@ local function finish(job)
     totals.passed + passed, totals.failed + failed, totals.skipped + skipped
   io.write(("%-6s %s  %d in %.1f s\n"):format(failed == 0 and "ok" or "FAILED", job.path, passed + failed + skipped,
     socket.gettime() - job.began))
+  if failed > 0 or skipped > 0 or #list == 1 then io.write(job.process:output()) end
   if failed > 0 then
-    io.write(job.process:output(), job.process:errors())
+    io.write(job.process:errors())
     if not ended_well then
       io.write(("%s ended with %s\n"):format(job.path, job.process.status or "signal " .. job.process.signal))
     end
@@ -75,7 +87,6 @@ local function finish(job)
   io.flush()
 end
 
-local list = jobs()
 local width = tonumber(os.getenv("MOONGATE_JOBS") or lines_of("nproc")[1])
 local under_way, next_job = {}, 1
 while next_job <= #list or #under_way > 0 do

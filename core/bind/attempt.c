@@ -298,7 +298,7 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
                         : seen->finished && !attempt_failure(attempt) && attempt_is_over(attempt) ? "finished"
                                                                                                   : "cut";
 
-    lua_createtable(L, 0, 11);
+    lua_createtable(L, 0, 12);
     lua_pushstring(L, ended);
     lua_setfield(L, -2, "ended");
     lua_pushboolean(L, seen->finished);
@@ -319,6 +319,8 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
     set_buf(L, "held", &seen->held);
     if (seen->spent)
         set_buf(L, "kept", &seen->kept);
+    lua_pushboolean(L, seen->overfull);
+    lua_setfield(L, -2, "overfull");
     lua_pushnumber(L, (lua_Number)seen->held_bytes);
     lua_setfield(L, -2, "held_bytes");
     return 1;

@@ -69,8 +69,8 @@ static int gate_state(lua_State *L)
     lua_setfield(L, -2, "problems");
     push_reports(L, gate);
     lua_setfield(L, -2, "reports");
-    lua_pushnumber(L, (lua_Number)(clock_wall_ms() - gate->started) / 1000);
-    lua_setfield(L, -2, "uptime_s");
+    lua_pushinteger(L, (lua_Integer)(gate->started / 1000));
+    lua_setfield(L, -2, "started_at");
     lua_pushinteger(L, worker->index);
     lua_setfield(L, -2, "worker");
     lua_pushinteger(L, (lua_Integer)gate->worker_count);

@@ -21,8 +21,9 @@ struct upstream_request;
 struct worker;
 
 enum {
-    ATTEMPT_BODY_MAX = 32 * 1024 * 1024, /* a whole reply; embeddings of large batches are the largest */
-    ATTEMPT_EVENT_MAX = 8 * 1024 * 1024, /* one stream event; images in base64 are the largest */
+    ATTEMPT_BODY_MAX = 32 * 1024 * 1024,  /* a whole reply; embeddings of large batches are the largest */
+    ATTEMPT_EVENT_MAX = 8 * 1024 * 1024,  /* one stream event; images in base64 are the largest */
+    ATTEMPT_KEPT_MAX = ATTEMPT_EVENT_MAX, /* of what went out: one event is to repeat it */
 };
 
 /* What the pipe looks for in each event, from the protocol's own table. Members stand here with their quotes. */
@@ -59,6 +60,7 @@ struct attempt_piped {
     struct buf held;    /* its data */
     int64_t held_bytes; /* its text, not counted above */
     struct buf kept;    /* lines: the data of events without text, and each run of text between them as a JSON string */
+    bool overfull;      /* more went out than may be kept: nothing of it is */
 };
 
 struct attempt;

@@ -129,6 +129,8 @@ char *doors_check(const struct settings *settings)
         certificate = open_certificate(&settings->doors[i], error, sizeof error);
         if (!certificate)
             buf_add_format(&lines, "%s\n", error);
+        else if (certificate_is_stale(certificate, error, sizeof error))
+            buf_add_format(&lines, "listen %.100s: %s\n", settings->doors[i].address, error);
         certificate_free(certificate);
     }
     if (lines.length)

@@ -24,7 +24,8 @@ struct door_socket {
 /* Takes over what sockets the process before left (heritage may be NULL), binds the rest. NULL with a sentence. */
 struct doors *doors_open(const struct settings *settings, size_t workers, struct heritage *heritage, char *error,
                          size_t error_size);
-/* What keeps its certificates from being served, one line each; the caller's. NULL: nothing. Binds nothing. */
+/* What is wrong with its certificates, those that callers refuse too, one line each; the caller's. NULL: nothing. Binds
+ * nothing. */
 char *doors_check(const struct settings *settings);
 /* After the workers, whose connections may show a certificate. NULL is fine. */
 void doors_free(struct doors *doors);

@@ -117,11 +117,20 @@ static void end_run(struct pipe *pipe)
     pipe->in_run = false;
 }
 
-/* Keeps an event's data, or only its text if it has one: that is most of a stream. */
+/* Keeps an event's data, or only its text if it has one: that is most of a stream. A part of what went out is of no
+ * use. */
 static void keep(struct pipe *pipe, const struct sse_event *event, bool has_text)
 {
     struct buf *kept = &pipe->seen.kept;
 
+    if (pipe->seen.overfull)
+        return;
+    if (kept->length + event->data_length > ATTEMPT_KEPT_MAX) {
+        pipe->seen.overfull = true;
+        pipe->in_run = false;
+        buf_free(kept);
+        return;
+    }
     if (!has_text) {
         end_run(pipe);
         buf_add(kept, event->data, event->data_length);

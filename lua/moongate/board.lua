@@ -147,7 +147,7 @@ function board.read(state)
   table.sort(names)
   for i, name in ipairs(names) do providers[i] = provider_of(state, name, by_provider[name], view, now) end
   return {
-    status = status, problems = json.array(problems), started_at = math.floor(now - gateway.uptime_s + 0.5),
+    status = status, problems = json.array(problems), started_at = gateway.started_at,
     workers = gateway.workers, policy = state.config.policy, policies = json.array(state.policies:routing_names()),
     policies_generation = state.policies:generation(), tasks = json.array(task.types),
     zero_spend = state.config.zero_spend, providers = json.array(providers), out = json.array(out),

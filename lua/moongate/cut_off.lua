@@ -38,13 +38,16 @@ end
 ---@field held table the event that was to come next
 ---@field choices integer
 
--- The last bytes.
+-- The last bytes: an error where the format's own end would have to repeat more than is kept.
 ---@param call moongate.call
 ---@param answer table
----@param seen { held: string, kept: string|nil, is_first: boolean|nil } what the pipe has seen
+---@param seen { held: string, kept: string|nil, overfull: boolean|nil, is_first: boolean|nil } what the pipe has seen
 ---@param usage moongate.usage
 ---@return string
 function cut_off.ending(call, answer, seen, usage)
+  if seen.overfull then
+    return call.surface.error_event(429, "the answer ends here: a limit of its caller is used up")
+  end
   local writer, choices, parts = call.surface.writer(call), choices_of(call), {}
   local held = json.decode(seen.held)
   writer:join { shown = shown(answer, seen), held = type(held) == "table" and held or {}, choices = choices }

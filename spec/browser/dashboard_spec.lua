@@ -3,6 +3,7 @@ local gateway = require "spec.support.gateway"
 local json = require "dkjson"
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
+local valgrind = require "spec.support.valgrind"
 local wait = require "spec.support.wait"
 
 local IN_ORDER = [[
@@ -61,6 +62,7 @@ local function walk()
 end
 
 describe("the dashboard", function()
+  local it = valgrind.it "a browser waits for a few seconds at most"
   local all, told
 
   setup(function() all, told = walk() end)

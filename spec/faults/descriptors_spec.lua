@@ -5,9 +5,11 @@ local http = require "spec.support.http"
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local socket = require "socket"
+local valgrind = require "spec.support.valgrind"
 local wait = require "spec.support.wait"
 
 describe("a gateway out of descriptors", function()
+  local it = valgrind.it "it has descriptors of its own, at the top of what is allowed"
   after_each(gateway.stop_all)
 
   local function open_files(moongate)

@@ -6,6 +6,7 @@ local hunger = require "spec.support.hunger"
 local provider = require "spec.support.provider"
 local redis = require "spec.support.redis"
 local socket = require "socket"
+local valgrind = require "spec.support.valgrind"
 local wait = require "spec.support.wait"
 
 local ROUNDS = tonumber(os.getenv "MOONGATE_ROUNDS") or 16
@@ -13,7 +14,7 @@ local TEXT = "Hello from the provider."
 local PATIENCE = 3 -- seconds that a request may take then; far below what ends a request that hangs
 local ABORTED = 6
 -- A sanitizer has an allocator of its own, below which none fails.
-local sanitized = os.getenv "MOONGATE_PRELOAD" or os.getenv "MOONGATE_UNDER"
+local sanitized = os.getenv "MOONGATE_PRELOAD" or valgrind.is_on
 
 describe("a gateway that runs out of memory", function()
   local upstream, moongate, hungry, server, database

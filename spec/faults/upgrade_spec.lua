@@ -79,6 +79,7 @@ describe("an upgrade", function()
       assert.equal(count, counted(gate, "requests"))
       assert.equal(sum(gate, "sum(input_tokens + output_tokens)"), counted(gate, "tokens"))
       assert.equal(0, bench.open_rows(gate.folder .. "/moongate.db"))
+      print(("  %d upgrades over %s: %d requests, %d failed"):format(ROUNDS, over, count, #told.problems))
     end)
   end
 

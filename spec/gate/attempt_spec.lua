@@ -107,10 +107,10 @@ describe("an attempt", function()
     assert.is_nil(silent:event())
     assert.equal("first_content_timeout", silent:failure())
     silent:close()
+    -- Told before the loop runs at all: a busy machine may let all of that time pass before the first event.
     local spoke = on:play { pieces = { event "a", { 0.03, event "b" } }, content_s = 0.015 }
-    assert.equal("a", spoke:event().data)
     spoke:content()
-    assert.same({ "b" }, spoke:events())
+    assert.same({ "a", "b" }, spoke:events())
     assert.is_nil(spoke:failure())
     spoke:close()
   end)
@@ -176,7 +176,7 @@ describe("an attempt", function()
 
   it("reads its last bytes after a close that asked for it, for a while", function()
     local ended = on:play { pieces = { event "a", { 0.01, "end" } } }
-    ended:event()
+    assert.is_false(ended:ask "event") -- the loop has not run, so that it can't have ended by then
     ended:close(true)
     assert.is_true(on.worker.lingering ~= nil)
     on:run_until(function() return on.worker.lingering == nil end, "the end of the reply")

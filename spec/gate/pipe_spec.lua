@@ -355,6 +355,19 @@ describe("the pipe", function()
       assert.equal("", pipe({ stream }, { bounds = { 4 } }).kept)
     end)
 
+    it("keeps nothing at all of a stream that is longer than one event may be, and hands it on", function()
+      local piece, stream = ("x"):rep(999000), {}
+      for i = 1, 9 do stream[i] = event(delta(piece)) end
+      local seen = pipe(stream, { keep = true, bounds = { 9e6 } })
+      assert.same({ "", true, 9 * #piece }, { seen.kept, seen.overfull, seen.text_bytes })
+      assert.equal(table.concat(stream), seen.out)
+      local bare = event('{"choices":[{"delta":{"image":"' .. piece .. '"}}]}')
+      seen = pipe({ bare:rep(9), event(delta "abc") }, { keep = true, bounds = { 2 } })
+      assert.same({ "", true, true }, { seen.kept, seen.overfull, seen.spent })
+      seen = pipe({ bare:rep(8), event(delta "abc") }, { keep = true, bounds = { 2 } })
+      assert.same({ 8 * #bare - 8 * #event "" + 8, false }, { #seen.kept, seen.overfull })
+    end)
+
     it("sees the same however the network cuts the stream", function()
       local stream = ": hello\n\n" .. said .. event '{"usage":{"total_tokens":1}}' .. done .. event "behind"
       for _, bounds in ipairs { { 0 }, { 3 }, { 3, 7 }, { 0, 3, 7, 8 }, { 100 } } do

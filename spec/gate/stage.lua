@@ -2,6 +2,7 @@
 -- socket pairs, and attempts that play scripted replies. Names that other specs may declare carry a prefix here.
 local ffi = require "ffi"
 local library = require "spec.support.library"
+local wait = require "spec.support.wait"
 
 jit.off() -- C calls back into Lua
 
@@ -39,7 +40,7 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     struct stage_bound { int64_t bytes, tokens; };
     struct stage_seen {
       bool terminal, finished, failed; struct stage_buf usage, error, terminal_raw; int64_t text_bytes, events;
-      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept;
+      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept; bool overfull;
     };
 
     void *stage_mem_zero(size_t size) __asm__("mem_zero");
@@ -150,7 +151,7 @@ function stage.seen(seen)
     error = stage.text(seen.error), terminal_raw = stage.text(seen.terminal_raw),
     text_bytes = tonumber(seen.text_bytes), events = tonumber(seen.events), spent = seen.spent,
     held = stage.text(seen.held), held_bytes = tonumber(seen.held_bytes),
-    kept = stage.text(seen.kept),
+    kept = stage.text(seen.kept), overfull = seen.overfull,
   }
 end
 
@@ -227,7 +228,7 @@ end
 
 --- Lets the loop run until the condition holds.
 function stage:run_until(condition, what)
-  for _ = 1, 20000 do
+  for _ = 1, 20000 * wait.slowness do
     if condition() then return end
     self:turn()
   end

@@ -5,6 +5,7 @@ local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local redis = require "spec.support.redis"
 local tls = require "spec.support.tls"
+local valgrind = require "spec.support.valgrind"
 local wait = require "spec.support.wait"
 
 local TEXT = "Hello from the provider."
@@ -31,6 +32,7 @@ local function threads_of(pid)
 end
 
 describe("a confined gateway", function()
+  local it = valgrind.it "it makes system calls of its own, which the filter refuses"
   local upstream, server
 
   before_each(function() upstream = provider.open() end)

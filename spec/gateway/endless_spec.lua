@@ -141,6 +141,20 @@ for title, hooks in pairs(HOOKS) do
       end)
     end
 
+    if title == "no hook" then
+      it("is ended by an error where its last event would have to repeat more than an event may be", function()
+        upstream:usually { endless = true, pieces = { PIECE:rep(5000) }, usage = false }
+        local read, answer = ask("responses", "responses", new_key { billed_tokens = 2200000, window = "day" })
+        assert.equal(200, answer.status)
+        assert.is_true(#read.text > 8 * 2 ^ 20, #read.text)
+        local last = read.events[#read.events]
+        assert.same({ "error", "rate_limit_exceeded" }, { last.type, last.code })
+        assert.matches("a limit of its caller is used up", last.message, 1, true)
+        local row = row_of(answer)
+        assert.same({ "ok", math.ceil(#read.text / 4) }, { row.outcome, row.output_tokens })
+      end)
+    end
+
     -- A stream that is ended before it says anything, or within something that is no text.
     local function ends_properly(name, protocol, more, budget, text)
       local pair = protocol .. " to " .. name

@@ -137,6 +137,9 @@ describe("a TLS listener", function()
     local gate = gateway.prepare { config = config(), clock = true }
     tls.certificate(gate.folder, "one", 30)
     gate:shift(31 * 86400)
+    local status, _, problem = gate:command "check"
+    assert.equal(1, status)
+    assert.matches("^listen [%d.:]+: the certificate one.pem expired on %d+%-%d+%-%d+: callers will refuse it", problem)
     open(gate)
     assert.matches("expired on", gate:logged("a certificate is served that callers refuse").reason, 1, true)
     assert.matches("expired on", problems(gate)[1].message, 1, true)

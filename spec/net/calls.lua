@@ -2,6 +2,7 @@
 -- Names that other specs may declare in their own way carry a prefix here.
 local ffi = require "ffi"
 local library = require "spec.support.library"
+local wait = require "spec.support.wait"
 
 jit.off() -- C calls back into Lua
 
@@ -50,6 +51,8 @@ if not pcall(ffi.typeof, "struct calls_hooks") then
     char *calls_copy(const void *data, size_t length) __asm__("mem_copy");
   ]]
 end
+
+local BOUND_S = 20 * wait.slowness
 
 local calls = {}
 calls.__index = calls
@@ -142,7 +145,8 @@ function calls:send(options)
   local request = ffi.new("struct calls_request", {
     method = options.method or (options.sent and "POST" or "GET"), url = options.url, headers = headers,
     body = options.sent, body_length = options.sent and #options.sent or 0, http2 = options.http2 or false,
-    connect_s = options.connect_s or 20, first_byte_s = options.first_byte_s or 20, idle_s = options.idle_s or 20,
+    connect_s = options.connect_s or BOUND_S, first_byte_s = options.first_byte_s or BOUND_S,
+    idle_s = options.idle_s or BOUND_S,
     ca_file = options.ca_file, is_stream = options.is_stream or false,
   })
   one.handle = library.calls_send(self.upstream, request, hooks, arg)
@@ -175,7 +179,7 @@ function calls:run_until(condition, what)
   local rounds = 0
   while not condition() do
     rounds = rounds + 1
-    assert(rounds < 20000, "waited in vain for " .. (what or "a condition"))
+    assert(rounds < 20000 * wait.slowness, "waited in vain for " .. (what or "a condition"))
     library.calls_loop_after(self.loop, 0.002, self.on_elapsed, nil)
     library.calls_loop_run(self.loop)
     if self.fault then

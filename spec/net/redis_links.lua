@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local library = require "spec.support.library"
 local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 
 jit.off() -- C calls back into Lua
 
@@ -192,7 +193,7 @@ function links:run_until(condition, what)
   local rounds = 0
   while not condition() do
     rounds = rounds + 1
-    assert(rounds < 7500, "waited in vain for " .. (what or "a condition"))
+    assert(rounds < 7500 * wait.slowness, "waited in vain for " .. (what or "a condition"))
     self:turn()
   end
 end

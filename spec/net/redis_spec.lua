@@ -3,6 +3,7 @@ local ffi = require "ffi"
 local links = require "spec.net.redis_links"
 local redis = require "spec.support.redis"
 local socket = require "socket"
+local valgrind = require "spec.support.valgrind"
 
 local library, logged, NULL = links.library, links.logged, links.NULL
 local DEADLINE = 0.05
@@ -370,7 +371,7 @@ describe("a link", function()
       await_state(link, true)
     end)
 
-    it("waits until its data is loaded", function()
+    valgrind.it "the server has loaded all before a slow reader looks" ("waits until its data is loaded", function()
       server = redis.start { appendonly = true }
       -- It looks at its connections once every 1024 commands that it reads back.
       server:command("EVAL", "for index = 1, 3000 do redis.call('SET', index, index) end", 0)

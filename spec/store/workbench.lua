@@ -94,7 +94,7 @@ bench.inbox = ffi.load(built)
 os.remove(built)
 
 -- The loop that this thread reserves with, whatever the store.
-local loop = bench.library.loop_new()
+local loop = ffi.gc(bench.library.loop_new(), bench.library.loop_free)
 bench.loop = loop
 
 local server

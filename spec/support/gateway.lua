@@ -4,6 +4,7 @@ local json = require "dkjson"
 local http = require "spec.support.http"
 local process = require "spec.support.process"
 local socket = require "socket"
+local valgrind = require "spec.support.valgrind"
 local wait = require "spec.support.wait"
 
 local gateway = {}
@@ -21,10 +22,6 @@ gateway.binary = absolute(os.getenv("MOONGATE_BINARY") or "build/moongate")
 -- The shim that shifts the gateway's wall time.
 local clock = absolute(os.getenv("MOONGATE_TEST_CLOCK") or "build/spec/clock.so")
 
--- What the gateway runs under, word by word: valgrind (`make valgrind`). Nothing is fast there.
-local under = {}
-for word in (os.getenv "MOONGATE_UNDER" or ""):gmatch "%S+" do under[#under + 1] = word end
-
 -- Plain config unless the spec says otherwise; a spec's own config text is taken as it is.
 local defaults = { listen = "127.0.0.1:0", auth = "none", store = "memory:", workers = 2,
   admin_token = gateway.admin_token }
@@ -32,10 +29,7 @@ local defaults = { listen = "127.0.0.1:0", auth = "none", store = "memory:", wor
 -- All of it below the filter of system calls (`MOONGATE_SECCOMP=1 make test`), not only what asks for it.
 if os.getenv "MOONGATE_SECCOMP" then defaults.seccomp = true end
 
-if under[1] then
-  defaults.limits = { policy_ms = 5000 }
-  wait.seconds, http.seconds = 120, 120
-end
+if valgrind.is_on then defaults.limits = { policy_ms = 5000 } end
 
 -- What this machine may have, and no spec means.
 local unset = {}
@@ -131,12 +125,14 @@ end
 
 --- Runs a command of the binary in the gateway's folder: exit code, output, errors.
 function gateway:command(...)
-  return process.run({ gateway.binary, ... }, { cwd = self.folder, env = environment(self) })
+  local command = { unpack(valgrind.words) }
+  for _, word in ipairs { gateway.binary, ... } do command[#command + 1] = word end
+  return process.run(command, { cwd = self.folder, env = environment(self) })
 end
 
 --- Starts `moongate serve` in its folder and waits until it listens.
 function gateway:open()
-  local command = { unpack(under) }
+  local command = { unpack(valgrind.words) }
   for _, word in ipairs(self.options.before or {}) do command[#command + 1] = word end
   command[#command + 1], command[#command + 2] = gateway.binary, "serve"
   for _, argument in ipairs(self.options.args or {}) do command[#command + 1] = argument end

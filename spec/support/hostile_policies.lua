@@ -1,5 +1,6 @@
 -- Routing policies that mean harm, for spec/gateway/hostile_spec.lua: { title, how it ends, body of the function }.
 -- It ends by a fault of one of these kinds, or by being obeyed: "serves small", "serves large", "refused" (no rung).
+-- What leaves much behind for the collector may run out of memory first, where a busy machine wakes the watchdog late.
 -- `top` is code before the function, `twice` asks a request before, `says` is in the message of the refusal.
 
 -- A table of 63 members that Lua takes for one of 2^29.
@@ -94,17 +95,17 @@ return {
     local json, t = require "moongate.json", { "x" }
     for _ = 1, 60 do t = { t, t } end
     return json.encode(t)]] },
-  { "reads JSON for ever", "time", [[
+  { "reads JSON for ever", "time|memory", [[
     local json, text = require "moongate.json", "[" .. ("1,"):rep(1e5) .. "1]"
     while true do json.decode(text) end]] },
-  { "compiles for ever", "time", [[
+  { "compiles for ever", "time|memory", [[
     local text = ("x = 1 "):rep(1e4)
     while true do load(text) end]] },
   { "compiles what takes the compiler long", "time", [[
     local text = "local a return " .. ("a or "):rep(12000) .. "a"
     local made = load(text)
     return made()]] },
-  { "concatenates for ever", "time", [[
+  { "concatenates for ever", "time|memory", [[
     local t = {} for i = 1, 1e4 do t[i] = "x" end
     while true do table.concat(t) end]] },
   { "empties a long list from its front", "time", [[

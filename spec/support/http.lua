@@ -2,11 +2,12 @@
 -- told twice: a body that ends early, or framing that is wrong, raises or shows in `complete`.
 local json = require "dkjson"
 local socket = require "socket"
+local wait = require "spec.support.wait"
 
 local http = {}
 
 -- Far beyond what any spec needs: reached only by one that fails.
-http.seconds = 15
+http.seconds = wait.seconds
 
 local answer = {}
 answer.__index = answer

@@ -13,6 +13,9 @@ return function()
   function handler.suiteEnd()
     for _, failure in ipairs(handler.failures) do io.write(describe(failure)) end
     for _, failure in ipairs(handler.errors) do io.write(describe(failure)) end
+    for _, skipped in ipairs(handler.pendings) do
+      io.write(("  skipped: %s%s\n"):format(skipped.name, skipped.message and ": " .. tostring(skipped.message) or ""))
+    end
     io.flush()
     local file = assert(io.open(os.getenv("MOONGATE_TALLY"), "w"))
     file:write(("%d %d %d\n"):format(handler.successesCount, handler.failuresCount + handler.errorsCount,

@@ -1,10 +1,13 @@
 -- The only place where a spec lets time pass: a condition is asked again and again, up to a bound.
 local socket = require "socket"
+local valgrind = require "spec.support.valgrind"
 
 local wait = {}
 
+-- How many times as long as usual what is bounded for good measure may take.
+wait.slowness = valgrind.is_on and 8 or 1
 -- Generous, because it is only ever reached by a spec that fails; sanitizers and full machines are slow.
-wait.seconds = 15
+wait.seconds = 15 * wait.slowness
 
 --- Polls until `condition` answers something true, and returns that; raises after `seconds`.
 ---@generic T
@@ -13,7 +16,7 @@ wait.seconds = 15
 ---@param seconds? number
 ---@return T
 function wait.until_(condition, what, seconds)
-  local deadline = socket.gettime() + (seconds or wait.seconds)
+  local deadline = socket.gettime() + (seconds and seconds * wait.slowness or wait.seconds)
   local pause = 0.001
   while true do
     local result = condition()
