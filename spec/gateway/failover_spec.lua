@@ -17,8 +17,9 @@ local first, second
 -- Two providers of the model "small", the first preferred; `change` works on the config before the gateway starts.
 local function start(change, options)
   local function openai(upstream, key)
+    local slow = wait.slowness
     return { protocol = "openai", base_url = upstream.base_url, api_key = key, retries = 0,
-      timeouts = { connect = 2, first_byte = 0.3, first_content = 0.6, idle = 0.6 } }
+      timeouts = { connect = 2, first_byte = 0.3 * slow, first_content = 0.6 * slow, idle = 0.6 * slow } }
   end
   local config = {
     policy = "in-order",
