@@ -486,7 +486,7 @@ void attempt_content(struct attempt *attempt)
     attempt->content = NULL;
 }
 
-void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks,
+void attempt_pipe(struct attempt *attempt, struct exchange *exchange, struct signs_marks *marks,
                   const struct attempt_bound *bound)
 {
     attempt_content(attempt);
