@@ -249,7 +249,7 @@ bool pipe_flush(struct pipe *pipe, void (*on_drained)(void *arg), void *arg)
 {
     bool room = !pipe->exchange || exchange_write(pipe->exchange, pipe->out.data, pipe->out.length, on_drained, arg);
 
-    buf_clear(&pipe->out);
+    buf_free(&pipe->out); /* a stream is silent for most of its time */
     return room;
 }
 
