@@ -5,7 +5,6 @@
  */
 #include "bind/bind.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -15,6 +14,7 @@
 #include "base/mem.h"
 #include "bind/json.h"
 #include "bind/limit_headers.h"
+#include "bind/marks.h"
 #include "gate/attempt.h"
 #include "gate/exchange.h"
 #include "gate/firewall.h"
@@ -459,27 +459,6 @@ static int attempt_lua_content(lua_State *L)
     return 0;
 }
 
-static void read_mark(lua_State *L, const char *name, char mark[32])
-{
-    const char *text = bind_text(L, 3, name);
-
-    if (text)
-        snprintf(mark, 32, "%s", text);
-    lua_pop(L, 1);
-}
-
-static void read_mark_list(lua_State *L, const char *name, char (*marks)[32])
-{
-    lua_getfield(L, 3, name);
-    for (int i = 0; i < 4 && lua_istable(L, -1); i++) {
-        lua_rawgeti(L, -1, i + 1);
-        if (lua_isstring(L, -1))
-            snprintf(marks[i], 32, "%s", lua_tostring(L, -1));
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
 /* What a stream may still say: at index and behind it. */
 static struct attempt_bound read_bound(lua_State *L, int index)
 {
@@ -494,37 +473,23 @@ static int await_pipe(lua_State *L, struct handle *handle)
 }
 
 /* pipe(exchange, marks, bytes, tokens): the rest of the stream goes to the caller; waits to its end, or until more than
- * that has come (nil: no bound); see push_seen, or nil and the reason. Marks as in attempt.h; terminal may be a list of
- * types, too */
+ * that has come (nil: no bound); see push_seen, or nil and the reason. Marks as in marks.h */
 static int attempt_lua_pipe(lua_State *L)
 {
     struct handle *handle = handle_of(L);
     struct exchange *exchange = bind_exchange(L, 2);
-    struct attempt_marks marks = { 0 };
+    struct signs_marks *marks = bind_marks(L, 3);
     struct attempt_bound bound;
     bool bounded;
 
-    luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 5);
     bounded = !lua_isnil(L, 4);
     if (bounded)
         bound = read_bound(L, 4);
     luaL_argcheck(L, !handle->piping, 1, "it is piped already");
-    read_mark(L, "terminal", marks.terminal);
-    read_mark(L, "usage", marks.usage);
-    read_mark(L, "error", marks.error);
-    read_mark(L, "finish", marks.finish);
-    read_mark(L, "hollow", marks.hollow);
-    read_mark(L, "last", marks.last);
-    read_mark_list(L, "text", marks.text);
-    read_mark_list(L, "counts", marks.counts);
-    read_mark_list(L, "terminal", marks.ends);
-    read_mark_list(L, "failed", marks.failed);
-    marks.hide_usage = bind_flag(L, 3, "hide_usage");
-    marks.keep = bind_flag(L, 3, "keep");
     handle->task = task_here(L);
     handle->piping = true;
-    attempt_pipe(handle->attempt, exchange, &marks, bounded ? &bound : NULL);
+    attempt_pipe(handle->attempt, exchange, marks, bounded ? &bound : NULL);
     return await_pipe(L, handle);
 }
 
@@ -593,6 +558,7 @@ int bind_attempt_module(lua_State *L)
     lua_pushcfunction(L, route_collected);
     lua_setfield(L, -2, "__gc");
     lua_pop(L, 2);
+    bind_marks_open(L);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     return 1;

@@ -229,10 +229,12 @@ static void read_stream(struct attempt *attempt, const char *data, size_t length
 
     if (readable && last && !has_event(attempt))
         sse_finish(attempt->sse, reader, attempt);
-    if (attempt->mode == MODE_PIPE && !pipe_flush(attempt->pipe, on_caller_drained, attempt) && !attempt->paused &&
-        attempt->transfer) {
-        attempt->paused = true;
-        transfer_pause(attempt->transfer);
+    if (attempt->mode == MODE_PIPE) {
+        sse_rest(attempt->sse);
+        if (!pipe_flush(attempt->pipe, on_caller_drained, attempt) && !attempt->paused && attempt->transfer) {
+            attempt->paused = true;
+            transfer_pause(attempt->transfer);
+        }
     }
     if (!readable)
         fail(attempt, "malformed", "a stream event is larger than the gateway accepts");
@@ -486,7 +488,7 @@ void attempt_content(struct attempt *attempt)
     attempt->content = NULL;
 }
 
-void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks,
+void attempt_pipe(struct attempt *attempt, struct exchange *exchange, struct signs_marks *marks,
                   const struct attempt_bound *bound)
 {
     attempt_content(attempt);

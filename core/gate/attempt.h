@@ -64,6 +64,7 @@ struct attempt_piped {
 };
 
 struct attempt;
+struct signs_marks; /* the same, ready to be looked for: see signs.h */
 
 /* Begins the call. body: the request's, taken over (NULL: none). deadline_s bounds all of it; content_s the time to
  * attempt_content (0: no such bound). */
@@ -90,7 +91,7 @@ void attempt_forget(struct attempt *attempt);
 /* The first content has come: the content deadline no longer counts. */
 void attempt_content(struct attempt *attempt);
 /* Everything from here on goes to the exchange's caller, but for what the marks say, up to the bound (NULL: none). */
-void attempt_pipe(struct attempt *attempt, struct exchange *exchange, const struct attempt_marks *marks,
+void attempt_pipe(struct attempt *attempt, struct exchange *exchange, struct signs_marks *marks,
                   const struct attempt_bound *bound);
 /* After it was spent: goes on up to the new bound. */
 void attempt_pipe_on(struct attempt *attempt, struct exchange *exchange, const struct attempt_bound *bound);

@@ -14,8 +14,7 @@ enum { EVENT_DEPTH = 100 };
 
 struct pipe {
     struct exchange *exchange;
-    struct attempt_marks marks;
-    struct signs_marks prepared;
+    struct signs_marks *signs;
     struct attempt_bound bound;
     bool bounded;
     bool in_run; /* the last line kept is a run of text that may go on */
@@ -27,13 +26,12 @@ struct pipe {
     struct json_index index;
 };
 
-struct pipe *pipe_new(struct exchange *exchange, const struct attempt_marks *marks, const struct attempt_bound *bound)
+struct pipe *pipe_new(struct exchange *exchange, struct signs_marks *marks, const struct attempt_bound *bound)
 {
     struct pipe *pipe = mem_zero(sizeof *pipe);
 
     pipe->exchange = exchange;
-    pipe->marks = *marks;
-    signs_prepare(&pipe->prepared, &pipe->marks);
+    pipe->signs = signs_hold(marks);
     pipe->bounded = bound != NULL;
     if (bound)
         pipe->bound = *bound;
@@ -53,6 +51,7 @@ void pipe_free(struct pipe *pipe)
     buf_free(&pipe->held.raw);
     buf_free(&pipe->out);
     json_index_free(&pipe->index);
+    signs_drop(pipe->signs);
     mem_free(pipe);
 }
 
@@ -94,9 +93,10 @@ static bool is_error(struct pipe *pipe, const struct sse_event *event, const str
 {
     const struct json_node *node;
 
-    if (is_named(event, pipe->marks.failed) || (signs->maybe_failed && is_of_types(pipe, event, pipe->marks.failed)))
+    if (is_named(event, pipe->signs->marks.failed) ||
+        (signs->maybe_failed && is_of_types(pipe, event, pipe->signs->marks.failed)))
         return true;
-    node = signs->maybe_error ? top_member(pipe, event, pipe->marks.error) : NULL;
+    node = signs->maybe_error ? top_member(pipe, event, pipe->signs->marks.error) : NULL;
     return node && node->type != JSON_NULL;
 }
 
@@ -104,9 +104,10 @@ static bool is_last(struct pipe *pipe, const struct sse_event *event, const stru
 {
     const struct json_node *node;
 
-    if (is_named(event, pipe->marks.ends) || (signs->maybe_ends && is_of_types(pipe, event, pipe->marks.ends)))
+    if (is_named(event, pipe->signs->marks.ends) ||
+        (signs->maybe_ends && is_of_types(pipe, event, pipe->signs->marks.ends)))
         return true;
-    node = signs->maybe_last ? top_member(pipe, event, pipe->marks.last) : NULL;
+    node = signs->maybe_last ? top_member(pipe, event, pipe->signs->marks.last) : NULL;
     return node && node->type == JSON_TRUE;
 }
 
@@ -140,7 +141,7 @@ static void keep(struct pipe *pipe, const struct sse_event *event, bool has_text
     if (!pipe->in_run)
         buf_add_char(kept, '"');
     pipe->in_run = true;
-    signs_add_text(&pipe->prepared, event->data, event->data_length, kept);
+    signs_add_text(pipe->signs, event->data, event->data_length, kept);
 }
 
 /* Picks out of an event what settling needs. False: it is not for the caller. */
@@ -150,21 +151,21 @@ static bool note(struct pipe *pipe, const struct sse_event *event, const struct 
     if (signs->usage) {
         buf_clear(&pipe->seen.usage);
         buf_add(&pipe->seen.usage, event->data, event->data_length);
-        if (pipe->marks.hide_usage && signs->hollow)
+        if (pipe->signs->marks.hide_usage && signs->hollow)
             return false;
     }
     pipe->seen.text_bytes += signs->text_bytes;
-    if (pipe->marks.keep)
+    if (pipe->signs->marks.keep)
         keep(pipe, event, signs->text_bytes > 0);
     return true;
 }
 
 static bool is_terminal(const struct pipe *pipe, const struct sse_event *event)
 {
-    size_t length = strlen(pipe->marks.terminal);
+    size_t length = strlen(pipe->signs->marks.terminal);
 
     return length && event->data && event->data_length == length &&
-           memcmp(event->data, pipe->marks.terminal, length) == 0;
+           memcmp(event->data, pipe->signs->marks.terminal, length) == 0;
 }
 
 /* What comes behind it must not be glued to it. */
@@ -228,7 +229,7 @@ static bool take(struct pipe *pipe, const struct sse_event *event, const struct 
 
 static struct signs signs_of(const struct pipe *pipe, const struct sse_event *event)
 {
-    return event->data ? signs_read(&pipe->prepared, event->data, event->data_length) : (struct signs){ 0 };
+    return event->data ? signs_read(pipe->signs, event->data, event->data_length) : (struct signs){ 0 };
 }
 
 bool pipe_event(struct pipe *pipe, const struct sse_event *event)
@@ -248,7 +249,7 @@ bool pipe_flush(struct pipe *pipe, void (*on_drained)(void *arg), void *arg)
 {
     bool room = !pipe->exchange || exchange_write(pipe->exchange, pipe->out.data, pipe->out.length, on_drained, arg);
 
-    buf_clear(&pipe->out);
+    buf_free(&pipe->out); /* a stream is silent for most of its time */
     return room;
 }
 

@@ -14,10 +14,11 @@
 
 struct exchange;
 struct pipe;
+struct signs_marks;
 struct sse_event;
 
 /* bound may be NULL: there is none. */
-struct pipe *pipe_new(struct exchange *exchange, const struct attempt_marks *marks, const struct attempt_bound *bound);
+struct pipe *pipe_new(struct exchange *exchange, struct signs_marks *marks, const struct attempt_bound *bound);
 void pipe_free(struct pipe *pipe); /* NULL is fine */
 /* False: the stream has ended (terminal event or error), or its bound is reached; what comes behind is not read. */
 bool pipe_event(struct pipe *pipe, const struct sse_event *event);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "gate/attempt.h"
+#include "base/mem.h"
 
 /* Past any count of tokens. */
 static const int64_t COUNT_MAX = INT64_C(1000000000000);
@@ -35,9 +35,13 @@ static void add_mark(struct signs_marks *prepared, const char *name, enum kind k
     prepared->lengths |= UINT32_C(1) << length;
 }
 
-void signs_prepare(struct signs_marks *prepared, const struct attempt_marks *marks)
+struct signs_marks *signs_new(const struct attempt_marks *given)
 {
-    *prepared = (struct signs_marks){ .marks = marks };
+    struct signs_marks *prepared = mem_zero(sizeof *prepared);
+    const struct attempt_marks *marks = &prepared->marks;
+
+    prepared->marks = *given;
+    prepared->holders = 1;
     add_mark(prepared, marks->usage, KIND_USAGE);
     add_mark(prepared, marks->error, KIND_ERROR);
     add_mark(prepared, marks->finish, KIND_FINISH);
@@ -49,6 +53,19 @@ void signs_prepare(struct signs_marks *prepared, const struct attempt_marks *mar
         add_mark(prepared, marks->text[i], KIND_TEXT);
         add_mark(prepared, marks->counts[i], KIND_COUNT);
     }
+    return prepared;
+}
+
+struct signs_marks *signs_hold(struct signs_marks *marks)
+{
+    marks->holders++;
+    return marks;
+}
+
+void signs_drop(struct signs_marks *marks)
+{
+    if (--marks->holders == 0)
+        mem_free(marks);
 }
 
 static bool is_blank(char c)
@@ -165,8 +182,8 @@ static void read_member(const struct signs_marks *marks, size_t mark, const char
         signs->maybe_last |= *value == 't';
         break;
     case KIND_TYPE:
-        signs->maybe_ends |= is_one_of(value, end, marks->marks->ends);
-        signs->maybe_failed |= is_one_of(value, end, marks->marks->failed);
+        signs->maybe_ends |= is_one_of(value, end, marks->marks.ends);
+        signs->maybe_failed |= is_one_of(value, end, marks->marks.failed);
         break;
     case KIND_TEXT:
         if (*value == '"')

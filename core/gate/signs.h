@@ -10,14 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct attempt_marks;
+#include "gate/attempt.h"
+
 struct buf;
 
 enum { SIGNS_MARKS = 14 };
 
-/* The marks as they are looked for; made once a stream. */
+/* The marks as they are looked for. All streams of a protocol share them; of one thread. */
 struct signs_marks {
-    const struct attempt_marks *marks;
+    struct attempt_marks marks;
     struct signs_mark {
         const char *name;
         size_t length;
@@ -25,6 +26,7 @@ struct signs_marks {
     } list[SIGNS_MARKS];
     size_t count;
     uint32_t lengths; /* a bit for each length that a mark has */
+    int holders;
 };
 
 struct signs {
@@ -37,8 +39,11 @@ struct signs {
     bool maybe_error, maybe_last, maybe_ends, maybe_failed;
 };
 
-/* marks must stay as they are while it is used. */
-void signs_prepare(struct signs_marks *prepared, const struct attempt_marks *marks);
+/* The caller is its first holder. */
+struct signs_marks *signs_new(const struct attempt_marks *marks);
+struct signs_marks *signs_hold(struct signs_marks *marks);
+/* The last holder's frees it. */
+void signs_drop(struct signs_marks *marks);
 struct signs signs_read(const struct signs_marks *marks, const char *data, size_t length);
 /* Appends what the model wrote, as it stands between the quotes. */
 void signs_add_text(const struct signs_marks *marks, const char *data, size_t length, struct buf *out);

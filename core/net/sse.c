@@ -266,6 +266,15 @@ bool sse_push(struct sse *sse, const char *data, size_t length, on_event_fn *on_
     return read_events(sse, false, on_event, arg);
 }
 
+void sse_rest(struct sse *sse)
+{
+    if (sse->begin < sse->bytes.length)
+        return;
+    buf_free(&sse->bytes);
+    buf_free(&sse->joined);
+    sse->begin = sse->scanned = 0;
+}
+
 bool sse_finish(struct sse *sse, on_event_fn *on_event, void *arg)
 {
     return read_events(sse, true, on_event, arg);

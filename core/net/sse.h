@@ -31,6 +31,9 @@ void sse_lines(struct sse *sse);
  * read. */
 bool sse_push(struct sse *sse, const char *data, size_t length,
               bool (*on_event)(void *arg, const struct sse_event *event), void *arg);
+/* Between two pushes: gives back the memory of events that nobody looks at any more, where nothing waits behind them.
+ */
+void sse_rest(struct sse *sse);
 /* At the end of the stream: a last event without its blank line counts (many servers leave it out). */
 bool sse_finish(struct sse *sse, bool (*on_event)(void *arg, const struct sse_event *event), void *arg);
 

@@ -95,6 +95,22 @@ function access.verdicts(policies, caller, targets)
   return verdicts
 end
 
+-- What is wrong with the name that resolve returned; nil: nothing.
+local function not_a_name(name, requested, registry)
+  if name == nil then return nil end
+  if type(name) ~= "string" then return "resolve must return the name of a model, and returned " .. article(name) end
+  -- A name that the caller made up is the caller's mistake.
+  if name == requested or registry:resolve(name) then return nil end
+  return string.format('resolve returned "%s", which is no model here', in_a_line(name))
+end
+
+local function ask_resolve(policies, policy, caller, requested, registry)
+  local function wrong(name) return not_a_name(name, requested, registry) end
+  local fine, name = policies:ask(policy, policy.resolve, wrong, facts.shown("caller", caller), requested)
+  if not fine then return nil, refuse(policy, name) end
+  return name or requested or "auto"
+end
+
 -- The name that the request is served under: the policy's resolve may say another than was asked for. nil and the
 -- refusal if it fails, or names what is not here.
 ---@param policies table
@@ -108,18 +124,7 @@ function access.resolve(policies, caller, requested, registry)
   local policy, refusal = standing(policies)
   if refusal then return nil, refusal end
   if not (policy and policy.resolve) then return requested or "auto" end
-
-  local function not_a_name(name)
-    if name == nil then return nil end
-    if type(name) ~= "string" then return "resolve must return the name of a model, and returned " .. article(name) end
-    -- A name that the caller made up is the caller's mistake.
-    if name == requested or registry:resolve(name) then return nil end
-    return string.format('resolve returned "%s", which is no model here', in_a_line(name))
-  end
-
-  local fine, name = policies:ask(policy, policy.resolve, not_a_name, facts.shown("caller", caller), requested)
-  if not fine then return nil, refuse(policy, name) end
-  return name or requested or "auto"
+  return ask_resolve(policies, policy, caller, requested, registry)
 end
 
 -- Whether any of the targets behind a listed name will do.

@@ -20,12 +20,9 @@ local function prompt_of(usage) return usage.input + usage.cached + usage.cache_
 ---@param answer table see moongate.attempt: wanted, usage
 ---@return moongate.allowance|nil
 function allowance.of(call, answer)
-  local wanted, told, drawn = answer.wanted, answer.usage, {}
-  for _, claim in ipairs(wanted.claims) do
-    if claims.grows(claim) then drawn[#drawn + 1] = claim end
-  end
+  local wanted, told = answer.wanted, answer.usage
+  local drawn = claims.growing(wanted.claims)
   if #drawn == 0 then return nil end
-  drawn.is_billed, drawn.is_paid = wanted.claims.is_billed, wanted.claims.is_paid
   -- A prompt that was longer than thought has used up some of it.
   local excess = told and math.max(0, prompt_of(told) - wanted.input) or 0
   return setmetatable({

@@ -124,19 +124,32 @@ function answers.refusal_headers(refusal, call)
   return headers
 end
 
+-- By a protocol's scan: its marks. All streams that are under way share them.
+local marks_of = setmetatable({}, { __mode = "k" })
+
 -- What the pipe looks for in this protocol's stream events.
 ---@param call moongate.call
 ---@param protocol table
 ---@param bound moongate.allowance|nil
 ---@return table
 function answers.marks(call, protocol, bound)
-  local scan = protocol.scan
-  return {
-    terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
-    hollow = scan.hollow_mark, text = scan.text_marks, failed = scan.failed, last = scan.last_mark,
-    hide_usage = not call.request.include_usage, counts = scan.count_marks,
-    keep = bound and scan.keep or nil,
-  }
+  local scan, hides = protocol.scan, not call.request.include_usage
+  local known = marks_of[scan]
+  if not known then
+    known = {}
+    marks_of[scan] = known
+  end
+  local which = (hides and "hides" or "shows") .. (bound and " and keeps" or "")
+  local marks = known[which]
+  if not marks then
+    marks = {
+      terminal = scan.terminal, usage = scan.usage_mark, error = scan.error_mark, finish = scan.finish_mark,
+      hollow = scan.hollow_mark, text = scan.text_marks, failed = scan.failed, last = scan.last_mark,
+      hide_usage = hides, counts = scan.count_marks, keep = bound and scan.keep or nil,
+    }
+    known[which] = marks
+  end
+  return marks
 end
 
 -- How a piped stream ended: { kind, message }. seen is nil when it was cancelled, for the reason given.

@@ -37,18 +37,20 @@ local function lower(own, tiers)
   return own
 end
 
+local function either(own, tier, name)
+  if own[name] ~= nil then return own[name] end
+  return tier[name]
+end
+
 -- A key's own settings over those of its tier, but its tier's limits hold too.
 local function new_caller(settings, id, config)
   local tier = config.tiers and settings.tier and config.tiers[settings.tier] or {}
-  local function either(name)
-    if settings[name] ~= nil then return settings[name] end
-    return tier[name]
-  end
   local rpm, is_tiers_rpm = lower(settings.rpm, tier.rpm)
   local tpm, is_tiers_tpm = lower(settings.tpm, tier.tpm)
   return {
     name = settings.name, key_id = id, org = settings.org or "", tier = settings.tier or "",
-    label = settings.label or "", policy = either "policy", privacy = either "privacy" == true,
+    label = settings.label or "", policy = either(settings, tier, "policy"),
+    privacy = either(settings, tier, "privacy") == true,
     models = settings.models or { "*" }, tier_models = tier.models,
     rpm = rpm, tpm = tpm, by_tier = { rpm = is_tiers_rpm, tpm = is_tiers_tpm },
     budget = settings.budget, tier_budget = tier.budget,

@@ -145,6 +145,8 @@ end
 ---@return boolean
 function chat.has_seal(document) return document:begins(MARK, MARK_IN_BASE64) end
 
+jit.on(chat.has_seal) -- every body is asked, and nothing here loops
+
 -- ---- building ----
 
 -- Tokens of thought, at most, that an effort stands for.

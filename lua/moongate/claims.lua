@@ -245,6 +245,20 @@ function claims.grows(claim)
   return GROWING[claim.kind] == true and claims.is_callers(claim.key)
 end
 
+-- Those of a list that grow with the answer, as a list. A list of claims does not change: it is made once.
+---@param list table[]
+---@return table[]
+function claims.growing(list)
+  local growing = list.growing
+  if growing then return growing end
+  growing = { is_billed = list.is_billed, is_paid = list.is_paid }
+  for _, claim in ipairs(list) do
+    if claims.grows(claim) then growing[#growing + 1] = claim end
+  end
+  list.growing = growing
+  return growing
+end
+
 -- The claim that blocked; nil if it is none of these.
 ---@param list table[]
 ---@param blocked string

@@ -133,6 +133,14 @@ for _, line in ipairs(UNIFIED) do
   end
 end
 
+local function sort(names, index)
+  table.sort(names, function(a, b)
+    local first_rank, second_rank = index[a].rank, index[b].rank
+    if first_rank ~= second_rank then return first_rank < second_rank end
+    return a < b
+  end)
+end
+
 -- The names of those that the grammar has, in the order of its lines; and whether there may be shares of plans.
 local function matches(headers, index)
   local names, has_shares = {}, false
@@ -140,13 +148,7 @@ local function matches(headers, index)
     if index[name] then names[#names + 1] = name end
     has_shares = has_shares or SHARES[name]
   end
-  if #names > 1 then
-    table.sort(names, function(a, b)
-      local first_rank, second_rank = index[a].rank, index[b].rank
-      if first_rank ~= second_rank then return first_rank < second_rank end
-      return a < b
-    end)
-  end
+  if #names > 1 then sort(names, index) end
   return names, has_shares
 end
 

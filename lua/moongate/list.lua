@@ -316,6 +316,8 @@ function list.of(items, family)
   return setmetatable(items, family)
 end
 
+jit.on(list.of) -- it loops over nothing, and begins every decision
+
 -- The same with a copy of the items. A policy may make its own: list.new{ a, b }.
 ---@param items table[]
 ---@param family list.family|table|nil

@@ -137,10 +137,12 @@ end
 local hashes = setmetatable({}, { __mode = "k" }) -- by registry
 local written = {} -- by hash: when its world was last written down
 
+local function in_hex(byte) return string.format("%02x", string.byte(byte)) end
+
 local function hash_of(registry)
   if not hashes[registry] then
     local digest = string.sub(keys.hash(decision.world(registry)), 1, 6)
-    hashes[registry] = string.gsub(digest, ".", function(byte) return string.format("%02x", string.byte(byte)) end)
+    hashes[registry] = string.gsub(digest, ".", in_hex)
   end
   return hashes[registry]
 end
@@ -153,9 +155,29 @@ local function world_due(registry, hash)
   return decision.kept_world(registry)
 end
 
+-- Adds what the row tells of the decision: nothing of it changes once the row is open.
+local function add_decision(call)
+  local plan = call.plan
+  json.add ',"decision":'
+  decision.add(plan, call.caller, hash_of(call.state.registry), view_of(plan), candidates.looked(plan.request))
+  json.add ',"explanation":'
+  reasons.add(plan, MOST_EXPLAINED)
+end
+
+-- Writes down the decision before the row is closed, and lets go of all that it was made by: a stream that goes on for
+-- long needs the text alone.
+---@param call moongate.call
+function record.keep_decision(call)
+  local plan = call.plan
+  json.begin()
+  add_decision(call)
+  call.decided = json.finish()
+  call.plan = { policy = plan.policy, task = plan.task, replaced = plan.replaced }
+end
+
 -- Writes what the row tells beside its figures, as JSON: json.written has it then.
 local function add_detail(call)
-  local plan, registry, attempts = call.plan, call.state.registry, call.attempts
+  local attempts = call.attempts
   json.begin()
   json.add '{"attempts":['
   for i = 1, #attempts do
@@ -164,16 +186,13 @@ local function add_detail(call)
       ',"error":', attempt.error, ',"message":', attempt.message, ',"ms":', attempt.ms, "}")
   end
   json.add "]"
-  if not plan then
+  if not call.plan then
     json.add "}"
     return
   end
-  local hash = hash_of(registry)
-  local world = world_due(registry, hash)
-  json.add ',"decision":'
-  decision.add(plan, call.caller, hash, view_of(plan), candidates.looked(plan.request))
-  json.add ',"explanation":'
-  reasons.add(plan, MOST_EXPLAINED)
+  if call.decided then json.add(call.decided) else add_decision(call) end
+  local registry = call.state.registry
+  local world = world_due(registry, hash_of(registry))
   json.add(world and ',"world":' .. world .. "}" or "}")
 end
 

@@ -112,11 +112,24 @@ local function let_go(call, bound)
   requests.forget_body(call.request)
 end
 
+local NONE = {}
+
+-- What has gone out before the pipe goes on. An ending of our own looks at its data alone.
+local function let_go_of_first(answer, bound)
+  answer.read = nil
+  if not bound then
+    answer.held, answer.event = NONE, nil
+    return
+  end
+  answer.event = { data = answer.event.data }
+  for i, event in ipairs(answer.held) do answer.held[i] = { data = event.data } end
+end
+
 -- The answer as a stream. What came before the first content goes out with it; the terminal event waits for the ledger.
 local function pipe(call, answer)
-  local handle, first, protocol = call.handle, answer.read, answer.protocol
-  local bound, first_bytes = allowance.of(call, answer), first.text_length or 0
-  local room, reason = has_room(call, bound, first, answer.usage, first_bytes, false)
+  local handle, protocol, bound = call.handle, answer.protocol, allowance.of(call, answer)
+  local first_bytes, is_last, is_finish = answer.read.text_length or 0, answer.read.last, answer.read.kind == "finish"
+  local room, reason = has_room(call, bound, answer.read, answer.usage, first_bytes, false)
   handle:begin(200, answers.stream_headers(call, answer))
   local seen
   if reason then
@@ -124,22 +137,23 @@ local function pipe(call, answer)
   elseif not room then
     handle:write(held_bytes(call, answer))
     return cut_short(call, answer, bound, { held = answer.event.data, is_first = true }, 0)
-  elseif first.last then
+  elseif is_last then
     handle:write(held_bytes(call, answer))
     seen = { ended = "terminal", terminal_raw = answer.event.raw, text_bytes = 0 }
   else
     handle:write(held_bytes(call, answer) .. answer.event.raw)
     let_go(call, bound)
+    let_go_of_first(answer, bound)
     seen, reason = pipe_on(call, answer, bound, first_bytes)
     if reason == "spent" then return cut_short(call, answer, bound, seen, first_bytes + seen.text_bytes) end
   end
-  local outcome = answers.outcome(seen, reason, first.kind == "finish" and not protocol.scan.needs_terminal)
+  local outcome = answers.outcome(seen, reason, is_finish and not protocol.scan.needs_terminal)
   if outcome.kind == "cancelled" then handle:calm() end
   seen = seen or answer.wire:piped() or { text_bytes = 0 }
   answer.wire:close(outcome.kind == "ok")
   attempt.finished(call, answer, outcome.kind, outcome.message)
   local usage = seen.usage and protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
-  local is_whole = outcome.kind == "ok" or seen.finished or first.kind == "finish"
+  local is_whole = outcome.kind == "ok" or seen.finished or is_finish
   local bytes = first_bytes + seen.text_bytes
   usage = usage_of.final(usage, is_whole, call.request.text_length, bytes)
   local _, unkept = record.settle(call, answer, outcome.kind, usage, bytes)
@@ -321,6 +335,7 @@ end
 ---@param answer table
 ---@return table|nil refusal
 function relay.stream(call, answer)
+  record.keep_decision(call)
   local looked_at = call.hooks and (call.hooks.has.event or call.hooks.has.response)
   local direct = translation.is_direct(call, answer.protocol)
   if direct and not looked_at then return pipe(call, answer) end

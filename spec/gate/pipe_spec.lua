@@ -15,7 +15,7 @@ if not pcall(ffi.typeof, "struct pipe_spec_event") then
     bool pipe_spec_sse_push(void *sse, const char *data, size_t length, pipe_spec_hook on_event, void *arg)
       __asm__("sse_push");
     bool pipe_spec_sse_finish(void *sse, pipe_spec_hook on_event, void *arg) __asm__("sse_finish");
-    void *pipe_new(struct stage_exchange *exchange, const struct stage_marks *marks, const struct stage_bound *bound);
+    void *pipe_new(struct stage_exchange *exchange, void *marks, const struct stage_bound *bound);
     void pipe_go_on(void *pipe, struct stage_exchange *exchange, const struct stage_bound *bound);
     bool pipe_is_spent(const void *pipe);
     void pipe_free(void *pipe);

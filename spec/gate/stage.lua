@@ -89,7 +89,9 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     bool stage_await_pipe(void *attempt, void (*on_ready)(void *), void *) __asm__("attempt_await_pipe");
     void stage_forget(void *attempt) __asm__("attempt_forget");
     void stage_content(void *attempt) __asm__("attempt_content");
-    void stage_pipe(void *attempt, struct stage_exchange *, const struct stage_marks *, const struct stage_bound *)
+    void *stage_signs_new(const struct stage_marks *) __asm__("signs_new");
+    void stage_signs_drop(void *marks) __asm__("signs_drop");
+    void stage_pipe(void *attempt, struct stage_exchange *, void *marks, const struct stage_bound *)
       __asm__("attempt_pipe");
     void stage_pipe_on(void *attempt, struct stage_exchange *, const struct stage_bound *) __asm__("attempt_pipe_on");
     void stage_unpipe(void *attempt) __asm__("attempt_unpipe");
@@ -125,7 +127,7 @@ function stage.text(buf) return buf.length > 0 and ffi.string(buf.data, buf.leng
 
 local function string_or_nil(pointer) return pointer ~= nil and ffi.string(pointer) or nil end
 
---- An attempt's marks, as C holds them.
+--- An attempt's marks, as pipes share them: who has one may outlive what is answered here.
 function stage.marks(options)
   local marks = ffi.new "struct stage_marks"
   for name, value in pairs(options) do
@@ -136,7 +138,7 @@ function stage.marks(options)
       marks[name] = value
     end
   end
-  return marks
+  return ffi.gc(library.stage_signs_new(marks), library.stage_signs_drop)
 end
 
 stage.openai = {

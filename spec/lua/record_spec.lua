@@ -112,6 +112,25 @@ describe("the record of a request", function()
       assert.same({ "one/small" }, detail.explanation.ladder)
     end)
 
+    it("tells the same of a decision that was written down before, and holds no more of it than that", function()
+      local function detail_of(is_early)
+        core.now = 1700000123 + (is_early and 7200 or 0) -- the world is due with both
+        local call = new_call()
+        record.open(call)
+        local plan = call.plan
+        if is_early then
+          record.keep_decision(call)
+          assert.same({ policy = plan.policy, task = plan.task }, call.plan)
+        end
+        record.settle(call, answer_of(call), "ok", usage, 0)
+        local rows = core.of "ledger.close"
+        return json.decode(rows[#rows][1].detail)
+      end
+      local whole = detail_of(false)
+      assert.truthy(whole.decision and whole.explanation and whole.world)
+      assert.same(whole, detail_of(true))
+    end)
+
     it("keeps an empty list of attempts as a list", function()
       settle(nil, usage)
       assert.matches('"attempts":[]', closed().detail, 1, true)

@@ -13,6 +13,7 @@ if not pcall(ffi.typeof, "struct sse_spec_event") then
     void *sse_new(size_t max_bytes);
     void sse_free(void *sse);
     void sse_lines(void *sse);
+    void sse_rest(void *sse);
     bool sse_spec_push(void *sse, const char *data, size_t length, sse_spec_hook on_event, void *arg)
       __asm__("sse_push");
     bool sse_spec_finish(void *sse, sse_spec_hook on_event, void *arg) __asm__("sse_finish");
@@ -39,10 +40,13 @@ end
 local function push(text) return library.sse_spec_push(sse, text, #text, hook, nil) end
 local function finish() return library.sse_spec_finish(sse, hook, nil) end
 
--- All events of pieces of a stream.
-local function read(pieces, lines)
+-- All events of pieces of a stream. rests: memory is given back after each.
+local function read(pieces, lines, rests)
   open(nil, lines)
-  for _, piece in ipairs(pieces) do assert.is_true(push(piece)) end
+  for _, piece in ipairs(pieces) do
+    assert.is_true(push(piece))
+    if rests then library.sse_rest(sse) end
+  end
   assert.is_true(finish())
   return events
 end
@@ -55,20 +59,21 @@ end
 
 local bom = "\239\187\191"
 
--- Gives the same events of text in one piece, in every two, byte by byte, and in pieces of random(9).
+-- Gives the same events of text in one piece, in every two, byte by byte, and in pieces of random(9); with and without
+-- rests between them.
 local function agree(text, random, lines)
   local whole = read({ text }, lines)
   assert.equal(text, table.concat(pick(whole, "raw")))
-  for i = 0, #text do assert.same(whole, read({ text:sub(1, i), text:sub(i + 1) }, lines)) end
+  for i = 0, #text do assert.same(whole, read({ text:sub(1, i), text:sub(i + 1) }, lines, i % 2 == 0)) end
   local bytes, some, at = {}, {}, 1
   for byte in text:gmatch(".") do bytes[#bytes + 1] = byte end
-  assert.same(whole, read(bytes, lines))
+  for _, rests in ipairs { false, true } do assert.same(whole, read(bytes, lines, rests)) end
   while at <= #text do
     local length = random(9)
     some[#some + 1] = text:sub(at, at + length - 1)
     at = at + length
   end
-  assert.same(whole, read(some, lines))
+  for _, rests in ipairs { false, true } do assert.same(whole, read(some, lines, rests)) end
 end
 
 local function dice(seed)

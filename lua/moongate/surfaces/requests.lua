@@ -143,10 +143,11 @@ function requests.with_neutral(request, document, neutral, asked)
   return request
 end
 
--- Lets go of the body that a request was read from: there are no messages from here on, but for those made already.
+-- Lets go of the body that a request was read from, and of what was made of it: there are no messages from here on.
 ---@param request table
 function requests.forget_body(request)
   local source = request.source
+  request.messages, request.asked = nil, nil
   if source then request.source = { headers = source.headers } end
 end
 
