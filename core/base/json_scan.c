@@ -22,7 +22,7 @@
 
 enum {
     NO_PARENT = UINT32_MAX,
-    FOLD_LEAST = 128 /* what is shorter is no matter */
+    FOLD_LEAST = 64 /* what has fewer bytes is no matter */
 };
 
 /* What is folded is called so, in its object. */
@@ -203,7 +203,7 @@ static INLINE void tell_levels(struct scanner *s, uint32_t container, uint32_t l
 }
 
 /* At the bracket of an object: leaves one node of all that is inside. False: it is scanned like any other. */
-static bool fold(struct scanner *s, size_t *at, uint32_t parent, size_t depth)
+static INLINE bool fold(struct scanner *s, size_t *at, uint32_t parent, size_t depth)
 {
     struct json_node *node;
     struct json_skipped inside;
