@@ -102,7 +102,7 @@ bool json_begins(const char *text, const struct json_index *index, const struct 
 
     for (size_t i = 0; i < count; i++) {
         search.is_first[(unsigned char)starts[i].text[0]] = true;
-        search.firsts |= json_skip_first(starts[i].text[0]);
+        search.firsts |= UINT32_C(1) << json_skip_first(starts[i].text[0]);
         if (starts[i].length < search.shortest)
             search.shortest = starts[i].length;
     }

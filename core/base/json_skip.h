@@ -24,10 +24,10 @@ struct json_skipped {
  */
 bool json_skip(const char *text, size_t start, size_t length, size_t depth, struct json_skipped *skipped);
 
-/* A bit for the first byte of a string; a letter has another than its capital. */
-static inline uint32_t json_skip_first(char byte)
+/* The bit for the first byte of a string; a letter has another than its capital. */
+static inline unsigned json_skip_first(char byte)
 {
-    return UINT32_C(1) << (((unsigned char)byte ^ (unsigned char)byte >> 1) & 31);
+    return ((unsigned char)byte ^ (unsigned char)byte >> 1) & 31;
 }
 
 #endif
