@@ -9,14 +9,12 @@
 #include <limits.h>
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "base/buf.h"
 #include "base/json_digits.h"
 #include "base/json_names.h"
+#include "base/json_skip.h"
 #include "base/json_string.h"
+#include "base/json_window.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -24,8 +22,7 @@
 
 enum {
     NO_PARENT = UINT32_MAX,
-    FOLD_LEAST = 8, /* fewer nodes are no matter */
-    STEPS = 3       /* strings that are no longer than so many steps are done with at once */
+    FOLD_LEAST = 64 /* what has fewer bytes is no matter */
 };
 
 /* What is folded is called so, in its object. */
@@ -41,10 +38,9 @@ struct scanner {
     size_t length;
     struct json_node *nodes;
     size_t count, capacity;
+    struct json_window window;
     bool is_utf8, folding;
-    uint32_t to_fold;                  /* the object that is open, and will be folded; NO_PARENT: there is none */
-    size_t string_bytes, bytes_before; /* of values, unescaped, so far; and when that object began */
-    const char *message;               /* set: scanning failed at `wrong` */
+    const char *message; /* set: scanning failed at `wrong` */
     size_t wrong;
 };
 
@@ -92,31 +88,6 @@ static INLINE size_t add_plain(struct scanner *s, enum json_type type, size_t st
     return end;
 }
 
-/* The place, among STEP bytes, of the first that ends a string or is not to be in one; STEP: there is none. */
-#ifdef __SSE2__
-enum { STEP = 16 };
-
-static inline unsigned first_special(const char *text)
-{
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)text);
-    __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-    unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
-
-    return (unsigned)__builtin_ctz(found | 1u << STEP);
-}
-#else
-enum { STEP = 8 };
-
-static inline unsigned first_special(const char *text)
-{
-    for (unsigned i = 0; i < STEP; i++)
-        if (text[i] == '"' || text[i] == '\\' || (unsigned char)text[i] < 0x20)
-            return i;
-    return STEP;
-}
-#endif
-
 /* Each kind of node is written with all that tells of its kind in one piece: parts of it that are told apart, and then
  * read together, would be waited for. */
 static INLINE void add_string(struct scanner *s, size_t start, size_t end, size_t saved, bool name)
@@ -127,8 +98,6 @@ static INLINE void add_string(struct scanner *s, size_t start, size_t end, size_
     node->end = (uint32_t)end + 1;
     node->next = (uint32_t)s->count;
     node->size = (uint32_t)(end - start - 1 - saved);
-    if (!name)
-        s->string_bytes += node->size;
     if (saved > 0)
         set_kind(node, JSON_STRING, name, true, 0);
     else
@@ -138,19 +107,15 @@ static INLINE void add_string(struct scanner *s, size_t start, size_t end, size_
 /* At the opening quote. */
 static INLINE size_t scan_string(struct scanner *s, size_t start, bool name)
 {
-    size_t end = start + 1, most = s->is_utf8 && s->length - end >= STEPS * STEP ? end + STEPS * STEP : 0;
+    size_t end = start + 1;
     struct json_string string;
 
-    for (; end < most; end += STEP) {
-        unsigned found = first_special(s->text + end);
-
-        if (found == STEP)
-            continue;
-        end += found;
-        if (s->text[end] != '"')
-            break;
-        add_string(s, start, end, 0, name);
-        return end + 1;
+    if (s->is_utf8) {
+        end = json_window_next(&s->window, s->text, s->length, end);
+        if (end < s->length && s->text[end] == '"') {
+            add_string(s, start, end, 0, name);
+            return end + 1;
+        }
     }
     string = json_string(s->text, end, s->length, s->is_utf8);
     if (string.message)
@@ -218,28 +183,48 @@ struct nesting {
     bool before_name; /* what comes next is the name of a member */
 };
 
-/* Leaves one node of all that is inside of the last container: what there is to know of it without opening it. */
-static INLINE void fold(struct scanner *s, uint32_t at)
-{
-    struct json_node inside = { .next = at + 2, .size = (uint32_t)(s->string_bytes - s->bytes_before) };
-
-    inside.type = JSON_FOLDED;
-    s->nodes[at + 1] = inside;
-    s->nodes[at].next = at + 2;
-    s->nodes[at].folded = 1;
-    s->count = at + 2;
-}
-
 /* Whether the object that begins now is one that is folded. */
 static INLINE bool is_to_fold(const struct scanner *s)
 {
     const struct json_node *name;
 
-    if (!s->folding || s->to_fold != NO_PARENT || s->count == 0)
+    if (!s->folding || !s->is_utf8 || s->count == 0)
         return false;
     name = &s->nodes[s->count - 1];
     return name->name && name->size == sizeof FOLDED - 1 &&
            memcmp(s->text + name->start + 1, FOLDED, sizeof FOLDED - 1) == 0;
+}
+
+/* It contains one of so many levels. */
+static INLINE void tell_levels(struct scanner *s, uint32_t container, uint32_t levels)
+{
+    if (container != NO_PARENT && s->nodes[container].levels <= levels)
+        s->nodes[container].levels = levels < UINT16_MAX ? (uint16_t)(levels + 1) : UINT16_MAX;
+}
+
+/* At the bracket of an object: leaves one node of all that is inside. False: it is scanned like any other. */
+static INLINE bool fold(struct scanner *s, size_t *at, uint32_t parent, size_t depth)
+{
+    struct json_node *node;
+    struct json_skipped inside;
+
+    /* Once only: of what lies in each other, each would be looked at in vain. */
+    s->folding = json_skip(s->text, *at, s->length, depth, &inside);
+    if (!s->folding || inside.end - *at < FOLD_LEAST)
+        return false;
+    node = add_node(s);
+    *node = (struct json_node){ .start = (uint32_t)*at, .end = (uint32_t)inside.end, .next = (uint32_t)s->count + 1 };
+    node->size = inside.members;
+    node->levels = (uint16_t)inside.levels;
+    node->type = JSON_OBJECT;
+    node->folded = 1;
+    tell_levels(s, parent, inside.levels);
+    node = add_node(s);
+    *node = (struct json_node){ .end = inside.firsts, .next = (uint32_t)s->count };
+    node->size = (uint32_t)inside.string_bytes;
+    node->type = JSON_FOLDED;
+    *at = inside.end;
+    return true;
 }
 
 /* At an opening bracket. It is on the first item or name behind it, or on the bracket that closes an empty one. */
@@ -248,10 +233,6 @@ static INLINE size_t scan_opening(struct scanner *s, size_t at, struct nesting *
     bool is_array = s->text[at] == '[';
     struct json_node *node;
 
-    if (!is_array && is_to_fold(s)) {
-        s->to_fold = (uint32_t)s->count;
-        s->bytes_before = s->string_bytes;
-    }
     node = add_node(s);
     node->start = (uint32_t)at;
     node->end = node->size = 0;
@@ -297,13 +278,7 @@ static INLINE size_t scan_closing(struct scanner *s, size_t at, struct nesting *
         if (twice)
             return fail(s, twice->start, "a member of that name is already in the object");
     }
-    if (outer != NO_PARENT && s->nodes[outer].levels <= node->levels)
-        s->nodes[outer].levels = node->levels < UINT16_MAX ? (uint16_t)(node->levels + 1) : UINT16_MAX;
-    if (s->to_fold == nesting->parent) {
-        s->to_fold = NO_PARENT;
-        if (s->count - nesting->parent > FOLD_LEAST)
-            fold(s, nesting->parent);
-    }
+    tell_levels(s, outer, node->levels);
     nesting->open--;
     nesting->parent = outer;
     return at + 1;
@@ -369,6 +344,8 @@ static INLINE size_t scan_next(struct scanner *s, size_t at, unsigned depth, str
     } else if (s->text[at] == '[' || s->text[at] == '{') {
         if (nesting->open == depth)
             return fail(s, at, "nested too deeply");
+        if (s->text[at] == '{' && is_to_fold(s) && fold(s, &at, nesting->parent, depth - nesting->open))
+            return scan_between(s, at, nesting);
         at = scan_opening(s, at, nesting);
         if (at == FAILED || s->nodes[nesting->parent].size > 0)
             return at;
@@ -412,7 +389,7 @@ static bool scan(struct json_index *index, const char *text, size_t length, unsi
         .nodes = index->nodes,
         .capacity = index->capacity,
         .folding = folding,
-        .to_fold = NO_PARENT,
+        .window = JSON_WINDOW_NONE,
     };
     bool fine = false;
 
@@ -451,7 +428,7 @@ size_t json_open(const char *text, struct json_index *index, size_t at)
         return node[1].start;
     s.length = node->end;
     s.is_utf8 = true;
-    s.to_fold = NO_PARENT;
+    s.window = JSON_WINDOW_NONE;
     scan_all(&s, node->start, UINT_MAX);
     *index = (struct json_index){ s.nodes, s.count, s.capacity };
     index->nodes[at + 1].start = opened;

@@ -57,8 +57,9 @@ bool json_scan(const char *text, size_t length, unsigned depth, struct json_inde
  * The same, checked as strictly, for bodies: most of what lies in a long list
  * of tools is the insides of schemas, which hardly anybody asks for. An object
  * that is some member's value by the name of "properties" is folded, unless it
- * is small: behind its node stands, for all that is inside of it, one node of
- * the type JSON_FOLDED, whose size is json_string_bytes of it.
+ * is small, or unusual (see json_skip.h): behind its node stands, for all that
+ * is inside of it, one node of the type JSON_FOLDED, whose size is
+ * json_string_bytes of it, and whose end has the bits of its strings' firsts.
  */
 bool json_scan_folding(const char *text, size_t length, unsigned depth, struct json_index *index,
                        struct json_fault *fault);

@@ -9,12 +9,14 @@
 #endif
 
 #include "base/json_scan.h"
+#include "base/json_skip.h"
 
 struct search {
     const char *text;
     const struct json_start *starts;
     size_t count, shortest;
     bool is_first[256];
+    uint32_t firsts; /* of what is folded, only that is looked at in which a string begins so */
 #ifdef __SSE2__
     __m128i first[JSON_STARTS_MOST], second[JSON_STARTS_MOST]; /* of each, sixteen times */
 #endif
@@ -100,14 +102,17 @@ bool json_begins(const char *text, const struct json_index *index, const struct 
 
     for (size_t i = 0; i < count; i++) {
         search.is_first[(unsigned char)starts[i].text[0]] = true;
+        search.firsts |= UINT32_C(1) << json_skip_first(starts[i].text[0]);
         if (starts[i].length < search.shortest)
             search.shortest = starts[i].length;
     }
+    if (search.shortest < JSON_FIRSTS_LEAST)
+        search.firsts = UINT32_MAX;
     prepare(&search);
     for (size_t i = 0; i < index->count; i++) {
         const struct json_node *node = &index->nodes[i];
 
-        if (node->type == JSON_FOLDED && begins_inside(&search, node - 1))
+        if (node->type == JSON_FOLDED && (node->end & search.firsts) && begins_inside(&search, node - 1))
             return true;
         /* Nearly all are over with here. */
         if (node->type == JSON_STRING && node->size >= search.shortest &&

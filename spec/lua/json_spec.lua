@@ -324,6 +324,32 @@ describe("a document of bytes that are no string", function()
     assert.is_false(json.scan(json.scan((text:gsub("moon", '\\\\\\"mo'))):outgoing {}):begins "mo")
   end)
 
+  it("is searched for long starts, too, in schemas that have such strings and in others", function()
+    local schema = '{"a":{"description":"%s","type":"string"},"%s":{"type":"number","enum":[1,2.5,null,true,false]}}'
+    for _, case in ipairs {
+      { "moongate.is it", "b", true }, { "Moongate.is it", "b", false }, { "a", "moongate.is it", true },
+      { "is it moongate.", "another name", false }, { "\\n moongate. it is", "b", false }, { "moongate", "b", false },
+    } do
+      local body = '{"properties":' .. schema:format(case[1], case[2]) .. "}"
+      local found = json.scan(json.scan(body):outgoing {}):begins("moongate.", "bW9vbmdhdGUu")
+      assert.equal(case[3], found, body)
+    end
+  end)
+
+  it("is the same with schemas that are too long, too deep or too unusual to be folded", function()
+    local many, deep = {}, ("["):rep(40) .. ("]"):rep(40)
+    for number = 1, 300 do many[number] = ('"name_%d":{"type":"string"}'):format(number) end
+    for _, schema in ipairs {
+      "{" .. table.concat(many, ",") .. "}", '{"a":' .. deep .. ',"b":"' .. ("x"):rep(200) .. '"}',
+      '{"na\\u006de":"' .. ("y\\n"):rep(50) .. '"}', "{ " .. table.concat(many, " ,\n", 1, 9) .. " }",
+    } do
+      local whole = json.scan('{"tools":[{"properties":' .. schema .. "}]}")
+      local folded = json.scan(whole:outgoing {})
+      assert.equal(json.encode(whole:value(0)), json.encode(folded:value(0)))
+      assert.equal(whole:string_bytes(0), folded:string_bytes(0))
+    end
+  end)
+
   it("is held against outlines, inside of what is folded too", function()
     local function fits(what)
       local schema = { kind = "object", needs = { properties = what } }
