@@ -56,10 +56,16 @@ void headers_add(struct headers *headers, const char *name, const char *value)
     headers_add_bytes(headers, name, strlen(name), value, strlen(value));
 }
 
+/* Nearly every other name begins with another letter. */
+static bool is_named(const struct header *field, const char *name)
+{
+    return ((*field->name ^ *name) & ~0x20) == 0 && strcasecmp(field->name, name) == 0;
+}
+
 const char *headers_get(const struct headers *headers, const char *name)
 {
     for (size_t i = 0; i < headers->count; i++)
-        if (strcasecmp(headers->fields[i].name, name) == 0)
+        if (is_named(&headers->fields[i], name))
             return headers->fields[i].value;
     return NULL;
 }
@@ -69,7 +75,7 @@ size_t headers_count(const struct headers *headers, const char *name)
     size_t count = 0;
 
     for (size_t i = 0; i < headers->count; i++)
-        count += strcasecmp(headers->fields[i].name, name) == 0;
+        count += is_named(&headers->fields[i], name);
     return count;
 }
 
@@ -88,6 +94,17 @@ bool headers_is_clean(const char *value, size_t length)
     return true;
 }
 
+/* Whether all of eight bytes are letters or hyphens. A byte that is lifted over 0x7f leaves its own highest bit only:
+ * none of them has that bit before. */
+static bool is_lettered(uint64_t word)
+{
+    uint64_t small = word | BYTES_ONES * 0x20;
+    uint64_t letters = (small + BYTES_ONES * (0x80 - 'a')) & ~(small + BYTES_ONES * (0x7f - 'z'));
+    uint64_t others = (word ^ BYTES_ONES * '-') + BYTES_ONES * 0x7f; /* no hyphens */
+
+    return !bytes_high(word) && !bytes_high(~letters & others);
+}
+
 bool headers_is_token(const char *name, size_t length)
 {
     static const bool marks[256] = {
@@ -96,8 +113,11 @@ bool headers_is_token(const char *name, size_t length)
         ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true,
     };
     bool is_token = length > 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < length; i++)
+    while (i + 8 <= length && is_lettered(bytes_word(name + i)))
+        i += 8;
+    for (; i < length; i++)
         is_token &= marks[(unsigned char)name[i]];
     return is_token;
 }
