@@ -300,11 +300,14 @@ struct fitting {
     } found;
 };
 
-static bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
+static inline bool equals(const struct fitting *fitting, size_t at, const char *data, size_t length)
 {
     const struct json_node *node = &fitting->index->nodes[at];
 
     if (node->size != length)
+        return false;
+    /* Names of one length mostly differ in their first letter. */
+    if (!node->escaped && length > 0 && fitting->text[node->start + 1] != *data)
         return false;
     return node->escaped ? json_equals(fitting->text, fitting->index, at, data, length)
                          : memcmp(fitting->text + node->start + 1, data, length) == 0;
