@@ -79,12 +79,20 @@ size_t headers_count(const struct headers *headers, const char *name)
     return count;
 }
 
+static inline bool is_plain(uint64_t word)
+{
+    return !(bytes_less(word, 0x20) | bytes_equal(word, 0x7f));
+}
+
 bool headers_is_clean(const char *value, size_t length)
 {
     size_t i = 0;
 
-    while (i + 8 <= length && !(bytes_less(bytes_word(value + i), 0x20) | bytes_equal(bytes_word(value + i), 0x7f)))
+    while (i + 8 <= length && is_plain(bytes_word(value + i)))
         i += 8;
+    /* Less than a word is left: looked at with some bytes before it. */
+    if (i >= 8 && i + 8 > length && is_plain(bytes_word(value + length - 8)))
+        return true;
     for (; i < length; i++) {
         unsigned char c = (unsigned char)value[i];
 
@@ -96,7 +104,7 @@ bool headers_is_clean(const char *value, size_t length)
 
 /* Whether all of eight bytes are letters or hyphens. A byte that is lifted over 0x7f leaves its own highest bit only:
  * none of them has that bit before. */
-static bool is_lettered(uint64_t word)
+static inline bool is_lettered(uint64_t word)
 {
     uint64_t small = word | BYTES_ONES * 0x20;
     uint64_t letters = (small + BYTES_ONES * (0x80 - 'a')) & ~(small + BYTES_ONES * (0x7f - 'z'));
@@ -117,6 +125,8 @@ bool headers_is_token(const char *name, size_t length)
 
     while (i + 8 <= length && is_lettered(bytes_word(name + i)))
         i += 8;
+    if (i >= 8 && i + 8 > length && is_lettered(bytes_word(name + length - 8)))
+        return true;
     for (; i < length; i++)
         is_token &= marks[(unsigned char)name[i]];
     return is_token;
