@@ -1,7 +1,7 @@
 /*
  * words.c - moongate.core.words: which kind of text it is, by the phrases that
  * occur in it. Every request is asked that, so a text is read once, however many
- * phrases there are, and of most words the first two letters tell that no phrase
+ * phrases there are, and of most words the first three letters tell that no phrase
  * begins with them. Also loadable by a plain luajit;
  * lua/moongate/testing/words.lua does the same without C.
  */
@@ -20,12 +20,15 @@
 
 enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, STEP = 16, LOW_BITS = 31 };
 
+/* Pairs of bytes, told by their low bits, which are the same of a small and a large letter. */
+struct pairs {
+    uint32_t seconds[LOW_BITS + 1]; /* by the first one: a bit for each second one */
+};
+
 /* A table by the hash of a phrase's first word; phrases of one hash follow each other. */
 struct finder {
-    unsigned char folded[256]; /* each byte in small letters; a space for what stands between words */
-    /* By the low bits, which are the same of a small and a large letter, of a first byte: a bit for those of each
-     * second byte with which a phrase begins. */
-    uint32_t beginnings[LOW_BITS + 1];
+    unsigned char folded[256];        /* each byte in small letters; a space for what stands between words */
+    struct pairs beginnings, middles; /* first and second letters of the phrases; second and third ones */
     struct phrase {
         const char *text; /* Lua's, anchored in the list of kinds; NULL: a free slot */
         size_t length;
@@ -61,6 +64,18 @@ static void fold(unsigned char folded[static 256])
         folded[c] = (unsigned char)(is_gap(c) ? ' ' : c >= 128 ? c : tolower(c));
 }
 
+/* Of a phrase from some letter on. Behind the end of its first word stands anything. */
+static void add_pair(struct pairs *pairs, const char *text, size_t length)
+{
+    pairs->seconds[text[0] & LOW_BITS] |=
+        length > 1 && text[1] != ' ' ? UINT32_C(1) << (text[1] & LOW_BITS) : UINT32_MAX;
+}
+
+static inline bool has_pair(const struct pairs *pairs, const unsigned char *bytes)
+{
+    return pairs->seconds[bytes[0] & LOW_BITS] >> (bytes[1] & LOW_BITS) & 1;
+}
+
 static void add(struct finder *finder, const char *text, size_t length, int kind)
 {
     uint32_t hash = hash_first_word(text, length), at = hash % SLOTS;
@@ -68,10 +83,12 @@ static void add(struct finder *finder, const char *text, size_t length, int kind
     while (finder->slots[at].text)
         at = (at + 1) % SLOTS;
     finder->slots[at] = (struct phrase){ text, length, hash, kind };
-    /* Behind a word of one letter stands anything. */
     if (length > 0)
-        finder->beginnings[text[0] & LOW_BITS] |=
-            length > 1 && text[1] != ' ' ? UINT32_C(1) << (text[1] & LOW_BITS) : UINT32_MAX;
+        add_pair(&finder->beginnings, text, length);
+    if (length > 1 && text[1] != ' ')
+        add_pair(&finder->middles, text + 1, length - 1);
+    else
+        memset(&finder->middles, 0xff, sizeof finder->middles); /* behind its one letter stands anything */
 }
 
 /* Whether the text goes on with the words of the phrase, and with no other letter behind them. */
@@ -142,8 +159,8 @@ static int find(lua_State *L)
 
     luaL_argcheck(L, length <= TEXT_MAX, 1, "a longer text than is looked at");
     for (const unsigned char *at = text; at < end; at += STEP) {
-        unsigned char last[STEP + 1] = { 0 };
-        bool is_last = end - at <= STEP;
+        unsigned char last[STEP + 2] = { 0 };
+        bool is_last = end - at <= STEP; /* behind the end of the text is Lua's NUL, and no more */
         const unsigned char *bytes = is_last ? memcpy(last, at, (size_t)(end - at)) : at;
         unsigned gaps = gaps_of(bytes), words = (gaps << 1 | gap_before) & ~gaps; /* the first letters of words */
 
@@ -152,7 +169,7 @@ static int find(lua_State *L)
         for (; words; words &= words - 1) {
             int i = __builtin_ctz(words);
 
-            if (finder->beginnings[bytes[i] & LOW_BITS] >> (bytes[i + 1] & LOW_BITS) & 1)
+            if (has_pair(&finder->beginnings, bytes + i) && has_pair(&finder->middles, bytes + i + 1))
                 least = least_at(finder, at + i, end, least);
         }
     }
