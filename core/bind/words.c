@@ -20,7 +20,7 @@
 
 enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, STEP = 16, LOW_BITS = 31 };
 
-/* Pairs of bytes, told by their low bits, which are the same of a small and a large letter. */
+/* Pairs of bytes, folded, each told by its low bits. */
 struct pairs {
     uint32_t seconds[LOW_BITS + 1]; /* by the first one: a bit for each second one */
 };
@@ -64,16 +64,34 @@ static void fold(unsigned char folded[static 256])
         folded[c] = (unsigned char)(is_gap(c) ? ' ' : c >= 128 ? c : tolower(c));
 }
 
-/* Of a phrase from some letter on. Behind the end of its first word stands anything. */
-static void add_pair(struct pairs *pairs, const char *text, size_t length)
+static inline bool has_pair(const struct pairs *pairs, unsigned first, unsigned second)
 {
-    pairs->seconds[text[0] & LOW_BITS] |=
-        length > 1 && text[1] != ' ' ? UINT32_C(1) << (text[1] & LOW_BITS) : UINT32_MAX;
+    return pairs->seconds[first & LOW_BITS] >> (second & LOW_BITS) & 1;
 }
 
-static inline bool has_pair(const struct pairs *pairs, const unsigned char *bytes)
+static void add_pair(struct pairs *pairs, unsigned first, unsigned second)
 {
-    return pairs->seconds[bytes[0] & LOW_BITS] >> (bytes[1] & LOW_BITS) & 1;
+    pairs->seconds[first & LOW_BITS] |= UINT32_C(1) << (second & LOW_BITS);
+}
+
+/* Whether a phrase may begin with the three bytes. */
+static inline bool may_begin(const struct finder *finder, const unsigned char *bytes)
+{
+    unsigned second = finder->folded[bytes[1]];
+
+    return has_pair(&finder->beginnings, finder->folded[bytes[0]], second) &&
+           has_pair(&finder->middles, second, finder->folded[bytes[2]]);
+}
+
+static void add_beginning(struct finder *finder, const char *text, size_t length)
+{
+    unsigned char second = length > 1 ? (unsigned char)text[1] : ' ';
+
+    add_pair(&finder->beginnings, (unsigned char)text[0], second);
+    if (second != ' ')
+        add_pair(&finder->middles, second, length > 2 ? (unsigned char)text[2] : ' ');
+    else /* whatever comes behind a word of one letter */
+        finder->middles.seconds[' ' & LOW_BITS] = UINT32_MAX;
 }
 
 static void add(struct finder *finder, const char *text, size_t length, int kind)
@@ -84,11 +102,7 @@ static void add(struct finder *finder, const char *text, size_t length, int kind
         at = (at + 1) % SLOTS;
     finder->slots[at] = (struct phrase){ text, length, hash, kind };
     if (length > 0)
-        add_pair(&finder->beginnings, text, length);
-    if (length > 1 && text[1] != ' ')
-        add_pair(&finder->middles, text + 1, length - 1);
-    else
-        memset(&finder->middles, 0xff, sizeof finder->middles); /* behind its one letter stands anything */
+        add_beginning(finder, text, length);
 }
 
 /* Whether the text goes on with the words of the phrase, and with no other letter behind them. */
@@ -169,7 +183,7 @@ static int find(lua_State *L)
         for (; words; words &= words - 1) {
             int i = __builtin_ctz(words);
 
-            if (has_pair(&finder->beginnings, bytes + i) && has_pair(&finder->middles, bytes + i + 1))
+            if (may_begin(finder, bytes + i))
                 least = least_at(finder, at + i, end, least);
         }
     }
