@@ -1,13 +1,17 @@
-/* hash.c - see hash.h. SipHash-1-3, open addressing, deletion by shifting back. */
+/*
+ * hash.c - see hash.h. Open addressing, deletion by shifting back. The code of a name is made as wyhash makes it, by
+ * products of 128 bits folded into 64, and every factor has a part that nobody outside of the process knows.
+ */
 #include "base/hash.h"
 
 #include <pthread.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/id.h"
 #include "base/mem.h"
 
-static uint64_t seed[2];
+static uint64_t seed[3];
 static pthread_once_t seeded = PTHREAD_ONCE_INIT;
 
 static void make_seed(void)
@@ -15,52 +19,43 @@ static void make_seed(void)
     id_random(seed, sizeof seed);
 }
 
-static inline uint64_t rotate(uint64_t word, int bits)
+static inline uint64_t fold(uint64_t a, uint64_t b)
 {
-    return word << bits | word >> (64 - bits);
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static inline void sip_round(uint64_t v[4])
+static inline uint64_t half_word(const char *bytes)
 {
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
+    uint32_t half;
+
+    memcpy(&half, bytes, sizeof half);
+    return half;
 }
 
 uint64_t hash_code(const void *name, size_t length)
 {
-    const unsigned char *bytes = name;
-    uint64_t v[4], word;
+    const char *bytes = name;
+    uint64_t state, first = 0, last = 0;
     size_t left = length;
 
     pthread_once(&seeded, make_seed);
-    v[0] = seed[0] ^ 0x736f6d6570736575u;
-    v[1] = seed[1] ^ 0x646f72616e646f6du;
-    v[2] = seed[0] ^ 0x6c7967656e657261u;
-    v[3] = seed[1] ^ 0x7465646279746573u;
-    for (; left >= 8; left -= 8, bytes += 8) {
-        memcpy(&word, bytes, 8);
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
+    state = seed[0];
+    for (; left > 16; left -= 16, bytes += 16)
+        state = fold(bytes_word(bytes) ^ seed[1], bytes_word(bytes + 8) ^ state);
+    /* The two may have bytes in common: the length tells which. */
+    if (left >= 8) {
+        first = bytes_word(bytes);
+        last = bytes_word(bytes + left - 8);
+    } else if (left >= 4) {
+        first = half_word(bytes);
+        last = half_word(bytes + left - 4);
+    } else if (left > 0) {
+        first = (unsigned char)bytes[0];
+        last = (uint64_t)(unsigned char)bytes[left / 2] << 8 | (unsigned char)bytes[left - 1];
     }
-    word = (uint64_t)length << 56;
-    for (size_t i = 0; i < left; i++)
-        word |= (uint64_t)bytes[i] << (8 * i);
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return fold(seed[2] ^ length, fold(first ^ seed[1], last ^ state));
 }
 
 /* The slot that holds the name, or the free one where it would be. */
@@ -111,7 +106,11 @@ static void grow(struct hash *hash)
 
 void hash_put(struct hash *hash, const void *name, size_t length, void *value)
 {
-    uint64_t code = hash_code(name, length);
+    hash_put_coded(hash, hash_code(name, length), name, length, value);
+}
+
+void hash_put_coded(struct hash *hash, uint64_t code, const void *name, size_t length, void *value)
+{
     size_t at;
 
     if (hash->count >= hash->capacity / 4 * 3)
@@ -123,12 +122,17 @@ void hash_put(struct hash *hash, const void *name, size_t length, void *value)
 
 void *hash_remove(struct hash *hash, const void *name, size_t length)
 {
+    return hash->count == 0 ? NULL : hash_remove_coded(hash, hash_code(name, length), name, length);
+}
+
+void *hash_remove_coded(struct hash *hash, uint64_t code, const void *name, size_t length)
+{
     size_t mask = hash->capacity - 1, at, next;
     void *value;
 
     if (hash->count == 0)
         return NULL;
-    at = slot_of(hash, hash_code(name, length), name, length);
+    at = slot_of(hash, code, name, length);
     value = hash->slots[at].value;
     if (!value)
         return NULL;

@@ -56,10 +56,16 @@ void headers_add(struct headers *headers, const char *name, const char *value)
     headers_add_bytes(headers, name, strlen(name), value, strlen(value));
 }
 
+/* Nearly every other name begins with another letter. */
+static bool is_named(const struct header *field, const char *name)
+{
+    return ((*field->name ^ *name) & ~0x20) == 0 && strcasecmp(field->name, name) == 0;
+}
+
 const char *headers_get(const struct headers *headers, const char *name)
 {
     for (size_t i = 0; i < headers->count; i++)
-        if (strcasecmp(headers->fields[i].name, name) == 0)
+        if (is_named(&headers->fields[i], name))
             return headers->fields[i].value;
     return NULL;
 }
@@ -69,16 +75,24 @@ size_t headers_count(const struct headers *headers, const char *name)
     size_t count = 0;
 
     for (size_t i = 0; i < headers->count; i++)
-        count += strcasecmp(headers->fields[i].name, name) == 0;
+        count += is_named(&headers->fields[i], name);
     return count;
+}
+
+static inline bool is_plain(uint64_t word)
+{
+    return !(bytes_less(word, 0x20) | bytes_equal(word, 0x7f));
 }
 
 bool headers_is_clean(const char *value, size_t length)
 {
     size_t i = 0;
 
-    while (i + 8 <= length && !(bytes_less(bytes_word(value + i), 0x20) | bytes_equal(bytes_word(value + i), 0x7f)))
+    while (i + 8 <= length && is_plain(bytes_word(value + i)))
         i += 8;
+    /* Less than a word is left: looked at with some bytes before it. */
+    if (i >= 8 && i + 8 > length && is_plain(bytes_word(value + length - 8)))
+        return true;
     for (; i < length; i++) {
         unsigned char c = (unsigned char)value[i];
 
@@ -86,6 +100,17 @@ bool headers_is_clean(const char *value, size_t length)
             return false;
     }
     return true;
+}
+
+/* Whether all of eight bytes are letters or hyphens. A byte that is lifted over 0x7f leaves its own highest bit only:
+ * none of them has that bit before. */
+static inline bool is_lettered(uint64_t word)
+{
+    uint64_t small = word | BYTES_ONES * 0x20;
+    uint64_t letters = (small + BYTES_ONES * (0x80 - 'a')) & ~(small + BYTES_ONES * (0x7f - 'z'));
+    uint64_t others = (word ^ BYTES_ONES * '-') + BYTES_ONES * 0x7f; /* no hyphens */
+
+    return !bytes_high(word) && !bytes_high(~letters & others);
 }
 
 bool headers_is_token(const char *name, size_t length)
@@ -96,8 +121,13 @@ bool headers_is_token(const char *name, size_t length)
         ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true,
     };
     bool is_token = length > 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < length; i++)
+    while (i + 8 <= length && is_lettered(bytes_word(name + i)))
+        i += 8;
+    if (i >= 8 && i + 8 > length && is_lettered(bytes_word(name + length - 8)))
+        return true;
+    for (; i < length; i++)
         is_token &= marks[(unsigned char)name[i]];
     return is_token;
 }

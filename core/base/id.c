@@ -33,7 +33,7 @@ void id_make(char id[static ID_LENGTH + 1])
     /* A pool per thread: one system call serves 25 ids. */
     static _Thread_local unsigned char pool[250];
     static _Thread_local size_t left;
-    uint64_t time = (uint64_t)clock_wall_ms();
+    uint64_t time = (uint64_t)clock_recent_wall_ms();
     const unsigned char *random;
 
     if (left == 0) {

@@ -35,7 +35,7 @@ static int affinity_lua_remember(lua_State *L)
 {
     const char *digest = check_digest(L);
 
-    affinity_remember(bind_worker(L)->gate->affinity, digest, luaL_checkstring(L, 2), clock_wall_ms());
+    affinity_remember(bind_worker(L)->gate->affinity, digest, luaL_checkstring(L, 2), clock_recent_wall_ms());
     return 0;
 }
 
@@ -44,7 +44,7 @@ static int affinity_lua_recall(lua_State *L)
 {
     char target[AFFINITY_TARGET_SIZE];
 
-    if (!affinity_recall(bind_worker(L)->gate->affinity, check_digest(L), clock_wall_ms(), target))
+    if (!affinity_recall(bind_worker(L)->gate->affinity, check_digest(L), clock_recent_wall_ms(), target))
         return 0;
     lua_pushstring(L, target);
     return 1;

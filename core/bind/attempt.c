@@ -403,7 +403,7 @@ static int attempt_lua_learn(lua_State *L)
     const struct headers *headers = attempt_headers(handle_of(L)->attempt);
     const struct limit_grammar *grammar = bind_limit_grammar(L, 2);
     const char *provider = luaL_checkstring(L, 3), *model = luaL_checkstring(L, 4);
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_recent_wall_ms();
     struct limit_told told[LIMIT_HEADERS_MAX];
     int count = limit_headers_read(grammar, headers, (double)now / 1000, told);
 

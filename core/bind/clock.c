@@ -13,7 +13,7 @@
 /* now(): unix seconds, with milliseconds. */
 static int clock_now(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)clock_wall_ms() / 1000);
+    lua_pushnumber(L, (lua_Number)clock_recent_wall_ms() / 1000);
     return 1;
 }
 

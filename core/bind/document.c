@@ -21,11 +21,14 @@ enum { DEPTH_MOST = 1000, PATCH_ROOM = 256 };
  * size. Made of bytes that it has taken over, it has its nodes beside Lua too, and what is large in it is folded.
  */
 struct document {
+    const char *type; /* by which it is told from other userdata */
     const char *text; /* NULL: it is closed */
     size_t length;
     struct json_index index; /* nodes lie behind this struct, or are its own */
     char *own;               /* the text, of bytes taken over */
 };
+
+static const char TYPE[] = "moongate.document";
 
 static int push_fault(lua_State *L, const struct json_fault *fault)
 {
@@ -54,7 +57,7 @@ static int scan_string(lua_State *L, unsigned depth)
         return push_fault(L, &fault);
     size = kept->index.count * sizeof *kept->index.nodes;
     document = lua_newuserdata(L, sizeof *document + size);
-    *document = (struct document){ .text = text, .length = length };
+    *document = (struct document){ .type = TYPE, .text = text, .length = length };
     document->index.nodes = (struct json_node *)(document + 1);
     document->index.count = document->index.capacity = kept->index.count;
     memcpy(document->index.nodes, kept->index.nodes, size);
@@ -73,7 +76,7 @@ static int scan_bytes(lua_State *L, unsigned depth)
     struct document *document = lua_newuserdata(L, sizeof *document);
     struct json_fault fault;
 
-    *document = (struct document){ 0 };
+    *document = (struct document){ .type = TYPE };
     lua_pushvalue(L, lua_upvalueindex(JSON_UP_DOCUMENT));
     lua_setmetatable(L, -2);
     document->own = json_take_body(L, 1, &document->length);
@@ -104,7 +107,7 @@ static void close_document(struct document *document)
     if (document->own)
         mem_free(document->index.nodes);
     mem_free(document->own);
-    *document = (struct document){ 0 };
+    *document = (struct document){ .type = TYPE };
 }
 
 int json_document_collected(lua_State *L)
@@ -115,15 +118,11 @@ int json_document_collected(lua_State *L)
 
 static struct document *check_userdata(lua_State *L, int argument)
 {
-    const struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
     struct document *document = lua_touserdata(L, argument);
-    bool fits = document && lua_getmetatable(L, argument);
 
-    if (fits) {
-        fits = lua_topointer(L, -1) == kept->document;
-        lua_pop(L, 1);
-    }
-    luaL_argcheck(L, fits, argument, "a document was expected");
+    /* A light userdata has no length. */
+    luaL_argcheck(L, document && lua_objlen(L, argument) >= sizeof *document && document->type == TYPE, argument,
+                  "a document was expected");
     return document;
 }
 

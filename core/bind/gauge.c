@@ -105,7 +105,7 @@ static int health(lua_State *L)
 static int read_all(lua_State *L)
 {
     const struct gauge *gauge = gauge_of(L);
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_recent_wall_ms();
 
     lua_settop(L, 0);
     lua_createtable(L, SEEN_PLACES, 0);
@@ -149,7 +149,7 @@ static int told(lua_State *L)
     struct store_learnt few[WORDS_FEW];
     struct words words = { gauge_of(L), few, 0, WORDS_FEW, false };
     struct store *store = bind_worker(L)->gate->store;
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_recent_wall_ms();
     int at = 0;
 
     luaL_checktype(L, 1, LUA_TTABLE);

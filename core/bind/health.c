@@ -16,7 +16,7 @@ static struct health *health_of(lua_State *L)
 /* admit(target): true if a call may begin; it must then be told how it went by one of the next three. */
 static int health_lua_admit(lua_State *L)
 {
-    lua_pushboolean(L, health_admit(health_of(L), luaL_checkstring(L, 1), clock_wall_ms()));
+    lua_pushboolean(L, health_admit(health_of(L), luaL_checkstring(L, 1), clock_recent_wall_ms()));
     return 1;
 }
 
@@ -33,7 +33,7 @@ static int health_lua_failed(lua_State *L)
     const char *target = luaL_checkstring(L, 1);
     int failures = (int)luaL_checkinteger(L, 2);
 
-    health_failed(health_of(L), target, clock_wall_ms(), failures, luaL_checknumber(L, 3));
+    health_failed(health_of(L), target, clock_recent_wall_ms(), failures, luaL_checknumber(L, 3));
     return 0;
 }
 
@@ -46,7 +46,7 @@ static int health_lua_released(lua_State *L)
 /* state(target): open, latency in ms or nil, error rate, seconds until an open breaker lets one through */
 static int health_lua_state(lua_State *L)
 {
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_recent_wall_ms();
     struct health_state state = health_state(health_of(L), luaL_checkstring(L, 1), now);
 
     lua_pushboolean(L, state.open);

@@ -226,7 +226,6 @@ int bind_json(lua_State *L)
     json_add_kinds(L);
     lua_pushcfunction(L, json_document_collected);
     lua_setfield(L, -2, "__gc");
-    kept->document = lua_topointer(L, JSON_UP_DOCUMENT);
     json_push_outline_type(L);
 
     lua_newtable(L);

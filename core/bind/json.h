@@ -41,7 +41,7 @@ struct json_kept {
     struct buf text; /* what json.add adds to, from call to call */
     struct json_name *names;
     size_t names_count, names_capacity;
-    const void *array, *document; /* the metatables */
+    const void *array; /* its metatable */
 };
 
 /* Empty, and freed of what one huge text had needed. */

@@ -7,6 +7,7 @@
 #include "bind/json.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -41,6 +42,8 @@ struct outline {
         bool needed;
     } * members;
     size_t member_count, needed_count;
+    uint16_t *places; /* of the members, from 1, by what their names begin and end with; 0: none */
+    size_t place_mask;
     struct outline *others; /* of all other members; NULL: anything */
 };
 
@@ -64,6 +67,7 @@ static void free_outline(struct outline *outline)
     mem_free(outline->values);
     mem_free(outline->alternatives);
     mem_free(outline->members);
+    mem_free(outline->places);
     mem_free(outline);
 }
 
@@ -172,6 +176,37 @@ static void read_members(lua_State *L, int index, const char *field, struct outl
     lua_pop(L, 1);
 }
 
+/* Where the search for a name begins. */
+static inline size_t place_of(const struct outline *outline, const char *name, size_t length)
+{
+    unsigned first = length ? (unsigned char)name[0] : 0, last = length ? (unsigned char)name[length - 1] : 0;
+
+    return (first * 5 + last * 11 + length * 3) & outline->place_mask;
+}
+
+/* Members are told in no order, and one after the other is a long way. */
+static void arrange_members(lua_State *L, struct outline *outline)
+{
+    size_t size = 8;
+
+    if (outline->member_count == 0)
+        return;
+    if (outline->member_count > UINT16_MAX)
+        luaL_error(L, "an outline has at most %d members", UINT16_MAX);
+    while (size < outline->member_count * 4)
+        size *= 2;
+    outline->places = mem_zero(size * sizeof *outline->places);
+    outline->place_mask = size - 1;
+    for (size_t i = 0; i < outline->member_count; i++) {
+        const struct text *name = &outline->members[i].name;
+        size_t at = place_of(outline, name->data, name->length);
+
+        while (outline->places[at])
+            at = (at + 1) & outline->place_mask;
+        outline->places[at] = (uint16_t)(i + 1);
+    }
+}
+
 /* Reads the description on top of the stack, a kind or a table, into *place. */
 static void read_outline(lua_State *L, struct outline **place, int depth)
 {
@@ -242,6 +277,7 @@ static void read_outline(lua_State *L, struct outline **place, int depth)
     lua_pop(L, 1);
     read_members(L, index, "needs", outline, depth + 1);
     read_members(L, index, "may", outline, depth + 1);
+    arrange_members(L, outline);
 }
 
 static int collect_outline(lua_State *L)
@@ -351,6 +387,30 @@ static bool string_fits(struct fitting *fitting, const struct outline *outline, 
 
 static bool value_fits(struct fitting *fitting, const struct outline *outline, size_t at);
 
+/* The member of the name at that node; NULL: none. */
+static const struct member *member_at(const struct fitting *fitting, const struct outline *outline, size_t at)
+{
+    const struct json_node *node = &fitting->index->nodes[at];
+    const char *name = fitting->text + node->start + 1;
+    const struct member *members = outline->members;
+
+    if (outline->member_count == 0)
+        return NULL;
+    if (node->escaped) {
+        for (size_t i = 0; i < outline->member_count; i++)
+            if (equals(fitting, at, members[i].name.data, members[i].name.length))
+                return &members[i];
+        return NULL;
+    }
+    for (size_t i = place_of(outline, name, node->size); outline->places[i]; i = (i + 1) & outline->place_mask) {
+        const struct member *member = &members[outline->places[i] - 1];
+
+        if (member->name.length == node->size && memcmp(member->name.data, name, node->size) == 0)
+            return member;
+    }
+    return NULL;
+}
+
 static bool members_fit(struct fitting *fitting, const struct outline *outline, size_t at)
 {
     size_t needed = outline->needed_count, next;
@@ -359,18 +419,11 @@ static bool members_fit(struct fitting *fitting, const struct outline *outline, 
         return true;
     at = json_open(fitting->text, fitting->index, at);
     for (size_t name = at + 1; name < fitting->index->nodes[at].next; name = next) {
-        const struct outline *value = outline->others;
+        const struct member *member = member_at(fitting, outline, name);
+        const struct outline *value = member ? member->value : outline->others;
 
         next = fitting->index->nodes[name + 1].next;
-        for (size_t i = 0; i < outline->member_count; i++) {
-            const struct member *member = &outline->members[i];
-
-            if (!equals(fitting, name, member->name.data, member->name.length))
-                continue;
-            value = member->value;
-            needed -= member->needed;
-            break;
-        }
+        needed -= member && member->needed;
         if (value && !value_fits(fitting, value, name + 1))
             return false;
     }

@@ -194,7 +194,7 @@ static void on_verdict(void *arg, const struct store_verdict *verdict)
     if (asking->task)
         task_wake(asking->task, push_asked, asking);
     else if (verdict->granted)
-        store_settle(asking->store, verdict->reservation, nothing, CLAIMS_MAX, clock_wall_ms());
+        store_settle(asking->store, verdict->reservation, nothing, CLAIMS_MAX, clock_recent_wall_ms());
     mem_free(asking);
 }
 
@@ -217,7 +217,7 @@ static int store_lua_reserve(lua_State *L)
 
     asking->store = store_of(L);
     asking->is_asking = true;
-    store_reserve(asking->store, &call, clock_wall_ms(), on_verdict, asking);
+    store_reserve(asking->store, &call, clock_recent_wall_ms(), on_verdict, asking);
     asking->is_asking = false;
     if (asking->is_told) {
         verdict = asking->verdict;
@@ -235,7 +235,7 @@ static int store_lua_fits(lua_State *L)
     struct store_call call = read_call(L, claims);
     struct store_verdict verdict = { 0 };
 
-    store_fits(store_of(L), &call, clock_wall_ms(), &verdict);
+    store_fits(store_of(L), &call, clock_recent_wall_ms(), &verdict);
     if (!verdict.granted)
         return push_blocked(L, &verdict);
     lua_pushboolean(L, 1);
@@ -256,13 +256,13 @@ static int store_lua_settle(lua_State *L)
     read_figures(L, 3, figures);
     for (size_t i = 0; i < prepared->count; i++)
         amounts[i] = figures[prepared->claims[i].place];
-    store_settle(store_of(L), reservation, amounts, prepared->count, clock_wall_ms());
+    store_settle(store_of(L), reservation, amounts, prepared->count, clock_recent_wall_ms());
     return 0;
 }
 
 static int push_used(lua_State *L, const struct store_limit *limit)
 {
-    int64_t now = clock_wall_ms(), end = 0, used = store_used(store_of(L), limit, now, &end);
+    int64_t now = clock_recent_wall_ms(), end = 0, used = store_used(store_of(L), limit, now, &end);
 
     lua_pushnumber(L, (lua_Number)used);
     lua_pushnumber(L, end > now ? (lua_Number)(end - now) / 1000 : 0);
@@ -302,7 +302,7 @@ static int store_lua_reader(lua_State *L)
 /* exhaust(target, seconds or nil, reason): seconds until it is tried again */
 static int store_lua_exhaust(lua_State *L)
 {
-    int64_t now = clock_wall_ms(), until = 0;
+    int64_t now = clock_recent_wall_ms(), until = 0;
     const char *target = luaL_checkstring(L, 1);
 
     if (!lua_isnoneornil(L, 2))
@@ -315,7 +315,7 @@ static int store_lua_exhaust(lua_State *L)
 /* exhausted(target): seconds left (0: usable) and the reason */
 static int store_lua_exhausted(lua_State *L)
 {
-    int64_t now = clock_wall_ms(), until;
+    int64_t now = clock_recent_wall_ms(), until;
     char reason[256] = "";
 
     until = store_exhausted(store_of(L), luaL_checkstring(L, 1), now, reason, sizeof reason);
@@ -333,7 +333,7 @@ static int store_lua_recovered(lua_State *L)
 /* pardon(target): whether it was exhausted; it is not any more */
 static int store_lua_pardon(lua_State *L)
 {
-    lua_pushboolean(L, store_pardon(store_of(L), luaL_checkstring(L, 1), clock_wall_ms()));
+    lua_pushboolean(L, store_pardon(store_of(L), luaL_checkstring(L, 1), clock_recent_wall_ms()));
     return 1;
 }
 
@@ -360,7 +360,7 @@ static int store_lua_learn(lua_State *L)
     learnt.limit = bind_integer(L, 1, "limit", -1);
     learnt.remaining = bind_integer(L, 1, "remaining", -1);
     reset = bind_number(L, 1, "reset_s", -1);
-    learnt.seen_at = clock_wall_ms();
+    learnt.seen_at = clock_recent_wall_ms();
     learnt.reset_at = reset < 0 ? 0 : learnt.seen_at + milliseconds(reset);
     store_learn(store_of(L), &learnt);
     return 0;
@@ -399,7 +399,7 @@ static int store_lua_learnt(lua_State *L)
 {
     struct learnt_list list = { 0 };
     const char *provider = luaL_optstring(L, 1, NULL);
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_recent_wall_ms();
 
     store_each_learnt(store_of(L), provider, add_learnt, &list);
     /* In memory of Lua's: what follows may raise where a policy has used up its own. */

@@ -349,6 +349,7 @@ static void on_event(evutil_socket_t descriptor, short what, void *arg)
     struct client *client = arg;
 
     (void)descriptor;
+    clock_refresh();
     if (what & EV_READ)
         client->wire.readable = true;
     if (what & EV_WRITE)

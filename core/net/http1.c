@@ -38,7 +38,7 @@ static void arm(struct http1_call *call, int64_t now_us)
 
 void http1_set_deadline(struct http1_call *call, double seconds)
 {
-    int64_t now_us = clock_monotonic_us();
+    int64_t now_us = clock_recent_monotonic_us();
 
     call->deadline_us = seconds > 0 && seconds < 1e9 ? now_us + (int64_t)(seconds * 1e6) : INT64_MAX;
     if (call->deadline_us < call->armed_us)
@@ -100,6 +100,7 @@ static void on_clock(evutil_socket_t descriptor, short what, void *arg)
 
     (void)descriptor;
     (void)what;
+    clock_refresh();
     call->armed_us = INT64_MAX;
     if (call->refusal) {
         http1_finish(call, call->end, call->refusal);
@@ -146,6 +147,7 @@ static void on_ready(void *arg, short what)
     struct http1_call *call = arg;
 
     (void)what;
+    clock_refresh();
     call->running = true;
     if (call->phase == CONNECTING)
         shake(call);

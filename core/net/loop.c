@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 /* After so many callbacks the loop looks at its sockets again: one busy connection holds up nobody. */
@@ -100,6 +101,7 @@ static void on_wake(evutil_socket_t descriptor, short what, void *arg)
 
     (void)descriptor;
     (void)what;
+    clock_refresh();
     run_posted(loop);
     pthread_mutex_lock(&loop->lock);
     stopping = loop->stopping;
@@ -182,6 +184,7 @@ static void on_timer(evutil_socket_t descriptor, short what, void *arg)
 
     (void)descriptor;
     (void)what;
+    clock_refresh();
     LIST_REMOVE(timer, link);
     mem_free(timer);
     on_elapsed(elapsed_arg);

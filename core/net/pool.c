@@ -31,7 +31,7 @@ static void drop(struct pool *pool, struct connection *connection)
 
 static void arm(struct pool *pool, const struct connection *oldest)
 {
-    int64_t left_us = oldest->idle_since_us + AGE_S * 1000000LL - clock_monotonic_us();
+    int64_t left_us = oldest->idle_since_us + AGE_S * 1000000LL - clock_recent_monotonic_us();
     struct timeval left = { .tv_sec = left_us > 0 ? left_us / 1000000 + 1 : 0 };
 
     event_add(&pool->timer, &left);
@@ -40,7 +40,7 @@ static void arm(struct pool *pool, const struct connection *oldest)
 static void on_timer(evutil_socket_t descriptor, short what, void *arg)
 {
     struct pool *pool = arg;
-    int64_t oldest_us = clock_monotonic_us() - AGE_S * 1000000LL;
+    int64_t oldest_us = clock_recent_monotonic_us() - AGE_S * 1000000LL;
     struct connection *oldest;
 
     (void)descriptor;
@@ -115,7 +115,7 @@ void pool_release(struct origin *origin)
 
 struct connection *pool_take(struct pool *pool, struct origin *origin)
 {
-    int64_t oldest_us = clock_monotonic_us() - AGE_S * 1000000LL;
+    int64_t oldest_us = clock_recent_monotonic_us() - AGE_S * 1000000LL;
     struct connection *connection;
 
     while ((connection = TAILQ_FIRST(&origin->idle))) {
@@ -135,7 +135,7 @@ struct connection *pool_take(struct pool *pool, struct origin *origin)
 void pool_keep(struct pool *pool, struct origin *origin, struct connection *connection)
 {
     connection->origin = origin;
-    connection->idle_since_us = clock_monotonic_us();
+    connection->idle_since_us = clock_recent_monotonic_us();
     connection_hand(connection, on_idle_ready, connection);
     connection_want(connection, true, false);
     TAILQ_INSERT_HEAD(&pool->idle, connection, entry);

@@ -81,7 +81,7 @@ static void add_date(struct buf *out)
     static _Thread_local int64_t written = -1;
     static _Thread_local char line[64];
     static _Thread_local size_t length;
-    int64_t now = clock_wall_ms() / 1000;
+    int64_t now = clock_recent_wall_ms() / 1000;
 
     if (now != written) {
         time_t seconds = (time_t)now;

@@ -57,22 +57,27 @@ static void add_chunk(struct heap *heap)
     heap->end = (char *)chunk + CHUNK_BYTES;
 }
 
-static void *take(struct heap *heap, size_t size)
+static __attribute__((noinline)) void *take_new(struct heap *heap, size_t size)
 {
-    struct heap_cell *cell = heap->free[cells(size)];
     void *block;
 
-    if (cell) {
-        heap->free[cells(size)] = cell->next;
-        /* It was freed long ago, and is out of every cache: on its way by the time that it is wanted. */
-        __builtin_prefetch(cell->next, 1);
-        return cell;
-    }
     if ((size_t)(heap->end - heap->next) < cells(size) * HEAP_CELL)
         add_chunk(heap);
     block = heap->next;
     heap->next += cells(size) * HEAP_CELL;
     return block;
+}
+
+static inline void *take(struct heap *heap, size_t size)
+{
+    struct heap_cell *cell = heap->free[cells(size)];
+
+    if (!cell)
+        return take_new(heap, size);
+    heap->free[cells(size)] = cell->next;
+    /* It was freed long ago, and is out of every cache: on its way by the time that it is wanted. */
+    __builtin_prefetch(cell->next, 1);
+    return cell;
 }
 
 static void drop(struct heap *heap, void *block, size_t size)
@@ -83,25 +88,30 @@ static void drop(struct heap *heap, void *block, size_t size)
         mem_free(block);
 }
 
-void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size)
+static __attribute__((noinline)) void *move(struct heap *heap, void *block, size_t old_size, size_t size)
 {
     void *fresh;
 
-    if (size == 0) {
-        if (block)
-            drop(heap, block, old_size);
-        return NULL;
-    }
-    if (block && !is_small(old_size) && !is_small(size))
+    if (!is_small(old_size) && !is_small(size))
         return mem_resize(block, size);
-    if (block && is_small(old_size) && cells(old_size) == cells(size))
+    if (is_small(old_size) && cells(old_size) == cells(size))
         return block;
     fresh = is_small(size) ? take(heap, size) : mem_alloc(size);
-    if (block) {
-        memcpy(fresh, block, old_size < size ? old_size : size);
-        drop(heap, block, old_size);
-    }
+    memcpy(fresh, block, old_size < size ? old_size : size);
+    drop(heap, block, old_size);
     return fresh;
+}
+
+/* Nearly all of it is small, and made or dropped. */
+void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size)
+{
+    if (block && size > 0)
+        return move(heap, block, old_size, size);
+    if (size > 0)
+        return is_small(size) ? take(heap, size) : mem_alloc(size);
+    if (block)
+        drop(heap, block, old_size);
+    return NULL;
 }
 
 void heap_free(struct heap *heap)

@@ -27,12 +27,21 @@ static int slot_of(const struct counter *counter, int64_t at)
     return counter->sliding ? (int)(at % COUNTER_SLOTS) : 0;
 }
 
-static void add(int64_t *sum, int64_t amount)
+/* The one way to change an amount: the sum of all goes along. */
+static void set(struct counter *counter, int64_t *amount, int64_t value)
 {
-    if (__builtin_add_overflow(*sum, amount, sum))
-        *sum = INT64_MAX;
-    if (*sum < 0)
-        *sum = 0;
+    counter->sum += (unsigned __int128)value - (unsigned __int128)*amount;
+    *amount = value;
+}
+
+/* Never below zero, never beyond what a number holds. */
+static void add(struct counter *counter, int64_t *amount, int64_t change)
+{
+    int64_t value;
+
+    if (__builtin_add_overflow(*amount, change, &value))
+        value = INT64_MAX;
+    set(counter, amount, value < 0 ? 0 : value);
 }
 
 struct counter *counter_new(const char *name, size_t name_length, const struct store_limit *limit)
@@ -69,7 +78,9 @@ static void fit_window(struct counter *counter, int64_t now)
 /* If it waits to be written out it still does: what it is to take the place of may lie in the future. */
 static void clear_slot(struct counter *counter, int slot)
 {
-    counter->slots[slot] = (struct counter_slot){ 0 };
+    set(counter, &counter->slots[slot].settled, 0);
+    set(counter, &counter->slots[slot].reserved, 0);
+    counter->slots[slot].told = 0;
 }
 
 /* The clock was far ahead: everything that was counted is taken to be of now. */
@@ -83,7 +94,7 @@ static void turn_back(struct counter *counter, int64_t now)
         counter->at = now / part_length(counter);
     else
         fit_window(counter, now);
-    counter->slots[slot_of(counter, counter->at)].settled = sum;
+    set(counter, &counter->slots[slot_of(counter, counter->at)].settled, sum);
     counter->dirty = ((UINT64_C(1) << (slot_count(counter) - 1)) - 1) << 1 | 1;
     counter->turn++;
 }
@@ -119,21 +130,7 @@ void counter_roll(struct counter *counter, int64_t now)
 
 int64_t counter_used(const struct counter *counter)
 {
-    int64_t sum = 0;
-    uint64_t every = 0, plain = 0;
-
-    /* Hardly ever is an amount so large that the sum could be too large for a number: then nobody has to look. */
-    for (int i = 0; i < slot_count(counter); i++) {
-        every |= (uint64_t)counter->slots[i].settled | (uint64_t)counter->slots[i].reserved;
-        plain += (uint64_t)counter->slots[i].settled + (uint64_t)counter->slots[i].reserved;
-    }
-    if (every < UINT64_C(1) << 55)
-        return (int64_t)plain;
-    for (int i = 0; i < slot_count(counter); i++) {
-        add(&sum, counter->slots[i].settled);
-        add(&sum, counter->slots[i].reserved);
-    }
-    return sum;
+    return counter->sum > INT64_MAX ? INT64_MAX : (int64_t)counter->sum;
 }
 
 int64_t counter_wait(const struct counter *counter, int64_t amount, int64_t max, int64_t now)
@@ -156,20 +153,23 @@ int64_t counter_wait(const struct counter *counter, int64_t amount, int64_t max,
 
 int64_t counter_end(const struct counter *counter, int64_t now)
 {
+    const struct counter_slot *slot;
+    int64_t at;
+
     if (!counter->sliding)
         return counter->ends;
-    for (int64_t at = counter->at - COUNTER_SLOTS + 1; at <= counter->at; at++) {
-        const struct counter_slot *slot = &counter->slots[slot_of(counter, at < 0 ? at + COUNTER_SLOTS : at)];
-
-        if (slot->settled > 0 || slot->reserved > 0)
-            return (at + COUNTER_SLOTS) * part_length(counter);
-    }
-    return now;
+    if (counter->sum == 0)
+        return now;
+    at = counter->at - COUNTER_SLOTS + 1;
+    slot = &counter->slots[slot_of(counter, counter->at + 1)]; /* where the oldest part is */
+    for (; slot->settled == 0 && slot->reserved == 0; at++)
+        slot = slot == &counter->slots[COUNTER_SLOTS - 1] ? counter->slots : slot + 1;
+    return (at + COUNTER_SLOTS) * part_length(counter);
 }
 
 struct counter_place counter_reserve(struct counter *counter, int64_t amount)
 {
-    add(&counter->slots[slot_of(counter, counter->at)].reserved, amount);
+    add(counter, &counter->slots[slot_of(counter, counter->at)].reserved, amount);
     return (struct counter_place){ counter->at, counter->turn };
 }
 
@@ -181,7 +181,7 @@ static bool is_present(const struct counter *counter, struct counter_place place
 void counter_cancel(struct counter *counter, struct counter_place place, int64_t reserved)
 {
     if (is_present(counter, place))
-        add(&counter->slots[slot_of(counter, place.at)].reserved, -reserved);
+        add(counter, &counter->slots[slot_of(counter, place.at)].reserved, -reserved);
 }
 
 void counter_settle(struct counter *counter, struct counter_place place, int64_t reserved, int64_t actual)
@@ -190,13 +190,13 @@ void counter_settle(struct counter *counter, struct counter_place place, int64_t
 
     if (is_present(counter, place)) {
         slot = slot_of(counter, place.at);
-        add(&counter->slots[slot].reserved, -reserved);
+        add(counter, &counter->slots[slot].reserved, -reserved);
     } else {
         actual = actual > reserved ? actual - reserved : 0;
     }
     if (actual == 0)
         return;
-    add(&counter->slots[slot].settled, actual);
+    add(counter, &counter->slots[slot].settled, actual);
     counter->dirty |= UINT64_C(1) << slot;
 }
 
@@ -219,7 +219,7 @@ bool counter_add(struct counter *counter, int64_t at, int64_t ends, int64_t amou
     }
     if (at <= counter->at - slot_count(counter))
         return false; /* of a fixed window: any but the present one */
-    add(&counter->slots[slot_of(counter, at)].settled, amount);
+    add(counter, &counter->slots[slot_of(counter, at)].settled, amount);
     counter->dirty |= UINT64_C(1) << slot_of(counter, at);
     return true;
 }
@@ -257,5 +257,5 @@ void counter_load(struct counter *counter, int64_t at, int64_t ends, int64_t set
         counter->at = at;
         counter->ends = ends;
     }
-    counter->slots[slot_of(counter, at)].settled = settled;
+    set(counter, &counter->slots[slot_of(counter, at)].settled, settled);
 }

@@ -37,6 +37,7 @@ struct counter {
     unsigned holders; /* reservations that point here */
     uint64_t dirty;   /* a bit a slot: changed since it was last written out */
     struct counter *next_dirty;
+    unsigned __int128 sum;       /* of all that is settled and reserved: more than one number holds */
     struct counter_slot slots[]; /* 1 or COUNTER_SLOTS */
 };
 

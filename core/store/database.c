@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,14 +244,29 @@ failed:
     return false;
 }
 
+/* SQLite would count its memory, under a lock at each block that it takes or frees; nobody asks for that. */
+static void count_no_memory(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static struct database *new_database(const char *path)
+{
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
+    struct database *database = mem_zero(sizeof *database);
+
+    pthread_once(&configured, count_no_memory);
+    database->path = mem_text(path);
+    return database;
+}
+
 struct database *database_open(const char *path, char *error, size_t error_size)
 {
     struct database *database;
 
     if (!find_place(path, error, error_size))
         return NULL;
-    database = mem_zero(sizeof *database);
-    database->path = mem_text(path);
+    database = new_database(path);
     if (database_regain(database, error, error_size))
         return database;
     database_close(database);
@@ -268,8 +284,7 @@ struct database *database_open_beside(const char *path, char *error, size_t erro
         snprintf(error, error_size, "there is no database %.200s yet: the gateway makes it when it first runs", path);
         return NULL;
     }
-    database = mem_zero(sizeof *database);
-    database->path = mem_text(path);
+    database = new_database(path);
     database->lock = -1;
     database->connection = database_open_reader(database);
     if (!database->connection)

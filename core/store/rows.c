@@ -9,27 +9,30 @@
 /* The rows of one request id. Lists, newest first: what a caller makes long costs nobody a search. */
 struct namesakes {
     struct entry *open, *closed;
+    uint64_t code; /* of the request id */
+    size_t length;
     char request_id[];
 };
 
-static struct namesakes *namesakes_of(const struct rows *rows, const char *request_id)
+static struct namesakes *namesakes_of(struct rows *rows, const char *request_id)
 {
-    return hash_get(&rows->by_request, request_id, strlen(request_id));
+    size_t length = strlen(request_id);
+    uint64_t code = hash_code(request_id, length);
+    struct namesakes *namesakes = hash_get_coded(&rows->by_request, code, request_id, length);
+
+    if (namesakes)
+        return namesakes;
+    namesakes = mem_alloc(sizeof *namesakes + length + 1);
+    *namesakes = (struct namesakes){ .code = code, .length = length };
+    memcpy(namesakes->request_id, request_id, length + 1);
+    hash_put_coded(&rows->by_request, code, namesakes->request_id, length, namesakes);
+    return namesakes;
 }
 
-static void link_entry(struct rows *rows, struct entry *entry)
+static void link_entry(struct namesakes *namesakes, struct entry *entry)
 {
-    const char *request_id = row_fields(entry->row)->request_id;
-    size_t length = strlen(request_id);
-    struct namesakes *namesakes = namesakes_of(rows, request_id);
-    struct entry **newest;
+    struct entry **newest = entry->is_closed ? &namesakes->closed : &namesakes->open;
 
-    if (!namesakes) {
-        namesakes = mem_zero(sizeof *namesakes + length + 1);
-        memcpy(namesakes->request_id, request_id, length + 1);
-        hash_put(&rows->by_request, namesakes->request_id, length, namesakes);
-    }
-    newest = entry->is_closed ? &namesakes->closed : &namesakes->open;
     entry->namesakes = namesakes;
     entry->newer = NULL;
     entry->older = *newest;
@@ -38,7 +41,7 @@ static void link_entry(struct rows *rows, struct entry *entry)
     *newest = entry;
 }
 
-static void unlink_entry(struct rows *rows, struct entry *entry)
+static void unlink_entry(struct entry *entry)
 {
     struct namesakes *namesakes = entry->namesakes;
 
@@ -50,9 +53,13 @@ static void unlink_entry(struct rows *rows, struct entry *entry)
         namesakes->open = entry->older;
     if (entry->older)
         entry->older->newer = entry->newer;
+}
+
+static void drop_if_empty(struct rows *rows, struct namesakes *namesakes)
+{
     if (namesakes->open || namesakes->closed)
         return;
-    hash_remove(&rows->by_request, namesakes->request_id, strlen(namesakes->request_id));
+    hash_remove_coded(&rows->by_request, namesakes->code, namesakes->request_id, namesakes->length);
     mem_free(namesakes);
 }
 
@@ -65,36 +72,41 @@ struct entry *rows_add(struct rows *rows, struct row *row, bool is_closed)
 {
     const char *row_id = row_fields(row)->row_id;
     size_t length = strlen(row_id);
-    struct entry *entry = mem_zero(sizeof *entry + length + 1);
+    struct entry *entry = mem_alloc(sizeof *entry + length + 1);
 
+    *entry = (struct entry){ .row = row_take(row), .is_closed = is_closed, .code = hash_code(row_id, length) };
     memcpy(entry->row_id, row_id, length + 1);
-    entry->row = row_take(row);
-    entry->is_closed = is_closed;
-    hash_put(&rows->by_id, entry->row_id, length, entry);
-    link_entry(rows, entry);
+    hash_put_coded(&rows->by_id, entry->code, entry->row_id, length, entry);
+    link_entry(namesakes_of(rows, row_fields(row)->request_id), entry);
     return entry;
 }
 
 void rows_close(struct rows *rows, struct entry *entry, struct row *row)
 {
-    unlink_entry(rows, entry);
+    struct namesakes *before = entry->namesakes;
+    const char *request_id = row_fields(row)->request_id;
+
+    unlink_entry(entry);
     row_drop(entry->row);
     entry->row = row_take(row);
     entry->is_closed = true;
-    link_entry(rows, entry);
+    /* Hardly ever another one. */
+    link_entry(strcmp(request_id, before->request_id) == 0 ? before : namesakes_of(rows, request_id), entry);
+    drop_if_empty(rows, before);
 }
 
 void rows_remove(struct rows *rows, struct entry *entry)
 {
-    unlink_entry(rows, entry);
-    hash_remove(&rows->by_id, entry->row_id, strlen(entry->row_id));
+    unlink_entry(entry);
+    drop_if_empty(rows, entry->namesakes);
+    hash_remove_coded(&rows->by_id, entry->code, entry->row_id, strlen(entry->row_id));
     row_drop(entry->row);
     mem_free(entry);
 }
 
 struct row *rows_newest(const struct rows *rows, const char *request_id)
 {
-    const struct namesakes *namesakes = namesakes_of(rows, request_id);
+    const struct namesakes *namesakes = hash_get(&rows->by_request, request_id, strlen(request_id));
 
     if (!namesakes)
         return NULL;

@@ -27,6 +27,7 @@ struct entry {
     unsigned unwritten; /* ledger.c: closes that are queued */
     struct namesakes *namesakes;
     struct entry *newer, *older; /* of the same request id, and as open or closed */
+    uint64_t code;               /* of the row id */
     char row_id[];
 };
 
