@@ -142,13 +142,14 @@ static size_t last_bracket(const char *text, size_t length)
 
 bool json_skip(const char *text, size_t start, size_t length, size_t depth, struct json_skipped *skipped)
 {
-    struct level levels[LEVELS_MOST], *level = levels - 1, *deepest = levels;
-    const struct level *end = levels + (depth < LEVELS_MOST ? depth : LEVELS_MOST);
+    /* The first stands for the outside, which nothing closes. */
+    struct level levels[LEVELS_MOST + 1] = { 0 }, *level = levels, *deepest = levels;
+    const struct level *end = levels + 1 + (depth < LEVELS_MOST ? depth : LEVELS_MOST);
     struct name names[NAMES_MOST];
     struct skipper s = { .text = text, .names = names, .window = JSON_WINDOW_NONE, .last = last_bracket(text, length) };
     size_t at = start;
 
-    if (start >= s.last)
+    if (start >= s.last || (text[start] != '{' && text[start] != '['))
         return false;
     for (;;) {
         if (text[at] == '"') {
@@ -175,8 +176,8 @@ bool json_skip(const char *text, size_t start, size_t length, size_t depth, stru
         at = skip_space(&s, at);
         /* All that ends here; then there is more behind a comma. */
         while (text[at] == level->closing) {
-            if (level == levels) {
-                *skipped = (struct json_skipped){ at + 1, s.name_count, (uint32_t)(deepest + 1 - levels), s.firsts,
+            if (level == levels + 1) {
+                *skipped = (struct json_skipped){ at + 1, s.name_count, (uint32_t)(deepest - levels), s.firsts,
                                                   s.string_bytes };
                 return true;
             }

@@ -6,6 +6,7 @@
 #include "net/request_reader.h"
 
 #include <llhttp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -292,7 +293,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t length)
     struct request_reader *reader = parser->data;
     struct buf *body = &reader->request.body;
 
-    if (body->data && at == body->data + body->length)
+    if ((uintptr_t)at == (uintptr_t)body->data + body->length)
         body->length += length; /* it has been put where it belongs */
     else
         buf_add(body, at, length);

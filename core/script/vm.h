@@ -31,8 +31,8 @@ void *vm_owner(lua_State *L);
 void vm_preload(struct vm *vm, const char *module, lua_CFunction open);
 /*
  * Whether LuaJIT may compile what the gateway runs often: not at first. Never what policies bring, nor what works on
- * what they hand over: compiled code cannot be interrupted. Not from within Lua. False, with a line in the log the first
- * time: the system lets nothing be executed that was written.
+ * what they hand over: compiled code cannot be interrupted. Not from within Lua. False, with a line in the log the
+ * first time: the system lets nothing be executed that was written.
  */
 bool vm_compile(struct vm *vm, bool wanted);
 /* Bytes in use now. */

@@ -39,10 +39,10 @@ struct ledger {
     pthread_cond_t wake;
     struct rows under_way; /* open, or closed and not yet written */
     struct change *first, **last;
-    size_t bytes;         /* queued, and in the batch */
-    size_t queued;        /* changes */
-    size_t unanswered;    /* queued changes that somebody waits for */
-    int64_t look_at;      /* when the thread looks by itself what changed; 0: it has to be woken */
+    size_t bytes;      /* queued, and in the batch */
+    size_t queued;     /* changes */
+    size_t unanswered; /* queued changes that somebody waits for */
+    int64_t look_at;   /* when the thread looks by itself what changed; 0: it has to be woken */
     bool is_stopping;
     enum wish wish;
     int heir;              /* HAND_OVER: the socket */
