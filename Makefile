@@ -216,7 +216,7 @@ fuzz: deps-fuzz
 # ---- valgrind ----
 
 # The gateway and its commands run under memcheck, or the spec itself where it calls C modules; specs that cannot hold
-# there say why (spec/support/valgrind.lua). LuaJIT reads strings word by word, on purpose past their ends: that alone is
+# there are left out (spec/support/valgrind.lua). LuaJIT reads strings word by word, on purpose past their ends: that alone is
 # suppressed.
 VALGRIND := valgrind --quiet --vgdb=no --error-exitcode=98 --leak-check=full --errors-for-leak-kinds=definite --num-callers=24 \
 	--suppressions=$(CURDIR)/spec/support/valgrind.supp

@@ -32,7 +32,7 @@ local function threads_of(pid)
 end
 
 describe("a confined gateway", function()
-  local it = valgrind.it "it makes system calls of its own, which the filter refuses"
+  local it = valgrind.native -- which makes system calls of its own, that the filter refuses
   local upstream, server
 
   before_each(function() upstream = provider.open() end)

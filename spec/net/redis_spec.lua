@@ -371,7 +371,8 @@ describe("a link", function()
       await_state(link, true)
     end)
 
-    valgrind.it "the server has loaded all before a slow reader looks" ("waits until its data is loaded", function()
+    -- The server has loaded all before a slow reader looks.
+    valgrind.native("waits until its data is loaded", function()
       server = redis.start { appendonly = true }
       -- It looks at its connections once every 1024 commands that it reads back.
       server:command("EVAL", "for index = 1, 3000 do redis.call('SET', index, index) end", 0)
