@@ -51,7 +51,8 @@ end
 local function start(job, number)
   job.tally = ("%s/%d"):format(folder, number)
   job.began = socket.gettime()
-  -- As in the gateway, nothing is compiled: Debian's snapshot of the compiler has faults that spoil a run now and then.
+  -- As in a gateway unless it is told otherwise, nothing is compiled: Debian's snapshot of the compiler has faults
+  -- that spoil a run now and then.
   local command = { "luajit", "-joff", "/usr/bin/busted", "--ignore-lua", "-o", "spec/support/report.lua", job.path }
   if valgrind.is_on then command[#command + 1] = "--exclude-tags=" .. valgrind.tag end
   -- What is to be looked at is the gateway where there is one, and else the C modules that the spec calls itself.

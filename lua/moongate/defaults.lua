@@ -307,7 +307,7 @@ function defaults.fill(given, filename, env, known)
   end
   return {
     listen = listeners(given.listen, filename), workers = given.workers, seccomp = given.seccomp or false,
-    jit = given.jit ~= false,
+    jit = given.jit or false,
     store = store(given.store or "sqlite:moongate.db", filename), retention_days = given.retention_days or 0,
     policies = policies, policy = given.policy or "auto-cheapest", on_fault = given.on_fault or "default",
     zero_spend = given.zero_spend or false, auth = given.auth or "keys", admin_token = given.admin_token,

@@ -43,7 +43,8 @@ local LIBRARIES = {
 
 local function config(on_fault)
   return {
-    workers = 1, policy = "canary", on_fault = on_fault, limits = { policy_ms = POLICY_MS, policy_mb = MEGABYTES },
+    workers = 1, jit = true, policy = "canary", on_fault = on_fault,
+    limits = { policy_ms = POLICY_MS, policy_mb = MEGABYTES },
     providers = { acme = { protocol = "mock", free = true } },
     models = {
       { id = "large", provider = "acme", free = true, cost = { input = 0, output = 0 } },
