@@ -102,8 +102,7 @@ async function refresh() {
     // The seed and what is left of waits differ each time.
     text = JSON.stringify([
       told.ladder,
-      told.candidates.map((one) => [one.id, one.reason.replace(/\d+ s left/, "")]),
-      latest && latest.out,
+      told.candidates.map((one) => [one.id, one.reason.replace(/\d+ s left/, ""), Math.round(back_at(one))]),
     ]);
   } catch (fault) {
     nodes = () => [h("p", { class: "fault" }, fault.message)];

@@ -27,6 +27,28 @@ async function chat(model, content = "Say hello.", key = null) {
   return { status: answer.status, id: answer.headers.get("x-request-id") };
 }
 
+// What the gateway's events tell first.
+async function overview() {
+  const stop = new AbortController();
+  const answer = await fetch(`${gateway}/admin/events`, {
+    headers: { authorization: `Bearer ${token}` },
+    signal: stop.signal,
+  });
+  let told = "";
+  for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+    told += part;
+    const found = told.match(/^event: overview\ndata: (.*)\n\n/m);
+    if (found) {
+      stop.abort();
+      return JSON.parse(found[1]);
+    }
+  }
+  throw new Error("the events ended without an overview");
+}
+
+const update_ladder = (page, told) =>
+  page.evaluate(async (overview) => (await import("./dashboard/ladder.js")).update(overview), told);
+
 async function enter(page) {
   await page.goto(`${gateway}/dashboard`);
   await page.getByLabel("Admin token").fill(token);
@@ -135,12 +157,20 @@ const scenes = {
     await out.locator(".back").waitFor();
     const spent = page.locator('#ladder-body .rung:has-text("scarce/scarce-model")');
     await spent.locator(".back").waitFor();
-    return {
+    const seen = {
       sentence: await text(page.locator("#ladder-body .sentence")),
       first: await text(page.locator("#ladder-body .rung").first()),
       out: await text(out),
       spent: await text(spent),
     };
+    // What is told of quotas may come after the ladder that they shaped.
+    const told = await overview();
+    const untold = { ...told, providers: told.providers.map((one) => ({ ...one, limits: [] })) };
+    await update_ladder(page, untold);
+    await spent.locator(".back").waitFor({ state: "detached" });
+    await update_ladder(page, told);
+    await spent.locator(".back").waitFor();
+    return seen;
   },
 
   async tester(page) {
