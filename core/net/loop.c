@@ -8,6 +8,8 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,6 +48,7 @@ struct loop {
     struct event turn; /* the loop's own did */
     int wake_descriptor;
     LIST_HEAD(, loop_timer) timers;
+    atomic_uint wakers;   /* threads that are about to wake it: until then it stays */
     pthread_mutex_t lock; /* guards what follows */
     struct queue posted;
     bool stopping;
@@ -54,13 +57,17 @@ struct loop {
 /* The one that this thread runs. */
 static _Thread_local struct loop *running;
 
-/* Every write is an edge, and wakes, whether or not the earlier ones were read: so nobody reads them. */
+/*
+ * Every write is an edge, and wakes, whether or not the earlier ones were read: so nobody reads them. Without the lock,
+ * which the thread that wakes would have to wait for.
+ */
 static void signal_wake(struct loop *loop)
 {
     uint64_t one = 1;
 
     while (write(loop->wake_descriptor, &one, sizeof one) < 0 && errno == EINTR)
         ;
+    atomic_fetch_sub(&loop->wakers, 1);
 }
 
 /* Runs what was posted up to now; what these calls post comes in the next turn. Tells whether there was anything. */
@@ -142,6 +149,8 @@ void loop_free(struct loop *loop)
         return;
     while (run_posted(loop))
         ;
+    while (atomic_load(&loop->wakers))
+        sched_yield();
     while (!LIST_EMPTY(&loop->timers))
         loop_forget(LIST_FIRST(&loop->timers));
     event_del(&loop->wake);
@@ -164,11 +173,11 @@ void loop_run(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
-    /* The signal is given under the lock: a loop that is freed once it has stopped is not touched after that. */
     pthread_mutex_lock(&loop->lock);
     loop->stopping = true;
-    signal_wake(loop);
+    atomic_fetch_add(&loop->wakers, 1);
     pthread_mutex_unlock(&loop->lock);
+    signal_wake(loop);
 }
 
 struct event_base *loop_base(struct loop *loop)
@@ -222,6 +231,7 @@ void loop_forget(struct loop_timer *timer)
 void loop_post(struct loop *loop, void (*on_call)(void *arg), void *arg)
 {
     struct queue *posted = &loop->posted;
+    bool wakes;
 
     pthread_mutex_lock(&loop->lock);
     if (posted->count == posted->capacity) {
@@ -229,9 +239,12 @@ void loop_post(struct loop *loop, void (*on_call)(void *arg), void *arg)
         posted->calls = mem_resize(posted->calls, posted->capacity * sizeof *posted->calls);
     }
     posted->calls[posted->count++] = (struct call){ on_call, arg };
-    if (posted->count == 1 && running == loop)
-        event_active(&loop->turn, EV_TIMEOUT, 0);
+    wakes = posted->count == 1 && running != loop;
+    if (wakes)
+        atomic_fetch_add(&loop->wakers, 1);
     else if (posted->count == 1)
-        signal_wake(loop);
+        event_active(&loop->turn, EV_TIMEOUT, 0);
     pthread_mutex_unlock(&loop->lock);
+    if (wakes)
+        signal_wake(loop);
 }
