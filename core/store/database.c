@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "store/imports_sql.h"
 #include "store/usage_sql.h"
+#include "store/wal_file.h"
 
 enum { SCHEMA = 2, APPLICATION = 0x6d6f6f6e /* "moon" */ };
 
@@ -232,8 +233,8 @@ bool database_regain(struct database *database, char *error, size_t error_size)
     database->lock = take_lock(database->path, error, error_size);
     if (database->lock < 0 || !make_file(database->path, error, error_size))
         goto failed;
-    if (sqlite3_open_v2(database->path, &database->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
+    if (sqlite3_open_v2(database->path, &database->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                        wal_file_vfs()) != SQLITE_OK) {
         database_explain(database, error, error_size);
         goto failed;
     }

@@ -11,7 +11,7 @@ local process = require "spec.support.process"
 local library = os.getenv("MOONGATE_TEST_COSTS") or "build/spec/costs.so"
 if library:sub(1, 1) ~= "/" then library = lfs.currentdir() .. "/" .. library end
 
-local COUNTS = { "allocations", "calls" } -- in the order of spec/support/costs.c
+local COUNTS = { "allocations", "calls", "writes" } -- in the order of spec/support/costs.c
 
 -- The sanitizers count for themselves.
 if os.getenv "MOONGATE_PRELOAD" then return end
@@ -49,7 +49,7 @@ describe("a chat of 1 KB", function()
       processors = places.callers }
   end
 
-  local bounds = { calls = 10, allocations = 140 }
+  local bounds = { calls = 10, allocations = 140, writes = 4 }
 
   it("asks the system and malloc for no more than it may", function()
     ask() -- connections are made, lists and caches grow

@@ -1,7 +1,8 @@
 /*
  * costs.c - counts what a program it is preloaded into asks of malloc and of
  * the network, for specs that bound it. The file named by MOONGATE_COSTS holds
- * the counts, eight bytes each: allocations, calls of the system.
+ * the counts, eight bytes each: allocations, calls of the system, writes to
+ * files at a place.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ALLOCATIONS, CALLS, COUNTS };
+enum { ALLOCATIONS, CALLS, WRITES, COUNTS };
 
 static uint64_t unread[COUNTS], *counts = unread;
 
@@ -86,4 +87,10 @@ int epoll_ctl(int set, int act, int descriptor, struct epoll_event *event)
 {
     count(CALLS);
     return (int)syscall(SYS_epoll_ctl, set, act, descriptor, event);
+}
+
+ssize_t pwrite64(int descriptor, const void *data, size_t length, off64_t offset)
+{
+    count(WRITES);
+    return syscall(SYS_pwrite64, descriptor, data, length, offset);
 }
