@@ -20,6 +20,7 @@
 #include "store/row.h"
 #include "store/rows.h"
 #include "store/sink.h"
+#include "store/usage_hours.h"
 
 enum { QUEUE_BYTES = 64 * 1024 * 1024 };
 
@@ -162,6 +163,21 @@ void ledger_changed(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
 }
 
+struct usage_hours *ledger_hours(struct ledger *ledger)
+{
+    return ledger->hours;
+}
+
+/* Under the lock: it looks for hours before it sleeps. */
+static void on_hours(void *arg)
+{
+    struct ledger *ledger = arg;
+
+    pthread_mutex_lock(&ledger->lock);
+    pthread_cond_signal(&ledger->wake);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
 struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id)
 {
     struct row *row;
@@ -214,6 +230,7 @@ static void free_ledger(struct ledger *ledger)
         change_free(change);
     }
     batch_free(ledger->batch);
+    usage_hours_free(ledger->hours);
     sink_free(ledger->sink);
     pthread_cond_destroy(&ledger->heeded);
     pthread_mutex_destroy(&ledger->lock);
@@ -255,6 +272,7 @@ struct ledger *ledger_start(struct store *store, struct database *database, bool
     pthread_condattr_destroy(&clock);
     pthread_cond_init(&ledger->heeded, NULL);
     ledger->bell = bell_new(on_ring, ledger);
+    ledger->hours = usage_hours_new(on_hours, ledger);
     if (!open_files(ledger, inherits, error, error_size)) {
         free_ledger(ledger);
         return NULL;

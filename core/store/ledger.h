@@ -19,6 +19,7 @@
 struct database;
 struct ledger;
 struct row;
+struct usage_hours;
 
 /*
  * Closes as lost what the journal still holds, or, if inherits, takes it for rows that the process before has open.
@@ -35,6 +36,8 @@ void ledger_forget_row(struct ledger *ledger, const char *row_id); /* one that i
 void ledger_keep_key(struct ledger *ledger, const struct store_key *key, struct answer answer);
 void ledger_keep_import(struct ledger *ledger, const struct store_import *import, struct answer answer);
 void ledger_changed(struct ledger *ledger);
+/* What takes the sums of hours; see usage_hours.h. */
+struct usage_hours *ledger_hours(struct ledger *ledger);
 /* The newest row of that request id that is open or not yet written (to be dropped), else NULL. */
 struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id);
 bool ledger_problem(struct ledger *ledger, char *text, size_t size);

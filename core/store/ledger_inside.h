@@ -20,6 +20,7 @@ struct bell;
 struct change;
 struct journal;
 struct sink;
+struct usage_hours;
 
 /* What merely changed is written so much later at the latest. */
 enum { LEDGER_LINGER_US = 5 * 1000 };
@@ -34,6 +35,7 @@ struct ledger {
     struct journal *journal; /* the sink's */
     pthread_t thread;
     struct bell *bell;
+    struct usage_hours *hours;
 
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;

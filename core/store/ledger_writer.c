@@ -15,6 +15,7 @@
 #include "store/limits.h"
 #include "store/row.h"
 #include "store/sink.h"
+#include "store/usage_hours.h"
 
 enum { RETRY_US = 500 * 1000, PATIENCE_US = 3 * 1000 * 1000, LAST_TRIES = 3, BATCH_CHANGES = 1000 };
 static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
@@ -48,7 +49,8 @@ static bool is_time_to_look(struct ledger *ledger)
 static bool wait_for_work(struct ledger *ledger)
 {
     while (!ledger->queued && !ledger->is_stopping && !ledger->wish && !is_time_to_look(ledger)) {
-        if (ledger->retention.due && clock_monotonic_us() >= ledger->retention.due)
+        if (usage_hours_are_waiting(ledger->hours) ||
+            (ledger->retention.due && clock_monotonic_us() >= ledger->retention.due))
             return true;
         wait_until(ledger, sooner(ledger->look_at, ledger->retention.due));
     }
@@ -246,5 +248,6 @@ void *ledger_writer_run(void *arg)
         heed(ledger);
         if (sink_database(ledger->sink))
             retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
+        usage_hours_write(ledger->hours, sink_database(ledger->sink));
     }
 }

@@ -313,9 +313,9 @@ static bool sqlite_usage(struct store *store, struct usage *usage)
     bool is_read;
 
     if (sqlite->page)
-        return usage_sql_read(sqlite->database->connection, usage);
+        return usage_sql_read(sqlite->database->connection, usage, NULL);
     connection = database_open_reader(sqlite->database);
-    is_read = connection && usage_sql_read(connection, usage);
+    is_read = connection && usage_sql_read(connection, usage, ledger_hours(sqlite->ledger));
     database_close_reader(connection);
     return is_read;
 }

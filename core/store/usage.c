@@ -117,9 +117,9 @@ static void add(int64_t *sum, int64_t amount)
         *sum = amount > 0 ? INT64_MAX : INT64_MIN;
 }
 
-static void add_row(struct usage_sums *sums, const struct ledger_row *row)
+void usage_sums_add(struct usage_sums *sums, const struct ledger_row *row, int64_t requests)
 {
-    sums->requests++;
+    add(&sums->requests, requests);
     add(&sums->input_tokens, row->input_tokens);
     add(&sums->output_tokens, row->output_tokens);
     add(&sums->billed_tokens, row->billed_tokens);
@@ -179,7 +179,7 @@ static struct group *new_group(struct usage *usage, const char *name, size_t len
     return group;
 }
 
-void usage_add(struct usage *usage, const struct ledger_row *row)
+void usage_add_sums(struct usage *usage, const struct ledger_row *row, int64_t requests)
 {
     struct group *group;
     const char *name;
@@ -187,14 +187,19 @@ void usage_add(struct usage *usage, const struct ledger_row *row)
 
     if (!is_asked_for(usage, row))
         return;
-    add_row(&usage->totals, row);
+    usage_sums_add(&usage->totals, row, requests);
     name = name_of(usage, row);
     length = strlen(name);
     group = hash_get(&usage->by_name, name, length);
     if (!group && usage->count >= (size_t)usage->query.most)
         usage->is_over = true;
     else
-        add_row(group ? &group->sums : &new_group(usage, name, length)->sums, row);
+        usage_sums_add(group ? &group->sums : &new_group(usage, name, length)->sums, row, requests);
+}
+
+void usage_add(struct usage *usage, const struct ledger_row *row)
+{
+    usage_add_sums(usage, row, 1);
 }
 
 bool usage_add_row(struct usage *usage, struct row *row, struct store_place place)
@@ -207,7 +212,7 @@ bool usage_add_row(struct usage *usage, struct row *row, struct store_place plac
     }
     usage->rows[usage->count++] = row_take(row);
     usage->place = place;
-    add_row(&usage->totals, row_fields(row));
+    usage_sums_add(&usage->totals, row_fields(row), 1);
     usage->is_over = usage_room(usage) == 0;
     return true;
 }

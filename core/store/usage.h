@@ -15,6 +15,9 @@ struct usage_sums {
     int64_t requests, input_tokens, output_tokens, billed_tokens, cost_microusd, savings_microusd;
 };
 
+/* Adds a row to the sums, or what so many rows add up to. They stop at the ends of int64. */
+void usage_sums_add(struct usage_sums *sums, const struct ledger_row *row, int64_t requests);
+
 /* NULL: there is no dimension of that number. "model", ..., "request" in the order of enum store_by. */
 const char *usage_by_name(int by);
 
@@ -36,6 +39,8 @@ void usage_cancel(struct usage *usage);
 bool usage_is_cancelled(const struct usage *usage);
 /* Counts the row, if it is one of those that are asked for. */
 void usage_add(struct usage *usage, const struct ledger_row *row);
+/* The same for what so many rows of one day, and else of one group, add up to. */
+void usage_add_sums(struct usage *usage, const struct ledger_row *sums, int64_t requests);
 /* By request: holds the row that is at that place. False: it has all it may have, or the row is not asked for. */
 bool usage_add_row(struct usage *usage, struct row *row, struct store_place place);
 /* Through the pages of rows that the backend's read_rows reads. */

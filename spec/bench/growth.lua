@@ -52,7 +52,7 @@ local function measure_point(case, point)
   if scenario.kind == "streams" then record.cpu = record.cpu * case.events end
   record.memory = (record.peak - record.before) / (scenario.kind == "streams" and point.size or 1)
   point.records[#point.records + 1] = record
-  if case.after then point.after = case.after(point.who) end
+  if case.after then point.after = case.after(point.who, point.after) end
   say(("  %-8s %9d  %9.1f us  %8.0f/s  others %3.0f%%  errors %d"):format(case.name, point.size, record.cpu,
     record.per_second, record.foreign * 100, record.errors))
 end
@@ -81,7 +81,7 @@ local function tell(case, points)
     io.write(("| %s | %s | %s | %s | %s | %s |\n"):format(figures.number(point.size),
       figures.spread(figures.values(point.records, "cpu")), figures.number(point.rest),
       figures.spread(figures.values(point.records, "memory")), figures.number(point.start),
-      point.after and figures.number(point.after) or errors))
+      point.after and table.concat(point.after, ", then ") or errors))
   end
   io.write("\nAt the end it grows: ", table.concat({ verdict("CPU", power(points, "cpu"), case.power),
     verdict("memory at rest", power(points, "rest"), 1), verdict("start", power(points, "start"), 1) }, ", "), ".\n\n")

@@ -83,12 +83,22 @@ local function with_keys(size, places, mock)
   return who
 end
 
-local function usage_time(who)
-  local began = socket.gettime()
-  local answer = http.request("127.0.0.1:" .. who.port,
-    { path = "/v1/usage?from=30d", key = "the-admin-token-of-the-bench" })
-  assert(answer.status == 200, answer.body)
-  return (socket.gettime() - began) * 1000
+-- How long the usage of all rows takes to read: the first time, and when the sums of its hours are kept. What was
+-- measured before, if it was.
+local function usage_time(who, before)
+  local function milliseconds()
+    local began = socket.gettime()
+    local answer = http.request("127.0.0.1:" .. who.port,
+      { path = "/v1/usage?from=30d", key = "the-admin-token-of-the-bench" })
+    assert(answer.status == 200, answer.body)
+    return math.floor((socket.gettime() - began) * 1000 + 0.5)
+  end
+  local first = before and before[1] or milliseconds()
+  for _ = 1, 4 do
+    milliseconds()
+    socket.sleep(0.2) -- the ledger's thread keeps them meanwhile
+  end
+  return { first, milliseconds() }
 end
 
 local function closed() return { kind = "closed", body = "it", connections = 8 } end
