@@ -68,7 +68,7 @@ local function with_keys(size, places, mock)
   local file, lines, hash = who.folder .. "/moongate.db", { "BEGIN;" }, ffi.new "unsigned char[32]"
   who:start():stop()
   for number = 1, size do
-    local key = ("sk-bench-%06d"):format(number)
+    local key = ("sk-bench-%07d"):format(number)
     crypto.SHA256(key, #key, hash)
     local hex = ffi.string(hash, 32):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
     lines[#lines + 1] = ("INSERT INTO keys VALUES (x'%s', '%s', '{\"name\":\"stored-%d\",\"tpm\":1000000000}', 1, 0);")
@@ -119,10 +119,11 @@ function growth_cases.list(most_rows, quick)
       sizes = up_to(quick and 300 or 1000, 10, 30, 100, 300, 1000), scenario = closed, body = small,
       gateway = function(size, places, mock) return gateway(places, mock, size, 10) end },
     { name = "keys", title = "Callers' keys, used in turn", unit = "keys", per = "a request", power = 0,
-      sizes = up_to(quick and 10000 or 100000, 10, 1000, 10000, 100000), gateway = with_keys, body = small,
+      sizes = up_to(quick and 10000 or 1000000, 10, 1000, 10000, 100000, 1000000), body = small,
+      gateway = with_keys,
       scenario = function(size) return { kind = "closed", body = "it", connections = 8, keys = size } end },
     { name = "streams", title = "Streams at once, of 20 chunks each", unit = "streams", per = "a stream", power = 0,
-      sizes = up_to(quick and 1000 or 5000, 10, 100, 1000, 5000), rounds = 1, events = CHUNKS + 4,
+      sizes = up_to(quick and 1000 or 9000, 10, 100, 1000, 9000), rounds = 1, events = CHUNKS + 4,
       memory = "memory a stream, KB",
       scenario = function(size)
         return { kind = "streams", body = "it", connections = size, repeats = 1, ramp = math.max(200, size * 2) }

@@ -5,7 +5,7 @@
  *   load rate    port=P body=FILE [path=] connections=N seconds=S rate=R
  *   load streams port=P body=FILE [path=] connections=N repeats=K ramp=MS
  *   ... and header="Name: value" as often as wanted; keys=N: "Authorization:
- *   Bearer sk-bench-000001" to N in turn, the next with each request
+ *   Bearer sk-bench-0000001" to N in turn, the next with each request
  *
  * closed: each connection sends its next request when it has the answer.
  * rate: request i is due at start + i / R whatever happened before, and its
@@ -33,7 +33,7 @@
 #include "samples.h"
 
 enum mode { CLOSED, RATE, STREAMS };
-enum { EVENTS = 256, READ = 65536, GRACE_US = 10000000 };
+enum { EVENTS = 256, READ = 65536, GRACE_US = 10000000, KEY_DIGITS = 7 };
 
 struct caller {
     int fd;
@@ -122,8 +122,8 @@ static void turn_key(void)
     char digits[32];
 
     if (options.keys > 0) {
-        (void)snprintf(digits, sizeof digits, "%06ld", next_key++ % options.keys + 1);
-        memcpy(request.data + key_at, digits, 6);
+        (void)snprintf(digits, sizeof digits, "%07ld", next_key++ % options.keys + 1);
+        memcpy(request.data + key_at, digits, KEY_DIGITS);
     }
 }
 
@@ -375,13 +375,13 @@ static void write_request(void)
     } while (length > 0);
     (void)fclose(file);
     if (options.keys > 0) {
-        buf_add_text(&headers, "Authorization: Bearer sk-bench-000000\r\n");
+        buf_add_text(&headers, "Authorization: Bearer sk-bench-0000000\r\n");
     }
     buf_add_format(&request,
                    "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/json\r\nContent-Length: "
                    "%zu\r\n%s\r\n",
                    options.path, options.port, body.length, headers.length ? buf_text_of(&headers) : "");
-    key_at = request.length - strlen("000000\r\n\r\n"); /* the last header is the key's */
+    key_at = request.length - KEY_DIGITS - strlen("\r\n\r\n"); /* the last header is the key's */
     buf_add(&request, body.data, body.length);
     buf_free(&body);
 }
