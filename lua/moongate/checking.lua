@@ -87,6 +87,8 @@ local function new_http(token)
   return http
 end
 
+local OUT_OF_MEMORY = "not enough memory" -- Lua's words
+
 ---@class moongate.checking.order
 ---@field check fun(http: table, options: table): table|nil, string|nil
 ---@field options table as configured, with base_url
@@ -118,6 +120,7 @@ function checking.run(order)
       return fail(type(fine) == "table" and fine.message and string.format("its checker failed: %s%s",
         fine.line and string.format("%s:%d: ", fine.file, fine.line) or "", fine.message) or fine)
     end
+    if mark == OUT_OF_MEMORY then return fail("its checker failed: " .. OUT_OF_MEMORY) end
     if not fine then return fail("its answer is not what the checker expects (" .. tostring(mark) .. ")") end
     if coroutine.status(thread) == "dead" then
       -- mark and method are what the check returned.

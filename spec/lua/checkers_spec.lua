@@ -179,4 +179,11 @@ describe("the checker", function()
     _, _, _, asked = run("kilo", by_table {})
     assert.is_nil(asked[1].headers["x-kilocode-organizationid"])
   end)
+
+  it("that runs out of memory has failed, whatever it was answered", function()
+    local why = select(2, checking.run {
+      check = function() error("not enough memory", 0) end, options = {}, key = KEY, now = NOW, ask = function() end,
+    })
+    assert.equal("its checker failed: not enough memory", why)
+  end)
 end)
