@@ -2,6 +2,7 @@
 local socket = require "socket"
 local calls = require "spec.net.calls"
 local process = require "spec.support.process"
+local valgrind = require "spec.support.valgrind"
 local wait = require "spec.support.wait"
 
 local folder, server, net
@@ -98,7 +99,8 @@ describe("an upstream call", function()
       assert.same({ "done", "x", true }, { one.ended, one.body, one.is_sent })
     end)
 
-    it("tells no such thing of a body that is still on its way when the answer begins", function()
+    -- Below valgrind the answer is looked at only when all has been sent.
+    valgrind.native("tells no such thing of a body that is still on its way when the answer begins", function()
       local one = net:fetch { url = base .. "/impatient", sent = ("x"):rep(24 * 1024 * 1024) }
       assert.same({ "done", 200, "enough" }, { one.ended, one.status, one.body })
       assert.is_nil(one.is_sent)
