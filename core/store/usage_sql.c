@@ -51,27 +51,40 @@ static sqlite3_stmt *prepare(sqlite3 *connection, const char *sql)
     return statement;
 }
 
+/* What rows and kept sums have in the same columns. */
+static struct ledger_row amounts_here(sqlite3_stmt *statement)
+{
+    return (struct ledger_row){ .input_tokens = sqlite3_column_int64(statement, 2),
+                                .output_tokens = sqlite3_column_int64(statement, 3),
+                                .billed_tokens = sqlite3_column_int64(statement, 4),
+                                .cost_microusd = sqlite3_column_int64(statement, 5),
+                                .savings_microusd = sqlite3_column_int64(statement, 6) };
+}
+
+static void add_names(struct ledger_row *row, sqlite3_stmt *statement)
+{
+    row->org = text_at(statement, 7);
+    row->key = text_at(statement, 8);
+    row->label = text_at(statement, 9);
+    row->tier = text_at(statement, 10);
+    row->task = text_at(statement, 11);
+    row->provider = text_at(statement, 12);
+    row->model = text_at(statement, 13);
+}
+
 /* The row with what usage needs: the dimension stands in every place of one. All of it where it is collected. */
 static struct ledger_row row_here(sqlite3_stmt *rows, const struct store_usage_query *query, bool is_collected)
 {
-    const char *name = text_at(rows, 1);
-    struct ledger_row row = { .model = name, .provider = name, .task = name, .label = name, .tier = name };
+    struct ledger_row row = amounts_here(rows);
 
     row.time = sqlite3_column_int64(rows, 0);
-    row.input_tokens = sqlite3_column_int64(rows, 2);
-    row.output_tokens = sqlite3_column_int64(rows, 3);
-    row.billed_tokens = sqlite3_column_int64(rows, 4);
-    row.cost_microusd = sqlite3_column_int64(rows, 5);
-    row.savings_microusd = sqlite3_column_int64(rows, 6);
-    row.org = is_collected || query->org || query->by == STORE_BY_ORG ? text_at(rows, 7) : NULL;
-    row.key = is_collected || query->key || query->by == STORE_BY_KEY ? text_at(rows, 8) : NULL;
-    if (!is_collected)
+    if (is_collected) {
+        add_names(&row, rows);
         return row;
-    row.label = text_at(rows, 9);
-    row.tier = text_at(rows, 10);
-    row.task = text_at(rows, 11);
-    row.provider = text_at(rows, 12);
-    row.model = text_at(rows, 13);
+    }
+    row.model = row.provider = row.task = row.label = row.tier = text_at(rows, 1);
+    row.org = query->org || query->by == STORE_BY_ORG ? text_at(rows, 7) : NULL;
+    row.key = query->key || query->by == STORE_BY_KEY ? text_at(rows, 8) : NULL;
     return row;
 }
 
@@ -124,23 +137,13 @@ static enum usage_hour_mark add_kept(struct reading *reading, int64_t hour)
 
     sqlite3_bind_int64(sums, 1, hour);
     while (sqlite3_step(sums) == SQLITE_ROW) {
-        struct ledger_row row = { .time = hour * USAGE_HOUR_MS };
+        struct ledger_row row = amounts_here(sums);
 
         mark = (enum usage_hour_mark)sqlite3_column_int(sums, 0);
         if (mark != HOUR_KEPT)
             break;
-        row.input_tokens = sqlite3_column_int64(sums, 2);
-        row.output_tokens = sqlite3_column_int64(sums, 3);
-        row.billed_tokens = sqlite3_column_int64(sums, 4);
-        row.cost_microusd = sqlite3_column_int64(sums, 5);
-        row.savings_microusd = sqlite3_column_int64(sums, 6);
-        row.org = text_at(sums, 7);
-        row.key = text_at(sums, 8);
-        row.label = text_at(sums, 9);
-        row.tier = text_at(sums, 10);
-        row.task = text_at(sums, 11);
-        row.provider = text_at(sums, 12);
-        row.model = text_at(sums, 13);
+        row.time = hour * USAGE_HOUR_MS;
+        add_names(&row, sums);
         usage_add_sums(reading->usage, &row, sqlite3_column_int64(sums, 1));
         reading->since_pause++;
     }
