@@ -1,5 +1,6 @@
 -- The life of a caller's connection, over raw sockets: keep-alive, pipelining, streams, deadlines, leaving.
 local Edge = require "spec.net.edge"
+local valgrind = require "spec.support.valgrind"
 
 local function get(path, fields)
   return "GET " .. path .. " HTTP/1.1\r\nHost: x\r\n" .. (fields or "") .. "\r\n"
@@ -172,7 +173,8 @@ describe("a caller's connection over " .. over, function()
       .. body .. "\r\n0\r\n\r\n"):find("body=100000:" .. body, 1, true))
   end)
 
-  it("refuses a head that does not come in time, however it trickles", function()
+  -- Whoever talks below valgrind is too slow for deadlines of 50 ms.
+  valgrind.native("refuses a head that does not come in time, however it trickles", function()
     start { header_s = 0.05 }
     local connection = edge:connect()
     connection:send("GET / HTTP/1.1\r\nHo")
@@ -194,7 +196,7 @@ describe("a caller's connection over " .. over, function()
     assert.truthy(edge:log("refused"):find("refused /slow", 1, true))
   end)
 
-  it("closes an idle connection in silence", function()
+  valgrind.native("closes an idle connection in silence", function()
     start { idle_s = 0.05 }
     assert.equal("", edge:talk(""))
     local connection = edge:connect()
@@ -203,7 +205,7 @@ describe("a caller's connection over " .. over, function()
     assert.equal("", Edge.read_all(connection))
   end)
 
-  it("does not count the wait for an answer as idleness", function()
+  valgrind.native("does not count the wait for an answer as idleness", function()
     start { idle_s = 0.05, header_s = 0.05, body_s = 0.05, write_s = 0.05 }
     local held = edge:connect()
     held:send(get("/hold"))
