@@ -23,6 +23,7 @@
 #include "gate/worker.h"
 #include "net/canned.h"
 #include "net/upstream.h"
+#include "script/spent.h"
 #include "script/task.h"
 #include "store/store.h"
 
@@ -523,6 +524,7 @@ static int attempt_lua_close(lua_State *L)
     if (handle->attempt)
         attempt_close(handle->attempt, lua_toboolean(L, 2));
     handle->attempt = NULL;
+    spent_mark(L, 1);
     return 0;
 }
 
@@ -554,6 +556,7 @@ int bind_attempt_module(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, attempt_collected);
     lua_setfield(L, -2, "__gc");
+    spent_prepare(L);
     luaL_newmetatable(L, ROUTE);
     lua_pushcfunction(L, route_collected);
     lua_setfield(L, -2, "__gc");

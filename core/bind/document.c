@@ -13,8 +13,9 @@
 
 #include "base/json_search.h"
 #include "base/mem.h"
+#include "script/spent.h"
 
-enum { DEPTH_MOST = 1000, PATCH_ROOM = 256 };
+enum { DEPTH_MOST = 1000, PATCH_ROOM = 256, FEW_CHANGES = 8 };
 
 /*
  * Made of a Lua string, which its environment table holds, all its memory is the collector's, which so sees its full
@@ -67,6 +68,7 @@ static int scan_string(lua_State *L, unsigned depth)
     lua_setfenv(L, -2);
     lua_pushvalue(L, lua_upvalueindex(JSON_UP_DOCUMENT));
     lua_setmetatable(L, -2);
+    spent_mark(L, lua_gettop(L)); /* it is all in one block */
     return 1;
 }
 
@@ -377,17 +379,18 @@ struct change {
 };
 
 /*
- * Reads the table at index 2 into a list sorted by name, which is left on the stack: nothing leaks if a change is not
- * what it should be.
+ * Reads the table at index 2 into a list sorted by name: `few`, or one that is left on the stack, so that nothing leaks
+ * if a change is not what it should be.
  */
-static struct change *read_changes(lua_State *L, struct json_kept *kept, const struct document *document, size_t *count)
+static struct change *read_changes(lua_State *L, struct json_kept *kept, const struct document *document,
+                                   struct change few[static FEW_CHANGES], size_t *count)
 {
     struct change *changes;
     struct json_fault fault;
 
     json_add_keys(L, kept, 2);
     *count = kept->names_count;
-    changes = lua_newuserdata(L, (*count + 1) * sizeof *changes);
+    changes = *count <= FEW_CHANGES ? few : lua_newuserdata(L, *count * sizeof *changes);
     for (size_t i = 0; i < *count; i++) {
         struct change *change = &changes[i];
 
@@ -432,13 +435,13 @@ static void add_patched(lua_State *L, struct json_kept *kept, struct buf *out)
 {
     const struct document *document = check_document(L, 1);
     const struct json_node *nodes = document->index.nodes;
-    struct change *changes;
+    struct change few[FEW_CHANGES], *changes;
     size_t count, lead;
     bool first = true;
 
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_argcheck(L, nodes[0].type == JSON_OBJECT, 1, "only an object can be patched");
-    changes = read_changes(L, kept, document, &count);
+    changes = read_changes(L, kept, document, few, &count);
 
     buf_reserve(out, document->length + PATCH_ROOM);
     lead = nodes[0].start + 1;
@@ -514,12 +517,11 @@ static int bytes_text(lua_State *L)
     return 1;
 }
 
-void json_push_bytes(lua_State *L, struct buf *bytes)
+static struct buf *push_new_bytes(lua_State *L)
 {
     struct buf *pushed = lua_newuserdata(L, sizeof *pushed);
 
-    *pushed = *bytes;
-    *bytes = (struct buf){ 0 };
+    *pushed = (struct buf){ 0 };
     if (luaL_newmetatable(L, BYTES)) {
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
@@ -529,6 +531,35 @@ void json_push_bytes(lua_State *L, struct buf *bytes)
         lua_setfield(L, -2, "__tostring");
     }
     lua_setmetatable(L, -2);
+    return pushed;
+}
+
+/* One that is used up is used again: bytes are taken as soon as they are there, and each would cost the collector. */
+static struct buf *push_bytes(lua_State *L)
+{
+    static const char key;
+    struct buf *pushed;
+
+    lua_pushlightuserdata(L, (void *)&key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    pushed = lua_touserdata(L, -1);
+    if (pushed && !pushed->data)
+        return pushed;
+    lua_pop(L, 1);
+    pushed = push_new_bytes(L);
+    lua_pushlightuserdata(L, (void *)&key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return pushed;
+}
+
+void json_push_bytes(lua_State *L, struct buf *bytes)
+{
+    /* None at all could not be told from what is used up. */
+    struct buf *pushed = bytes->data ? push_bytes(L) : push_new_bytes(L);
+
+    *pushed = *bytes;
+    *bytes = (struct buf){ 0 };
 }
 
 /* doc:outgoing(changes): what doc:patch answers, as a body for attempt.send: no string of Lua's, but tostring makes one
@@ -536,10 +567,9 @@ void json_push_bytes(lua_State *L, struct buf *bytes)
 static int document_outgoing(lua_State *L)
 {
     struct json_kept *kept = json_kept(L);
-    struct buf empty = { 0 };
 
     lua_settop(L, 2);
-    json_push_bytes(L, &empty);
+    push_bytes(L);
     add_patched(L, kept, lua_touserdata(L, 3));
     lua_settop(L, 3);
     return 1;
@@ -549,6 +579,7 @@ static int document_outgoing(lua_State *L)
 static int document_close(lua_State *L)
 {
     close_document(check_userdata(L, 1));
+    spent_mark(L, 1);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "script/budget.h"
+#include "script/spent.h"
 
 static const char TYPE[] = "moongate.json";
 
@@ -231,6 +232,9 @@ int bind_json(lua_State *L)
     lua_newtable(L);
     add_functions(L, json_document_methods);
     lua_setfield(L, JSON_UP_DOCUMENT, "__index");
+    lua_pushvalue(L, JSON_UP_DOCUMENT);
+    spent_prepare(L);
+    lua_pop(L, 1);
 
     lua_newtable(L);
     add_functions(L, functions);
