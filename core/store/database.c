@@ -221,8 +221,7 @@ static bool set_up(struct database *database, char *error, size_t error_size)
      * alone was for, that of usage is too, and each index costs every row a page.
      */
     if (is_wal && database_run(database, usage_sql_index) && database_run(database, usage_hours_tables) &&
-        database_run(database, imports_sql_tables) &&
-        database_run(database, "DROP INDEX IF EXISTS ledger_time") &&
+        database_run(database, imports_sql_tables) && database_run(database, "DROP INDEX IF EXISTS ledger_time") &&
         database_run(database, "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
                                "PRAGMA journal_size_limit = 67108864"))
         return true;
