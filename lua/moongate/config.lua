@@ -151,7 +151,7 @@ function config.load(text, filename, env, known)
 
   local faulty, has_table = {}, given.models_table ~= nil
   for path in pairs(wrong) do faulty[path] = true end
-  given = sound_part(given, "", faulty)
+  given = sound_part(given, "", faulty) or {} -- nothing at all is, where the table itself is at fault
   local filled = defaults.fill(given, filename, env, known)
   local function report_new(path, message)
     if not is_touched(path, faulty) then report(path, message) end

@@ -235,6 +235,12 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
   end)
 end)
 
+describe("a config of values without keys", function()
+  it("is told so, and does not break the loading", function()
+    assert.matches("moongate.lua:1: [1]: a value without a key", wrong('return { "x" }')[1], 1, true)
+  end)
+end)
+
 describe("config.message", function()
   it("leaves out what is not known", function()
     assert.equal("f.lua: wrong", config.message { file = "f.lua", message = "wrong" })
