@@ -9,6 +9,7 @@ local places = require "moongate.places"
 local protocols = require "moongate.protocols"
 local providers = require "moongate.providers"
 local schema = require "moongate.schema"
+local secrets = require "moongate.secrets"
 local shape = require "moongate.shape"
 
 local config = {}
@@ -31,12 +32,15 @@ function config.message(problem)
   return table.concat(parts, ": ")
 end
 
--- What the file sees: env, and nothing else.
-local function environment(env)
+-- What the file sees: env, and nothing else. What that gives it is noted in values.
+local function environment(env, values)
   local function variable(name, ...)
     if type(name) ~= "string" then error('env wants the name of a variable, like env "GROQ_API_KEY"', 2) end
     local value = env(name)
-    if value ~= nil and value ~= "" then return value end
+    if value ~= nil and value ~= "" then
+      values[#values + 1] = value
+      return value
+    end
     if select("#", ...) > 0 then return (...) end
     return shape.missing(name)
   end
@@ -118,20 +122,9 @@ local function is_touched(path, wrong)
   return false
 end
 
--- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
--- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
--- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) and own_checkers(folder or nil) ->
--- names, is_folder(path), is_zone(name), imported(config) -> { packed, digest } of what was imported, files = what
--- models_table.apply reads the model table with.
----@param text string
----@param filename string
----@param env fun(name: string): string|nil
----@param known table|nil
----@return table|nil config
----@return problem[]|nil
-function config.load(text, filename, env, known)
-  known = complete(known, env)
-  local chunk, failure = load(text, "=config", "t", environment(env))
+-- See config.load. What the file was given of the environment is noted in values.
+local function examine(text, filename, env, known, values)
+  local chunk, failure = load(text, "=config", "t", environment(env, values))
   if not chunk then return nil, { fault(filename, failure) } end
   local fine, given = bounded(chunk)
   if not fine then return nil, { fault(filename, given) } end
@@ -171,6 +164,29 @@ function config.load(text, filename, env, known)
   if #problems == 0 then return filled end
   table.sort(problems, in_order)
   return nil, problems
+end
+
+-- Reads the text of a config file. env(name) gives an environment variable or nil. known says what there is to refer
+-- to, all optional: protocols = { openai = true, ... }, provider(name) -> built-in table, providers = their names,
+-- policies(folder or nil) -> names of routing policies, own_protocols(folder or nil) and own_checkers(folder or nil) ->
+-- names, is_folder(path), is_zone(name), imported(config) -> { packed, digest } of what was imported, files = what
+-- models_table.apply reads the model table with.
+---@param text string
+---@param filename string
+---@param env fun(name: string): string|nil
+---@param known table|nil
+---@return table|nil config
+---@return problem[]|nil
+function config.load(text, filename, env, known)
+  local values = {}
+  local loaded, problems = examine(text, filename, env, complete(known, env), values)
+  values = secrets.list(values)
+  -- A secret may stand where a name belongs.
+  for _, problem in ipairs(problems or {}) do
+    problem.message = secrets.hide(problem.message, values)
+    problem.key = problem.key and secrets.hide(problem.key, values)
+  end
+  return loaded, problems
 end
 
 -- The config where there is no file: what the environment's usual key variables open, and the models of a local

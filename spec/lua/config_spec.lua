@@ -235,6 +235,17 @@ return { admin_token = env("TOKEN", "token"), store = env("STORE", nil), policy 
   end)
 end)
 
+describe("a value of the environment", function()
+  it("is in no message, be it where a name belongs", function()
+    local text = 'return { policy = env "A", aliases = { [env "A"] = env "A" }, models = { { id = "m",\n'
+      .. 'provider = env "A" } }, zero_spend = env "A", store = env "A" }'
+    local messages = table.concat(wrong(text, { A = "the secret" }), "\n")
+    assert.matches('models[1].provider: there is no provider "***"', messages, 1, true)
+    assert.is_nil(messages:find("the secret", 1, true))
+    assert.matches("moongate.lua:1: ***", wrong('error(env "A")', { A = "the secret" })[1], 1, true)
+  end)
+end)
+
 describe("a config of values without keys", function()
   it("is told so, and does not break the loading", function()
     assert.matches("moongate.lua:1: [1]: a value without a key", wrong('return { "x" }')[1], 1, true)
