@@ -21,7 +21,7 @@ enum { STEP_GROUPS = 500, STEP_MARKS = 500, GROUPS_MAX = 5000, ROWS_A_GROUP = 4,
 enum { TEXTS = 7 };
 
 const char usage_hours_tables[] =
-    "CREATE TABLE IF NOT EXISTS usage_hours (hour INTEGER PRIMARY KEY, mark INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS usage_hours (hour INTEGER PRIMARY KEY, mark INTEGER NOT NULL, stamp INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS usage_sums (hour INTEGER NOT NULL, number INTEGER NOT NULL, requests INTEGER NOT NULL,"
     " input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, billed_tokens INTEGER NOT NULL,"
     " cost_microusd INTEGER NOT NULL, savings_microusd INTEGER NOT NULL, org TEXT NOT NULL, \"key\" TEXT NOT NULL,"
@@ -38,7 +38,7 @@ const char usage_hours_tables[] =
 
 const char usage_hours_read[] =
     "SELECT mark, requests, input_tokens, output_tokens, billed_tokens, cost_microusd, savings_microusd, org, \"key\","
-    " label, tier, task, provider, model FROM usage_hours LEFT JOIN usage_sums"
+    " label, tier, task, provider, model, stamp FROM usage_hours LEFT JOIN usage_sums"
     " ON usage_sums.hour = usage_hours.hour AND mark = 1 WHERE usage_hours.hour = ?1";
 
 /* ---- what one hour adds up to ---- */
@@ -51,7 +51,7 @@ struct group {
 
 struct usage_hour {
     struct usage_hour *next;
-    int64_t hour;
+    int64_t hour, stamp;
     int64_t rows;
     bool has_too_many;
     struct hash by_texts;
@@ -61,11 +61,12 @@ struct usage_hour {
     struct buf texts;
 };
 
-struct usage_hour *usage_hour_new(int64_t hour)
+struct usage_hour *usage_hour_new(int64_t hour, int64_t stamp)
 {
     struct usage_hour *own = mem_zero(sizeof *own);
 
     own->hour = hour;
+    own->stamp = stamp;
     return own;
 }
 
@@ -240,7 +241,7 @@ static bool mark_wanted(struct database *database, const int64_t *hours, int cou
     bool is_good = true;
 
     for (int i = 0; is_good && i < count; i++)
-        is_good = run(database, "INSERT OR IGNORE INTO usage_hours VALUES (?, 0)", hours[i], 0) >= 0;
+        is_good = run(database, "INSERT OR IGNORE INTO usage_hours VALUES (?, 0, random())", hours[i], 0) >= 0;
     return is_good;
 }
 
@@ -280,8 +281,8 @@ static bool write_groups(struct database *database, struct usage_hour *hour)
 /* Some of its groups, and with the last of them the mark. *is_done: there is nothing more to do for it. */
 static bool write_hour(struct database *database, struct usage_hour *hour, bool *is_done)
 {
-    static const char still_wanted[] = "UPDATE usage_hours SET mark = 0 WHERE hour = ? AND mark = 0";
-    int wanted = run(database, still_wanted, hour->hour, 0);
+    static const char still_wanted[] = "UPDATE usage_hours SET mark = 0 WHERE hour = ?1 AND mark = 0 AND stamp = ?2";
+    int wanted = run(database, still_wanted, hour->hour, hour->stamp);
     bool in_vain = is_in_vain(hour);
 
     *is_done = wanted != 1;

@@ -6,7 +6,8 @@
  * An hour that was read row by row is marked as wanted; the next time it is
  * read so, its sums are collected and kept. Triggers take mark and sums away as
  * soon as a row of that hour comes or goes, whoever writes it: what was
- * collected before is not kept then, since there is no mark any more.
+ * collected before is not kept then, since that mark is not there any more. One
+ * that was made meanwhile bears another stamp.
  */
 #ifndef STORE_USAGE_HOURS_H
 #define STORE_USAGE_HOURS_H
@@ -28,14 +29,15 @@ enum usage_hour_mark { HOUR_UNMARKED = -1, HOUR_WANTED, HOUR_KEPT, HOUR_IN_VAIN 
 extern const char usage_hours_tables[];
 /*
  * One hour (?1): its mark, and if it is kept, a line for each group: number of requests, input, output, billed tokens,
- * cost, savings, org, key, label, tier, task, provider, model.
+ * cost, savings, org, key, label, tier, task, provider, model. Then, always, the stamp of the mark.
  */
 extern const char usage_hours_read[];
 
 /* ---- collected by one reader, on its thread ---- */
 
-struct usage_hour *usage_hour_new(int64_t hour); /* since 1970 */
-void usage_hour_free(struct usage_hour *hour);   /* NULL is fine */
+/* An hour since 1970, and the stamp of its mark. */
+struct usage_hour *usage_hour_new(int64_t hour, int64_t stamp);
+void usage_hour_free(struct usage_hour *hour); /* NULL is fine */
 void usage_hour_add(struct usage_hour *hour, const struct ledger_row *row);
 
 /* ---- what readers hand to the ledger's thread ---- */

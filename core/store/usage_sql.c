@@ -129,8 +129,8 @@ static bool read_slice(struct reading *reading, int64_t *from, int64_t until, st
     return is_good;
 }
 
-/* Adds the sums of an hour, if they are kept. Its mark otherwise. */
-static enum usage_hour_mark add_kept(struct reading *reading, int64_t hour)
+/* Adds the sums of an hour, if they are kept. Its mark and that one's stamp otherwise. */
+static enum usage_hour_mark add_kept(struct reading *reading, int64_t hour, int64_t *stamp)
 {
     enum usage_hour_mark mark = HOUR_UNMARKED;
     sqlite3_stmt *sums = reading->sums;
@@ -140,6 +140,7 @@ static enum usage_hour_mark add_kept(struct reading *reading, int64_t hour)
         struct ledger_row row = amounts_here(sums);
 
         mark = (enum usage_hour_mark)sqlite3_column_int(sums, 0);
+        *stamp = sqlite3_column_int64(sums, 14);
         if (mark != HOUR_KEPT)
             break;
         row.time = hour * USAGE_HOUR_MS;
@@ -151,17 +152,24 @@ static enum usage_hour_mark add_kept(struct reading *reading, int64_t hour)
     return mark;
 }
 
-/* Reads row by row. An hour of a mark, if the rows are all of it. */
-static bool read_by_row(struct reading *reading, int64_t from, int64_t until, bool is_hour, enum usage_hour_mark mark)
+/* Reads row by row; what is collected meanwhile is NULL or one hour. */
+static bool read_by_row(struct reading *reading, int64_t from, int64_t until, struct usage_hour *hour)
 {
-    int64_t number = from / USAGE_HOUR_MS;
-    bool may_keep = is_hour && reading->hours && reading->sums && until + SETTLED_MS <= reading->now;
-    struct usage_hour *hour = may_keep && mark == HOUR_WANTED ? usage_hour_new(number) : NULL;
     bool is_good = true;
 
     while (is_good && from < until && !usage_is_cancelled(reading->usage))
         is_good = read_slice(reading, &from, until, hour);
-    is_good = is_good && from >= until;
+    return is_good && from >= until;
+}
+
+/* All the rows of an hour, of which sums may be kept from now on or the next time. */
+static bool read_whole(struct reading *reading, int64_t begin, enum usage_hour_mark mark, int64_t stamp)
+{
+    int64_t number = begin / USAGE_HOUR_MS, end = begin + USAGE_HOUR_MS;
+    bool may_keep = reading->hours && reading->sums && end + SETTLED_MS <= reading->now;
+    struct usage_hour *hour = may_keep && mark == HOUR_WANTED ? usage_hour_new(number, stamp) : NULL;
+    bool is_good = read_by_row(reading, begin, end, hour);
+
     if (is_good && hour)
         usage_hours_keep(reading->hours, hour);
     else
@@ -183,7 +191,7 @@ static bool find_next(struct reading *reading, int64_t from, int64_t *found)
 /* The next hour that has rows. *from moves behind what was read. */
 static bool read_hour(struct reading *reading, int64_t *from)
 {
-    int64_t to = reading->query->to, begin, end, first;
+    int64_t to = reading->query->to, begin, end, first, stamp = 0;
     enum usage_hour_mark mark = HOUR_UNMARKED;
     bool is_whole;
 
@@ -195,10 +203,12 @@ static bool read_hour(struct reading *reading, int64_t *from)
     *from = end;
     if (first >= end)
         return true;
-    if (is_whole && reading->sums)
-        mark = add_kept(reading, begin / USAGE_HOUR_MS);
+    if (!is_whole)
+        return read_by_row(reading, first, end, NULL);
+    if (reading->sums)
+        mark = add_kept(reading, begin / USAGE_HOUR_MS, &stamp);
     if (mark != HOUR_KEPT)
-        return read_by_row(reading, is_whole ? begin : first, end, is_whole, mark);
+        return read_whole(reading, begin, mark, stamp);
     pause_after(reading, 0);
     return true;
 }

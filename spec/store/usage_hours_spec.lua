@@ -10,7 +10,7 @@ if not pcall(ffi.typeof, "struct usage_hour") then
   struct usage_hour;
   struct usage_hours;
   struct database;
-  struct usage_hour *usage_hour_new(int64_t hour);
+  struct usage_hour *usage_hour_new(int64_t hour, int64_t stamp);
   void usage_hour_add(struct usage_hour *hour, const struct ledger_row *row);
   struct usage_hours *usage_hours_new(void (*on_news)(void *arg), void *arg);
   void usage_hours_free(struct usage_hours *hours);
@@ -167,8 +167,12 @@ describe("the sums of hours in sqlite", function()
     local message = ffi.new("char[512]")
     local database = library.database_open(path, message, 512)
     local hours = library.usage_hours_new(ffi.cast("void (*)(void *)", library.mem_free), nil)
-    local function collected()
-      local hour = library.usage_hour_new(FIRST)
+    -- As read while the hour had this stamp, which it has now unless it is told.
+    local function stamp_now()
+      return tonumber(bench.sql(path, "SELECT stamp FROM usage_hours")[1] or 0)
+    end
+    local function collected(stamp)
+      local hour = library.usage_hour_new(FIRST, stamp or stamp_now())
       for _ = 1, 9 do library.usage_hour_add(hour, bench.row { time = NOON, model = "small", cost_microusd = 1 }) end
       return hour
     end
@@ -179,6 +183,10 @@ describe("the sums of hours in sqlite", function()
     write()
     assert.same({ "", 0 }, { marks(), sums "count(*)" })
     library.usage_hours_want(hours, FIRST)
+    write()
+    assert.same({ FIRST .. "=0", 0 }, { marks(), sums "count(*)" })
+    bench.sql(path, "UPDATE usage_hours SET stamp = 12345") -- one that stays exact as a number of Lua's
+    library.usage_hours_keep(hours, collected(54321)) -- of a mark that is gone: this is another
     write()
     assert.same({ FIRST .. "=0", 0 }, { marks(), sums "count(*)" })
     bench.sql(path, "INSERT INTO usage_sums VALUES ("
