@@ -6,7 +6,7 @@
 #   make lint       luacheck, clang-format, clang-tidy
 #   make asan       build/asan/moongate (ASan and UBSan), and every spec with it
 #   make fuzz       libFuzzer on all that reads bytes from outside; FUZZ_SECONDS=60 a target, FUZZ_TARGETS="request sse"
-#   make valgrind   a few specs, or those of SPECS (SPECS=spec: all, for hours), with gateway and C modules under memcheck
+#   make valgrind   a few specs, or those of SPECS (SPECS=spec: all, for an hour or two), with gateway and C modules under memcheck
 #   make soak       load, failures, reloads, a kill, 10,000 streams; then memory, descriptors, books (SOAK_SECONDS=30)
 #   make bench      moongate against nginx, HAProxy and nginx with Lua: see spec/bench/README.md
 #                   (BENCH_QUICK=1: a smoke run; BENCH_ONLY=1k,tls: those scenarios)
@@ -216,8 +216,8 @@ fuzz: deps-fuzz
 # ---- valgrind ----
 
 # The gateway and its commands run under memcheck, or the spec itself where it calls C modules; specs that cannot hold
-# there are left out (spec/support/valgrind.lua). LuaJIT reads strings word by word, on purpose past their ends: that alone is
-# suppressed.
+# there are left out (spec/support/valgrind.lua). LuaJIT reads strings word by word, on purpose past their ends: that
+# alone is suppressed.
 VALGRIND := valgrind --quiet --vgdb=no --error-exitcode=98 --leak-check=full --errors-for-leak-kinds=definite --num-callers=24 \
 	--suppressions=$(CURDIR)/spec/support/valgrind.supp
 VALGRIND_SPECS := chat input stream attacks cors
