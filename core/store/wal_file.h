@@ -1,7 +1,7 @@
 /*
  * wal_file.h - the files of SQLite, of which the write-ahead log takes what a
  * commit writes in one piece: SQLite hands over each page in two, and a commit
- * of one row has seven pages or so.
+ * of one row has eight pages or so.
  */
 #ifndef STORE_WAL_FILE_H
 #define STORE_WAL_FILE_H

@@ -81,7 +81,8 @@ describe("a gateway", function()
     fill(60)
     -- The root of the ledger's index of request ids: every new row has to go through it.
     local page = tonumber(bench.sql(database, "SELECT rootpage FROM sqlite_master WHERE name = 'ledger_request_id'")[1])
-    write(database, (page - 1) * 4096, ("\255"):rep(4096))
+    local bytes = tonumber(bench.sql(database, "PRAGMA page_size")[1])
+    write(database, (page - 1) * bytes, ("\255"):rep(bytes))
     moongate:open()
     local answer = wait.until_(function()
       local answered = moongate:chat { model = "small" }

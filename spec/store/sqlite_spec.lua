@@ -271,6 +271,24 @@ describe("a store in sqlite", function()
     end)
   end)
 
+  it("has small pages, and in a file that has larger ones goes on with these", function()
+    open()
+    close()
+    assert.same({ "2048" }, bench.sql(path, "PRAGMA page_size"))
+    path = folder .. "/larger.db"
+    for _, sql in ipairs { "CREATE TABLE one (id)", "DROP TABLE one" } do bench.sql(path, sql) end
+    for i = 1, 100 do
+      if i % 40 == 1 then reopen() end
+      local row = { request_id = "r" .. i, time = NOON + i, outcome = "ok", detail = ("x"):rep(3000) }
+      assert.is_true(desk:close_row(store, row))
+    end
+    assert.equal(3000, #desk:find_row(store, "r39").detail)
+    close()
+    assert.same({ "4096" }, bench.sql(path, "PRAGMA page_size"))
+    assert.same({ "100" }, bench.sql(path, "SELECT count(*) FROM ledger"))
+    assert.same({ "ok" }, bench.sql(path, "PRAGMA integrity_check"))
+  end)
+
   describe("that cannot be opened", function()
     local function refusal(where)
       local opened, message = bench.open("sqlite:" .. (where or path))
