@@ -78,12 +78,15 @@ static void on_mark(void *arg, const struct mark_state *state)
     buf_add(&batch->marks, state, sizeof *state);
 }
 
-void batch_fill(struct batch *batch, struct change *changes, struct store *store)
+bool batch_fill(struct batch *batch, struct change *changes, struct store *store, bool all_words)
 {
+    bool some_wait;
+
     batch->changes = changes;
     /* After the rows were taken: the counters of a row that is written are never behind it. */
-    limits_each_changed(store->limits, on_counter, on_learnt, batch);
+    some_wait = limits_each_changed(store->limits, all_words, on_counter, on_learnt, batch);
     marks_each_changed(store->marks, on_mark, batch);
+    return some_wait;
 }
 
 void batch_hand_over(struct batch *batch, struct store *store)

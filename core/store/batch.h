@@ -32,8 +32,8 @@ void change_free(struct change *change); /* NULL is fine */
 
 struct batch *batch_new(struct database *database, struct statements *statements);
 void batch_free(struct batch *batch); /* NULL is fine */
-/* Takes a list of changes over, and fetches what changed in the tables. */
-void batch_fill(struct batch *batch, struct change *changes, struct store *store);
+/* Takes a list of changes over, and fetches what changed in the tables; true: but for words of providers that wait. */
+bool batch_fill(struct batch *batch, struct change *changes, struct store *store, bool all_words);
 /* Adds every counter as limits_hand_over tells it. */
 void batch_hand_over(struct batch *batch, struct store *store);
 /* What it has of the tables; count may be 0. */

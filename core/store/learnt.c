@@ -23,12 +23,32 @@ struct learnt_entry {
     int rank;                  /* in sources */
     struct learnt_entry *next_dirty;
     bool is_dirty;
-    uint64_t word; /* counts the words of the provider */
+    int64_t stopped_until; /* as it was when it was handed over last; -1: it never was */
+    uint64_t word;         /* counts the words of the provider */
     struct store_learnt told;
 };
 
+/* Until when the provider's word holds: its own reset, or one window after it was heard. */
+static int64_t holds_until(const struct store_learnt *told)
+{
+    enum window window;
+
+    if (told->reset_at > 0)
+        return told->reset_at;
+    if (!window_parse(told->window, &window))
+        window = WINDOW_MINUTE;
+    return window == WINDOW_NONE ? INT64_MAX : told->seen_at + counter_length(window);
+}
+
+/* Until when it lets no call through; 0: it lets some. */
+static int64_t stops_until(const struct store_learnt *told)
+{
+    return told->remaining == 0 ? holds_until(told) : 0;
+}
+
 static void mark_dirty(struct learnt *learnt, struct learnt_entry *entry)
 {
+    learnt->is_urgent |= stops_until(&entry->told) != entry->stopped_until;
     if (entry->is_dirty)
         return;
     entry->is_dirty = true;
@@ -74,6 +94,7 @@ static struct learnt_entry *entry_of(struct learnt *learnt, const struct store_l
     entry = mem_zero(sizeof *entry);
     entry->told = *word;
     entry->told.seen_at = 0;
+    entry->stopped_until = -1;
     entry->rank = rank;
     entry->twin = twin ? twin->twin : entry;
     if (twin)
@@ -110,20 +131,10 @@ void learnt_load(struct learnt *learnt, const struct store_learnt *word)
 {
     struct learnt_entry *entry = entry_of(learnt, word);
 
-    if (entry)
-        entry->told = *word;
-}
-
-/* Until when the provider's word holds: its own reset, or one window after it was heard. */
-static int64_t holds_until(const struct store_learnt *told)
-{
-    enum window window;
-
-    if (told->reset_at > 0)
-        return told->reset_at;
-    if (!window_parse(told->window, &window))
-        window = WINDOW_MINUTE;
-    return window == WINDOW_NONE ? INT64_MAX : told->seen_at + counter_length(window);
+    if (!entry)
+        return;
+    entry->told = *word;
+    entry->stopped_until = stops_until(word);
 }
 
 /* Whether a more trusted source says what remains of that limit. */
@@ -227,16 +238,21 @@ void learnt_each(const struct learnt *learnt, const char *provider,
             each(arg, &entry->told);
 }
 
-void learnt_each_dirty(struct learnt *learnt, void (*each)(void *arg, const struct store_learnt *), void *arg)
+bool learnt_each_dirty(struct learnt *learnt, bool all, void (*each)(void *arg, const struct store_learnt *), void *arg)
 {
+    if (!all && !learnt->is_urgent)
+        return learnt->dirty != NULL;
+    learnt->is_urgent = false;
     while (learnt->dirty) {
         struct learnt_entry *entry = learnt->dirty;
 
         learnt->dirty = entry->next_dirty;
         entry->is_dirty = false;
+        entry->stopped_until = stops_until(&entry->told);
         if (!is_outdated(entry))
             each(arg, &entry->told);
     }
+    return false;
 }
 
 void learnt_free(struct learnt *learnt)

@@ -17,6 +17,7 @@ struct learnt_entry;
 struct learnt {
     struct hash providers; /* name -> the first entry of that provider */
     struct learnt_entry *dirty;
+    bool is_urgent; /* one of them is new, or lets calls through until another time than before */
 };
 
 /* What one reservation took from one entry. */
@@ -40,8 +41,12 @@ size_t learnt_take(struct learnt *learnt, const struct store_call *call, int64_t
 void learnt_give_back(struct learnt *learnt, const struct learnt_draw *draw);
 void learnt_each(const struct learnt *learnt, const char *provider,
                  void (*each)(void *arg, const struct store_learnt *), void *arg);
-/* Every entry that changed since the last time; of several on one limit, the one that was heard last. */
-void learnt_each_dirty(struct learnt *learnt, void (*each)(void *arg, const struct store_learnt *), void *arg);
+/*
+ * Every entry that changed since the last time; of several on one limit, the one that was heard last. Not all: none,
+ * unless it is urgent; true then says that some wait.
+ */
+bool learnt_each_dirty(struct learnt *learnt, bool all, void (*each)(void *arg, const struct store_learnt *),
+                       void *arg);
 void learnt_free(struct learnt *learnt);
 
 #endif

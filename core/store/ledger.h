@@ -2,8 +2,9 @@
  * ledger.h - the writer thread: takes all that was queued, writes it in one
  * transaction, says so to everyone who waits for it. Rows and keys are written
  * as soon as the transaction before is through and the loop that queued them
- * is at the end of its turn (bell.h); what merely changed (counters, marks,
- * learnt limits) within 5 ms or with the next row. A row under way is
+ * is at the end of its turn (bell.h); what merely changed (counters, marks)
+ * within 5 ms or with the next row; what providers told of limits once a second,
+ * but at once what lets no calls through any more, or lets them through again. A row under way is
  * noted in the journal (DATABASE-open) until its closed row is committed.
  *
  * When the disk refuses, everything stays queued and is tried again twice a

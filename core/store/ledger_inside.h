@@ -59,6 +59,8 @@ struct ledger {
     struct batch *batch; /* the thread's own */
     struct retention retention;
     int64_t forget_at;
+    int64_t words_at; /* when what providers told is written next, unless it is urgent */
+    bool words_wait;  /* there is some */
 };
 
 /* The thread: writes until the ledger is stopping and all is written. */

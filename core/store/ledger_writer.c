@@ -18,6 +18,8 @@
 #include "store/usage_hours.h"
 
 enum { RETRY_US = 500 * 1000, PATIENCE_US = 3 * 1000 * 1000, LAST_TRIES = 3, BATCH_CHANGES = 1000 };
+/* What a provider tells of its limits comes with each answer, and the next one makes it void: not each is written. */
+enum { WORDS_EVERY_US = 1000 * 1000 };
 static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
 
 /* Waits to be woken, or until that time (0: for ever). */
@@ -39,6 +41,8 @@ static int64_t sooner(int64_t one, int64_t other)
 /* Whether something changed, now that it is time to look; where nothing did, the thread has to be woken. */
 static bool is_time_to_look(struct ledger *ledger)
 {
+    if (ledger->words_wait && clock_monotonic_us() >= ledger->words_at)
+        return true;
     if (!ledger->look_at || clock_monotonic_us() < ledger->look_at)
         return false;
     ledger->look_at = 0;
@@ -52,9 +56,10 @@ static bool wait_for_work(struct ledger *ledger)
         if (usage_hours_are_waiting(ledger->hours) ||
             (ledger->retention.due && clock_monotonic_us() >= ledger->retention.due))
             return true;
-        wait_until(ledger, sooner(ledger->look_at, ledger->retention.due));
+        wait_until(ledger,
+                   sooner(sooner(ledger->look_at, ledger->retention.due), ledger->words_wait ? ledger->words_at : 0));
     }
-    return ledger->first || ledger->wish || atomic_load(&ledger->is_changed);
+    return ledger->first || ledger->wish || ledger->words_wait || atomic_load(&ledger->is_changed);
 }
 
 static void heed(struct ledger *ledger)
@@ -98,6 +103,18 @@ static struct change *take_changes(struct ledger *ledger)
     /* Where something was written, more will be: whoever changes it need not wake the thread. */
     ledger->look_at = clock_monotonic_us() + LEDGER_LINGER_US;
     return taken;
+}
+
+/* Where another process has the database, it serves, and is told all at once. */
+static void fill_batch(struct ledger *ledger, struct change *changes, bool is_last)
+{
+    int64_t now = clock_monotonic_us();
+    bool is_ours = sink_database(ledger->sink) != NULL;
+    bool all_words = is_last || !is_ours || now >= ledger->words_at;
+
+    if (all_words)
+        ledger->words_at = now + WORDS_EVERY_US;
+    ledger->words_wait = batch_fill(ledger->batch, changes, ledger->store, all_words);
 }
 
 /* Who waits for something that is still queued is told that it was not kept: it is not on the disk, and may never be.
@@ -229,6 +246,7 @@ void *ledger_writer_run(void *arg)
 {
     struct ledger *ledger = arg;
     struct change *changes;
+    bool is_last;
 
     for (;;) {
         pthread_mutex_lock(&ledger->lock);
@@ -239,8 +257,9 @@ void *ledger_writer_run(void *arg)
         changes = take_changes(ledger);
         /* Before the tables are read: what changes from here on is a new change. */
         atomic_store(&ledger->is_changed, false);
+        is_last = ledger->is_stopping;
         pthread_mutex_unlock(&ledger->lock);
-        batch_fill(ledger->batch, changes, ledger->store);
+        fill_batch(ledger, changes, is_last);
         if (!batch_is_empty(ledger->batch) && !write_batch(ledger)) {
             give_up(ledger);
             return NULL;

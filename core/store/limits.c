@@ -473,11 +473,13 @@ static struct counter *take_dirty(struct limits *limits)
     return counter;
 }
 
-void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
+bool limits_each_changed(struct limits *limits, bool all_words,
+                         void (*on_counter)(void *arg, const struct counter_state *),
                          void (*on_learnt)(void *arg, const struct store_learnt *), void *arg)
 {
     struct counter *counter;
     int64_t amount;
+    bool some_wait;
 
     pthread_mutex_lock(&limits->lock);
     while ((counter = take_dirty(limits))) {
@@ -486,8 +488,9 @@ void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, co
                 tell_slot(counter, slot, amount, on_counter, arg);
         counter->dirty = 0;
     }
-    learnt_each_dirty(&limits->learnt, on_learnt, arg);
+    some_wait = learnt_each_dirty(&limits->learnt, all_words, on_learnt, arg);
     pthread_mutex_unlock(&limits->lock);
+    return some_wait;
 }
 
 void limits_hand_over(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *), void *arg)

@@ -40,8 +40,12 @@ void limits_each_learnt(struct limits *limits, const char *provider,
 
 void limits_load_counter(struct limits *limits, const struct counter_state *state);
 void limits_load_learnt(struct limits *limits, const struct store_learnt *word);
-/* Hands over all that changed since the last time, its newest value only. */
-void limits_each_changed(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *),
+/*
+ * Hands over all that changed since the last time, its newest value only. Without all_words, those of providers may
+ * wait as long as none lets calls through that did not, or the reverse: true then says that some do.
+ */
+bool limits_each_changed(struct limits *limits, bool all_words,
+                         void (*on_counter)(void *arg, const struct counter_state *),
                          void (*on_learnt)(void *arg, const struct store_learnt *), void *arg);
 /*
  * Another process takes the store over: hands over every amount as it stands, what is reserved included. From then on

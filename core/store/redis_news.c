@@ -188,7 +188,7 @@ static bool tell_all(struct redis_news *news, struct redis_link *link, struct re
     struct changes changes = { .news = news };
     bool is_good;
 
-    limits_each_changed(news->redis->store->limits, on_counter, on_word, &changes);
+    limits_each_changed(news->redis->store->limits, true, on_counter, on_word, &changes);
     marks_each_changed(news->redis->store->marks, on_mark, &changes);
     is_good = tell_changes(&changes, link, line);
     free_changes(&changes);

@@ -94,7 +94,7 @@ bool sink_hand_over(struct sink *sink, struct batch *batch, struct store *store,
 {
     bool is_written;
 
-    batch_fill(batch, NULL, store);
+    batch_fill(batch, NULL, store, true);
     batch_hand_over(batch, store);
     is_written = sink_write(sink, batch, 0);
     batch_clear(batch);

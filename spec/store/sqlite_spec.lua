@@ -165,6 +165,52 @@ describe("a store in sqlite", function()
     end)
   end)
 
+  describe("that providers tell of their limits with each answer", function()
+    local said = NOON
+
+    local function tell(remaining)
+      said = said + 1
+      library.store_learn(store, ffi.new("struct store_learnt", { provider = "groq", model = "m",
+        metric = "requests", window = "day", limit = 100, remaining = remaining, reset_at = NOON + HOUR,
+        seen_at = said, source = "header" }))
+    end
+    -- What the file says when a row is written that was closed after the word.
+    local function kept()
+      assert.is_true(desk:close_row(store, { request_id = "r" .. said, time = NOON, outcome = "ok" }))
+      return bench.sql(path, "SELECT remaining FROM learnt")[1]
+    end
+
+    it("writes the last word of each second, and the last of all when it stops", function()
+      open()
+      tell(100)
+      assert.equal("100", kept())
+      local began, written, before = os.time(), 0, "100"
+      for remaining = 99, 50, -1 do
+        tell(remaining)
+        local now = kept()
+        if now ~= before then written, before = written + 1, now end
+      end
+      assert.is_true(written <= 1 + os.time() - began, written)
+      tell(49)
+      wait.until_(function() return bench.sql(path, "SELECT remaining FROM learnt")[1] == "49" end, "the last word")
+      tell(48)
+      close()
+      assert.same({ "48" }, bench.sql(path, "SELECT remaining FROM learnt"))
+    end)
+
+    it("writes at once what lets no calls through, or lets them through again", function()
+      open()
+      for _, remaining in ipairs { 2, 0, 3 } do
+        tell(remaining)
+        assert.equal(tostring(remaining), kept())
+      end
+      reopen()
+      assert.truthy(bench.reserve(store, { claims = {}, provider = "groq", model = "m" }, NOON))
+      tell(0)
+      assert.equal("0", kept())
+    end)
+  end)
+
   describe("whose process is killed", function()
     -- Lets a writer commit so many rows, kills it, and returns what it had printed.
     local function kill_after(count)
