@@ -128,8 +128,7 @@ static bool write_all(struct batch *batch)
     for (const struct change *change = batch->changes; is_good && change; change = change->next)
         is_good = write_change(batch, change);
     counters = batch_counters(batch, &count);
-    for (size_t i = 0; is_good && i < count; i++)
-        is_good = statements_keep_counter(batch->statements, &counters[i]);
+    is_good = is_good && statements_keep_counters(batch->statements, counters, count);
     marks = batch_marks(batch, &count);
     for (size_t i = 0; is_good && i < count; i++)
         is_good = statements_keep_mark(batch->statements, &marks[i]);

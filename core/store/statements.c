@@ -17,11 +17,19 @@ enum {
     ADD_KEY,
     REVOKE_KEY,
     KEEP_COUNTER,
+    KEEP_COUNTERS,
     KEEP_MARK,
     KEEP_LEARNT,
     FORGET,
     STATEMENTS
 };
+
+/* A call has some four counters: one statement for as many is done sooner than one for each. */
+enum { COUNTER_VALUES = 8, COUNTERS_AT_ONCE = 4 };
+#define KEEP_THE_COUNTER                                                                                               \
+    "INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"                        \
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+#define AND_ONE ", (?, ?, ?, ?, ?, ?, ?, ?)"
 
 struct statements {
     sqlite3_stmt *list[STATEMENTS];
@@ -34,8 +42,8 @@ static const char *const texts[STATEMENTS] = {
     [DELETE_ROW] = "DELETE FROM ledger WHERE row_id = ?",
     [ADD_KEY] = "INSERT OR REPLACE INTO keys (hash, prefix, settings, created, revoked) VALUES (?, ?, ?, ?, ?)",
     [REVOKE_KEY] = "UPDATE keys SET revoked = ?2 WHERE hash = ?1",
-    [KEEP_COUNTER] = ("INSERT OR REPLACE INTO counters (\"key\", window, sliding, zone, slot, at, ends, settled)"
-                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+    [KEEP_COUNTER] = (KEEP_THE_COUNTER),
+    [KEEP_COUNTERS] = (KEEP_THE_COUNTER AND_ONE AND_ONE AND_ONE),
     [KEEP_MARK] = "INSERT OR REPLACE INTO marks (target, until, step, reason) VALUES (?, ?, ?, ?)",
     [KEEP_LEARNT] = ("INSERT OR REPLACE INTO learnt (provider, model, metric, window, \"limit\", remaining, reset_at,"
                      " seen_at, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"),
@@ -153,19 +161,33 @@ bool statements_keep_key(struct statements *statements, const struct store_key *
     return run(statement);
 }
 
-bool statements_keep_counter(struct statements *statements, const struct counter_state *state)
+static void bind_counter(sqlite3_stmt *statement, int at, const struct counter_state *state)
 {
-    sqlite3_stmt *statement = statements->list[KEEP_COUNTER];
+    bind_text(statement, at + 1, state->key);
+    bind_text(statement, at + 2, window_name(state->window));
+    sqlite3_bind_int(statement, at + 3, state->sliding);
+    bind_text(statement, at + 4, zone_name(state->zone));
+    sqlite3_bind_int(statement, at + 5, state->slot);
+    sqlite3_bind_int64(statement, at + 6, state->at);
+    sqlite3_bind_int64(statement, at + 7, state->ends);
+    sqlite3_bind_int64(statement, at + 8, state->settled);
+}
 
-    bind_text(statement, 1, state->key);
-    bind_text(statement, 2, window_name(state->window));
-    sqlite3_bind_int(statement, 3, state->sliding);
-    bind_text(statement, 4, zone_name(state->zone));
-    sqlite3_bind_int(statement, 5, state->slot);
-    sqlite3_bind_int64(statement, 6, state->at);
-    sqlite3_bind_int64(statement, 7, state->ends);
-    sqlite3_bind_int64(statement, 8, state->settled);
-    return run(statement);
+bool statements_keep_counters(struct statements *statements, const struct counter_state *states, size_t count)
+{
+    bool is_good = true;
+
+    while (is_good && count > 0) {
+        size_t taken = count < COUNTERS_AT_ONCE ? 1 : COUNTERS_AT_ONCE;
+        sqlite3_stmt *statement = statements->list[taken == 1 ? KEEP_COUNTER : KEEP_COUNTERS];
+
+        for (size_t i = 0; i < taken; i++)
+            bind_counter(statement, (int)i * COUNTER_VALUES, &states[i]);
+        is_good = run(statement);
+        states += taken;
+        count -= taken;
+    }
+    return is_good;
 }
 
 bool statements_keep_mark(struct statements *statements, const struct mark_state *state)

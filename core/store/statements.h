@@ -25,7 +25,7 @@ bool statements_close_row(struct statements *statements, const struct ledger_row
 bool statements_forget_row(struct statements *statements, const char *row_id);
 /* Without settings: only that it was revoked. */
 bool statements_keep_key(struct statements *statements, const struct store_key *key);
-bool statements_keep_counter(struct statements *statements, const struct counter_state *state);
+bool statements_keep_counters(struct statements *statements, const struct counter_state *states, size_t count);
 bool statements_keep_mark(struct statements *statements, const struct mark_state *state);
 bool statements_keep_learnt(struct statements *statements, const struct store_learnt *word);
 /* Forgets counters that have not counted since that time. */

@@ -72,6 +72,23 @@ describe("a store in sqlite", function()
       assert.equal(0, (bench.used(store, limits[4], NOON + HOUR + MINUTE)))
     end)
 
+    it("knows each of however many limits a call has", function()
+      for count = 1, 10 do
+        local claims, amounts = {}, {}
+        for i = 1, count do
+          claims[i], amounts[i] = { key = count .. " of which " .. i, window = "month", amount = 1 }, 100 * count + i
+        end
+        open()
+        for _ = 1, 2 do
+          bench.settle(store, bench.reserve(store, { claims = claims }, NOON), amounts, NOON)
+          assert.is_true(desk:close_row(store, { request_id = "r" .. count, time = NOON, outcome = "ok" }))
+        end
+        reopen()
+        for i = 1, count do assert.equal(2 * amounts[i], (bench.used(store, claims[i], NOON)), claims[i].key) end
+        close()
+      end
+    end)
+
     it("keeps each part of a sliding window apart", function()
       open()
       local limit = { key = "s", window = "hour", sliding = true }
