@@ -4,112 +4,128 @@
  */
 #include "bind/json.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "bind/seen.h"
 
-/* Of what has been read of every target, only what is unusual is written. */
-static bool is_usual(lua_State *L, enum seen_place place)
+static void add_number(lua_State *L, struct json_kept *kept, double number)
 {
-    int list = lua_gettop(L);
-
-    switch (place) {
-    case SEEN_WAIT:
-    case SEEN_ERROR_RATE:
-        return lua_tonumber(L, list) == 0;
-    case SEEN_BALANCE:
-        return !lua_toboolean(L, list);
-    case SEEN_COUNTS:
-        for (size_t i = lua_objlen(L, list); i > 0; i--) {
-            bool is_zero;
-
-            lua_rawgeti(L, list, (int)i);
-            is_zero = lua_tonumber(L, -1) == 0;
-            lua_pop(L, 1);
-            if (!is_zero)
-                return false;
-        }
-        return true;
-    default:
-        return false;
+    if (number == floor(number) && fabs(number) < 1e15 && !(number == 0 && signbit(number))) {
+        buf_add_integer(&kept->text, (int64_t)number);
+        return;
     }
+    lua_pushnumber(L, number);
+    json_add_value(L, kept, &kept->text, lua_gettop(L));
+    lua_pop(L, 1);
 }
 
-/* What is never written: a latency that is not known, a breaker that is closed, an empty word. */
-static bool is_nothing(lua_State *L, enum seen_place place)
+/* What comes behind what is in the text already from begun on. */
+static void add_name(struct json_kept *kept, size_t begun, const char *name)
 {
-    bool is_empty;
-
-    switch (place) {
-    case SEEN_LATENCY_MS:
-    case SEEN_OPEN:
-        return !lua_toboolean(L, -1);
-    case SEEN_OPEN_S:
-        return lua_tonumber(L, -1) == 0;
-    case SEEN_TOLD:
-        lua_pushnil(L);
-        is_empty = !lua_next(L, -2);
-        lua_pop(L, is_empty ? 0 : 2);
-        return is_empty;
-    default:
-        return false;
-    }
+    if (kept->text.length > begun)
+        buf_add_char(&kept->text, ',');
+    buf_add_text(&kept->text, name);
 }
 
-/* The figures of a list, also of an empty one. */
-static void add_counts(lua_State *L, struct json_kept *kept)
+static void add_member(lua_State *L, struct json_kept *kept, size_t begun, const char *name, double number)
 {
-    int list = lua_gettop(L);
+    add_name(kept, begun, name);
+    add_number(L, kept, number);
+}
 
+/* The one behind that name, in the order of their names; NULL: that was the last. */
+static const struct seen_told *next_told(const struct seen *seen, const char *name)
+{
+    const struct seen_told *next = NULL;
+
+    for (const struct seen_told *told = seen->told; told < seen->told + seen->told_count; told++)
+        if (strcmp(told->name.text, name) > 0 && (!next || strcmp(told->name.text, next->name.text) < 0))
+            next = told;
+    return next;
+}
+
+/* Sorted by name, as all objects are. Names of limits have no letter that JSON escapes. */
+static void add_told(lua_State *L, struct json_kept *kept, const struct seen *seen)
+{
+    char before = '{';
+
+    for (const struct seen_told *told = next_told(seen, ""); told; told = next_told(seen, told->name.text)) {
+        buf_add_char(&kept->text, before);
+        buf_add_char(&kept->text, '"');
+        buf_add_text(&kept->text, told->name.text);
+        buf_add_text(&kept->text, "\":");
+        add_number(L, kept, told->remains);
+        before = ',';
+    }
+    buf_add_char(&kept->text, '}');
+}
+
+static bool is_unused(const struct seen *seen)
+{
+    for (size_t i = 0; i < seen->gauge->count; i++)
+        if (seen->counts[i] != 0)
+            return false;
+    return true;
+}
+
+static void add_counts(lua_State *L, struct json_kept *kept, const struct seen *seen)
+{
     buf_add_char(&kept->text, '[');
-    for (int i = 1, count = (int)lua_objlen(L, list); i <= count; i++) {
-        if (i > 1)
+    for (size_t i = 0; i < seen->gauge->count; i++) {
+        if (i > 0)
             buf_add_char(&kept->text, ',');
-        lua_rawgeti(L, list, i);
-        json_add_value(L, kept, &kept->text, list + 1);
-        lua_pop(L, 1);
+        add_number(L, kept, (double)seen->counts[i]);
     }
     buf_add_char(&kept->text, ']');
 }
 
-/* add_seen(seen, whole): adds a member, named by the target's index, to the text. whole: see above. */
+static void add_health(lua_State *L, struct json_kept *kept, size_t begun, const struct seen *seen, bool whole)
+{
+    if (seen->latency_ms >= 0)
+        add_member(L, kept, begun, "\"ms\":", seen->latency_ms);
+    if (!whole || seen->error_rate != 0)
+        add_member(L, kept, begun, "\"errors\":", seen->error_rate);
+    if (seen->is_open)
+        add_name(kept, begun, "\"open\":true");
+    if (seen->open_s != 0)
+        add_member(L, kept, begun, "\"open_s\":", seen->open_s);
+}
+
+/*
+ * add_seen(seen, whole): adds a member, named by the target's index, to the text. whole: all has been read of every
+ * target, and only what is unusual is written.
+ */
 int json_add_seen(lua_State *L)
 {
-    static const struct {
-        enum seen_place place;
-        const char *name;
-    } members[] = {
-        { SEEN_WAIT, "\"wait\":" },       { SEEN_LATENCY_MS, "\"ms\":" }, { SEEN_ERROR_RATE, "\"errors\":" },
-        { SEEN_OPEN, "\"open\":" },       { SEEN_OPEN_S, "\"open_s\":" }, { SEEN_TOLD, "\"told\":" },
-        { SEEN_BALANCE, "\"balance\":" }, { SEEN_COUNTS, "\"used\":" },
-    };
     struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
     struct buf *out = &kept->text;
+    const struct seen *seen = seen_at(L, 1);
     bool whole = lua_toboolean(L, 2);
     size_t before = out->length, begun;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 2);
     kept->names_count = 0;
-    lua_rawgeti(L, 1, SEEN_INDEX);
     if (before > 0 && out->data[before - 1] != '{')
         buf_add_char(out, ',');
     buf_add_char(out, '"');
-    buf_add_integer(out, lua_tointeger(L, 3));
+    buf_add_integer(out, seen->gauge->index);
     buf_add_text(out, "\":{");
     begun = out->length;
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        enum seen_place place = members[i].place;
-
-        lua_settop(L, 2);
-        lua_rawgeti(L, 1, place);
-        if (lua_isnil(L, 3) || is_nothing(L, place) || (whole && is_usual(L, place)))
-            continue;
-        if (out->length > begun)
-            buf_add_char(out, ',');
-        buf_add_text(out, members[i].name);
-        if (place == SEEN_COUNTS)
-            add_counts(L, kept);
-        else
-            json_add_value(L, kept, out, 3);
+    if (seen->parts & SEEN_WAIT && !(whole && seen->wait_s == 0))
+        add_member(L, kept, begun, "\"wait\":", seen->wait_s);
+    if (seen->parts & SEEN_HEALTH)
+        add_health(L, kept, begun, seen, whole);
+    if (seen->parts & SEEN_TOLD && seen->told_count > 0) {
+        add_name(kept, begun, "\"told\":");
+        add_told(L, kept, seen);
+    }
+    if (seen->has_balance)
+        add_member(L, kept, begun, "\"balance\":", seen->balance);
+    else if (seen->parts & SEEN_BALANCE && !whole)
+        add_name(kept, begun, "\"balance\":false");
+    if (seen->parts & SEEN_COUNTS && !(whole && is_unused(seen))) {
+        add_name(kept, begun, "\"used\":");
+        add_counts(L, kept, seen);
     }
     if (whole && out->length == begun)
         out->length = before;

@@ -1,7 +1,6 @@
 -- A decision that was recorded can be made again to the bit, from what the ledger keeps of it and nothing else.
 local fakes = require "spec.support.fakes"
 local json = require "moongate.core.json"
-local seen = require "moongate.seen"
 
 local ROUNDS = 300
 
@@ -288,20 +287,7 @@ describe("a recorded decision", function()
     assert.equal(6, #core.of "health.state")
     assert.equal(2 * 2, #core.of "store.used") -- two models have two limits each
     assert.equal(6, #core.of "store.learnt")
-    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index][seen.told]) end
-  end)
-
-  it("may tell of what nobody asked for as it was a moment ago, but not of what a policy reads", function()
-    local registry = registry_of(2)
-    core.set("clock.monotonic", function() return 100 end)
-    live.view():complete(registry.targets)
-    live.view():complete(registry.targets)
-    assert.equal(2, #core.of "store.learnt")
-    live.view():left(registry.targets[1])
-    assert.equal(3, #core.of "store.learnt")
-    core.set("clock.monotonic", function() return 102 end)
-    live.view():complete(registry.targets)
-    assert.equal(5, #core.of "store.learnt")
+    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index].told) end
   end)
 
   describe("names its configuration by a text", function()

@@ -1,6 +1,5 @@
 -- How a target stands: what the counters, the provider's own words and its health say, as the router sees it.
 local fakes = require "spec.support.fakes"
-local seen = require "moongate.seen"
 
 describe("the view of live facts", function()
   local core, live
@@ -112,6 +111,17 @@ describe("the view of live facts", function()
       assert.is_false(live.yields(target, target.provider_limits[1]))
     end)
 
+    it("over that as it was a moment ago", function()
+      local limit = { name = "rpm", metric = "requests", window = "minute", max = 30, documented = true }
+      local free = fakes.target("one/small", { provider_limits = { limit } })
+      for _, case in ipairs { { 100, {}, false }, { 101, { told() }, false }, { 101.1, { told() }, true },
+        { 102, {}, true }, { 99, {}, false } } do
+        core.set("clock.monotonic", function() return case[1] end)
+        learn(unpack(case[2]))
+        assert.equal(case[3], live.yields(free, limit))
+      end
+    end)
+
     it("but leaves out what has no name among limits", function()
       learn(told { metric = "Odd Thing", window = "minute" }, told { window = "fortnight" })
       assert.equal(20, live.view():left(target).rpm)
@@ -130,6 +140,19 @@ describe("the view of live facts", function()
     assert.equal(2, #core.of "health.state")
   end)
 
+  it("asks nobody again of those that were all read in one go and may be called", function()
+    local view = live.view()
+    view:begin { target }
+    local function asked() return #core.of "store.exhausted" + #core.of "health.state" + #core.of "store.learnt" end
+    local before = asked()
+    assert.same({ 0, "", false }, { view:exhausted(target), select(2, view:exhausted(target)), view:open(target) })
+    view:complete { target }
+    assert.equal(before, asked())
+    core.set("store.exhausted", function(name) return name == "two" and 7 or 0, "auth" end)
+    assert.same({ 7, "auth" }, { view:exhausted(fakes.target("two/free", { index = 2 })) })
+    assert.equal(0, (view:exhausted(target)))
+  end)
+
   it("holds a balance still for a target, and reads it for the record", function()
     local told = 4.5
     core.replace("moongate.readings", {
@@ -141,7 +164,7 @@ describe("the view of live facts", function()
     told = nil
     assert.same({ 4.5, nil, nil }, { view:balance("one", target), view:balance "one" })
     view:complete { target, other }
-    assert.same({ 4.5, false }, { view.seen[target.index][seen.balance], view.seen[other.index][seen.balance] })
+    assert.same({ 4.5, false }, { view.seen[target.index].balance, view.seen[other.index].balance })
   end)
 
   it("knows no latency before the first answer, and no balance", function()

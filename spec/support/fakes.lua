@@ -2,6 +2,7 @@
 -- puts them into package.loaded and takes out what was loaded with others, so that modules under test are required
 -- afresh; `core.restore` puts everything back.
 require "spec.support.core"
+local fake_gauge = require "spec.support.fake_gauge"
 
 local fakes = {}
 
@@ -87,51 +88,7 @@ local function behaviours(self)
       report = nothing, publish = function(text) self.published = text end,
       readings = function() return self.published or "{}" end,
     },
-    -- Reads from the fakes below, as the gauge reads from the store.
-    gauge = { of = function(about)
-      local function core(name) return package.loaded["moongate.core." .. name] end
-      local own
-      own = {
-        read = function()
-          local wait, why = own.exhausted()
-          local open, ms, errors, open_s = own.health()
-          return { about.index, wait, why or nil, open, ms, errors, open_s, own.counts() }
-        end,
-        exhausted = function()
-          local wait, why = core "store".exhausted(about.id)
-          local all, reason = core "store".exhausted(about.provider)
-          if all > wait then return all, reason end
-          return wait, why
-        end,
-        counts = function()
-          local counts = {}
-          for i, limit in ipairs(about.limits) do counts[i] = (core "store".used(limit)) end
-          return counts
-        end,
-        health = function()
-          local open, ms, errors, open_s = core "health".state(about.id)
-          ms = ms and math.floor(ms * 100 + 0.5) / 100 or false
-          return open, ms, math.floor(errors * 10000 + 0.5) / 10000, open_s
-        end,
-        told = function(list)
-          local last, by_model = 0, false
-          for _, word in ipairs(core "store".learnt(about.provider)) do
-            by_model = by_model or word.model ~= ""
-            if word.remaining and (word.model == "" or word.model == about.model) then
-              for _, value in ipairs {
-                word.metric, word.window, word.source or "", word.model ~= "", word.remaining, word.reset_s or false,
-                word.age_s or 0,
-              } do
-                last = last + 1
-                list[last] = value
-              end
-            end
-          end
-          return last, by_model
-        end,
-      }
-      return own
-    end },
+    gauge = fake_gauge.functions(),
     health = {
       admit = function() return true end, succeeded = nothing, failed = nothing, released = nothing,
       state = function() return false, nil, 0, 0 end,
@@ -232,6 +189,7 @@ function fakes.install()
     end
     package.loaded["moongate.core." .. room] = module
   end
+  require("moongate.core.json").add_seen = fake_gauge.add_seen
 
   -- From now on that function answers so: core.set("store.used", function(limit) return 5, 60 end).
   function self.set(name, behaviour)

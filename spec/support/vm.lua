@@ -76,10 +76,10 @@ function vm:free()
   library.budget_stop()
 end
 
--- With the C modules that need no loop.
-function vm.new()
+-- With the C modules that need no loop. owner: a worker, for those that need one.
+function vm.new(owner)
   library.budget_start()
-  local self = setmetatable({ vm = library.vm_new(nil) }, vm)
+  local self = setmetatable({ vm = library.vm_new(owner) }, vm)
   self.L = library.vm_state(self.vm)
   library.vm_preload(self.vm, "moongate.core.json", library.bind_json)
   library.vm_preload(self.vm, "moongate.core.guard", library.bind_guard)
