@@ -41,21 +41,6 @@ struct seen *seen_at(lua_State *L, int index)
     return block_at(L, index, SEEN, sizeof(struct seen));
 }
 
-/* Pushes one of which nothing has been read. environment: of its gauge or another reading. */
-static struct seen *push_seen(lua_State *L, int environment, struct gauge *gauge, size_t why_size)
-{
-    size_t told = (size_t)gauge->told_room * sizeof(struct seen_told), counts = gauge->count * sizeof(int64_t);
-    struct seen *seen = lua_newuserdata(L, sizeof *seen + told + counts + why_size);
-    char *behind = (char *)seen->told + told;
-
-    *seen = (struct seen){ .type = SEEN, .gauge = gauge, .told_room = gauge->told_room };
-    seen->counts = (int64_t *)(void *)behind;
-    seen->why = why_size ? behind + counts : NULL;
-    lua_getfenv(L, environment);
-    lua_setfenv(L, -2);
-    return seen;
-}
-
 /* The seconds that the target or its provider is exhausted for, whichever waits longer, and why. */
 static double read_wait(struct store *store, const struct gauge *gauge, int64_t now, char why[static WHY_SIZE])
 {
@@ -70,12 +55,33 @@ static double read_wait(struct store *store, const struct gauge *gauge, int64_t 
     return until > now ? (double)(until - now) / 1000 : 0;
 }
 
-static void need_wait(lua_State *L, struct seen *seen)
+/* Pushes one of which nothing has been read. environment: of its gauge or another reading. */
+static struct seen *push_empty(lua_State *L, int environment, struct gauge *gauge, size_t why_size)
 {
-    if (seen->parts & SEEN_WAIT)
-        return;
-    seen->wait_s = read_wait(bind_worker(L)->gate->store, seen->gauge, clock_recent_wall_ms(), seen->why);
-    seen->parts |= SEEN_WAIT;
+    size_t told = (size_t)gauge->told_room * sizeof(struct seen_told), counts = gauge->count * sizeof(int64_t);
+    struct seen *seen = lua_newuserdata(L, sizeof *seen + told + counts + why_size);
+    char *behind = (char *)seen->told + told;
+
+    *seen = (struct seen){ .type = SEEN, .gauge = gauge, .told_room = gauge->told_room };
+    seen->counts = (int64_t *)(void *)behind;
+    seen->why = why_size ? behind + counts : NULL;
+    lua_getfenv(L, environment);
+    lua_setfenv(L, -2);
+    return seen;
+}
+
+/* Pushes one that knows whether its target is exhausted, though nobody has asked: only who is needs room for why. */
+static struct seen *push_seen(lua_State *L, int index)
+{
+    struct gauge *gauge = gauge_at(L, index);
+    char why[WHY_SIZE];
+    double wait_s = read_wait(bind_worker(L)->gate->store, gauge, clock_recent_wall_ms(), why);
+    struct seen *seen = push_empty(L, index, gauge, wait_s > 0 ? strlen(why) + 1 : 0);
+
+    seen->wait_s = wait_s;
+    if (seen->why)
+        memcpy(seen->why, why, strlen(why) + 1);
+    return seen;
 }
 
 /* In few digits: what is recorded of a decision is what was seen, to the bit. */
@@ -123,7 +129,7 @@ static void copy_seen(struct seen *to, const struct seen *from)
     to->told_room = own.told_room;
     memcpy(to->counts, from->counts, from->gauge->count * sizeof *to->counts);
     if (to->why)
-        memcpy(to->why, from->why, WHY_SIZE);
+        memcpy(to->why, from->why, strlen(from->why) + 1);
 }
 
 /* The reading at index; another one is put in its place where what was told needs more room. */
@@ -140,8 +146,9 @@ static struct seen *need_told(lua_State *L, int index)
             seen->parts |= SEEN_TOLD;
             break;
         }
-        gauge->told_room = count;
-        larger = push_seen(L, index, gauge, seen->why ? WHY_SIZE : 0);
+        if (gauge->told_room < count)
+            gauge->told_room = count;
+        larger = push_empty(L, index, gauge, seen->why ? strlen(seen->why) + 1 : 0);
         copy_seen(larger, seen);
         seen = larger;
         lua_replace(L, index);
@@ -149,45 +156,41 @@ static struct seen *need_told(lua_State *L, int index)
     return seen;
 }
 
-/* begin(gauge): a reading of which nothing has been read: what is asked for is. */
+/* begin(gauge): a reading of which nobody has asked for anything: what is asked for is read. */
 static int gauge_lua_begin(lua_State *L)
 {
-    struct seen *seen = push_seen(L, 1, gauge_at(L, 1), WHY_SIZE);
-
-    seen->why[0] = '\0';
+    push_seen(L, 1);
     return 1;
+}
+
+/* Reads all that the reading at index has not read yet: it, or another one in its place. */
+static struct seen *need_all(lua_State *L, int index)
+{
+    struct seen *seen = need_told(L, index);
+
+    seen->parts |= SEEN_WAIT;
+    need_health(L, seen);
+    need_counts(L, seen);
+    return seen;
 }
 
 /* read(gauge): a reading of which all has been read, and whether its target may be called. */
 static int gauge_lua_read(lua_State *L)
 {
-    struct gauge *gauge = gauge_at(L, 1);
-    char why[WHY_SIZE];
-    double wait_s = read_wait(bind_worker(L)->gate->store, gauge, clock_recent_wall_ms(), why);
-    struct seen *seen;
+    const struct seen *seen;
 
     lua_settop(L, 1);
-    seen = push_seen(L, 1, gauge, wait_s > 0 ? WHY_SIZE : 0);
-    seen->wait_s = wait_s;
-    if (seen->why)
-        memcpy(seen->why, why, sizeof why);
-    seen->parts = SEEN_WAIT;
-    need_health(L, seen);
-    need_counts(L, seen);
-    seen = need_told(L, 2);
-    lua_pushboolean(L, wait_s == 0 && !seen->is_open);
+    push_seen(L, 1);
+    seen = need_all(L, 2);
+    lua_pushboolean(L, seen->wait_s == 0 && !seen->is_open);
     return 2;
 }
 
 /* complete(seen): it, or another one in its place, of which all has been read. */
 static int gauge_lua_complete(lua_State *L)
 {
-    struct seen *seen = need_told(L, 1);
-
-    need_wait(L, seen);
-    need_health(L, seen);
-    need_counts(L, seen);
     lua_settop(L, 1);
+    need_all(L, 1);
     return 1;
 }
 
@@ -197,9 +200,9 @@ static int gauge_lua_exhausted(lua_State *L)
 {
     struct seen *seen = seen_at(L, 1);
 
-    need_wait(L, seen);
+    seen->parts |= SEEN_WAIT;
     lua_pushnumber(L, seen->wait_s);
-    lua_pushstring(L, seen->wait_s > 0 ? seen->why : "");
+    lua_pushstring(L, seen->why ? seen->why : "");
     return 2;
 }
 
@@ -378,7 +381,7 @@ static int gauge_lua_of(lua_State *L)
     count = lua_objlen(L, 2);
     gauge = lua_newuserdata(L, sizeof *gauge + count * sizeof *gauge->limits);
     *gauge = (struct gauge){
-        GAUGE, (int)bind_integer(L, 1, "index", 0), 2, needed(L, "id"), needed(L, "provider"), needed(L, "model"), count
+        GAUGE, (int)bind_integer(L, 1, "index", 0), 0, needed(L, "id"), needed(L, "provider"), needed(L, "model"), count
     };
     lua_createtable(L, (int)count + 2, 0);
     lua_pushvalue(L, 1);

@@ -36,7 +36,7 @@ struct gauge {
     struct gauge_limit limits[];
 };
 
-/* What has been read. */
+/* What somebody has asked for. */
 enum seen_part { SEEN_WAIT = 1, SEEN_HEALTH = 2, SEEN_COUNTS = 4, SEEN_TOLD = 8, SEEN_BALANCE = 16 };
 
 /* What remains of a limit, as its provider told. */
@@ -52,7 +52,7 @@ struct seen {
     unsigned parts;
     bool is_open, has_balance;
     double wait_s;     /* that it is exhausted for; 0: usable */
-    char *why;         /* NULL: no room for the reason, it is usable */
+    char *why;         /* NULL: it is usable */
     double latency_ms; /* below 0: not known yet */
     double error_rate, open_s, balance;
     int64_t *counts; /* what is used of each limit, in their order */
