@@ -6,172 +6,18 @@
 #include "bind/bind.h"
 
 #include <math.h>
-#include <string.h>
 
 #include <lauxlib.h>
 
-#include "base/clock.h"
 #include "bind/seen.h"
-#include "gate/gate.h"
-#include "gate/health.h"
-#include "gate/worker.h"
-#include "store/store.h"
 
-enum { WHY_SIZE = 256, RESTS_FEW = 32, TOLD_FEW = 16 };
-
-static const char GAUGE[] = "moongate.gauge", SEEN[] = "moongate.seen";
-
-/* A block of this kind at index: what it holds besides differs from one to the next. */
-static void *block_at(lua_State *L, int index, const char *type, size_t least)
-{
-    void *block = lua_touserdata(L, index);
-
-    if (!block || lua_objlen(L, index) < least || *(const char *const *)block != type)
-        luaL_typerror(L, index, type);
-    return block;
-}
-
-static struct gauge *gauge_at(lua_State *L, int index)
-{
-    return block_at(L, index, GAUGE, sizeof(struct gauge));
-}
-
-struct seen *seen_at(lua_State *L, int index)
-{
-    return block_at(L, index, SEEN, sizeof(struct seen));
-}
-
-/* The seconds that the target or its provider is exhausted for, whichever waits longer, and why. */
-static double read_wait(struct store *store, const struct gauge *gauge, int64_t now, char why[static WHY_SIZE])
-{
-    char other[WHY_SIZE];
-    int64_t until = store_exhausted(store, gauge->id, now, why, WHY_SIZE);
-    int64_t all = store_exhausted(store, gauge->provider, now, other, sizeof other);
-
-    if (all > until) {
-        until = all;
-        memcpy(why, other, sizeof other);
-    }
-    return until > now ? (double)(until - now) / 1000 : 0;
-}
-
-/* Pushes one of which nothing has been read. environment: of its gauge or another reading. */
-static struct seen *push_empty(lua_State *L, int environment, struct gauge *gauge, size_t why_size)
-{
-    size_t told = (size_t)gauge->told_room * sizeof(struct seen_told), counts = gauge->count * sizeof(int64_t);
-    struct seen *seen = lua_newuserdata(L, sizeof *seen + told + counts + why_size);
-    char *behind = (char *)seen->told + told;
-
-    *seen = (struct seen){ .type = SEEN, .gauge = gauge, .told_room = gauge->told_room };
-    seen->counts = (int64_t *)(void *)behind;
-    seen->why = why_size ? behind + counts : NULL;
-    lua_getfenv(L, environment);
-    lua_setfenv(L, -2);
-    return seen;
-}
-
-/* Pushes one that knows whether its target is exhausted, though nobody has asked: only who is needs room for why. */
-static struct seen *push_seen(lua_State *L, int index)
-{
-    struct gauge *gauge = gauge_at(L, index);
-    char why[WHY_SIZE];
-    double wait_s = read_wait(bind_worker(L)->gate->store, gauge, clock_recent_wall_ms(), why);
-    struct seen *seen = push_empty(L, index, gauge, wait_s > 0 ? strlen(why) + 1 : 0);
-
-    seen->wait_s = wait_s;
-    if (seen->why)
-        memcpy(seen->why, why, strlen(why) + 1);
-    return seen;
-}
-
-/* In few digits: what is recorded of a decision is what was seen, to the bit. */
-static double rounded(double value, int places)
-{
-    return floor(value * places + 0.5) / places;
-}
-
-static void need_health(lua_State *L, struct seen *seen)
-{
-    struct health_state state;
-    int64_t now;
-
-    if (seen->parts & SEEN_HEALTH)
-        return;
-    now = clock_recent_wall_ms();
-    state = health_state(bind_worker(L)->gate->health, seen->gauge->id, now);
-    seen->is_open = state.open;
-    seen->latency_ms = state.latency_ms < 0 ? -1 : rounded(state.latency_ms, 100);
-    seen->error_rate = rounded(state.error_rate, 10000);
-    seen->open_s = state.open_until > now ? (double)(state.open_until - now) / 1000 : 0;
-    seen->parts |= SEEN_HEALTH;
-}
-
-static void need_counts(lua_State *L, struct seen *seen)
-{
-    struct store *store = bind_worker(L)->gate->store;
-    int64_t now = clock_recent_wall_ms();
-
-    if (seen->parts & SEEN_COUNTS)
-        return;
-    for (size_t i = 0; i < seen->gauge->count; i++)
-        seen->counts[i] = store_used(store, &seen->gauge->limits[i].limit, now, NULL);
-    seen->parts |= SEEN_COUNTS;
-}
-
-/* What has been read, into one that has more room. */
-static void copy_seen(struct seen *to, const struct seen *from)
-{
-    struct seen own = *to;
-
-    *to = *from;
-    to->counts = own.counts;
-    to->why = own.why;
-    to->told_room = own.told_room;
-    memcpy(to->counts, from->counts, from->gauge->count * sizeof *to->counts);
-    if (to->why)
-        memcpy(to->why, from->why, strlen(from->why) + 1);
-}
-
-/* The reading at index; another one is put in its place where what was told needs more room. */
-static struct seen *need_told(lua_State *L, int index)
-{
-    struct seen *seen = seen_at(L, index), *larger;
-    struct gauge *gauge = seen->gauge;
-
-    while (!(seen->parts & SEEN_TOLD)) {
-        int count = gauge_read_told(L, gauge, seen->told, seen->told_room);
-
-        if (count <= seen->told_room) {
-            seen->told_count = count;
-            seen->parts |= SEEN_TOLD;
-            break;
-        }
-        if (gauge->told_room < count)
-            gauge->told_room = count;
-        larger = push_empty(L, index, gauge, seen->why ? strlen(seen->why) + 1 : 0);
-        copy_seen(larger, seen);
-        seen = larger;
-        lua_replace(L, index);
-    }
-    return seen;
-}
+enum { RESTS_FEW = 32, TOLD_FEW = 16 };
 
 /* begin(gauge): a reading of which nobody has asked for anything: what is asked for is read. */
 static int gauge_lua_begin(lua_State *L)
 {
-    push_seen(L, 1);
+    seen_push(L, 1);
     return 1;
-}
-
-/* Reads all that the reading at index has not read yet: it, or another one in its place. */
-static struct seen *need_all(lua_State *L, int index)
-{
-    struct seen *seen = need_told(L, index);
-
-    seen->parts |= SEEN_WAIT;
-    need_health(L, seen);
-    need_counts(L, seen);
-    return seen;
 }
 
 /* read(gauge): a reading of which all has been read, and whether its target may be called. */
@@ -180,8 +26,8 @@ static int gauge_lua_read(lua_State *L)
     const struct seen *seen;
 
     lua_settop(L, 1);
-    push_seen(L, 1);
-    seen = need_all(L, 2);
+    seen_push(L, 1);
+    seen = seen_need(L, 2, SEEN_READ);
     lua_pushboolean(L, seen->wait_s == 0 && !seen->is_open);
     return 2;
 }
@@ -190,7 +36,7 @@ static int gauge_lua_read(lua_State *L)
 static int gauge_lua_complete(lua_State *L)
 {
     lua_settop(L, 1);
-    need_all(L, 1);
+    seen_need(L, 1, SEEN_READ);
     return 1;
 }
 
@@ -198,9 +44,8 @@ static int gauge_lua_complete(lua_State *L)
  */
 static int gauge_lua_exhausted(lua_State *L)
 {
-    struct seen *seen = seen_at(L, 1);
+    const struct seen *seen = seen_need(L, 1, SEEN_WAIT);
 
-    seen->parts |= SEEN_WAIT;
     lua_pushnumber(L, seen->wait_s);
     lua_pushstring(L, seen->why ? seen->why : "");
     return 2;
@@ -209,9 +54,8 @@ static int gauge_lua_exhausted(lua_State *L)
 /* health(seen): open, latency in ms or nil, error rate, seconds until an open breaker lets one through */
 static int gauge_lua_health(lua_State *L)
 {
-    struct seen *seen = seen_at(L, 1);
+    const struct seen *seen = seen_need(L, 1, SEEN_HEALTH);
 
-    need_health(L, seen);
     lua_pushboolean(L, seen->is_open);
     if (seen->latency_ms < 0)
         lua_pushnil(L);
@@ -225,9 +69,8 @@ static int gauge_lua_health(lua_State *L)
 /* counts(seen): what is used of each limit, as a list in their order */
 static int gauge_lua_counts(lua_State *L)
 {
-    struct seen *seen = seen_at(L, 1);
+    const struct seen *seen = seen_need(L, 1, SEEN_COUNTS);
 
-    need_counts(L, seen);
     lua_createtable(L, (int)seen->gauge->count, 0);
     for (size_t i = 0; i < seen->gauge->count; i++) {
         lua_pushnumber(L, (lua_Number)seen->counts[i]);
@@ -272,12 +115,11 @@ static int gauge_lua_left(lua_State *L)
 {
     struct seen_told few[RESTS_FEW], *rests = few;
     const struct gauge *gauge;
-    struct seen *seen;
+    const struct seen *seen;
     size_t count = 0;
 
     lua_settop(L, 1);
-    seen = need_told(L, 1);
-    need_counts(L, seen);
+    seen = seen_need(L, 1, SEEN_COUNTS | SEEN_TOLD);
     gauge = seen->gauge;
     if (gauge->count + (size_t)seen->told_count > RESTS_FEW)
         rests = lua_newuserdata(L, (gauge->count + (size_t)seen->told_count) * sizeof *rests);
@@ -381,7 +223,8 @@ static int gauge_lua_of(lua_State *L)
     count = lua_objlen(L, 2);
     gauge = lua_newuserdata(L, sizeof *gauge + count * sizeof *gauge->limits);
     *gauge = (struct gauge){
-        GAUGE, (int)bind_integer(L, 1, "index", 0), 0, needed(L, "id"), needed(L, "provider"), needed(L, "model"), count
+        gauge_type, (int)bind_integer(L, 1, "index", 0), 0, needed(L, "id"), needed(L, "provider"), needed(L, "model"),
+        count
     };
     lua_createtable(L, (int)count + 2, 0);
     lua_pushvalue(L, 1);

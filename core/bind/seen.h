@@ -1,6 +1,7 @@
 /*
- * seen.h - what a view has read of a target: gauge.c reads it, gauge_told.c what
- * its provider told, json_seen.c writes it down. It is a userdata of Lua's.
+ * seen.h - what a view has read of a target: a userdata of Lua's, which holds
+ * still what it has read. gauge.c shows it to Lua, gauge_told.c reads what the
+ * provider told, json_seen.c writes it down.
  */
 #ifndef BIND_SEEN_H
 #define BIND_SEEN_H
@@ -37,7 +38,14 @@ struct gauge {
 };
 
 /* What somebody has asked for. */
-enum seen_part { SEEN_WAIT = 1, SEEN_HEALTH = 2, SEEN_COUNTS = 4, SEEN_TOLD = 8, SEEN_BALANCE = 16 };
+enum seen_part {
+    SEEN_WAIT = 1,
+    SEEN_HEALTH = 2,
+    SEEN_COUNTS = 4,
+    SEEN_TOLD = 8,
+    SEEN_BALANCE = 16,
+    SEEN_READ = SEEN_WAIT | SEEN_HEALTH | SEEN_COUNTS | SEEN_TOLD /* all that is read here */
+};
 
 /* What remains of a limit, as its provider told. */
 struct seen_told {
@@ -60,7 +68,16 @@ struct seen {
     struct seen_told told[];
 };
 
+extern const char gauge_type[]; /* of gauges */
+struct gauge *gauge_at(lua_State *L, int index);
 struct seen *seen_at(lua_State *L, int index);
+/* Pushes one of the gauge at index. Whether it is exhausted is known at once: only who is needs room for the reason. */
+struct seen *seen_push(lua_State *L, int index);
+/*
+ * The reading at index, once these parts of it have been read, if they had not been before; another one is put in its
+ * place where what was told needs more room.
+ */
+struct seen *seen_need(lua_State *L, int index, unsigned parts);
 
 /* Upvalues of every function of moongate.core.gauge: what words mean, and all names in the order of their numbers. */
 enum { GAUGE_UP_WORDS = 1, GAUGE_UP_NAMES, GAUGE_UPS = 2 };
