@@ -133,6 +133,30 @@ describe("a gauge", function()
     assert.same({ requests_per_minute = 190, units_per_minute = 7 }, answer "json.encode(gauge.remains(target()))")
   end)
 
+  it("tells of what is left what a replay works out of the record", function()
+    local decision, chance = require "moongate.decision", 4711
+    local function dice(sides)
+      chance = chance * 16807 % 2147483647
+      return chance % sides + 1
+    end
+    local metrics = { "requests", "tokens", "units" }
+    for round = 1, 60 do
+      local limits, lines = {}, {}
+      for i = 1, dice(5) do
+        local limit = { metric = metrics[dice(3)], max = dice(300), documented = dice(3) == 1 }
+        limit.name, limits[i] = limit.metric .. "_per_minute", limit
+        lines[i] = ("limit(%q, %d, %s)"):format(limit.metric, limit.max, tostring(limit.documented))
+      end
+      lua:run("limits = { " .. table.concat(lines, ", ") .. " }")
+      lua:run(('take(%q, %d)'):format(metrics[dice(3)], dice(9)))
+      learn { metric = metrics[dice(3)], remaining = dice(300) - 1, model = ({ "", "a", "b" })[dice(3)] }
+      lua:run "seen = gauge.read(target())"
+      local facts = json.decode((lua:run "return written(seen)"))["7"]
+      local target = { index = round, provider_limits = limits, limits = {} }
+      assert.same(decision.left(target, facts.used, facts.told), answer "left_of(seen)")
+    end
+  end)
+
   it("has room for as much as a provider tells", function()
     local all = {}
     for i = 1, 60 do
