@@ -1,13 +1,12 @@
 -- Whether a target would be called at this moment. The climb and its attempts ask it rung by rung; whoever explains a
 -- plan asks it of the whole ladder beforehand. Asks only: nothing is reserved, and no breaker is tried.
+local by_target = require "moongate.by_target"
 local claims = require "moongate.claims"
 local live = require "moongate.live"
 local passing = require "moongate.passing"
 local store = require "moongate.core.store"
 
 local standing = {}
-
-local LATER = nil -- a member that is to come: room is kept for it; a nil that is written out keeps none
 
 ---@class moongate.obstacle
 ---@field skipped string|nil the target is passed over, in words
@@ -80,28 +79,37 @@ local function obstacle_of(target, caller, request, state, view)
   return obstacle
 end
 
+-- Where nothing is in anybody's way, what is noted hangs on the first rung alone.
+local free = by_target(function(target) return { first = target } end)
+
 -- Notes in the plan how its rungs stand, the first `most` and as many more as it takes to find one that can be called:
--- { [target] = words, first = the rung to be called first, refusal = what the caller is told instead }.
+-- { [target] = words, first = the rung to be called first, refusal = what the caller is told instead }. It does not
+-- change from then on.
 ---@param plan plan made by a live view
 ---@param caller moongate.caller
 ---@param state { config: table, policies: table|nil }
 ---@param most integer|nil
 function standing.note(plan, caller, state, most)
-  local noted, view = { first = LATER }, plan.view or live.view()
-  local ladder = plan.ladder
+  local view, ladder, noted, first, refusal = plan.view or live.view(), plan.ladder, nil, nil, nil
   for rung = 1, #ladder do
-    local target, is_decided = ladder[rung], noted.first or noted.refusal
+    local target, is_decided = ladder[rung], first or refusal
     if is_decided and rung > (most or math.huge) then break end
     local obstacle = obstacle_of(target, caller, plan.request, state, view)
+    if obstacle then noted = noted or {} end
     if obstacle and obstacle.refusal then
       local words = passing.own_limit(caller, obstacle)
       noted[target] = "refused: " .. words
-      if not is_decided then noted.refusal = words end
+      if not is_decided then refusal = words end
     elseif obstacle then
       noted[target] = "passed over: " .. passing.with_wait(obstacle.skipped, obstacle.wait)
     elseif not is_decided then
-      noted.first = target
+      first = target
     end
+  end
+  if noted then
+    noted.first, noted.refusal = first, refusal
+  else
+    noted = first and free(first) or {}
   end
   plan.standing = noted
 end
