@@ -228,7 +228,9 @@ static bool set_up(struct database *database, char *error, size_t error_size)
      */
     if (is_wal && database_run(database, usage_sql_index) && database_run(database, usage_hours_tables) &&
         database_run(database, imports_sql_tables) && database_run(database, "DROP INDEX IF EXISTS ledger_time") &&
-        database_run(database, "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+        database_run(database,
+                     database->is_synced_later ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL") &&
+        database_run(database, "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
                                "PRAGMA journal_size_limit = 67108864"))
         return true;
     database_explain(database, error, error_size);
@@ -258,55 +260,67 @@ static void count_no_memory(void)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
-static struct database *new_database(const char *path)
+/* NULL with a sentence in error: what follows FILE is no choice of when its commits are on the disk. */
+static struct database *new_database(const char *place, char *error, size_t error_size)
 {
     static pthread_once_t configured = PTHREAD_ONCE_INIT;
-    struct database *database = mem_zero(sizeof *database);
+    const char *option = strrchr(place, '?');
+    bool is_later = option && strcmp(option, "?sync=second") == 0;
+    struct database *database;
 
+    if (option && !is_later && strcmp(option, "?sync=always") != 0) {
+        snprintf(error, error_size,
+                 "the store \"sqlite:%.200s\" ends in \"%.80s\": what may stand there is \"?sync=always\" (the same as "
+                 "nothing) or \"?sync=second\"",
+                 place, option);
+        return NULL;
+    }
     pthread_once(&configured, count_no_memory);
-    database->path = mem_text(path);
+    database = mem_zero(sizeof *database);
+    database->path = mem_copy(place, option ? (size_t)(option - place) : strlen(place));
+    database->is_synced_later = is_later;
+    database->lock = -1;
     return database;
 }
 
-struct database *database_open(const char *path, char *error, size_t error_size)
+struct database *database_open(const char *place, char *error, size_t error_size)
 {
-    struct database *database;
+    struct database *database = new_database(place, error, error_size);
 
-    if (!find_place(path, error, error_size))
-        return NULL;
-    database = new_database(path);
-    if (database_regain(database, error, error_size))
+    if (database && find_place(database->path, error, error_size) && database_regain(database, error, error_size))
         return database;
     database_close(database);
     return NULL;
 }
 
-struct database *database_open_beside(const char *path, char *error, size_t error_size)
+struct database *database_open_beside(const char *place, char *error, size_t error_size)
 {
-    struct database *database;
+    struct database *database = new_database(place, error, error_size);
     int tables = 0, version;
 
-    if (!find_place(path, error, error_size))
-        return NULL;
-    if (access(path, F_OK) != 0) {
-        snprintf(error, error_size, "there is no database %.200s yet: the gateway makes it when it first runs", path);
-        return NULL;
+    if (!database || !find_place(database->path, error, error_size))
+        goto failed;
+    if (access(database->path, F_OK) != 0) {
+        snprintf(error, error_size, "there is no database %.200s yet: the gateway makes it when it first runs",
+                 database->path);
+        goto failed;
     }
-    database = new_database(path);
-    database->lock = -1;
     database->connection = database_open_reader(database);
     if (!database->connection)
-        snprintf(error, error_size, "the database %.200s cannot be opened for reading", path);
+        snprintf(error, error_size, "the database %.200s cannot be opened for reading", database->path);
     else if (check_owner(database, &tables, &version, error, error_size) && tables == 0)
-        snprintf(error, error_size, "the database %.200s is empty: the gateway fills it when it runs", path);
+        snprintf(error, error_size, "the database %.200s is empty: the gateway fills it when it runs", database->path);
     if (tables > 0 && !*error)
         return database;
+failed:
     database_close(database);
     return NULL;
 }
 
 void database_release(struct database *database)
 {
+    if (database->is_synced_later && database->connection)
+        wal_file_sync(database->connection);
     sqlite3_close(database->connection);
     database->connection = NULL;
     if (database->lock >= 0)

@@ -15,13 +15,14 @@ struct sqlite3;
 struct database {
     struct sqlite3 *connection;
     char *path;
-    int lock; /* the descriptor of PATH.lock */
+    bool is_synced_later; /* commits are written at once, and on the disk after a while */
+    int lock;             /* the descriptor of PATH.lock */
 };
 
-/* NULL with a sentence in error. */
-struct database *database_open(const char *path, char *error, size_t error_size);
+/* place: FILE, or FILE?sync=always (the same) or FILE?sync=second. NULL with a sentence in error. */
+struct database *database_open(const char *place, char *error, size_t error_size);
 /* Only to be read, beside whoever writes it: takes no lock. NULL with a sentence in error. */
-struct database *database_open_beside(const char *path, char *error, size_t error_size);
+struct database *database_open_beside(const char *place, char *error, size_t error_size);
 /* Closes it, so that another process may have it; its readers go on. */
 void database_release(struct database *database);
 /* Opens a released one again. False with a sentence in error. */

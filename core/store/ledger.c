@@ -199,6 +199,9 @@ bool ledger_problem(struct ledger *ledger, char *text, size_t size)
     if (is_there)
         snprintf(text, size, "%s; what is to be written waits in memory (%zu KB; rows refused for want of room: %llu)",
                  ledger->problem, ledger->bytes / 1024, (unsigned long long)ledger->refused);
+    else if (ledger->unsynced[0])
+        snprintf(text, size, "%s", ledger->unsynced);
+    is_there = is_there || ledger->unsynced[0];
     pthread_mutex_unlock(&ledger->lock);
     return is_there || journal_problem(ledger->journal, text, size);
 }

@@ -54,11 +54,13 @@ struct ledger {
     char problem[320];
     int64_t refused_since;  /* by the disk; 0: it takes what it is given */
     atomic_bool is_refused; /* the same, for those who do not lock */
+    char unsynced[160];     /* why what was written is not on the disk; "": it is, or soon */
     atomic_bool is_changed; /* the tables hold something new */
 
     struct batch *batch; /* the thread's own */
     struct retention retention;
     int64_t forget_at;
+    int64_t sync_at;  /* when what was written is synced; 0: it is */
     int64_t words_at; /* when what providers told is written next, unless it is urgent */
     bool words_wait;  /* there is some */
 };

@@ -16,10 +16,13 @@
 #include "store/row.h"
 #include "store/sink.h"
 #include "store/usage_hours.h"
+#include "store/wal_file.h"
 
 enum { RETRY_US = 500 * 1000, PATIENCE_US = 3 * 1000 * 1000, LAST_TRIES = 3, BATCH_CHANGES = 1000 };
 /* What a provider tells of its limits comes with each answer, and the next one makes it void: not each is written. */
 enum { WORDS_EVERY_US = 1000 * 1000 };
+/* What is not synced with each commit is so much later, be the disk asked again and again. */
+enum { SYNC_AFTER_US = 1000 * 1000 };
 static const int64_t FORGET_EVERY_US = INT64_C(3600) * 1000000, DAY_MS = INT64_C(86400) * 1000;
 
 /* Waits to be woken, or until that time (0: for ever). */
@@ -49,15 +52,19 @@ static bool is_time_to_look(struct ledger *ledger)
     return atomic_load(&ledger->is_changed);
 }
 
+static bool is_over(int64_t time)
+{
+    return time && clock_monotonic_us() >= time;
+}
+
 /* Waits for work. False: there is none, and there will be none. */
 static bool wait_for_work(struct ledger *ledger)
 {
     while (!ledger->queued && !ledger->is_stopping && !ledger->wish && !is_time_to_look(ledger)) {
-        if (usage_hours_are_waiting(ledger->hours) ||
-            (ledger->retention.due && clock_monotonic_us() >= ledger->retention.due))
+        if (usage_hours_are_waiting(ledger->hours) || is_over(ledger->retention.due) || is_over(ledger->sync_at))
             return true;
-        wait_until(ledger,
-                   sooner(sooner(ledger->look_at, ledger->retention.due), ledger->words_wait ? ledger->words_at : 0));
+        wait_until(ledger, sooner(sooner(ledger->look_at, ledger->retention.due),
+                                  sooner(ledger->sync_at, ledger->words_wait ? ledger->words_at : 0)));
     }
     return ledger->first || ledger->wish || ledger->words_wait || atomic_load(&ledger->is_changed);
 }
@@ -224,10 +231,35 @@ static bool write_batch(struct ledger *ledger)
         wait_to_retry(ledger, is_enough);
         heed(ledger); /* it cannot be handed over like this, but taken back */
     }
+    if (ledger->database->is_synced_later && !ledger->sync_at)
+        ledger->sync_at = clock_monotonic_us() + SYNC_AFTER_US;
     note_success(ledger);
     batch_answer(ledger->batch, true);
     batch_clear(ledger->batch);
     return true;
+}
+
+/* Where commits are not synced by themselves; what could not be is not lost, unless the machine dies. */
+static void sync_in_time(struct ledger *ledger)
+{
+    char reason[sizeof ledger->unsynced] = "";
+    bool is_new;
+
+    if (!is_over(ledger->sync_at))
+        return;
+    ledger->sync_at = 0;
+    /* Whoever gives the database away has synced it. */
+    if (sink_database(ledger->sink) && !wal_file_sync(ledger->database->connection)) {
+        snprintf(reason, sizeof reason, "the database %.80s cannot be synced (%m): a power cut would lose rows",
+                 ledger->database->path);
+        ledger->sync_at = clock_monotonic_us() + SYNC_AFTER_US;
+    }
+    pthread_mutex_lock(&ledger->lock);
+    is_new = strcmp(reason, ledger->unsynced) != 0;
+    memcpy(ledger->unsynced, reason, sizeof reason);
+    pthread_mutex_unlock(&ledger->lock);
+    if (is_new && *reason)
+        log_line(LOG_ERROR, "the store cannot sync", "reason", reason, NULL);
 }
 
 static void give_up(struct ledger *ledger)
@@ -264,6 +296,7 @@ void *ledger_writer_run(void *arg)
             give_up(ledger);
             return NULL;
         }
+        sync_in_time(ledger);
         heed(ledger);
         if (sink_database(ledger->sink))
             retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);

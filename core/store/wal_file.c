@@ -12,6 +12,9 @@
 /* What a group of some ten rows writes; of more, so much at a time. SQLite's files take less than 128 KB in one go. */
 enum { HELD_MAX = 96 * 1024 };
 
+/* Before each page SQLite writes a head of so many bytes; a page that ends a commit has how many there are then. */
+enum { HEAD_BYTES = 24, HEAD_PAGES = 4 };
+
 static const char vfs_name[] = "moongate";
 
 /* The log, with room behind it for the file that it goes to. */
@@ -19,6 +22,7 @@ struct log {
     sqlite3_file file;
     char *held;
     int length;
+    bool ends;            /* the next page is the last of its commit */
     sqlite3_int64 at;     /* where what is held begins */
     sqlite3_int64 room[]; /* no more aligned than SQLite aligns it */
 };
@@ -53,7 +57,14 @@ static int log_read(sqlite3_file *file, void *data, int length, sqlite3_int64 at
     return lost ? lost : inner(file)->pMethods->xRead(inner(file), data, length, at);
 }
 
-static int log_write(sqlite3_file *file, const void *data, int length, sqlite3_int64 at)
+static bool is_end(const void *data, int length)
+{
+    static const char none[4];
+
+    return length == HEAD_BYTES && memcmp((const char *)data + HEAD_PAGES, none, sizeof none) != 0;
+}
+
+static int hold(sqlite3_file *file, const void *data, int length, sqlite3_int64 at)
 {
     struct log *log = (struct log *)file;
     bool follows = log->length && at == log->at + log->length && length <= HELD_MAX - log->length;
@@ -70,6 +81,17 @@ static int log_write(sqlite3_file *file, const void *data, int length, sqlite3_i
     memcpy(log->held + log->length, data, (size_t)length);
     log->length += length;
     return SQLITE_OK;
+}
+
+/* Once a commit has all its pages here, other processes are told of it. */
+static int log_write(sqlite3_file *file, const void *data, int length, sqlite3_int64 at)
+{
+    struct log *log = (struct log *)file;
+    bool ends = log->ends;
+    int lost = hold(file, data, length, at);
+
+    log->ends = is_end(data, length);
+    return lost || !ends ? lost : let_go(file);
 }
 
 static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
@@ -179,4 +201,12 @@ const char *wal_file_vfs(void)
 
     pthread_once(&registered, register_vfs);
     return is_there ? vfs_name : NULL;
+}
+
+bool wal_file_sync(struct sqlite3 *connection)
+{
+    sqlite3_file *log = NULL;
+
+    return sqlite3_file_control(connection, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&
+           (!log->pMethods || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK);
 }

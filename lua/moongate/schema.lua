@@ -39,7 +39,13 @@ local function redis_fault(value)
 end
 
 local store_address = text(function(value)
-  if value == "memory:" or string.find(value, "^sqlite:.") then return end
+  if value == "memory:" then return end
+  if string.find(value, "^sqlite:.") then
+    local option = string.match(value, "%?([^?]*)$")
+    if not option or option == "sync=always" or option == "sync=second" then return end
+    return string.format('has "?%s" behind the file: only "?sync=always" (as without) and "?sync=second" may stand '
+      .. "there", option)
+  end
   if string.find(value, "^redis://") then return redis_fault(value) end
   if string.find(value, "^rediss://") then return "cannot be reached by TLS: put a tunnel or a Unix socket between" end
   return 'must be "memory:", "sqlite:FILE" or "redis://[:password@]HOST:PORT/DATABASE"'

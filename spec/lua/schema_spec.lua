@@ -40,10 +40,17 @@ describe("schema.check", function()
   end
 
   it("takes the addresses of stores", function()
-    for _, fine in ipairs { "memory:", "sqlite:moongate.db", "redis://localhost", "redis://10.0.0.1:6380/3",
+    for _, fine in ipairs { "memory:", "sqlite:moongate.db", "sqlite:a/b.db?sync=always", "sqlite:a.db?sync=second",
+      "redis://localhost", "redis://10.0.0.1:6380/3",
       "redis://:p%40ss@redis.example.com:6379/0", "redis://user:pass@[::1]:6379", "redis:///run/redis.sock?db=2",
       "redis://localhost:6379/0?spool=spool&deadline_ms=80" } do
       assert.is_nil(fault(fine), fine)
+    end
+  end)
+
+  it("says what may stand behind the file of a store", function()
+    for _, wrong in ipairs { "sqlite:moongate.db?sync=never", "sqlite:moongate.db?", "sqlite:a.db?mode=ro" } do
+      assert.matches("behind the file: only", fault(wrong), 1, true)
     end
   end)
 
