@@ -1,8 +1,8 @@
 /*
  * json.h - opens moongate.core.json: JSON for Lua. json.c turns texts into
- * values, json_text.c (and json_seen.c) values into texts, document.c looks into texts without
- * building them, outline.c tells whether they look as they should. Also loadable
- * by a plain luajit (package.loadlib).
+ * values, json_text.c (and json_seen.c, json_form.c) values into texts,
+ * document.c looks into texts without building them, outline.c tells whether
+ * they look as they should. Also loadable by a plain luajit (package.loadlib).
  */
 #ifndef BIND_JSON_H
 #define BIND_JSON_H
@@ -62,9 +62,14 @@ void json_push_string(lua_State *L, struct json_kept *kept, const char *text, co
 void json_push_value(lua_State *L, struct json_kept *kept, const char *text, const struct json_index *index, size_t at);
 /* Encodes the value at index, which is counted from below. */
 void json_add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index);
-/* The functions of json_text.c, and one of json_seen.c among them. */
+/* The same of a value whose type is known. */
+void json_add_typed(lua_State *L, struct json_kept *kept, struct buf *out, int index, int type);
+/* Adds a text as it is. A comma has nothing to part behind an opening bracket. */
+void json_add_raw(struct buf *out, const char *text, size_t length);
+/* The functions of json_text.c, and one each of json_seen.c and json_form.c among them. */
 extern const luaL_Reg json_text_functions[];
 int json_add_seen(lua_State *L);
+int json_form(lua_State *L);
 double json_number(const char *text, const struct json_node *node);
 /* Pushes what doc:fits answers of the value at node `at` and the outline at index, and answers how many values. */
 int json_fits(lua_State *L, int index, const char *text, struct json_index *nodes, size_t at);

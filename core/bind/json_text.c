@@ -111,12 +111,16 @@ static void add_number(lua_State *L, struct buf *out, double number)
 {
     char text[32];
 
+    if (fabs(number) <= 9007199254740992.0) {
+        int64_t whole = (int64_t)number;
+
+        if ((double)whole == number && (whole || !signbit(number))) {
+            buf_add_integer(out, whole);
+            return;
+        }
+    }
     if (!isfinite(number))
         luaL_error(L, "%s cannot be encoded as JSON", isnan(number) ? "not-a-number" : "an infinite number");
-    if (number == floor(number) && fabs(number) <= 9007199254740992.0 && !(number == 0 && signbit(number))) {
-        buf_add_integer(out, (int64_t)number);
-        return;
-    }
     if (number != 0 && add_decimal(out, number))
         return;
     /* The shortest that reads back as the same number. */
@@ -253,6 +257,11 @@ static void add_typed(lua_State *L, struct json_kept *kept, struct buf *out, int
     }
 }
 
+void json_add_typed(lua_State *L, struct json_kept *kept, struct buf *out, int index, int type)
+{
+    add_typed(L, kept, out, index, type, 0);
+}
+
 static void add_value(lua_State *L, struct json_kept *kept, struct buf *out, int index, int depth)
 {
     add_typed(L, kept, out, index, lua_type(L, index), depth);
@@ -276,12 +285,8 @@ static int json_encode(lua_State *L)
     return 1;
 }
 
-/* The text at index, as it is. A comma has nothing to part behind an opening bracket. */
-static void add_raw(lua_State *L, struct buf *out, int index)
+void json_add_raw(struct buf *out, const char *text, size_t length)
 {
-    size_t length;
-    const char *text = luaL_checklstring(L, index, &length);
-
     if (length && text[0] == ',' && out->length) {
         char last = out->data[out->length - 1];
         bool is_first = last == '{' || last == '[';
@@ -290,6 +295,14 @@ static void add_raw(lua_State *L, struct buf *out, int index)
         length -= is_first;
     }
     buf_add(out, text, length);
+}
+
+static void add_raw(lua_State *L, struct buf *out, int index)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, index, &length);
+
+    json_add_raw(out, text, length);
 }
 
 /*
@@ -367,7 +380,9 @@ static int json_is_array(lua_State *L)
 }
 
 const luaL_Reg json_text_functions[] = {
-    { "encode", json_encode }, { "write", json_write },       { "begin", json_begin },
-    { "add", json_add },       { "finish", json_finish },     { "is_array", json_is_array },
-    { "array", json_array },   { "add_seen", json_add_seen }, { NULL, NULL },
+    { "encode", json_encode }, { "write", json_write },
+    { "begin", json_begin },   { "add", json_add },
+    { "finish", json_finish }, { "is_array", json_is_array },
+    { "array", json_array },   { "add_seen", json_add_seen },
+    { "form", json_form },     { NULL, NULL },
 };

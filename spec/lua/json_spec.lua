@@ -152,6 +152,75 @@ describe("json.write", function()
   end)
 end)
 
+describe("json.form", function()
+  it("is json.add with its texts known beforehand", function()
+    local add = json.form('"x":{', { ',"a":', ',"b":', ',"c":' }, "}")
+    local values = { 1.5, 0, -3, 1e300, "q\"\n", "", true, false, json.null, { 1, { z = "y" } }, json.array {} }
+    local function written(write)
+      json.begin()
+      json.add "{"
+      for i = 1, #values do write(values[i], values[i % 3 + 1], values[i * 2]) end
+      write()
+      write(nil, nil, "last")
+      json.add "}"
+      return json.finish()
+    end
+    assert.equal(written(function(a, b, c) json.add(',"x":{', ',"a":', a, ',"b":', b, ',"c":', c, "}") end),
+      (written(function(...)
+        json.add ","
+        add(...)
+      end)))
+  end)
+
+  it("parts nothing behind an opening bracket, and leaves out values that have no place", function()
+    json.begin()
+    json.form(",{", { ",", "," }, "")(nil, 1, 2, 3)
+    json.form("", {}, "}")(1)
+    assert.equal(",{1}", json.finish())
+    json.begin()
+    json.add "["
+    json.form(",{", {}, "}")()
+    assert.equal("[{}", json.finish())
+  end)
+
+  it("writes the first of two texts in any case", function()
+    local add = json.form("[", { { ',{"a":1', ',"b":' }, { "", ',"c":' }, { "},{", '"a":' } }, "}]")
+    local function written(...)
+      json.begin()
+      add(...)
+      return json.finish()
+    end
+    assert.equal('[{"a":1},{}]', written())
+    assert.equal('[{"a":1,"b":2,"c":3},{}]', written(2, 3))
+    assert.equal('[{"a":1,"c":3},{"a":4}]', written(nil, 3, 4))
+  end)
+
+  it("may be told long texts, and outlives them", function()
+    local texts = {}
+    for i = 1, 200 do texts[i] = "," .. string.rep(string.char(96 + i % 26), i) end
+    local add = json.form("[", texts, "]")
+    texts = table.concat(texts, "0")
+    collectgarbage()
+    collectgarbage()
+    json.begin()
+    local zeros = {}
+    for i = 1, 200 do zeros[i] = 0 end
+    add(unpack(zeros))
+    assert.equal("[" .. string.sub(texts, 2) .. "0]", json.finish())
+  end)
+
+  it("refuses what is no text, and what encode refuses", function()
+    assert.error_matches(function() json.form("", { "a", 1 }, "") end, "a text is a string or two")
+    assert.error_matches(function() json.form("", { "a", { "b" } }, "") end, "a text is a string or two")
+    assert.error_matches(function() json.form("", "a", "") end, "table expected")
+    assert.error_matches(function() json.form("", {}) end, "string expected")
+    local many = {}
+    for i = 1, 201 do many[i] = "," end
+    assert.error_matches(function() json.form("", many, "") end, "too many texts")
+    assert.error_matches(function() json.form("", { "," }, "")(print) end, "a function cannot")
+  end)
+end)
+
 describe("a scanned document", function()
   local text = ' {"model":"m", "messages" : [{"role":"user","content":"a\\nb"},{"x":[true,null,1.5]}],"empty":{}}\n'
   local document

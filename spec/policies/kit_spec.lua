@@ -507,6 +507,10 @@ describe("the JSON of moongate.testing", function()
       each.add(",", "", "b", "]")
       each.add("}", ",", nil)
       assert.equal('{"list":["a","b"]}', each.finish())
+      each.begin()
+      each.form("{", { ',"a":', ',"b":', ',"c":' }, ',"d":{}}')(nil, "x", nil)
+      each.form(",", { { "[", "1," }, { "]", "," } }, "")(1)
+      assert.equal('{"b":"x","d":{}},[1,1]', each.finish())
     end
     for _, value in ipairs { 0 / 0, math.huge, { 1, nil, 3 }, { [5] = 1 }, { 1, a = 2 }, print, { [true] = 1 } } do
       assert.is_false(pcall(gateways.encode, value))

@@ -268,6 +268,26 @@ local begun = {} -- the parts of the one that was begun
 function json.begin() begun = {} end
 function json.add(...) add_arguments(begun, ...) end
 
+-- A function that adds with these texts, given the values: each behind the text of its place, which is left out where
+-- the value is nil; of two texts in one, the second is.
+---@param first string
+---@param texts (string|string[])[]
+---@param last string
+---@return fun(...: any)
+function json.form(first, texts, last)
+  return function(...)
+    add_raw(begun, first)
+    for i, text in ipairs(texts) do
+      local value = (select(i, ...))
+      local always, own = "", text
+      if type(text) == "table" then always, own = text[1], text[2] end
+      add_raw(begun, value == nil and always or always .. own)
+      if value ~= nil then add_value(begun, value, 0) end
+    end
+    add_raw(begun, last)
+  end
+end
+
 ---@return string
 function json.finish() return table.concat(begun) end
 
