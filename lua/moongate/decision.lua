@@ -188,14 +188,17 @@ local function add_facts(offered, view)
 end
 
 -- What is not there, or does not hold, is left out.
+local add_members = json.form('"request":{', {
+  ',"model":', ',"surface":', ',"stream":', ',"text_length":', ',"estimated_tokens":', ',"tools":', ',"images":',
+  ',"json_schema":', ',"max_tokens":', ',"privacy":', ',"priority":', ',"latency_pref":', ',"max_cost":', ',"task":',
+  ',"policy":', ',"affinity":', ',"now":', ',"seed":',
+}, "}")
+
 local function add_request(request)
-  json.add('"request":{', ',"model":', request.model, ',"surface":', request.surface, ',"stream":',
-    request.stream or nil, ',"text_length":', request.text_length, ',"estimated_tokens":', request.estimated_tokens,
-    ',"tools":', request.tools or nil, ',"images":', request.images or nil, ',"json_schema":',
-    request.json_schema or nil, ',"max_tokens":', request.max_tokens, ',"privacy":', request.privacy or nil,
-    ',"priority":', request.priority, ',"latency_pref":', request.latency_pref, ',"max_cost":', request.max_cost,
-    ',"task":', request.task, ',"policy":', request.policy, ',"affinity":', request.affinity, ',"now":', request.now,
-    ',"seed":', request.seed, "}")
+  add_members(request.model, request.surface, request.stream or nil, request.text_length, request.estimated_tokens,
+    request.tools or nil, request.images or nil, request.json_schema or nil, request.max_tokens, request.privacy or nil,
+    request.priority, request.latency_pref, request.max_cost, request.task, request.policy, request.affinity,
+    request.now, request.seed)
 end
 
 -- A copy, since patterns may be anybody's table; nil where they permit everything.
@@ -220,21 +223,28 @@ local function caller_text(caller)
   return callers[caller]
 end
 
+-- Which policies ran, and what became of it.
+local function places_of(plan)
+  local runs, places = {}, {}
+  for i, run in ipairs(plan.runs) do runs[i] = run.name end
+  for i, target in ipairs(plan.ladder) do places[i] = target.index end
+  return json.write("", ',"runs":', json.array(runs), ',"ladder":', json.array(places), ",")
+end
+
 -- Adds to the text that was begun what is needed to make a plan again: written in one go, since every request has it
--- with its row. hash names the world; view is the one that the plan was made by.
+-- with its row. hash names the world; view is the one that the plan was made by; story is what is the same of all plans
+-- like it, where there are such.
 ---@param plan table
 ---@param caller table
 ---@param hash string
 ---@param view moongate.view|nil
 ---@param looked string[]|nil what the policy read that is not recorded
-function decision.add(plan, caller, hash, view, looked)
-  local ladder, runs = plan.ladder, plan.runs
+---@param story moongate.story|nil
+function decision.add(plan, caller, hash, view, looked, story)
+  local places = story and story.places or places_of(plan)
+  if story then story.places = places end
   json.add('{"world":', "", hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan), ',"looked":',
-    looked, ',"runs":[')
-  for i = 1, #runs do json.add("", ",", runs[i].name) end
-  json.add '],"ladder":['
-  for i = 1, #ladder do json.add("", ",", ladder[i].index) end
-  json.add "],"
+    looked, places)
   add_request(plan.request)
   json.add(caller_text(caller))
   if view then add_facts(plan.offered, view) end

@@ -7,6 +7,7 @@ local json = require "moongate.core.json"
 local money = require "moongate.money"
 local new_table = require "table.new"
 local passing = require "moongate.passing"
+local retold = require "moongate.retold"
 
 local reasons = {}
 
@@ -186,11 +187,59 @@ function reasons.sentence(plan)
   return table.concat(parts, "; ")
 end
 
+-- Adds the record of a candidate to a story that is made.
+local function note_record(story, plan, target, kept, reason)
+  local texts, told = story.texts, story.told
+  texts[#texts + 1] = { json.write(story.text, beginnings(target)[kept], reason), ',"score":' }
+  texts[#texts + 1] = { "", ',"estimated_cost":' }
+  story.text, told[#told + 1] = "}", target
+end
+
+---@class moongate.story of all plans with the same words
+---@field told table[] targets, in their order
+---@field add fun(task: string, seed: number|nil, ...: number|nil) adds it, with score and estimated cost of each told
+---@field places string|nil see moongate.decision
+
+local function new_story(plan, most)
+  local ids = {}
+  for i, target in ipairs(plan.ladder) do ids[i] = target.id end
+  local story = {
+    told = {}, texts = { json.write('{"policy":', "", plan.policy, ',"task":'), ',"seed":' },
+    text = json.write("", ',"reason":', plan.reason, ',"ladder":', json.array(ids), ',"candidates":['),
+  }
+  each_verdict(plan, most, note_record, story)
+  return { add = json.form("", story.texts, story.text .. "]}"), told = story.told, places = nil }
+end
+
+-- What is the same of all plans like this one; nil where there are none, or few.
+---@param plan table
+---@param most integer|nil
+---@return moongate.story|nil
+function reasons.story(plan, most) return retold.story(plan, most, new_story) end
+
+local filled = {} -- the figures of a story that is told
+
+local function add_story(story, plan)
+  local told, run, request = story.told, plan.runs[1], plan.request
+  local scores = run.scores and scores_of(run) or NOTHING
+  filled[1], filled[2] = plan.task, plan.seed
+  for i = 1, #told do
+    local target = told[i]
+    filled[2 * i + 1], filled[2 * i + 2] = scores[target], money.estimate(target, request)
+  end
+  story.add(unpack(filled, 1, 2 * #told + 2))
+end
+
 -- Adds the whole to the text that was begun: { policy, task, seed, reason, ladder = { id... }, candidates = { record...
 -- } }. Written in one go, since every request has it with its row.
 ---@param plan table
 ---@param most integer|nil how many candidates at most
-function reasons.add(plan, most)
+---@param story moongate.story|nil the plan's, where it has one
+function reasons.add(plan, most, story)
+  if story then
+    add_story(story, plan)
+    return
+  end
   local ladder = plan.ladder
   json.add('{"policy":', "", plan.policy, ',"task":', plan.task, ',"seed":', plan.seed, ',"reason":', plan.reason,
     ',"ladder":[')

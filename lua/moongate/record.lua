@@ -158,10 +158,11 @@ end
 -- Adds what the row tells of the decision: nothing of it changes once the row is open.
 local function add_decision(call)
   local plan = call.plan
+  local story = reasons.story(plan, MOST_EXPLAINED)
   json.add ',"decision":'
-  decision.add(plan, call.caller, hash_of(call.state.registry), view_of(plan), candidates.looked(plan.request))
+  decision.add(plan, call.caller, hash_of(call.state.registry), view_of(plan), candidates.looked(plan.request), story)
   json.add ',"explanation":'
-  reasons.add(plan, MOST_EXPLAINED)
+  reasons.add(plan, MOST_EXPLAINED, story)
 end
 
 -- Writes down the decision before the row is closed, and lets go of all that it was made by: a stream that goes on for
@@ -175,6 +176,10 @@ function record.keep_decision(call)
   call.plan = { policy = plan.policy, task = plan.task, replaced = plan.replaced }
 end
 
+local add_attempt = json.form(",{", {
+  ',"provider":', ',"model":', ',"status":', ',"error":', ',"message":', ',"ms":',
+}, "}")
+
 -- Writes what the row tells beside its figures, as JSON: json.written has it then.
 local function add_detail(call)
   local attempts = call.attempts
@@ -182,8 +187,7 @@ local function add_detail(call)
   json.add '{"attempts":['
   for i = 1, #attempts do
     local attempt = attempts[i]
-    json.add(",{", ',"provider":', attempt.provider, ',"model":', attempt.model, ',"status":', attempt.status,
-      ',"error":', attempt.error, ',"message":', attempt.message, ',"ms":', attempt.ms, "}")
+    add_attempt(attempt.provider, attempt.model, attempt.status, attempt.error, attempt.message, attempt.ms)
   end
   json.add "]"
   if not call.plan then
