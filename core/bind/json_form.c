@@ -20,7 +20,7 @@ struct form {
 
 enum { FORM_UP = 2, FORM_VALUES = 200 };
 
-/* What form answers: add with the texts known, given the values alone. */
+/* What form answers: add with the texts known, given the values alone, and perhaps raw texts to follow. */
 static int add_form(lua_State *L)
 {
     struct json_kept *kept = lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT));
@@ -44,6 +44,12 @@ static int add_form(lua_State *L)
     }
     text++;
     json_add_raw(out, text->bytes, text->length);
+    for (int i = form->values + 1; i <= given; i++) {
+        size_t length;
+        const char *raw = luaL_checklstring(L, i, &length);
+
+        json_add_raw(out, raw, length);
+    }
     return 0;
 }
 
@@ -84,8 +90,8 @@ static int push_texts(lua_State *L, int index, size_t *bytes)
 
 /*
  * form(raw, texts, raw): a function that adds the first text, each value that it is given behind the text of its place,
- * and the last text. Where a value is nil, its text is left out, too; where that is { a, b }, b is. For what is written
- * again and again.
+ * and the last text; what it is given beyond that are raw texts, too. Where a value is nil, its text is left out; where
+ * that is { a, b }, b is. For what is written again and again.
  */
 int json_form(lua_State *L)
 {

@@ -336,13 +336,6 @@ static int json_write(lua_State *L)
     return 1;
 }
 
-/* begin(): from here on add goes to a new text. There is one at a time. */
-static int json_begin(lua_State *L)
-{
-    json_forget_text(lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT)));
-    return 0;
-}
-
 /* add(raw, [raw, value]..., [raw]): as write, to the end of the text. */
 static int json_add(lua_State *L)
 {
@@ -351,6 +344,13 @@ static int json_add(lua_State *L)
     kept->names_count = 0;
     add_arguments(L, kept, &kept->text);
     return 0;
+}
+
+/* begin([raw, ...]): from here on add goes to a new text, which begins with these. There is one at a time. */
+static int json_begin(lua_State *L)
+{
+    json_forget_text(lua_touserdata(L, lua_upvalueindex(JSON_UP_KEPT)));
+    return lua_gettop(L) ? json_add(L) : 0;
 }
 
 /* finish(): the text that was begun */

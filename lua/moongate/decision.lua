@@ -187,18 +187,20 @@ local function add_facts(offered, view)
   end
 end
 
--- What is not there, or does not hold, is left out.
+local add_head = json.form("", { '{"world":', ',"whole":', ',"access":', ',"looked":' }, "")
+
 local add_members = json.form('"request":{', {
   ',"model":', ',"surface":', ',"stream":', ',"text_length":', ',"estimated_tokens":', ',"tools":', ',"images":',
   ',"json_schema":', ',"max_tokens":', ',"privacy":', ',"priority":', ',"latency_pref":', ',"max_cost":', ',"task":',
   ',"policy":', ',"affinity":', ',"now":', ',"seed":',
 }, "}")
 
-local function add_request(request)
+-- What is not there, or does not hold, is left out. `behind` is the text that follows.
+local function add_request(request, behind)
   add_members(request.model, request.surface, request.stream or nil, request.text_length, request.estimated_tokens,
     request.tools or nil, request.images or nil, request.json_schema or nil, request.max_tokens, request.privacy or nil,
     request.priority, request.latency_pref, request.max_cost, request.task, request.policy, request.affinity,
-    request.now, request.seed)
+    request.now, request.seed, behind)
 end
 
 -- A copy, since patterns may be anybody's table; nil where they permit everything.
@@ -243,10 +245,8 @@ end
 function decision.add(plan, caller, hash, view, looked, story)
   local places = story and story.places or places_of(plan)
   if story then story.places = places end
-  json.add('{"world":', "", hash, ',"whole":', view and view.is_whole, ',"access":', entry.record(plan), ',"looked":',
-    looked, places)
-  add_request(plan.request)
-  json.add(caller_text(caller))
+  add_head(hash, view and view.is_whole, entry.record(plan), looked, places)
+  add_request(plan.request, caller_text(caller))
   if view then add_facts(plan.offered, view) end
   json.add "}}"
 end

@@ -152,8 +152,7 @@ end
 ---@param most integer|nil
 ---@return table[]
 function reasons.records(plan, most)
-  json.begin()
-  json.add "["
+  json.begin "["
   each_verdict(plan, most, add_record)
   json.add "]"
   return json.decode(json.finish())

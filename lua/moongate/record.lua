@@ -155,11 +155,11 @@ local function world_due(registry, hash)
   return decision.kept_world(registry)
 end
 
--- Adds what the row tells of the decision: nothing of it changes once the row is open.
+-- Adds what the row tells of the decision, behind its attempts: nothing of it changes once the row is open.
 local function add_decision(call)
   local plan = call.plan
   local story = reasons.story(plan, MOST_EXPLAINED)
-  json.add ',"decision":'
+  json.add '],"decision":'
   decision.add(plan, call.caller, hash_of(call.state.registry), view_of(plan), candidates.looked(plan.request), story)
   json.add ',"explanation":'
   reasons.add(plan, MOST_EXPLAINED, story)
@@ -183,15 +183,13 @@ local add_attempt = json.form(",{", {
 -- Writes what the row tells beside its figures, as JSON: json.written has it then.
 local function add_detail(call)
   local attempts = call.attempts
-  json.begin()
-  json.add '{"attempts":['
+  json.begin '{"attempts":['
   for i = 1, #attempts do
     local attempt = attempts[i]
     add_attempt(attempt.provider, attempt.model, attempt.status, attempt.error, attempt.message, attempt.ms)
   end
-  json.add "]"
   if not call.plan then
-    json.add "}"
+    json.add "]}"
     return
   end
   if call.decided then json.add(call.decided) else add_decision(call) end

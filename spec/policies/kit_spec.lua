@@ -507,8 +507,8 @@ describe("the JSON of moongate.testing", function()
       each.add(",", "", "b", "]")
       each.add("}", ",", nil)
       assert.equal('{"list":["a","b"]}', each.finish())
-      each.begin()
-      each.form("{", { ',"a":', ',"b":', ',"c":' }, ',"d":{}}')(nil, "x", nil)
+      each.begin "{"
+      each.form("", { ',"a":', ',"b":', ',"c":' }, ',"d":{')(nil, "x", nil, ",", "}}")
       each.form(",", { { "[", "1," }, { "]", "," } }, "")(1)
       assert.equal('{"b":"x","d":{}},[1,1]', each.finish())
     end

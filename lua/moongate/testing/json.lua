@@ -265,11 +265,15 @@ end
 
 local begun = {} -- the parts of the one that was begun
 
-function json.begin() begun = {} end
 function json.add(...) add_arguments(begun, ...) end
 
+function json.begin(...)
+  begun = {}
+  if ... then json.add(...) end
+end
+
 -- A function that adds with these texts, given the values: each behind the text of its place, which is left out where
--- the value is nil; of two texts in one, the second is.
+-- the value is nil; of two texts in one, the second is. What is given beyond that are raw texts.
 ---@param first string
 ---@param texts (string|string[])[]
 ---@param last string
@@ -285,6 +289,7 @@ function json.form(first, texts, last)
       if value ~= nil then add_value(begun, value, 0) end
     end
     add_raw(begun, last)
+    for i = #texts + 1, select("#", ...) do add_raw(begun, (select(i, ...))) end
   end
 end
 
