@@ -1,18 +1,9 @@
 -- What goes with an answer: its headers, what the pipe has to look for in a stream, and how a stream ended.
+local digits = require "moongate.digits"
 local exchange = require "moongate.core.exchange"
 local own_limits = require "moongate.own_limits"
 
 local answers = {}
-
-local EXACT = 1e14 -- from there on tostring writes an exponent
-
-local function whole(number) return number < EXACT and tostring(number) or string.format("%d", number) end
-
--- Micro-dollars as dollars.
-local function in_dollars(microusd)
-  local fraction = microusd % 1000000
-  return whole((microusd - fraction) / 1000000) .. "." .. string.sub(tostring(1000000 + fraction), 2)
-end
 
 -- Adds what hooks added; the gateway's own names are not among them.
 local function add_extra(call, headers)
@@ -38,8 +29,8 @@ local NAMES = {
 -- In the order of the names.
 local function values(call, answer, settled)
   local target = answer.target
-  return "application/json", target.provider, target.model, call.plan.policy, tostring(call.calls),
-    in_dollars(settled.cost_microusd), whole(settled.billed_tokens)
+  return "application/json", target.provider, target.model, call.plan.policy, digits.whole(call.calls),
+    digits.dollars(settled.cost_microusd), digits.whole(settled.billed_tokens)
 end
 
 -- The headers of a whole answer.
@@ -83,7 +74,7 @@ end
 function answers.estimated_headers(call)
   local headers = {
     ["content-type"] = "application/json", ["x-moongate-estimated"] = "true",
-    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
+    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = digits.whole(call.calls),
   }
   add_extra(call, headers)
   own_limits.add(call.caller, call.surface.speaks, headers)
@@ -99,7 +90,7 @@ function answers.stream_headers(call, answer)
     ["content-type"] = type(kind) == "function" and kind(call) or kind, ["cache-control"] = "no-cache",
     ["x-accel-buffering"] = "no", -- a buffering proxy in between would hold the stream back
     ["x-moongate-provider"] = answer.target.provider, ["x-moongate-model"] = answer.target.model,
-    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = tostring(call.calls),
+    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = digits.whole(call.calls),
   })
 end
 
@@ -115,7 +106,7 @@ function answers.refusal_headers(refusal, call)
   if call then own_limits.add(call.caller, call.surface.speaks, headers) end
   if call and call.plan then
     headers["x-moongate-policy"] = call.plan.policy
-    headers["x-moongate-attempts"] = tostring(call.calls)
+    headers["x-moongate-attempts"] = digits.whole(call.calls)
     local last = call.attempts[#call.attempts]
     if last then
       headers["x-moongate-provider"], headers["x-moongate-model"] = last.provider, last.model

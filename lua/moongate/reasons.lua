@@ -3,6 +3,7 @@
 
 local by_target = require "moongate.by_target"
 local candidates = require "moongate.candidates"
+local digits = require "moongate.digits"
 local json = require "moongate.core.json"
 local money = require "moongate.money"
 local new_table = require "table.new"
@@ -44,15 +45,6 @@ local function fates_of(plan, run, out)
   return fates
 end
 
--- Whole numbers as text: those that come with every request are written once.
-local figures = setmetatable({}, {
-  __index = function(known, number)
-    local text = tostring(number)
-    if number <= MOST_FIGURES then known[number] = text end
-    return text
-  end,
-})
-
 local HOW = { shuffle = "shuffled by ", prefer = "preferring " }
 
 -- What put them in that order: " (by quality, preferring the quick)".
@@ -70,7 +62,7 @@ end
 
 local rungs = setmetatable({}, {
   __index = function(known, number)
-    local text = "rung " .. figures[number]
+    local text = "rung " .. digits.whole(number)
     if number <= MOST_FIGURES then known[number] = text end
     return text
   end,
@@ -176,8 +168,8 @@ function reasons.sentence(plan)
   local first = plan.ladder[1]
   if first then
     local total = #plan.offered + #plan.refused
-    parts[#parts + 1] = plan.policy .. " put " .. first.id .. " first of " .. figures[#plan.ladder]
-      .. orders(plan, runs[#runs]) .. ", " .. figures[total - #plan.ladder] .. " of " .. figures[total]
+    parts[#parts + 1] = plan.policy .. " put " .. first.id .. " first of " .. digits.whole(#plan.ladder)
+      .. orders(plan, runs[#runs]) .. ", " .. digits.whole(total - #plan.ladder) .. " of " .. digits.whole(total)
       .. " candidates left out"
     parts[#parts + 1] = of_first(plan)
   else
