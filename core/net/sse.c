@@ -1,32 +1,36 @@
 /*
  * sse.c - see sse.h. Bytes are looked at twice: once for the blank line that
  * ends an event, wherever the network cut it, and once more, whole, for its
- * fields. Nothing is copied but several data lines that must be joined. It
- * never looks into the data.
+ * fields. Events are read where they came, and nothing is copied but the
+ * beginning of one whose end is to come, and several data lines that must be
+ * joined. It never looks into the data.
  */
 #include "net/sse.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/bytes.h"
 #include "base/mem.h"
+
+/* Line ends of either kind are looked for in so many bytes at once: what the next LF is far behind may have many CR. */
+enum { WINDOW_BYTES = 512 };
 
 typedef bool on_event_fn(void *arg, const struct sse_event *event);
 
 struct sse {
-    struct buf bytes;
-    struct buf joined; /* data of an event with several data lines */
-    size_t begin;      /* of the event under way, in bytes */
-    size_t scanned;    /* up to here no end was found */
+    const char *data; /* what is read: bytes, or what came when there were none */
+    size_t length;
+    size_t begin;   /* of the event under way, in data */
+    size_t scanned; /* up to here no end was found */
+    size_t mark;    /* bytes of the mark before the event under way */
     size_t max_bytes;
-    bool lines;   /* each line is an event */
-    bool in_line; /* the line at scanned has begun */
-    bool begun;   /* past the place where a byte order mark may stand */
-    bool cut;     /* the event under way ends where the stream does */
-    size_t mark;  /* bytes of the mark before the event under way */
     bool failed;
+    bool lines;        /* each line is an event */
+    bool in_line;      /* the line at scanned has begun */
+    bool begun;        /* past the place where a byte order mark may stand */
+    bool cut;          /* the event under way ends where the stream does */
+    struct buf bytes;  /* what came before, and is not handed out yet */
+    struct buf joined; /* data of an event with several data lines */
 };
 
 static const char byte_order_mark[] = { '\xef', '\xbb', '\xbf' };
@@ -56,14 +60,14 @@ void sse_lines(struct sse *sse)
 /* False: the stream's first bytes may yet become a byte order mark. */
 static bool skip_mark(struct sse *sse, bool at_end)
 {
-    size_t length = sse->bytes.length;
+    size_t length = sse->length;
 
     if (sse->begun)
         return true;
     if (length >= sizeof byte_order_mark) {
-        if (memcmp(sse->bytes.data, byte_order_mark, sizeof byte_order_mark) == 0)
+        if (memcmp(sse->data, byte_order_mark, sizeof byte_order_mark) == 0)
             sse->mark = sse->scanned = sizeof byte_order_mark;
-    } else if (!at_end && (length == 0 || memcmp(sse->bytes.data, byte_order_mark, length) == 0)) {
+    } else if (!at_end && (length == 0 || memcmp(sse->data, byte_order_mark, length) == 0)) {
         return false;
     }
     sse->begun = true;
@@ -73,17 +77,18 @@ static bool skip_mark(struct sse *sse, bool at_end)
 /* The bytes before the first line end, or all of them. */
 static size_t line_bytes(const char *data, size_t length)
 {
-    size_t i = 0;
+    const char *at = data, *end = data + length;
 
-    for (; i + 8 <= length; i += 8) {
-        uint64_t word = bytes_word(data + i);
+    while (at < end && *at != '\n' && *at != '\r') {
+        size_t window = end - at < WINDOW_BYTES ? (size_t)(end - at) : WINDOW_BYTES;
+        const char *feed = memchr(at, '\n', window);
+        const char *carriage = memchr(at, '\r', feed ? (size_t)(feed - at) : window);
 
-        if (bytes_equal(word, '\n') | bytes_equal(word, '\r'))
-            break;
+        if (carriage || feed)
+            return (size_t)((carriage ? carriage : feed) - data);
+        at += window;
     }
-    while (i < length && data[i] != '\n' && data[i] != '\r')
-        i++;
-    return i;
+    return (size_t)(at - data);
 }
 
 /*
@@ -92,8 +97,8 @@ static size_t line_bytes(const char *data, size_t length)
  */
 static size_t find_end(struct sse *sse, bool at_end)
 {
-    const char *data = sse->bytes.data;
-    size_t length = sse->bytes.length;
+    const char *data = sse->data;
+    size_t length = sse->length;
     size_t i = sse->scanned;
     bool in_line = sse->in_line;
 
@@ -126,8 +131,8 @@ static size_t find_end(struct sse *sse, bool at_end)
 /* The same of a line: behind its LF. */
 static size_t find_line_end(struct sse *sse, bool at_end)
 {
-    const char *data = sse->bytes.data;
-    size_t length = sse->bytes.length;
+    const char *data = sse->data;
+    size_t length = sse->length;
     const char *end = length > sse->scanned ? memchr(data + sse->scanned, '\n', length - sse->scanned) : NULL;
 
     sse->scanned = end ? (size_t)(end - data) + 1 : length;
@@ -206,10 +211,9 @@ static const char *lacks(const struct sse *sse, const struct sse_event *event)
                : "\n\n";
 }
 
-/* Moves on before it calls: on_event may free the sse, if it says stop. */
 static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *arg)
 {
-    struct sse_event event = { .raw = sse->bytes.data + sse->begin, .raw_length = end - sse->begin, .name = "" };
+    struct sse_event event = { .raw = sse->data + sse->begin, .raw_length = end - sse->begin, .name = "" };
 
     if (sse->lines)
         read_whole_line(sse, &event);
@@ -227,6 +231,20 @@ static void compact(struct sse *sse)
     if (sse->begin == 0 || sse->begin < sse->bytes.length / 2)
         return;
     buf_drop(&sse->bytes, sse->begin);
+    sse->scanned -= sse->begin;
+    sse->begin = 0;
+}
+
+static void look_at(struct sse *sse, const char *data, size_t length)
+{
+    sse->data = data;
+    sse->length = length;
+}
+
+/* What was read where it came, and not handed out, waits. */
+static void keep_rest(struct sse *sse)
+{
+    buf_add(&sse->bytes, sse->data + sse->begin, sse->length - sse->begin);
     sse->scanned -= sse->begin;
     sse->begin = 0;
 }
@@ -252,18 +270,28 @@ static bool read_events(struct sse *sse, bool at_end, on_event_fn *on_event, voi
         if (!deliver(sse, end, on_event, arg))
             return true;
     }
-    if (sse->bytes.length - sse->begin > sse->max_bytes)
+    if (sse->length - sse->begin > sse->max_bytes)
         return refuse(sse);
     return true;
 }
 
 bool sse_push(struct sse *sse, const char *data, size_t length, on_event_fn *on_event, void *arg)
 {
+    bool is_fine;
+
     if (sse->failed)
         return false;
     compact(sse);
-    buf_add(&sse->bytes, data, length);
-    return read_events(sse, false, on_event, arg);
+    if (sse->bytes.length > 0) {
+        buf_add(&sse->bytes, data, length);
+        look_at(sse, sse->bytes.data, sse->bytes.length);
+        return read_events(sse, false, on_event, arg);
+    }
+    look_at(sse, data, length);
+    is_fine = read_events(sse, false, on_event, arg);
+    if (is_fine)
+        keep_rest(sse);
+    return is_fine;
 }
 
 void sse_rest(struct sse *sse)
@@ -277,5 +305,6 @@ void sse_rest(struct sse *sse)
 
 bool sse_finish(struct sse *sse, on_event_fn *on_event, void *arg)
 {
+    look_at(sse, sse->bytes.data, sse->bytes.length);
     return read_events(sse, true, on_event, arg);
 }

@@ -27,8 +27,8 @@ void sse_free(struct sse *sse);
 /* From the first byte on, each line is an event and its data, ended by LF or CR LF; an empty one has no data. */
 void sse_lines(struct sse *sse);
 /* Hands every event that is complete to on_event, in order. on_event may return false to stop: what is left of data is
- * kept and comes with the next push; then it may also free the sse. False: an event was too large; nothing more can be
- * read. */
+ * kept and comes with the next push. An event stands in data, or in what was kept, until the next call. False: an event
+ * was too large; nothing more can be read. */
 bool sse_push(struct sse *sse, const char *data, size_t length,
               bool (*on_event)(void *arg, const struct sse_event *event), void *arg);
 /* Between two pushes: gives back the memory of events that nobody looks at any more, where nothing waits behind them.
