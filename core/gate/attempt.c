@@ -230,11 +230,11 @@ static void read_stream(struct attempt *attempt, const char *data, size_t length
     if (readable && last && !has_event(attempt))
         sse_finish(attempt->sse, reader, attempt);
     if (attempt->mode == MODE_PIPE) {
-        sse_rest(attempt->sse);
         if (!pipe_flush(attempt->pipe, on_caller_drained, attempt) && !attempt->paused && attempt->transfer) {
             attempt->paused = true;
             transfer_pause(attempt->transfer);
         }
+        sse_rest(attempt->sse);
     }
     if (!readable)
         fail(attempt, "malformed", "a stream event is larger than the gateway accepts");

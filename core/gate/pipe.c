@@ -2,6 +2,7 @@
  * alone. */
 #include "gate/pipe.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/json_scan.h"
@@ -22,7 +23,10 @@ struct pipe {
     struct {
         struct buf name, raw; /* of the event that waits; its data is in seen */
     } held;
+    /* What goes out with the next flush: out, and behind it what stands in one piece where it came. */
     struct buf out;
+    const char *run;
+    size_t run_length;
     struct json_index index;
 };
 
@@ -175,6 +179,28 @@ static void add_raw(struct buf *out, const struct sse_event *event)
     buf_add(out, event->lacks, strlen(event->lacks));
 }
 
+static void gather(struct pipe *pipe)
+{
+    buf_add(&pipe->out, pipe->run, pipe->run_length);
+    pipe->run_length = 0;
+}
+
+/* To the caller, with the next flush. */
+static void pass_on(struct pipe *pipe, const struct sse_event *event)
+{
+    bool goes_on = pipe->run_length > 0 && (uintptr_t)pipe->run + pipe->run_length == (uintptr_t)event->raw;
+
+    if (!goes_on) {
+        gather(pipe);
+        pipe->run = event->raw;
+    }
+    pipe->run_length += event->raw_length;
+    if (*event->lacks) {
+        gather(pipe);
+        buf_add_text(&pipe->out, event->lacks);
+    }
+}
+
 /* Whether its figures are beyond the bound. Those that come with an answer's end are not held against it: it has been
  * made by then. */
 static bool tells_too_much(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
@@ -218,7 +244,7 @@ static bool take(struct pipe *pipe, const struct sse_event *event, const struct 
         if (event->data && !note(pipe, event, signs))
             return true;
         if (!is_last(pipe, event, signs)) {
-            add_raw(&pipe->out, event);
+            pass_on(pipe, event);
             return true;
         }
     }
@@ -247,8 +273,17 @@ bool pipe_event(struct pipe *pipe, const struct sse_event *event)
 
 bool pipe_flush(struct pipe *pipe, void (*on_drained)(void *arg), void *arg)
 {
-    bool room = !pipe->exchange || exchange_write(pipe->exchange, pipe->out.data, pipe->out.length, on_drained, arg);
+    const char *data = pipe->run;
+    size_t length = pipe->run_length;
+    bool room;
 
+    if (pipe->out.length > 0) {
+        gather(pipe);
+        data = pipe->out.data;
+        length = pipe->out.length;
+    }
+    room = !pipe->exchange || exchange_write(pipe->exchange, data, length, on_drained, arg);
+    pipe->run_length = 0;
     buf_free(&pipe->out); /* a stream is silent for most of its time */
     return room;
 }
@@ -277,6 +312,7 @@ void pipe_go_on(struct pipe *pipe, struct exchange *exchange, const struct attem
         return;
     pipe->seen.spent = false;
     take(pipe, &event, &signs);
+    gather(pipe);
     pipe->seen.held_bytes = 0;
     buf_clear(&pipe->held.name);
     buf_clear(&pipe->held.raw);

@@ -20,7 +20,8 @@ struct sse_event;
 /* bound may be NULL: there is none. */
 struct pipe *pipe_new(struct exchange *exchange, struct signs_marks *marks, const struct attempt_bound *bound);
 void pipe_free(struct pipe *pipe); /* NULL is fine */
-/* False: the stream has ended (terminal event or error), or its bound is reached; what comes behind is not read. */
+/* False: the stream has ended (terminal event or error), or its bound is reached; what comes behind is not read. The
+ * event's bytes stay where they are until pipe_flush or pipe_go_on. */
 bool pipe_event(struct pipe *pipe, const struct sse_event *event);
 /* Sends what was gathered. False: the caller reads slowly; on_drained is called when there is room again. */
 bool pipe_flush(struct pipe *pipe, void (*on_drained)(void *arg), void *arg);
