@@ -1,38 +1,31 @@
-/*
- * signs.c - see signs.h. A member is a colon behind a string in quotes; there
- * are few colons, and to look for them is cheap. What stands within a string
- * is no member: its quotes are escaped.
- */
+/* signs.c - see signs.h. */
 #include "gate/signs.h"
 
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "gate/members.h"
 
 /* Past any count of tokens. */
 static const int64_t COUNT_MAX = INT64_C(1000000000000);
 
-/* A mark's most, its quotes included (see attempt_marks). */
-enum { MARK_BYTES = 31 };
-
 enum kind { KIND_USAGE, KIND_ERROR, KIND_FINISH, KIND_HOLLOW, KIND_LAST, KIND_TYPE, KIND_TEXT, KIND_COUNT };
 
-/* A member whose name may be a mark. */
-struct member {
-    const char *name; /* at its first quote; length with both */
-    size_t length;
-    const char *value;
-};
+/* Where marks of such a name are: nearly every other name leads to a place where there is none. */
+static size_t place_of(const char *name, size_t length)
+{
+    return (length + 8u * (unsigned char)name[1] + (unsigned char)name[length - 2]) % SIGNS_PLACES;
+}
 
 static void add_mark(struct signs_marks *prepared, const char *name, enum kind kind)
 {
     size_t length = strlen(name);
 
-    if (length == 0)
+    if (length < 2)
         return;
+    prepared->places[place_of(name, length)] |= (uint16_t)(1 << prepared->count);
     prepared->list[prepared->count++] = (struct signs_mark){ name, length, kind };
-    prepared->lengths |= UINT32_C(1) << length;
 }
 
 struct signs_marks *signs_new(const struct attempt_marks *given)
@@ -68,53 +61,17 @@ void signs_drop(struct signs_marks *marks)
         mem_free(marks);
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static const char *past_blanks(const char *at, const char *end)
 {
-    while (at < end && is_blank(*at))
+    while (at < end && members_is_blank(*at))
         at++;
     return at;
 }
 
-/* The quote that opens the name whose closing one is last; NULL if it is longer than any mark. */
-static const char *opening_quote(const char *data, const char *last)
+/* The marks that a member may be, by a bit for each. */
+static unsigned marks_near(const struct signs_marks *marks, const struct member *member)
 {
-    for (const char *at = last; at > data && last - at < MARK_BYTES - 1;)
-        if (*--at == '"')
-            return at;
-    return NULL;
-}
-
-/* The next member at or behind *at whose name is as long as a mark is; *at is moved behind its colon. */
-static bool next_member(const struct signs_marks *marks, const char *data, const char *end, const char **at,
-                        struct member *member)
-{
-    const char *colon;
-
-    while (*at < end && (colon = memchr(*at, ':', (size_t)(end - *at)))) {
-        const char *last = colon, *first;
-        size_t length;
-
-        *at = colon + 1;
-        while (last > data && is_blank(last[-1]))
-            last--;
-        if (last == data || *--last != '"')
-            continue;
-        first = opening_quote(data, last);
-        if (!first)
-            continue;
-        length = (size_t)(last - first) + 1;
-        if (!(marks->lengths >> length & 1) || (first > data && first[-1] == '\\'))
-            continue;
-        *member = (struct member){ first, length, past_blanks(colon + 1, end) };
-        if (member->value < end)
-            return true;
-    }
-    return false;
+    return marks->places[place_of(member->name, member->length)];
 }
 
 static bool is_mark(const struct member *member, const struct signs_mark *mark)
@@ -125,8 +82,10 @@ static bool is_mark(const struct member *member, const struct signs_mark *mark)
 /* Bytes of the string that begins at its quote. */
 static size_t string_bytes(const char *at, const char *end)
 {
-    const char *start = ++at;
+    const char *start = ++at, *quote = memchr(at, '"', (size_t)(end - at));
 
+    if (quote && quote[-1] != '\\')
+        return (size_t)(quote - start);
     while (at < end && *at != '"')
         at += *at == '\\' && at + 1 < end ? 2 : 1;
     return (size_t)(at - start);
@@ -198,25 +157,31 @@ static void read_member(const struct signs_marks *marks, size_t mark, const char
 
 struct signs signs_read(const struct signs_marks *marks, const char *data, size_t length)
 {
-    const char *end = data + length, *at = data;
+    struct members members = members_of(data, length);
     struct signs signs = { 0 };
     uint32_t read_once = 0;
     struct member member;
 
-    while (next_member(marks, data, end, &at, &member))
-        for (size_t i = 0; i < marks->count; i++)
-            if (is_mark(&member, &marks->list[i]))
-                read_member(marks, i, member.value, end, &read_once, &signs);
+    while (members_next(&members, &member))
+        for (unsigned left = marks_near(marks, &member); left; left &= left - 1) {
+            size_t mark = (size_t)__builtin_ctz(left);
+
+            if (is_mark(&member, &marks->list[mark]))
+                read_member(marks, mark, member.value, members.end, &read_once, &signs);
+        }
     return signs;
 }
 
 void signs_add_text(const struct signs_marks *marks, const char *data, size_t length, struct buf *out)
 {
-    const char *end = data + length, *at = data;
+    struct members members = members_of(data, length);
     struct member member;
 
-    while (next_member(marks, data, end, &at, &member))
-        for (size_t i = 0; i < marks->count; i++)
-            if (marks->list[i].kind == KIND_TEXT && *member.value == '"' && is_mark(&member, &marks->list[i]))
-                buf_add(out, member.value + 1, string_bytes(member.value, end));
+    while (members_next(&members, &member))
+        for (unsigned left = *member.value == '"' ? marks_near(marks, &member) : 0; left; left &= left - 1) {
+            const struct signs_mark *mark = &marks->list[__builtin_ctz(left)];
+
+            if (mark->kind == KIND_TEXT && is_mark(&member, mark))
+                buf_add(out, member.value + 1, string_bytes(member.value, members.end));
+        }
 }

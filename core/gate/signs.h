@@ -14,7 +14,7 @@
 
 struct buf;
 
-enum { SIGNS_MARKS = 14 };
+enum { SIGNS_MARKS = 14, SIGNS_PLACES = 64 };
 
 /* The marks as they are looked for. All streams of a protocol share them; of one thread. */
 struct signs_marks {
@@ -25,7 +25,7 @@ struct signs_marks {
         int kind;
     } list[SIGNS_MARKS];
     size_t count;
-    uint32_t lengths; /* a bit for each length that a mark has */
+    uint16_t places[SIGNS_PLACES]; /* a bit for each mark whose name leads there */
     int holders;
 };
 

@@ -172,6 +172,18 @@ describe("the pipe", function()
     assert.same({ true, data, 5 }, { seen.finished, seen.usage, seen.text_bytes })
   end)
 
+  it("finds a member wherever it stands", function()
+    local stream, begins, behind = {}, '{"' .. ("x"):rep(29) .. '":1,', '{"' .. ("x"):rep(90) .. 'content":"no",'
+    for pad = 0, 140 do
+      local room = (" "):rep(pad)
+      stream[#stream + 1] = event(begins .. room .. '"content"' .. (" "):rep(pad % 3 * 60) .. ': "abc"}')
+      stream[#stream + 1] = event(behind .. room .. '"a":"' .. ("y"):rep(pad) .. '\\"content\\":", "content":"d"}')
+    end
+    local seen = pipe { table.concat(stream) }
+    assert.equal(141 * 4, seen.text_bytes)
+    assert.equal(table.concat(stream), seen.out)
+  end)
+
   it("looks for nothing where the protocol names nothing", function()
     local none = { terminal = "", usage = "", error = "", finish = "", hollow = "", text = {} }
     local stream = event(delta "a") .. event '{"error":{},"usage":{},"finish_reason":"stop"}' .. done
