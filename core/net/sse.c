@@ -1,9 +1,9 @@
 /*
- * sse.c - see sse.h. Bytes are looked at twice: once for the blank line that
- * ends an event, wherever the network cut it, and once more, whole, for its
- * fields. Events are read where they came, and nothing is copied but the
- * beginning of one whose end is to come, and several data lines that must be
- * joined. It never looks into the data.
+ * sse.c - see sse.h. Bytes are looked at for the blank line that ends an event,
+ * wherever the network cut it, and then, whole, for its fields. Events are read
+ * where they came, and nothing is copied but the beginning of one whose end is
+ * to come, and several data lines that must be joined. It never looks into the
+ * data.
  */
 #include "net/sse.h"
 
@@ -22,7 +22,8 @@ struct sse {
     size_t length;
     size_t begin;   /* of the event under way, in data */
     size_t scanned; /* up to here no end was found */
-    size_t mark;    /* bytes of the mark before the event under way */
+    size_t first;   /* bytes of its first line, or 0: it has no end yet */
+    size_t mark;    /* of the byte order mark before it */
     size_t max_bytes;
     bool failed;
     bool lines;        /* each line is an event */
@@ -109,6 +110,8 @@ static size_t find_end(struct sse *sse, bool at_end)
         i += line;
         if (i == length)
             break;
+        if (!sse->first)
+            sse->first = i - sse->begin;
         if (data[i] == '\r') {
             if (i + 1 == length && !at_end)
                 break;
@@ -176,13 +179,13 @@ static void read_line(struct sse *sse, struct sse_event *event, const char *line
 
 static void read_fields(struct sse *sse, struct sse_event *event)
 {
-    const char *last = event->raw + event->raw_length;
+    const char *line = event->raw + sse->mark, *last = event->raw + event->raw_length, *stop;
 
     buf_clear(&sse->joined);
-    for (const char *line = event->raw + sse->mark; line < last;) {
-        const char *stop = line + line_bytes(line, (size_t)(last - line));
-
-        read_line(sse, event, line, (size_t)(stop - line));
+    for (size_t first = sse->first; line < last; first = 0) {
+        stop = first ? event->raw + first : line + line_bytes(line, (size_t)(last - line));
+        if (stop > line)
+            read_line(sse, event, line, (size_t)(stop - line));
         line = stop + 1;
         if (line < last && stop[0] == '\r' && stop[1] == '\n')
             line++;
@@ -220,7 +223,7 @@ static bool deliver(struct sse *sse, size_t end, on_event_fn *on_event, void *ar
     else
         read_fields(sse, &event);
     event.lacks = lacks(sse, &event);
-    sse->mark = 0;
+    sse->mark = sse->first = 0;
     sse->begin = end;
     return on_event(arg, &event);
 }
