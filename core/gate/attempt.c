@@ -27,27 +27,28 @@ enum { HALF_DEPTH = 200 };
 enum mode { MODE_HEAD, MODE_BODY, MODE_EVENTS, MODE_PIPE };
 
 struct attempt {
-    struct attempt *previous, *next; /* of the worker's lingering ones */
-    struct worker *worker;
+    /* What a piece of a stream needs comes first: among many streams, the fewer lines of cache the better. */
     struct transfer *transfer; /* NULL once it ended */
+    struct sse *sse;
+    struct pipe *pipe;
+    void (*on_ready)(void *arg);
+    void *ready_arg;
     enum mode mode;
     bool over, paused, posted, closed, lingering, lines;
+    struct {
+        bool there, has_data;
+        struct buf name, data, raw;
+    } event;
+    struct worker *worker;
+    struct attempt *previous, *next; /* of the worker's lingering ones */
     int status;
     char *request_body; /* ours: the provider may answer, and Lua be done, before it has read all of it */
     struct headers headers;
     struct buf pending; /* came before anyone asked, or behind an event not taken yet */
     struct buf body;
-    struct sse *sse;
-    struct {
-        struct buf name, data, raw;
-        bool there, has_data;
-    } event;
-    struct pipe *pipe;
     const char *failure; /* static text */
     char *message;
     struct loop_timer *deadline, *content, *linger;
-    void (*on_ready)(void *arg);
-    void *ready_arg;
 };
 
 static void leave_lingering(struct attempt *attempt)

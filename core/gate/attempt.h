@@ -51,16 +51,16 @@ struct attempt_bound {
 /* What the pipe has seen; kept when the caller leaves or the provider breaks off. */
 struct attempt_piped {
     bool terminal, finished, failed;
+    bool spent;    /* an event waits: it is beyond the bound, and nothing behind it is read */
+    bool overfull; /* more went out than may be kept: nothing of it is */
+    int64_t text_bytes;
+    int64_t events;
     struct buf usage;        /* data of the last event with usage figures */
     struct buf error;        /* data of the event that is an error */
     struct buf terminal_raw; /* the terminal event, held back until the ledger has its row */
-    int64_t text_bytes;
-    int64_t events;
-    bool spent;         /* an event waits: it is beyond the bound, and nothing behind it is read */
-    struct buf held;    /* its data */
-    int64_t held_bytes; /* its text, not counted above */
-    struct buf kept;    /* lines: the data of events without text, and each run of text between them as a JSON string */
-    bool overfull;      /* more went out than may be kept: nothing of it is */
+    struct buf held;         /* the data of the event that waits */
+    int64_t held_bytes;      /* its text, not counted above */
+    struct buf kept; /* lines: the data of events without text, and each run of text between them as a JSON string */
 };
 
 struct attempt;

@@ -23,22 +23,22 @@ struct worker;
 struct session; /* a caller's connection */
 
 struct exchange {
-    struct exchange *previous, *next; /* of the worker */
+    struct session *session;       /* NULL: answered, or the caller left */
+    void (*on_drained)(void *arg); /* who waits for the caller to read on */
+    void *drained_arg;
+    bool begun;    /* a streamed reply is under way */
+    bool answered; /* the reply is whole */
+    bool gone;     /* the caller left before that */
+    bool private;  /* only local targets, from now on */
+    bool full;     /* exchange_offer: what it took last is still on its way */
+    int status;
     struct worker *worker;
-    struct session *session;              /* NULL: answered, or the caller left */
+    struct exchange *previous, *next;     /* of the worker */
     const struct client_request *request; /* valid while session is */
     struct task *task;
     void **handle;                   /* Lua's userdata: cleared when the exchange ends */
     char id[4 + ID_LENGTH + 1 + 96]; /* "req_...", or the caller's own */
     int64_t started_us;
-    bool begun;    /* a streamed reply is under way */
-    bool answered; /* the reply is whole */
-    bool gone;     /* the caller left before that */
-    bool private;  /* only local targets, from now on */
-    int status;
-    void (*on_drained)(void *arg); /* who waits for the caller to read on */
-    void *drained_arg;
-    bool full;             /* exchange_offer: what it took last is still on its way */
     struct headers always; /* go with the reply, whatever it is */
 };
 

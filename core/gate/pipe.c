@@ -19,14 +19,14 @@ struct pipe {
     struct attempt_bound bound;
     bool bounded;
     bool in_run; /* the last line kept is a run of text that may go on */
-    struct attempt_piped seen;
-    struct {
-        struct buf name, raw; /* of the event that waits; its data is in seen */
-    } held;
     /* What goes out with the next flush: out, and behind it what stands in one piece where it came. */
     struct buf out;
     const char *run;
     size_t run_length;
+    struct attempt_piped seen;
+    struct {
+        struct buf name, raw; /* of the event that waits; its data is in seen */
+    } held;
     struct json_index index;
 };
 

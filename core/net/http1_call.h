@@ -45,36 +45,37 @@ struct http1 {
 
 struct http1_call {
     struct transfer transfer; /* first: a transfer is a call */
-    struct http1 *http1;
-    struct transfer_hooks hooks;
-    void *arg;
-    struct destination *destination;
-    struct origin *origin;
-    struct lookup *lookup;
-    struct dial *dial;
+
+    /* What a piece of the reply needs, side by side: among many streams none of it is in the processor's cache. */
     struct connection *connection;
     struct reply_reader *reader;
-
-    struct buf head; /* freed once it is sent */
-    const char *body;
-    size_t head_sent, body_length, body_sent;
-    struct buf held; /* of the body, read but not taken: no more than one reading's */
-
-    enum phase phase;
-    double connect_s, first_byte_s, idle_s;
+    struct http1 *http1;
+    void *arg;
+    struct transfer_hooks hooks;
     int64_t deadline_us; /* INT64_MAX: none */
     int64_t armed_us;    /* when clock fires; it is not moved for a later deadline */
-    struct event clock;
-
-    bool is_head;     /* its reply has no body */
-    bool needs_fresh; /* no kept connection will do */
-    bool is_reused;   /* its connection was kept */
+    double idle_s;
+    enum phase phase;
     bool has_sent, has_received;
     bool is_deaf;     /* the provider takes no more of the request */
     bool has_surplus; /* bytes came behind the reply */
     bool paused, cancelled, ended;
     bool running; /* on the stack: whoever ends it leaves its memory */
     bool is_over; /* outcome is known, but held comes before it */
+    size_t head_sent, body_length, body_sent;
+    struct buf head; /* freed once it is sent */
+    struct buf held; /* of the body, read but not taken: no more than one reading's */
+
+    bool is_head;     /* its reply has no body */
+    bool needs_fresh; /* no kept connection will do */
+    bool is_reused;   /* its connection was kept */
+    const char *body;
+    struct destination *destination;
+    struct origin *origin;
+    struct lookup *lookup;
+    struct dial *dial;
+    double connect_s, first_byte_s;
+    struct event clock;
     enum reply_outcome outcome;
     char *refusal; /* the end is known, and told by the clock */
     enum transfer_end end;

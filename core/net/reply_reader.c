@@ -34,8 +34,9 @@ struct reply_reader {
     llhttp_t parser;
     enum part part;
     bool is_head, keeps, stopped, announced;
+    bool moved;        /* some of the body came */
+    size_t bare_bytes; /* read since then */
     const char *fault;
-    char sentence[96]; /* a fault with the parser's words in it */
     /* scanning a head */
     struct buf head; /* what came before, if it did not come in one piece */
     size_t line_length, begun, head_bytes;
@@ -44,8 +45,7 @@ struct reply_reader {
     struct headers fields;
     struct span name, value;
     bool folded;
-    bool moved;        /* some of the body came */
-    size_t bare_bytes; /* read since then */
+    char sentence[96]; /* a fault with the parser's words in it */
 };
 
 static int refuse(struct reply_reader *reader, const char *fault)

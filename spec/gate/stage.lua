@@ -14,8 +14,9 @@ if not pcall(ffi.typeof, "struct stage_worker") then
       bool draining, running; int ticks_left; unsigned long thread;
     };
     struct stage_exchange {
-      struct stage_exchange *previous, *next; struct stage_worker *worker; void *session; const void *request;
-      void *task; void **handle; char id[127]; int64_t started_us; bool begun, answered, gone, private;
+      void *session; void (*on_drained)(void *); void *drained_arg; bool begun, answered, gone, private, full;
+      int status; struct stage_worker *worker; struct stage_exchange *previous, *next; const void *request;
+      void *task; void **handle; char id[127]; int64_t started_us;
     };
     struct stage_script {
       bool (*on_start)(struct stage_worker *); void (*on_settings)(struct stage_worker *, void *);
@@ -39,8 +40,8 @@ if not pcall(ffi.typeof, "struct stage_worker") then
     };
     struct stage_bound { int64_t bytes, tokens; };
     struct stage_seen {
-      bool terminal, finished, failed; struct stage_buf usage, error, terminal_raw; int64_t text_bytes, events;
-      bool spent; struct stage_buf held; int64_t held_bytes; struct stage_buf kept; bool overfull;
+      bool terminal, finished, failed, spent, overfull; int64_t text_bytes, events;
+      struct stage_buf usage, error, terminal_raw, held; int64_t held_bytes; struct stage_buf kept;
     };
 
     void *stage_mem_zero(size_t size) __asm__("mem_zero");
