@@ -146,6 +146,8 @@ static size_t plain_bytes(const struct request_reader *reader, const char *data,
         if (bytes_less(word, 0x20) | bytes_equal(word, 0x7f))
             break;
     }
+    while (i < length && i < most && (unsigned char)data[i] >= 0x20 && data[i] != 0x7f)
+        i++;
     return i;
 }
 
