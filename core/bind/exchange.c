@@ -15,11 +15,12 @@
 #include "bind/json.h"
 #include "gate/exchange.h"
 #include "net/client.h"
+#include "net/reply.h"
 #include "script/task.h"
 
 static const char TYPE[] = "moongate.exchange", FORM[] = "moongate.form";
 
-enum { FORM_MAX = 64 };
+enum { FORM_MAX = 64, READY_BYTES = 1000 };
 
 struct handle {
     const char *type;
@@ -218,7 +219,7 @@ struct form {
     const char *type;
     int count;
     struct {
-        const char *text; /* Lua's: a list of them is the userdata's environment */
+        const char *text; /* Lua's: a list of them is the userdata's environment; NULL: it may not be sent */
         size_t length;
     } names[FORM_MAX];
 };
@@ -237,6 +238,8 @@ static int exchange_form(lua_State *L)
     for (int i = 0; i < form->count; i++) {
         lua_rawgeti(L, 1, i + 1);
         form->names[i].text = luaL_checklstring(L, -1, &form->names[i].length);
+        if (!reply_may_name(form->names[i].text, form->names[i].length))
+            form->names[i].text = NULL;
         lua_rawseti(L, 3, i + 1);
     }
     lua_setfenv(L, 2);
@@ -244,22 +247,23 @@ static int exchange_form(lua_State *L)
 }
 
 /* answer(form, body, ...): the whole answer, with status 200 and a value for each name of the form; nil: without it */
-static int exchange_answer(lua_State *L)
+static int exchange_lua_answer(lua_State *L)
 {
     struct exchange *exchange = bind_exchange(L, 1);
     const struct form *form = bind_handle(L, 2, FORM, sizeof *form);
     size_t body_length, length;
     const char *body = luaL_checklstring(L, 3, &body_length), *value;
-    struct headers headers = { 0 };
+    struct buf ready = { 0 };
     int given = lua_gettop(L) - 3;
 
+    buf_reserve(&ready, READY_BYTES);
     for (int i = 0; i < form->count && i < given; i++) {
         value = lua_tolstring(L, i + 4, &length);
-        if (value)
-            headers_add_bytes(&headers, form->names[i].text, form->names[i].length, value, length);
+        if (value && form->names[i].text)
+            reply_add_field(&ready, form->names[i].text, form->names[i].length, value, length);
     }
-    exchange_reply(exchange, 200, &headers, body, body_length);
-    headers_free(&headers);
+    exchange_answer(exchange, &ready, body, body_length);
+    buf_free(&ready);
     return 0;
 }
 
@@ -325,7 +329,7 @@ static int exchange_lua_finish(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "always", exchange_always },   { "answer", exchange_answer },
+    { "always", exchange_always },   { "answer", exchange_lua_answer },
     { "begin", exchange_lua_begin }, { "begun", exchange_begun },
     { "body", exchange_body },       { "calm", exchange_calm },
     { "elapsed", exchange_elapsed }, { "finish", exchange_lua_finish },

@@ -12,6 +12,7 @@
 #include "gate/settings.h"
 #include "gate/worker.h"
 #include "net/client.h"
+#include "net/reply.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -273,6 +274,25 @@ void exchange_reply(struct exchange *exchange, int status, struct headers *heade
     exchange->status = status;
     detach(exchange);
     client_reply(session->client, status, headers, body, length);
+}
+
+void exchange_answer(struct exchange *exchange, struct buf *ready, const char *body, size_t length)
+{
+    struct session *session = exchange->session;
+
+    if (!session || exchange->begun)
+        return;
+    reply_add_field(ready, "x-request-id", strlen("x-request-id"), exchange->id, strlen(exchange->id));
+    for (size_t i = 0; i < exchange->always.count; i++) {
+        const struct header *field = &exchange->always.fields[i];
+
+        if (reply_may_name(field->name, strlen(field->name)))
+            reply_add_field(ready, field->name, strlen(field->name), field->value, strlen(field->value));
+    }
+    exchange->answered = true;
+    exchange->status = 200;
+    detach(exchange);
+    client_answer(session->client, 200, ready, body, length);
 }
 
 void exchange_begin(struct exchange *exchange, int status, struct headers *headers)

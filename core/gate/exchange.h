@@ -59,6 +59,8 @@ void exchange_drop_all(struct worker *worker);
 struct buf exchange_take_body(struct exchange *exchange);
 /* The reply; ignored once the caller has left. Headers gain x-request-id. */
 void exchange_reply(struct exchange *exchange, int status, struct headers *headers, const char *body, size_t length);
+/* The same with status 200, and fields that stand ready (see net/reply.h). */
+void exchange_answer(struct exchange *exchange, struct buf *ready, const char *body, size_t length);
 void exchange_begin(struct exchange *exchange, int status, struct headers *headers);
 /* False: on_drained will be called when the caller has read enough; wait for it. */
 bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg),

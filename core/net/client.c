@@ -49,16 +49,27 @@ static const char *connection_of(struct client *client, bool old)
     return old ? "keep-alive" : NULL;
 }
 
-void client_reply(struct client *client, int status, const struct headers *headers, const void *body, size_t length)
+static void reply(struct client *client, int status, const struct buf *ready, const struct headers *headers,
+                  const void *body, size_t length)
 {
     if (client->phase != PHASE_SERVING || client->begun)
         return;
-    reply_add_head(&client->wire.output, status, headers, REPLY_SIZED, length,
+    reply_add_head(&client->wire.output, status, ready, headers, REPLY_SIZED, length,
                    connection_of(client, request_reader_is_old(client->reader)));
     if (!client->bodiless && status != 204 && status != 304)
         buf_add(&client->wire.output, body, length);
     client->phase = PHASE_FINISHED;
     client_step_ask(client, EV_WRITE);
+}
+
+void client_reply(struct client *client, int status, const struct headers *headers, const void *body, size_t length)
+{
+    reply(client, status, NULL, headers, body, length);
+}
+
+void client_answer(struct client *client, int status, const struct buf *ready, const void *body, size_t length)
+{
+    reply(client, status, ready, NULL, body, length);
 }
 
 struct buf client_take_body(struct client *client)
@@ -79,7 +90,7 @@ void client_begin(struct client *client, int status, const struct headers *heade
     client->chunked = !old;
     request_reader_drop_body(client->reader);
     client->bodiless = client->bodiless || status == 204 || status == 304;
-    reply_add_head(&client->wire.output, status, headers, old ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED, 0,
+    reply_add_head(&client->wire.output, status, NULL, headers, old ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED, 0,
                    connection_of(client, old));
     client_step_ask(client, EV_WRITE);
 }

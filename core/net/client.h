@@ -67,6 +67,8 @@ void *client_data(const struct client *client);
 
 /* A whole reply; content-length, date and connection are added. A HEAD gets the headers alone. */
 void client_reply(struct client *client, int status, const struct headers *headers, const void *body, size_t length);
+/* The same, of fields that stand ready (see reply.h). */
+void client_answer(struct client *client, int status, const struct buf *ready, const void *body, size_t length);
 /* A reply whose length is not known: chunked, or until close for HTTP/1.0. */
 /* The body of the request, for buf_free; the request has none from then on. */
 struct buf client_take_body(struct client *client);

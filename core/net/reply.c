@@ -60,6 +60,7 @@ static const char *reason_of(int status)
 /* What this file writes itself, and what would contradict it. */
 static bool is_framing(const char *name, size_t length)
 {
+    static const uint32_t lengths = 1u << 4 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17;
     static const struct {
         const char *text;
         size_t length;
@@ -67,6 +68,8 @@ static bool is_framing(const char *name, size_t length)
                   { "keep-alive", 10 },       { "trailer", 7 },         { "upgrade", 7 },
                   { "transfer-encoding", 17 } };
 
+    if (length > 17 || !(lengths >> length & 1))
+        return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].length == length && strcasecmp(name, names[i].text) == 0)
             return true;
@@ -96,19 +99,30 @@ static void add_date(struct buf *out)
     buf_add(out, line, length);
 }
 
+bool reply_may_name(const char *name, size_t length)
+{
+    return !is_framing(name, length) && headers_is_token(name, length);
+}
+
+void reply_add_field(struct buf *ready, const char *name, size_t name_length, const char *value, size_t value_length)
+{
+    if (!headers_is_clean(value, value_length))
+        return;
+    buf_reserve(ready, name_length + value_length + 4);
+    buf_add(ready, name, name_length);
+    buf_add(ready, ": ", 2);
+    buf_add(ready, value, value_length);
+    buf_add(ready, "\r\n", 2);
+}
+
 static void add_fields(struct buf *out, const struct headers *headers)
 {
     for (size_t i = 0; headers && i < headers->count; i++) {
         const struct header *field = &headers->fields[i];
-        size_t name_length = strlen(field->name), value_length = strlen(field->value);
+        size_t name_length = strlen(field->name);
 
-        if (is_framing(field->name, name_length) || !headers_is_token(field->name, name_length) ||
-            !headers_is_clean(field->value, value_length))
-            continue;
-        buf_add(out, field->name, name_length);
-        buf_add(out, ": ", 2);
-        buf_add(out, field->value, value_length);
-        buf_add(out, "\r\n", 2);
+        if (reply_may_name(field->name, name_length))
+            reply_add_field(out, field->name, name_length, field->value, strlen(field->value));
     }
 }
 
@@ -124,17 +138,19 @@ static void add_number(struct buf *out, size_t number, unsigned base)
     buf_add(out, digits + at, sizeof digits - at);
 }
 
-void reply_add_head(struct buf *out, int status, const struct headers *headers, enum reply_framing framing,
-                    size_t length, const char *connection)
+void reply_add_head(struct buf *out, int status, const struct buf *ready, const struct headers *headers,
+                    enum reply_framing framing, size_t length, const char *connection)
 {
     bool bodiless = status < 200 || status == 204 || status == 304;
 
-    buf_reserve(out, 512 + (framing == REPLY_SIZED && !bodiless ? length : 0));
+    buf_reserve(out, 512 + (ready ? ready->length : 0) + (framing == REPLY_SIZED && !bodiless ? length : 0));
     buf_add(out, "HTTP/1.1 ", 9);
     add_number(out, (size_t)status, 10);
     buf_add_char(out, ' ');
     buf_add_text(out, reason_of(status));
     buf_add(out, "\r\n", 2);
+    if (ready)
+        buf_add(out, ready->data, ready->length);
     add_fields(out, headers);
     add_date(out);
     if (framing == REPLY_SIZED && !bodiless) {
