@@ -99,27 +99,38 @@ end
 
 -- Lists that are kept; all are forgotten when there would be more.
 local MOST_KEPT = 20000
-local lists, count -- by caller, of a target: { documented = limits, and by the number of those that yield a list }
+-- By caller: its own claims, and of each target the lists by the number of the limits that yield.
+local callers, count
 
-local function forget() lists, count = setmetatable({}, { __mode = "k" }), 0 end
+local function forget() callers, count = setmetatable({}, { __mode = "k" }), 0 end
 forget()
 
-local function begin(target)
+local function told(list)
+  list.is_billed, list.is_paid = has(list, "billed_tokens"), has(list, "microusd")
+  return list
+end
+
+local function nothing() return {} end
+
+local function kept_of(caller, config)
+  local kept = callers[caller]
+  if not kept then
+    local own = {}
+    add_caller(own, caller, config)
+    kept = { own = told(own), lists_of = by_target(nothing) }
+    callers[caller] = kept
+  end
+  return kept
+end
+
+-- Of a target, for all callers: limits that are only documented, and its claims by the number of those that yield.
+local claims_of = by_target(function(target)
   local documented = {}
   for limit in live.limits(target) do
     if limit.documented then documented[#documented + 1] = limit end
   end
-  return { documented = documented }
-end
-
-local function kept_of(caller, target)
-  local of = lists[caller]
-  if not of then
-    of = by_target(begin)
-    lists[caller] = of
-  end
-  return of(target)
-end
+  return { documented = documented, claims = {} }
+end)
 
 -- Which of these give way now, and a number for them.
 local function yielding_of(target, documented)
@@ -132,6 +143,15 @@ end
 
 local NONE = {}
 
+-- The caller's claims, then the target's, which are the same tables in all lists.
+local function joined(own, targets, target)
+  local list, length = { is_billed = own.is_billed or targets.is_billed, is_paid = own.is_paid or targets.is_paid }, #own
+  for i = 1, length do list[i] = own[i] end
+  for i = 1, #targets do list[length + i] = targets[i] end
+  list.provider, list.model, list.wanted = target.provider, target.upstream_id, { claims = list }
+  return list
+end
+
 -- The claims of a caller at a target, as they stand now, and whose own word counts too (see core/bind/store.c); in
 -- `wanted`, them as a moongate.wanted without figures.
 ---@param target table
@@ -140,19 +160,19 @@ local NONE = {}
 ---@return table[]
 function claims.list(target, caller, config)
   if count > MOST_KEPT then forget() end
-  caller = caller.unlabelled or caller
-  local kept = kept_of(caller, target)
-  local yielding, number = NONE, 0
-  if #kept.documented > 0 then yielding, number = yielding_of(target, kept.documented) end
-  local list = kept[number]
+  local kept, of = kept_of(caller.unlabelled or caller, config), claims_of(target)
+  local lists, yielding, number = kept.lists_of(target), NONE, 0
+  if #of.documented > 0 then yielding, number = yielding_of(target, of.documented) end
+  local list = lists[number]
   if not list then
-    list = {}
-    add_caller(list, caller, config)
-    add_target(list, target, yielding)
-    list.provider, list.model = target.provider, target.upstream_id
-    list.is_billed, list.is_paid = has(list, "billed_tokens"), has(list, "microusd")
-    list.wanted = { claims = list }
-    kept[number], count = list, count + 1
+    local targets = of.claims[number]
+    if not targets then
+      targets = {}
+      add_target(targets, target, yielding)
+      of.claims[number] = told(targets)
+    end
+    list = joined(kept.own, targets, target)
+    lists[number], count = list, count + 1
   end
   return list
 end

@@ -223,6 +223,21 @@ describe("claims", function()
     assert.not_equal(list, claims.list(fakes.target "one/x", dev, {}))
   end)
 
+  it("are made once of a caller, and once of a target: lists share them", function()
+    local dev, other = { key_id = "config:dev", org = "", rpm = 5 }, { key_id = "config:other", org = "", rpm = 5 }
+    local second = fakes.target "one/y"
+    second.index, second.limits = target.index + 1, target.limits
+    local of_dev, of_other, at_second = claims.list(target, dev, {}), claims.list(target, other, {}),
+      claims.list(second, dev, {})
+    assert.is_true(#of_dev > 1)
+    assert.is_true(rawequal(of_dev[1], at_second[1]))
+    assert.is_false(rawequal(of_dev[1], of_other[1]))
+    for i = 2, #of_dev do
+      assert.is_true(rawequal(of_dev[i], of_other[i]))
+      assert.is_false(rawequal(of_dev[i], at_second[i]))
+    end
+  end)
+
   it("tell the caller's own limits from the target's", function()
     for blocked, callers in pairs {
       ["key:config:dev:requests minute"] = true, ["org:acme:microusd month"] = true,
