@@ -35,7 +35,7 @@ struct prepared_claim {
     unsigned place;
 };
 
-/* A list of claims, read: Lua's own strings, which the list holds. */
+/* A list of claims, read: Lua's own strings, which it and its claims hold. */
 struct prepared {
     const char *provider, *model; /* whose learnt limits count too; NULL: nobody's */
     size_t count;
@@ -80,6 +80,34 @@ static const char *held_text(lua_State *L, int list, const char *name)
     return text;
 }
 
+/* What is kept at 0 of the table at index; NULL: nothing yet. The table goes on holding it. */
+static const void *kept_at(lua_State *L, int index)
+{
+    const void *kept;
+
+    lua_rawgeti(L, index, 0);
+    kept = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return kept;
+}
+
+/* Reads the claim at index, and keeps what it read: it may be in many lists. */
+static const struct prepared_claim *prepare_claim(lua_State *L, int index)
+{
+    struct prepared_claim *claim = lua_newuserdata(L, sizeof *claim);
+
+    claim->limit = bind_read_limit(L, index);
+    claim->place = (unsigned)bind_integer(L, index, "place", 0);
+    luaL_argcheck(L, claim->place <= FIGURES, 1, "a claim takes one of five figures");
+    lua_settop(L, index + 1);
+    lua_createtable(L, 1, 0);
+    bind_name_limit(L, &claim->limit);
+    lua_rawseti(L, -2, 1);
+    lua_setfenv(L, -2);
+    lua_rawseti(L, index, 0);
+    return claim;
+}
+
 /* Reads the list of claims at index, and keeps what it read at 0 there. */
 static const struct prepared *prepare(lua_State *L, int index)
 {
@@ -88,23 +116,19 @@ static const struct prepared *prepare(lua_State *L, int index)
     int top;
 
     luaL_argcheck(L, count <= CLAIMS_MAX, index, "at most 64 claims");
-    luaL_checkstack(L, 8, "too many limits");
+    luaL_checkstack(L, 10, "too many limits");
     prepared = lua_newuserdata(L, sizeof *prepared + count * sizeof *prepared->claims);
     *prepared = (struct prepared){ held_text(L, index, "provider"), held_text(L, index, "model"), count };
-    lua_createtable(L, (int)count, 0); /* of the names */
     top = lua_gettop(L);
     for (size_t i = 0; i < count; i++) {
-        struct prepared_claim *claim = &prepared->claims[i];
+        const struct prepared_claim *claim;
 
         lua_rawgeti(L, index, (int)i + 1);
-        claim->limit = bind_read_limit(L, top + 1);
-        claim->place = (unsigned)bind_integer(L, top + 1, "place", 0);
-        luaL_argcheck(L, claim->place <= FIGURES, index, "a claim takes one of five figures");
-        bind_name_limit(L, &claim->limit);
-        lua_rawseti(L, top, (int)i + 1);
+        luaL_argcheck(L, lua_istable(L, top + 1), index, "a claim is a table");
+        claim = kept_at(L, top + 1);
+        prepared->claims[i] = *(claim ? claim : prepare_claim(L, top + 1));
         lua_settop(L, top);
     }
-    lua_setfenv(L, -2);
     lua_rawseti(L, index, 0);
     return prepared;
 }
@@ -118,9 +142,7 @@ static const struct prepared *claims_at(lua_State *L, int index)
     const struct prepared *prepared;
 
     luaL_checktype(L, index, LUA_TTABLE);
-    lua_rawgeti(L, index, 0);
-    prepared = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+    prepared = kept_at(L, index);
     return prepared ? prepared : prepare(L, index);
 }
 
