@@ -360,7 +360,7 @@ static int document_begins(lua_State *L)
     return 1;
 }
 
-/* doc:fits(node, outline): true, the bytes that the outline tallies, and its counts; or false. */
+/* doc:fits(node, outline): true, the bytes that it tallies, its counts, what it takes (see push_taken); or false. */
 static int document_fits(lua_State *L)
 {
     struct document *document = check_document(L, 1);

@@ -535,6 +535,21 @@ static bool hold_against(struct fitting *fitting, const struct outline *outline,
     return value_fits(fitting, outline, at);
 }
 
+/* Pushes what was taken, in the order of the places; nil: nothing. nodes: of arrays and objects their nodes. */
+static void push_taken(lua_State *L, struct json_kept *kept, const struct fitting *fitting, int takes, bool nodes)
+{
+    for (int i = 0; i < takes; i++) {
+        size_t at = fitting->found.taken[i];
+
+        if (!at)
+            lua_pushnil(L);
+        else if (nodes && fitting->index->nodes[at].type >= JSON_ARRAY)
+            lua_pushnumber(L, (lua_Number)at);
+        else
+            json_push_value(L, kept, fitting->text, fitting->index, at);
+    }
+}
+
 int json_fits(lua_State *L, int index, const char *text, struct json_index *nodes, size_t at)
 {
     const struct outline *outline = check_outline(L, index);
@@ -544,10 +559,12 @@ int json_fits(lua_State *L, int index, const char *text, struct json_index *node
     lua_pushboolean(L, is_fit);
     if (!is_fit)
         return 1;
+    luaL_checkstack(L, outline->counters + outline->takes + 1, "too many values");
     lua_pushnumber(L, (lua_Number)fitting.found.tally);
     for (int i = 0; i < outline->counters; i++)
         lua_pushnumber(L, (lua_Number)fitting.found.counts[i]);
-    return outline->counters + 2;
+    push_taken(L, json_kept(L), &fitting, outline->takes, true);
+    return outline->counters + outline->takes + 2;
 }
 
 /*
@@ -570,12 +587,7 @@ static int json_lua_fits(lua_State *L)
         return 1;
     luaL_checkstack(L, outline->takes + 1, "too many values");
     lua_pushnumber(L, (lua_Number)fitting.found.tally);
-    for (int i = 0; i < outline->takes; i++) {
-        if (fitting.found.taken[i])
-            json_push_value(L, kept, text, &kept->index, fitting.found.taken[i]);
-        else
-            lua_pushnil(L);
-    }
+    push_taken(L, kept, &fitting, outline->takes, false);
     return outline->takes + 2;
 }
 

@@ -518,6 +518,19 @@ describe("an outline", function()
     assert.is_false(pcall(json.fits, "5", "number"))
   end)
 
+  it("takes values out of a document, and nodes of what holds others; of many the last", function()
+    local document = json.scan '{"a":[{"x":"one"},{"x":"two"},{"y":5}],"b":{"c":null},"d":[],"e":false}'
+    local own = json.outline { kind = "object", needs = {
+      a = {
+        kind = "array", take = 2, items = { kind = "object", count = 1, may = { x = { kind = "string", take = 1 } } },
+      },
+      b = { kind = "object", take = 3, needs = { c = { kind = "string", null = true, take = 4 } } },
+    }, may = { e = { kind = "boolean", take = 6 }, f = { kind = "number", take = 7 } } }
+    local a, b = document:find(0, "a", "b")
+    local found = { n = select("#", document:fits(0, own)), document:fits(0, own) }
+    assert.same({ n = 10, true, 0, 3, "two", a, b, nil, nil, false }, found)
+  end)
+
   it("counts what it is told to, of the alternative that fits alone", function()
     local item = { either = {
       { kind = "object", needs = { a = { kind = "number", null = true, count = 2 }, b = "null" } },

@@ -382,14 +382,25 @@ describe("what a usual body looks like", function()
     assert.is_true(fit > 400 and fit < 3600, fit)
   end)
 
-  it("weighs what a closer look does", function()
-    for _, text in ipairs(USUAL) do
+  local TALK = '{"role":"user","content":"first"},{"role":"assistant","content":"b"}'
+
+  it("says what a closer look does", function()
+    local texts = { unpack(USUAL) }
+    for _, more in ipairs { "", ',{"role":"user","content":"l\\u00e4st"}', ',{"role":"user","content":[{"type":"text",'
+      .. '"text":"parts"}]},{"role":"developer","content":"c"}' } do
+      texts[#texts + 1] = '{"model":"m","max_tokens":5,"max_completion_tokens":9,"stream":null,"tools":[],"messages":['
+        .. TALK .. more .. "]}"
+    end
+    for _, text in ipairs(texts) do
+      assert.is_true(json.scan(text):fits(0, outline.body), text)
       local usual = assert(surface.parse(json.scan(text), {}, "chat"))
       -- A choice of tools is not usual.
       local odd = text:gsub('"messages":', '"tool_choice":{},"messages":'):gsub('"tool_choice":"auto",', "")
       local other = assert(surface.parse(json.scan(odd), {}, "chat"))
-      assert.same({ other.text_length, other.estimated_tokens, other.images, other.tools },
-        { usual.text_length, usual.estimated_tokens, usual.images, usual.tools })
+      for _, name in ipairs {
+        "text_length", "estimated_tokens", "images", "tools", "json_schema", "old_functions", "model", "stream",
+        "include_usage", "max_tokens", "asked",
+      } do assert.same(other[name], usual[name], name .. " of " .. text) end
     end
   end)
 end)

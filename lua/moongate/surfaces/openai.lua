@@ -6,6 +6,7 @@ local answer = require "moongate.surfaces.openai_answer"
 local chat = require "moongate.surfaces.openai_chat"
 local check = require "moongate.surfaces.openai_check"
 local json = require "moongate.core.json"
+local outline = require "moongate.surfaces.openai_outline"
 local requests = require "moongate.surfaces.requests"
 
 local surface = {
@@ -63,23 +64,43 @@ local function value_at(document, node)
   return document:value(node)
 end
 
-local function read_chat(document, request, words)
-  local model, messages, stream, stream_options, newer_most, most, tools, functions, format = document:find(0, "model",
-    "messages", "stream", "stream_options", "max_completion_tokens", "max_tokens", "tools", "functions",
-    "response_format")
+-- What a usual body is read by, of any body; see openai_outline.
+local function members_of(document)
+  local model, stream, options, newer_most, most, messages, tools, format = document:find(0, "model", "stream",
+    "stream_options", "max_completion_tokens", "max_tokens", "messages", "tools", "response_format")
+  options = value_at(document, options)
+  return value_at(document, model), value_at(document, stream), options and options.include_usage,
+    value_at(document, newer_most), value_at(document, most), messages, tools, format
+end
+
+local function read_chat(document, headers)
+  local is_usual, words, model, stream, include_usage, newer_most, most, messages, tools, format, role, content =
+    document:fits(0, outline.body)
+  local request, refusal = requests.begin(headers, not is_usual and check.closely(document) or nil)
+  if not request then return nil, refusal end
+  local functions, extra
+  if not is_usual then
+    model, stream, include_usage, newer_most, most, messages, tools, format = members_of(document)
+    functions = document:find(0, "functions")
+  elseif type(content) == "string" then
+    request.asked = { role = role, content = content } -- as asked_of says it
+  end
   local text, tokens, images = weigh(document, messages, words)
-  stream_options = value_at(document, stream_options)
-  request.model = value_at(document, model)
+  request.model = model
   request.surface = "chat"
-  request.stream = value_at(document, stream) == true
-  request.include_usage = stream_options ~= nil and stream_options.include_usage == true
-  requests.weigh(request, text, tokens, bytes_at(document, tools) + bytes_at(document, functions)
-    + bytes_at(document, format))
+  request.stream = stream == true
+  request.include_usage = include_usage == true
   request.images = images
-  request.tools = check.filled(document, tools) or check.filled(document, functions)
-  request.json_schema = format ~= nil and value_of(document, "type", format) == "json_schema"
-  request.old_functions = check.filled(document, functions) and not check.filled(document, tools)
-  request.max_tokens = value_at(document, newer_most) or value_at(document, most)
+  request.max_tokens = newer_most or most
+  request.old_functions = false
+  if tools or format or functions then
+    extra = bytes_at(document, tools) + bytes_at(document, functions) + bytes_at(document, format)
+    request.json_schema = format ~= nil and value_of(document, "type", format) == "json_schema"
+    request.old_functions = check.filled(document, functions) and not check.filled(document, tools)
+    request.tools = request.old_functions or check.filled(document, tools)
+  end
+  requests.weigh(request, text, tokens, extra)
+  return request
 end
 
 local function messages_of(document) return value_of(document, "messages") or {} end
@@ -95,7 +116,10 @@ local function asked_of(document)
 end
 
 -- Token lists are counted, texts are estimated.
-local function read_embeddings(document, request)
+local function read_embeddings(document, headers)
+  local request, refusal = requests.begin(headers, check.embeddings(document))
+  if not request then return nil, refusal end
+  request.model = value_of(document, "model")
   local input = document:find(0, "input")
   local bytes, tokens = document:string_bytes(input), 0
   if document:kind(input) == "array" then
@@ -116,14 +140,9 @@ end
 ---@return table|nil request
 ---@return { status: number, message: string, type: string, param: string|nil, code: string|nil }|nil fault
 function surface.parse(document, headers, operation)
-  local wrong, words = check[operation](document)
-  local request, refusal = requests.begin(headers, wrong)
+  if operation == "embeddings" then return read_embeddings(document, headers) end
+  local request, refusal = read_chat(document, headers)
   if not request then return nil, refusal end
-  if operation == "embeddings" then
-    request.model = value_of(document, "model")
-    return read_embeddings(document, request)
-  end
-  read_chat(document, request, words)
   return requests.with_messages(request, document, messages_of, asked_of)
 end
 

@@ -1,6 +1,6 @@
 -- Checks the shape of bodies sent to OpenAI's surface, strictly where a wrong value would fail upstream anyway, and
 -- says where and why in one sentence. Fields and part types it does not know are left to the provider. What looks as
--- nearly all bodies do (openai_outline) has nothing wrong with it, and is not looked at any closer.
+-- nearly all bodies do (openai_outline) has nothing wrong with it, and does not come here.
 local fields = require "moongate.surfaces.fields"
 local outline = require "moongate.surfaces.openai_outline"
 
@@ -237,7 +237,7 @@ local function check_options(document)
   check_format(document)
 end
 
--- The same for any body, as if it were an unusual one.
+-- What is wrong with the body of a chat.
 ---@type fun(document: table): { param: string|nil, message: string }|nil
 check.closely = fields.guarded(function(document)
   fields.body(document)
@@ -250,17 +250,6 @@ check.closely = fields.guarded(function(document)
   check_choice(document, names)
   check_stop(document)
 end)
-
--- What is wrong with the body of a chat; where nothing is, and it is a usual one, the bytes of its messages' strings
--- that are no text.
----@param document table
----@return { param: string|nil, message: string }|nil
----@return integer|nil
-function check.chat(document)
-  local is_usual, words = document:fits(0, outline.body)
-  if is_usual then return nil, words end
-  return check.closely(document)
-end
 
 local function check_input(document)
   local input = document:find(0, "input")

@@ -68,10 +68,10 @@ function requests.begin(headers, wrong)
   end
   -- With a place for what readers of a body and the exchange put there, it need not grow.
   local request = {
-    privacy = false, source = { headers = headers }, surface = false, stream = false, include_usage = false,
-    text_length = 0, estimated_tokens = 0, images = false, tools = false, json_schema = false, model = LATER,
-    old_functions = LATER, max_tokens = LATER, asked = LATER, now = LATER, seed = LATER, caller = LATER,
-    operation = LATER, affinity = LATER,
+    privacy = false, source = { headers = headers, document = LATER, messages = LATER, asked = LATER },
+    surface = false, stream = false, include_usage = false, text_length = 0, estimated_tokens = 0, images = false,
+    tools = false, json_schema = false, model = LATER, old_functions = LATER, max_tokens = LATER, asked = LATER,
+    now = LATER, seed = LATER, caller = LATER, operation = LATER, affinity = LATER,
     -- What most requests lack, and every one is asked for.
     timeout_s = false, document = false,
   }
