@@ -105,21 +105,23 @@ local function check_key(name, found, kind, item)
   if kind then error('sort "' .. name .. '" mixes numbers and strings', 4) end
 end
 
--- Fills in the keys of the items; answers whether they are in order already.
-local function fill_keys(keys, items, name, key)
+-- Copies the items and fills in their keys; answers whether they are in order already.
+local function fill(copy, keys, items, count, name, key)
   local kind, before, is_sorted = nil, nil, true
-  for i = 1, #items do
-    local value = key(items[i])
-    if value ~= value then value = nil end -- not a number
-    if value ~= nil then
+  for i = 1, count do
+    local item = items[i]
+    local value = key(item)
+    if value == nil or value ~= value then -- not a number
+      value, is_sorted = nil, false
+    else
       local found = type(value)
       if found ~= kind then
-        check_key(name, found, kind, items[i])
+        check_key(name, found, kind, item)
         kind = found
       end
+      if before ~= nil and value < before then is_sorted = false end
     end
-    if i > 1 and is_sorted then is_sorted = before ~= nil and value ~= nil and before <= value end
-    keys[i], before = value, value
+    copy[i], keys[i], before = item, value, value
   end
   return is_sorted
 end
@@ -129,7 +131,7 @@ local FEW = 32
 local spare = new_table(FEW, 0)
 
 local chance = { random = function() return math.random() end, task = function() return "chat" end }
-local metatable_of = debug.getmetatable
+local getmetatable, setmetatable, type = getmetatable, setmetatable, type -- nothing compiles what asks for these
 local NONE = {} -- what a step left out that left nothing out
 
 ---@class list.family what lists of one origin share: their metatable, too. No policy gets at it.
@@ -142,8 +144,8 @@ local NONE = {} -- what a step left out that left nothing out
 
 ---@return list.family
 local function family_of(self)
-  local family = metatable_of(self)
-  if not (family and family.trail) then error("a step is of a list, as in candidates:keep(...)", 3) end
+  local family = getmetatable(self)
+  if type(family) ~= "table" or not family.trail then error("a step is of a list, as in candidates:keep(...)", 3) end
   if family.over then error(list.OVER, 3) end
   return family
 end
@@ -173,16 +175,12 @@ local function filtered(self, family, kind, name, test, is_drop)
   return setmetatable(kept, family)
 end
 
--- A copy, in that order; without one, as it is.
-local function arranged(self, family, order)
+-- A copy, in that order.
+local function arranged(self, order)
   local count = #self
   local result = new_table(count, 0)
-  if order then
-    for i = 1, count do result[i] = self[order[i]] end
-  else
-    for i = 1, count do result[i] = self[i] end
-  end
-  return setmetatable(result, family)
+  for i = 1, count do result[i] = self[order[i]] end
+  return result
 end
 
 local methods = {}
@@ -202,13 +200,12 @@ end
 function methods.sort(self, name, key)
   local family, count = family_of(self), #self
   if type(key) ~= "function" or type(name) ~= "string" or name == "" then refuse_step("sort", name, key) end
-  local keys = count <= FEW and spare or new_table(count, 0)
+  local keys, sorted = count <= FEW and spare or new_table(count, 0), new_table(count, 0)
   spare = nil -- a key may be found by sorting
-  local is_sorted = fill_keys(keys, self, name, key)
+  if not fill(sorted, keys, self, count, name, key) then sorted = arranged(self, ordered(keys, count)) end
   note(family, "sort", name, false)
-  local sorted = arranged(self, family, not is_sorted and ordered(keys, count))
   if count <= FEW then spare = keys end
-  return sorted
+  return setmetatable(sorted, family)
 end
 
 function methods.prefer(self, name, test)
@@ -251,7 +248,7 @@ function methods.shuffle(self, name, weight)
     keys[i] = share > 0 and -math.log(1 - facts:random()) / share or math.huge
   end
   note(family, "shuffle", name or "weight", false)
-  return arranged(self, family, ordered(keys, #self))
+  return setmetatable(arranged(self, ordered(keys, #self)), family)
 end
 
 function methods.take(self, count)
@@ -296,7 +293,7 @@ function methods.score(self, weights)
     keys[i] = -values[i]
   end
   note(family, "sort", "score", false)
-  return arranged(self, family, ordered(keys, #self))
+  return setmetatable(arranged(self, ordered(keys, #self)), family)
 end
 
 setmetatable(methods, {
@@ -311,7 +308,7 @@ setmetatable(methods, {
 ---@param family list.family|table
 ---@return list
 function list.of(items, family)
-  family.__index, family.__metatable, family.last = methods, "list", 0
+  family.__index, family.__metatable, family.last = methods, family, 0 -- by this it is found, see family_of
   family.trail = family.trail or {}
   return setmetatable(items, family)
 end
