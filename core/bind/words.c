@@ -8,7 +8,9 @@
 #include "bind/words.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,17 +20,12 @@
 
 #include <lauxlib.h>
 
-enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, STEP = 16, LOW_BITS = 31 };
-
-/* Pairs of bytes, folded, each told by its low bits. */
-struct pairs {
-    uint32_t seconds[LOW_BITS + 1]; /* by the first one: a bit for each second one */
-};
+enum { SLOTS = 512, PHRASES_MAX = SLOTS / 2, TEXT_MAX = 8192, STEP = 16, ALL = 0xffff, BEGINNING_BITS = 15 };
 
 /* A table by the hash of a phrase's first word; phrases of one hash follow each other. */
 struct finder {
-    unsigned char folded[256];        /* each byte in small letters; a space for what stands between words */
-    struct pairs beginnings, middles; /* first and second letters of the phrases; second and third ones */
+    unsigned char folded[256]; /* each byte in small letters; a space for what stands between words */
+    uint32_t beginnings[(1 << BEGINNING_BITS) / 32]; /* a bit for each three bytes that a phrase may begin with */
     struct phrase {
         const char *text; /* Lua's, anchored in the list of kinds; NULL: a free slot */
         size_t length;
@@ -64,34 +61,45 @@ static void fold(unsigned char folded[static 256])
         folded[c] = (unsigned char)(is_gap(c) ? ' ' : c >= 128 ? c : tolower(c));
 }
 
-static inline bool has_pair(const struct pairs *pairs, unsigned first, unsigned second)
+/* The bit of three bytes: of four, read at once, of which the last does not count. */
+static inline unsigned beginning_of(const unsigned char *bytes)
 {
-    return pairs->seconds[first & LOW_BITS] >> (second & LOW_BITS) & 1;
+    /* What a letter has alike, be it large or small. */
+    static const unsigned char alike[] = { 0x5f, 0x5f, 0x5f, 0 };
+    uint32_t word, mask;
+
+    memcpy(&word, bytes, sizeof word);
+    memcpy(&mask, alike, sizeof mask);
+    return (word & mask) * UINT32_C(2654435761) >> (32 - BEGINNING_BITS);
 }
 
-static void add_pair(struct pairs *pairs, unsigned first, unsigned second)
-{
-    pairs->seconds[first & LOW_BITS] |= UINT32_C(1) << (second & LOW_BITS);
-}
-
-/* Whether a phrase may begin with the three bytes. */
 static inline bool may_begin(const struct finder *finder, const unsigned char *bytes)
 {
-    unsigned second = finder->folded[bytes[1]];
+    unsigned bit = beginning_of(bytes);
 
-    return has_pair(&finder->beginnings, finder->folded[bytes[0]], second) &&
-           has_pair(&finder->middles, second, finder->folded[bytes[2]]);
+    return finder->beginnings[bit / 32] >> bit % 32 & 1;
+}
+
+/* Whether a byte of a text may stand where a phrase has that letter. Where it has a space, and behind it, stands what
+ * ends a word, or the NUL that ends a text. */
+static bool may_stand(const struct finder *finder, unsigned c, unsigned char letter)
+{
+    return finder->folded[c] == letter || (letter == ' ' && c == 0);
 }
 
 static void add_beginning(struct finder *finder, const char *text, size_t length)
 {
-    unsigned char second = length > 1 ? (unsigned char)text[1] : ' ';
+    unsigned char letters[3] = { ' ', ' ', ' ' };
 
-    add_pair(&finder->beginnings, (unsigned char)text[0], second);
-    if (second != ' ')
-        add_pair(&finder->middles, second, length > 2 ? (unsigned char)text[2] : ' ');
-    else /* whatever comes behind a word of one letter */
-        finder->middles.seconds[' ' & LOW_BITS] = UINT32_MAX;
+    memcpy(letters, text, length < sizeof letters ? length : sizeof letters);
+    for (unsigned second = 0; second <= UCHAR_MAX; second++)
+        for (unsigned third = 0; third <= UCHAR_MAX && may_stand(finder, second, letters[1]); third++)
+            if (letters[1] == ' ' || may_stand(finder, third, letters[2])) {
+                unsigned bit =
+                    beginning_of((unsigned char[]){ letters[0], (unsigned char)second, (unsigned char)third, 0 });
+
+                finder->beginnings[bit / 32] |= UINT32_C(1) << bit % 32;
+            }
 }
 
 static void add(struct finder *finder, const char *text, size_t length, int kind)
@@ -119,10 +127,14 @@ static bool goes_on(const unsigned char folded[static 256], const unsigned char 
     return at == end || folded[*at] == ' ';
 }
 
-static int least_at(const struct finder *finder, const unsigned char *word, const unsigned char *end, int least)
+/* The least of the kind that was found before, and of those of which a phrase begins here, if a word does. */
+static int least_at(const struct finder *finder, const unsigned char *text, const unsigned char *word,
+                    const unsigned char *end, int least)
 {
     uint32_t hash = NO_WORD;
 
+    if (word > text && finder->folded[word[-1]] != ' ')
+        return least;
     for (const unsigned char *at = word; at < end && finder->folded[*at] != ' '; at++)
         hash = hash_on(hash, finder->folded[*at]);
     for (uint32_t at = hash % SLOTS; finder->slots[at].text; at = (at + 1) % SLOTS) {
@@ -134,31 +146,33 @@ static int least_at(const struct finder *finder, const unsigned char *word, cons
     return least;
 }
 
+/* A bit for each of STEP bytes, the first one lowest; of both kinds some may be missing. */
+struct look {
+    unsigned letters; /* what goes on in a word */
+    unsigned gaps;
+};
+
 #ifdef __SSE2__
-static inline __m128i between(__m128i bytes, char first, char last)
-{
-    __m128i beyond = _mm_sub_epi8(bytes, _mm_set1_epi8(first));
-
-    return _mm_cmpeq_epi8(_mm_min_epu8(beyond, _mm_set1_epi8((char)(last - first))), beyond);
-}
-
-/* A bit for each of STEP bytes that stands between words, the first one lowest. */
-static inline unsigned gaps_of(const unsigned char *text)
+static inline struct look look_at(const unsigned char *text)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)text);
-    __m128i letters = between(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z'), digits = between(bytes, '0', '9');
-    __m128i marks = _mm_andnot_si128(_mm_or_si128(letters, digits), between(bytes, ' ', '~'));
+    __m128i places = _mm_sub_epi8(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i letters = _mm_cmpeq_epi8(_mm_min_epu8(places, _mm_set1_epi8('z' - 'a')), places);
+    __m128i gaps = _mm_cmpeq_epi8(_mm_and_si128(bytes, _mm_set1_epi8((char)0xf0)), _mm_set1_epi8(' '));
 
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(marks, between(bytes, '\t', '\r')));
+    /* All outside ASCII have their highest bit. */
+    return (struct look){ (unsigned)_mm_movemask_epi8(_mm_or_si128(letters, bytes)),
+                          (unsigned)_mm_movemask_epi8(gaps) };
 }
 #else
-static inline unsigned gaps_of(const unsigned char *text)
+static inline struct look look_at(const unsigned char *text)
 {
-    unsigned gaps = 0;
+    struct look look = { 0 };
 
     for (unsigned i = 0; i < STEP; i++)
-        gaps |= (unsigned)is_gap(text[i]) << i;
-    return gaps;
+        look.letters |= (unsigned)!is_gap(text[i]) << i;
+    look.gaps = ~look.letters;
+    return look;
 }
 #endif
 
@@ -168,23 +182,26 @@ static int find(lua_State *L)
     const struct finder *finder = lua_touserdata(L, lua_upvalueindex(1));
     size_t length;
     const unsigned char *text = (const unsigned char *)luaL_checklstring(L, 1, &length), *end = text + length;
-    unsigned gap_before = 1;
+    unsigned letter_before = 0;
     int least = SLOTS;
 
     luaL_argcheck(L, length <= TEXT_MAX, 1, "a longer text than is looked at");
     for (const unsigned char *at = text; at < end; at += STEP) {
-        unsigned char last[STEP + 2] = { 0 };
-        bool is_last = end - at <= STEP; /* behind the end of the text is Lua's NUL, and no more */
-        const unsigned char *bytes = is_last ? memcpy(last, at, (size_t)(end - at)) : at;
-        unsigned gaps = gaps_of(bytes), words = (gaps << 1 | gap_before) & ~gaps; /* the first letters of words */
+        unsigned char last[STEP + 4]; /* behind the end of the text is Lua's NUL, and no more */
+        const unsigned char *bytes = at;
+        struct look look;
+        unsigned words;
 
-        words &= is_last ? ~0u >> (32 - (end - at)) : 0xffff;
-        gap_before = gaps >> (STEP - 1);
+        if (end - at < (ptrdiff_t)sizeof last)
+            bytes = memcpy(memset(last, ' ', sizeof last), at, (size_t)(end - at));
+        look = look_at(bytes);
+        words = ~(look.letters << 1 | letter_before | look.gaps) & ALL; /* where one may begin */
+        letter_before = look.letters >> (STEP - 1);
         for (; words; words &= words - 1) {
-            int i = __builtin_ctz(words);
+            unsigned i = (unsigned)__builtin_ctz(words);
 
             if (may_begin(finder, bytes + i))
-                least = least_at(finder, at + i, end, least);
+                least = least_at(finder, text, at + i, end, least);
         }
     }
     if (least == SLOTS)
