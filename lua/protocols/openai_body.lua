@@ -98,7 +98,7 @@ function body.write(order, facts)
   local quirks = dialect.of(facts.quirks, order.operation, upstream_id)
   local wrong = order.chat and unfit_of(order.chat)
   if wrong then return nil, wrong end
-  local dropped, changes = {}, {}
+  local dropped, changes = {}, { model = json.encode(upstream_id) }
   local document = document_of(order, quirks, dropped)
   if next(quirks) then
     wrong = dialect.unfit(document, quirks)
@@ -106,7 +106,6 @@ function body.write(order, facts)
     local refused = dialect.apply(document, quirks, changes)
     for _, name in ipairs(refused) do dropped[#dropped + 1] = name end
   end
-  changes.model = json.encode(upstream_id)
   if order.operation == "chat" and order.stream then
     if quirks.stream_options == false then
       if document:find(0, "stream_options") then changes.stream_options = false end
