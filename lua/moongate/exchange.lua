@@ -122,9 +122,9 @@ function exchange.new_call(handle, state, surface, operation, caller, request, d
   request.operation = operation
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
-    document = document, format = surface.reads or surface.speaks, read = surface, id = handle:id(), attempts = {},
-    calls = 0, upstream_seconds = 0, body = LATER, conversation = LATER, plan = LATER, row = LATER, answer = LATER,
-    served = LATER, target = LATER,
+    document = document, format = surface.reads or surface.speaks, read = surface, id = handle:id(),
+    attempts = { LATER }, calls = 0, upstream_seconds = 0, body = LATER, conversation = LATER, plan = LATER,
+    row = LATER, answer = LATER, served = LATER, target = LATER,
   }
 end
 
