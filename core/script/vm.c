@@ -112,13 +112,9 @@ static void seed_random(lua_State *L)
     lua_pop(L, 1);
 }
 
-/*
- * The collector begins at half as much again as what lives, and goes at half its usual pace: as much work in all, and
- * as much memory, but the requests it comes across pay half as much each.
- */
+/* The collector goes at half its usual pace: as much work in all, but the requests that meet it pay half as much each. */
 static void spread_collection(lua_State *L)
 {
-    lua_gc(L, LUA_GCSETPAUSE, 150);
     lua_gc(L, LUA_GCSETSTEPMUL, 100);
 }
 
