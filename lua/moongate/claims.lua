@@ -145,7 +145,8 @@ local NONE = {}
 
 -- The caller's claims, then the target's, which are the same tables in all lists.
 local function joined(own, targets, target)
-  local list, length = { is_billed = own.is_billed or targets.is_billed, is_paid = own.is_paid or targets.is_paid }, #own
+  local length = #own
+  local list = { is_billed = own.is_billed or targets.is_billed, is_paid = own.is_paid or targets.is_paid }
   for i = 1, length do list[i] = own[i] end
   for i = 1, #targets do list[length + i] = targets[i] end
   list.provider, list.model, list.wanted = target.provider, target.upstream_id, { claims = list }
