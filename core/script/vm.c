@@ -112,7 +112,8 @@ static void seed_random(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* The collector goes at half its usual pace: as much work in all, but the requests that meet it pay half as much each. */
+/* The collector goes at half its usual pace: as much work in all, but the requests that meet it pay half as much each.
+ */
 static void spread_collection(lua_State *L)
 {
     lua_gc(L, LUA_GCSETSTEPMUL, 100);
