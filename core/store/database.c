@@ -19,6 +19,7 @@
 #include "store/usage_sql.h"
 #include "store/wal_file.h"
 
+enum { LOG_PAGES = 1000 }; /* SQLite's own measure */
 enum { SCHEMA = 2, APPLICATION = 0x6d6f6f6e /* "moon" */ };
 
 /*
@@ -211,12 +212,32 @@ static bool check_schema(struct database *database, char *error, size_t error_si
     return false;
 }
 
+/* In the place of SQLite's own hook, which would shorten the log within the commit. */
+static int on_commit(void *arg, sqlite3 *connection, const char *name, int pages)
+{
+    struct database *database = arg;
+
+    (void)connection;
+    (void)name;
+    database->log_pages = pages;
+    return SQLITE_OK;
+}
+
+void database_shorten_log(struct database *database)
+{
+    if (database->log_pages < LOG_PAGES)
+        return;
+    database->log_pages = 0;
+    sqlite3_wal_checkpoint_v2(database->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 static bool set_up(struct database *database, char *error, size_t error_size)
 {
     sqlite3_stmt *mode = NULL;
     bool is_wal;
 
     sqlite3_busy_timeout(database->connection, 2000);
+    sqlite3_wal_hook(database->connection, on_commit, database);
     if (!check_schema(database, error, error_size))
         return false;
     is_wal = sqlite3_prepare_v2(database->connection, "PRAGMA journal_mode = WAL", -1, &mode, NULL) == SQLITE_OK &&

@@ -16,6 +16,7 @@ struct database {
     struct sqlite3 *connection;
     char *path;
     bool is_synced_later; /* commits are written at once, and on the disk after a while */
+    int log_pages;        /* how long the log was after the last commit */
     int lock;             /* the descriptor of PATH.lock */
 };
 
@@ -33,6 +34,11 @@ struct sqlite3 *database_open_reader(const struct database *database);
 void database_close_reader(struct sqlite3 *connection);
 /* What went wrong last, in a sentence that names the file. */
 void database_explain(const struct database *database, char *error, size_t error_size);
+/*
+ * Where the log is long, brings what is in it into the database, for some milliseconds: after whoever waited for the
+ * last commit has been told. What cannot be done now is done the next time.
+ */
+void database_shorten_log(struct database *database);
 /* Runs SQL without parameters. */
 bool database_run(struct database *database, const char *sql);
 

@@ -298,8 +298,10 @@ void *ledger_writer_run(void *arg)
         }
         sync_in_time(ledger);
         heed(ledger);
-        if (sink_database(ledger->sink))
+        if (sink_database(ledger->sink)) {
+            database_shorten_log(ledger->database);
             retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
+        }
         usage_hours_write(ledger->hours, sink_database(ledger->sink));
     }
 }
