@@ -352,6 +352,23 @@ describe("a store in sqlite", function()
     assert.same({ "ok" }, bench.sql(path, "PRAGMA integrity_check"))
   end)
 
+  it("does not let its log grow, however much is written", function()
+    local function bytes(name)
+      local file = assert(io.open(name, "rb"))
+      local size = file:seek "end"
+      file:close()
+      return size
+    end
+    open()
+    local written, most = 0, 0
+    while written < 16e6 do
+      local row = { request_id = "r" .. written, time = NOON, outcome = "ok", detail = ("x"):rep(60000) }
+      assert.is_true(desk:close_row(store, row))
+      written, most = written + 60000, math.max(most, bytes(path .. "-wal"))
+    end
+    assert.is_true(most < 4e6, most)
+  end)
+
   describe("that cannot be opened", function()
     local function refusal(where)
       local opened, message = bench.open("sqlite:" .. (where or path))
