@@ -63,6 +63,7 @@ function cast.moongate(places, mock, options)
     command = { gateway.binary, "serve", "-c", "moongate.lua" },
     names = { WORKERS = tostring(options.workers or 1), SCHEME = options.authority and "https" or "http",
       ONE = ports[1] .. "", TWO = ports[2] .. "", THREE = ports[3] .. "", KEYS = keys(),
+      SYNC = os.getenv "BENCH_SYNC" or "always",
       TLS = options.authority and ('ca_file = "%s"'):format(options.authority) or "" } }
 end
 
