@@ -166,10 +166,18 @@ const scenes = {
     // What is told of quotas may come after the ladder that they shaped.
     const told = await overview();
     const untold = { ...told, providers: told.providers.map((one) => ({ ...one, limits: [] })) };
-    await update_ladder(page, untold);
-    await spent.locator(".back").waitFor({ state: "detached" });
-    await update_ladder(page, told);
-    await spent.locator(".back").waitFor();
+    // The gateway tells the page as well, and may do so in between.
+    const reaches = async (overview, state, tries = 5) => {
+      await update_ladder(page, overview);
+      try {
+        await spent.locator(".back").waitFor({ state, timeout: 2000 });
+      } catch (fault) {
+        if (tries === 1) throw fault;
+        await reaches(overview, state, tries - 1);
+      }
+    };
+    await reaches(untold, "detached");
+    await reaches(told, "visible");
     return seen;
   },
 
@@ -332,6 +340,12 @@ const scenes = {
           .evaluateAll((rows) => rows.map((row) => [row.cells[0].textContent, row.cells[1].title]));
       }
     }
+    // The page may have begun with figures that were a second old.
+    const { requests } = (await overview()).counts;
+    await page
+      .locator("#figures div", { hasText: "requests" })
+      .locator("dd", { hasText: new RegExp(`^${requests}$`) })
+      .waitFor();
     return { ...seen, figures: await text(page.locator("#figures")) };
   },
 };
