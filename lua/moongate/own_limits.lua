@@ -1,16 +1,14 @@
 -- The caller's own rate limits as headers of every answer, in the names that its protocol's clients know: what the
 -- limit is, what remains of it, and when it is whole again. Nothing is asked where a key has no limits.
 local clock = require "moongate.core.clock"
+local digits = require "moongate.digits"
 local store = require "moongate.core.store"
 
 local own_limits = {}
 
+local whole = digits.whole
+
 local FIELDS = { requests = "rpm", tokens = "tpm" } -- of a caller
-
--- By string.format it would take longer, and beyond that tostring has no digits left.
-local LARGEST = 1e14
-
-local function whole(number) return number < LARGEST and tostring(number) or string.format("%d", number) end
 
 -- By caller: its limits by their kind, each with its figure as text, and what asks the store.
 local kept = setmetatable({}, { __mode = "k" })
