@@ -41,20 +41,20 @@ static int64_t sooner(int64_t one, int64_t other)
     return one && (!other || one < other) ? one : other;
 }
 
-/* Whether something changed, now that it is time to look; where nothing did, the thread has to be woken. */
-static bool is_time_to_look(struct ledger *ledger)
-{
-    if (ledger->words_wait && clock_monotonic_us() >= ledger->words_at)
-        return true;
-    if (!ledger->look_at || clock_monotonic_us() < ledger->look_at)
-        return false;
-    ledger->look_at = 0;
-    return atomic_load(&ledger->is_changed);
-}
-
 static bool is_over(int64_t time)
 {
     return time && clock_monotonic_us() >= time;
+}
+
+/* Whether something changed, now that it is time to look; where nothing did, the thread has to be woken. */
+static bool is_time_to_look(struct ledger *ledger)
+{
+    if (ledger->words_wait && is_over(ledger->words_at))
+        return true;
+    if (!is_over(ledger->look_at))
+        return false;
+    ledger->look_at = 0;
+    return atomic_load(&ledger->is_changed);
 }
 
 /* Waits for work. False: there is none, and there will be none. */
