@@ -1,4 +1,4 @@
-/* handover.c - see handover.h. A piece is its kind, its length and its fields: numbers in 8 bytes, texts by length. */
+/* handover.c - see handover.h. What is sent is its kind, its length and its fields. */
 #include "store/handover.h"
 
 #include <errno.h>
@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "store/batch.h"
+#include "store/piece.h"
 #include "store/row.h"
 
 enum { PIECE_MOST = 16 * 1024 * 1024, ANSWER_MS = 30 * 1000 };
-static const int64_t NO_TEXT = -1;
 
 struct head {
     uint32_t kind;
@@ -37,20 +37,6 @@ static bool send_all(int socket, const void *data, size_t length)
     return true;
 }
 
-static void add_number(struct buf *bytes, int64_t number)
-{
-    buf_add(bytes, &number, sizeof number);
-}
-
-/* With its NUL, so that it can be read where it lies. */
-static void add_text(struct buf *bytes, const char *text)
-{
-    size_t length = text ? strlen(text) + 1 : 0;
-
-    add_number(bytes, text ? (int64_t)length : NO_TEXT);
-    buf_add(bytes, text, length);
-}
-
 static bool send_piece(int socket, enum handover_kind kind, struct buf *bytes)
 {
     struct head head = { kind, (uint32_t)bytes->length };
@@ -62,51 +48,37 @@ static bool send_piece(int socket, enum handover_kind kind, struct buf *bytes)
 
 static bool send_row(int socket, const struct ledger_row *row, struct buf *bytes)
 {
-    struct ledger_row fields = *row;
-
-    for (int i = 0; i < ROW_COLUMNS; i++) {
-        if (row_columns[i].type == ROW_TEXT)
-            add_text(bytes, *row_text(&fields, &row_columns[i]));
-        else
-            add_number(bytes, row_integer(&fields, &row_columns[i]));
-    }
-    add_text(bytes, fields.detail);
+    piece_add_row(bytes, row);
     return send_piece(socket, HANDOVER_ROW, bytes);
 }
 
 static bool send_counter(int socket, const struct counter_state *counter, struct buf *bytes)
 {
-    add_text(bytes, counter->key);
-    add_text(bytes, window_name(counter->window));
-    add_text(bytes, zone_name(counter->zone));
-    add_number(bytes, counter->sliding);
-    add_number(bytes, counter->at);
-    add_number(bytes, counter->ends);
-    add_number(bytes, counter->settled);
+    piece_add_counter(bytes, counter);
     return send_piece(socket, HANDOVER_COUNTER, bytes);
 }
 
 static bool send_mark(int socket, const struct mark_state *mark, struct buf *bytes)
 {
-    add_text(bytes, mark->target);
-    add_text(bytes, mark->reason);
-    add_number(bytes, mark->until);
-    add_number(bytes, mark->step);
-    add_number(bytes, mark->pardoned);
+    piece_add_text(bytes, mark->target);
+    piece_add_text(bytes, mark->reason);
+    piece_add_number(bytes, mark->until);
+    piece_add_number(bytes, mark->step);
+    piece_add_number(bytes, mark->pardoned);
     return send_piece(socket, HANDOVER_MARK, bytes);
 }
 
 static bool send_learnt(int socket, const struct store_learnt *word, struct buf *bytes)
 {
-    add_text(bytes, word->provider);
-    add_text(bytes, word->model);
-    add_text(bytes, word->metric);
-    add_text(bytes, word->window);
-    add_text(bytes, word->source);
-    add_number(bytes, word->limit);
-    add_number(bytes, word->remaining);
-    add_number(bytes, word->reset_at);
-    add_number(bytes, word->seen_at);
+    piece_add_text(bytes, word->provider);
+    piece_add_text(bytes, word->model);
+    piece_add_text(bytes, word->metric);
+    piece_add_text(bytes, word->window);
+    piece_add_text(bytes, word->source);
+    piece_add_number(bytes, word->limit);
+    piece_add_number(bytes, word->remaining);
+    piece_add_number(bytes, word->reset_at);
+    piece_add_number(bytes, word->seen_at);
     return send_piece(socket, HANDOVER_LEARNT, bytes);
 }
 
@@ -171,116 +143,52 @@ static bool receive_all(int socket, void *data, size_t length)
     return true;
 }
 
-/* What is left of a piece; data NULL: it was not what it should be. */
-struct rest {
-    const char *data;
-    size_t length;
-};
-
-static int64_t take_number(struct rest *rest)
+static bool read_mark(struct mark_state *mark, struct piece bytes)
 {
-    int64_t number = 0;
-
-    if (!rest->data || rest->length < sizeof number) {
-        rest->data = NULL;
-        return 0;
-    }
-    memcpy(&number, rest->data, sizeof number);
-    rest->data += sizeof number;
-    rest->length -= sizeof number;
-    return number;
+    *mark = (struct mark_state){ .target = (char *)piece_text(&bytes) };
+    mark->reason = (char *)piece_text(&bytes);
+    mark->until = piece_number(&bytes);
+    mark->step = piece_number(&bytes);
+    mark->pardoned = piece_number(&bytes);
+    return bytes.data && bytes.length == 0 && mark->target && mark->reason;
 }
 
-static const char *take_text(struct rest *rest)
+static void take_name(struct piece *bytes, char *name, size_t size)
 {
-    int64_t length = take_number(rest);
-    const char *text = rest->data;
-
-    if (length == NO_TEXT || !text)
-        return NULL;
-    if (length < 1 || (uint64_t)length > rest->length || text[length - 1] != '\0') {
-        rest->data = NULL;
-        return NULL;
-    }
-    rest->data += length;
-    rest->length -= (size_t)length;
-    return text;
-}
-
-static bool read_row(struct ledger_row *row, struct rest rest)
-{
-    *row = (struct ledger_row){ 0 };
-    for (int i = 0; i < ROW_COLUMNS; i++) {
-        if (row_columns[i].type == ROW_TEXT)
-            *row_text(row, &row_columns[i]) = take_text(&rest);
-        else
-            row_set_integer(row, &row_columns[i], take_number(&rest));
-    }
-    row->detail = take_text(&rest);
-    return rest.data && rest.length == 0 && row->row_id;
-}
-
-static bool read_counter(struct counter_state *counter, struct rest rest)
-{
-    const char *key = take_text(&rest), *window = take_text(&rest), *zone = take_text(&rest);
-
-    *counter = (struct counter_state){ .key = (char *)key };
-    counter->sliding = take_number(&rest) != 0;
-    counter->at = take_number(&rest);
-    counter->ends = take_number(&rest);
-    counter->settled = take_number(&rest);
-    if (!rest.data || rest.length > 0 || !key || !window || !zone || !window_parse(window, &counter->window))
-        return false;
-    counter->zone = zone_find(zone);
-    return counter->zone != NULL;
-}
-
-static bool read_mark(struct mark_state *mark, struct rest rest)
-{
-    *mark = (struct mark_state){ .target = (char *)take_text(&rest) };
-    mark->reason = (char *)take_text(&rest);
-    mark->until = take_number(&rest);
-    mark->step = take_number(&rest);
-    mark->pardoned = take_number(&rest);
-    return rest.data && rest.length == 0 && mark->target && mark->reason;
-}
-
-static void take_name(struct rest *rest, char *name, size_t size)
-{
-    const char *text = take_text(rest);
+    const char *text = piece_text(bytes);
 
     if (text && strlen(text) < size)
         memcpy(name, text, strlen(text) + 1);
     else
-        rest->data = NULL;
+        bytes->data = NULL;
 }
 
-static bool read_learnt(struct store_learnt *word, struct rest rest)
+static bool read_learnt(struct store_learnt *word, struct piece bytes)
 {
     *word = (struct store_learnt){ 0 };
-    take_name(&rest, word->provider, sizeof word->provider);
-    take_name(&rest, word->model, sizeof word->model);
-    take_name(&rest, word->metric, sizeof word->metric);
-    take_name(&rest, word->window, sizeof word->window);
-    take_name(&rest, word->source, sizeof word->source);
-    word->limit = take_number(&rest);
-    word->remaining = take_number(&rest);
-    word->reset_at = take_number(&rest);
-    word->seen_at = take_number(&rest);
-    return rest.data && rest.length == 0;
+    take_name(&bytes, word->provider, sizeof word->provider);
+    take_name(&bytes, word->model, sizeof word->model);
+    take_name(&bytes, word->metric, sizeof word->metric);
+    take_name(&bytes, word->window, sizeof word->window);
+    take_name(&bytes, word->source, sizeof word->source);
+    word->limit = piece_number(&bytes);
+    word->remaining = piece_number(&bytes);
+    word->reset_at = piece_number(&bytes);
+    word->seen_at = piece_number(&bytes);
+    return bytes.data && bytes.length == 0;
 }
 
-static bool read_piece(struct handover *piece, uint32_t kind, struct rest rest)
+static bool read_piece(struct handover *piece, uint32_t kind, struct piece bytes)
 {
     switch (kind) {
     case HANDOVER_ROW:
-        return read_row(&piece->row, rest);
+        return piece_read_row(bytes, &piece->row);
     case HANDOVER_COUNTER:
-        return read_counter(&piece->counter, rest);
+        return piece_read_counter(bytes, &piece->counter);
     case HANDOVER_MARK:
-        return read_mark(&piece->mark, rest);
+        return read_mark(&piece->mark, bytes);
     case HANDOVER_LEARNT:
-        return read_learnt(&piece->learnt, rest);
+        return read_learnt(&piece->learnt, bytes);
     default:
         return kind == HANDOVER_END;
     }
@@ -299,7 +207,7 @@ enum handover_kind handover_receive(int socket, struct handover *piece)
     if (!receive_all(socket, piece->bytes.data, head.length))
         return HANDOVER_BROKEN;
     piece->bytes.length = head.length;
-    if (read_piece(piece, head.kind, (struct rest){ piece->bytes.data, head.length }))
+    if (read_piece(piece, head.kind, (struct piece){ piece->bytes.data, head.length }))
         piece->kind = (enum handover_kind)head.kind;
     return piece->kind;
 }
