@@ -44,6 +44,17 @@ static void add(struct counter *counter, int64_t *amount, int64_t change)
     set(counter, amount, value < 0 ? 0 : value);
 }
 
+static void note(struct counter *counter, uint64_t slots)
+{
+    counter->dirty |= slots;
+    counter->moved |= slots;
+}
+
+void counter_touch_all(struct counter *counter)
+{
+    note(counter, ((UINT64_C(1) << (slot_count(counter) - 1)) - 1) << 1 | 1);
+}
+
 struct counter *counter_new(const char *name, size_t name_length, const struct store_limit *limit)
 {
     bool sliding = limit->sliding && limit->window != WINDOW_NONE;
@@ -95,7 +106,7 @@ static void turn_back(struct counter *counter, int64_t now)
     else
         fit_window(counter, now);
     set(counter, &counter->slots[slot_of(counter, counter->at)].settled, sum);
-    counter->dirty = ((UINT64_C(1) << (slot_count(counter) - 1)) - 1) << 1 | 1;
+    counter_touch_all(counter);
     counter->turn++;
 }
 
@@ -197,13 +208,13 @@ void counter_settle(struct counter *counter, struct counter_place place, int64_t
     if (actual == 0)
         return;
     add(counter, &counter->slots[slot].settled, actual);
-    counter->dirty |= UINT64_C(1) << slot;
+    note(counter, UINT64_C(1) << slot);
 }
 
 void counter_touch(struct counter *counter, struct counter_place place)
 {
     if (is_present(counter, place))
-        counter->dirty |= UINT64_C(1) << slot_of(counter, place.at);
+        note(counter, UINT64_C(1) << slot_of(counter, place.at));
 }
 
 bool counter_add(struct counter *counter, int64_t at, int64_t ends, int64_t amount)
@@ -220,7 +231,7 @@ bool counter_add(struct counter *counter, int64_t at, int64_t ends, int64_t amou
     if (at <= counter->at - slot_count(counter))
         return false; /* of a fixed window: any but the present one */
     add(counter, &counter->slots[slot_of(counter, at)].settled, amount);
-    counter->dirty |= UINT64_C(1) << slot_of(counter, at);
+    note(counter, UINT64_C(1) << slot_of(counter, at));
     return true;
 }
 

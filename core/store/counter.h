@@ -36,6 +36,7 @@ struct counter {
     unsigned turn;    /* counts up when the clock was put back under it: older places are void */
     unsigned holders; /* reservations that point here */
     uint64_t dirty;   /* a bit a slot: changed since it was last written out */
+    uint64_t moved;   /* the same, since that was last told */
     struct counter *next_dirty;
     unsigned __int128 sum;       /* of all that is settled and reserved: more than one number holds */
     struct counter_slot slots[]; /* 1 or COUNTER_SLOTS */
@@ -69,6 +70,7 @@ void counter_cancel(struct counter *counter, struct counter_place place, int64_t
 void counter_settle(struct counter *counter, struct counter_place place, int64_t reserved, int64_t actual);
 /* What was put there has changed: it is to be written out, if its window is not over. */
 void counter_touch(struct counter *counter, struct counter_place place);
+void counter_touch_all(struct counter *counter);
 /* Adds what another process counted in the slot of that time. False: that window is over. */
 bool counter_add(struct counter *counter, int64_t at, int64_t ends, int64_t amount);
 /* Nothing in it counts any more, even for a clock put back by less than a window. */

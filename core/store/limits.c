@@ -4,53 +4,19 @@
  * settle finds nobody. Counters whose window is over are swept when the table
  * would grow.
  */
-#include "store/limits.h"
+#include "store/limits_inside.h"
 
-#include <pthread.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "store/counter.h"
-#include "store/learnt.h"
-
-struct hold {
-    struct counter *counter;
-    struct counter_place place;
-    int64_t amount;
-};
-
-struct reservation {
-    uint32_t round; /* how often this place was given out */
-    uint32_t next_free;
-    bool is_open;
-    size_t hold_count, draw_count;
-    struct hold *holds;
-    struct learnt_draw *draws;
-};
-
-struct limits {
-    pthread_mutex_t lock;
-    struct hash counters;
-    struct counter *dirty; /* ends with last_dirty */
-    size_t sweep_at;
-    struct learnt learnt;
-    struct reservation *reservations; /* place 0 is never given out */
-    uint32_t reservation_count;
-    uint32_t first_free; /* 0: none */
-    bool is_handed_over;
-    int64_t now; /* as told last: a clock that was ahead for a moment leaves nothing behind */
-};
-
-/* Ends the list of changed counters: a counter whose next is NULL is on no list. */
-static struct counter last_dirty;
 
 struct limits *limits_new(void)
 {
     struct limits *limits = mem_zero(sizeof *limits);
 
     pthread_mutex_init(&limits->lock, NULL);
-    limits->dirty = &last_dirty;
+    limits->dirty = &limits_last_dirty;
     limits->sweep_at = 1024;
     limits->reservations = mem_zero(sizeof *limits->reservations);
     limits->reservation_count = 1;
@@ -134,7 +100,7 @@ bool limits_name(struct store_limit *limit, char *room, size_t size)
     return true;
 }
 
-static struct counter *find(struct limits *limits, const struct store_limit *limit, bool make)
+struct counter *limits_find(struct limits *limits, const struct store_limit *limit, bool make)
 {
     struct counter *counter = NULL;
     char room[256], *name;
@@ -155,17 +121,6 @@ static struct counter *find(struct limits *limits, const struct store_limit *lim
     if (name != room)
         mem_free(name);
     return counter;
-}
-
-static bool note_change(struct limits *limits, struct counter *counter)
-{
-    if (!counter->dirty)
-        return false;
-    if (!counter->next_dirty) {
-        counter->next_dirty = limits->dirty;
-        limits->dirty = counter;
-    }
-    return true;
 }
 
 static void lock_at(struct limits *limits, int64_t now)
@@ -228,7 +183,7 @@ static bool take_claims(struct limits *limits, const struct store_call *call, in
 
     for (size_t i = 0; i < call->claim_count; i++) {
         const struct store_claim *claim = &call->claims[i];
-        struct counter *counter = find(limits, &claim->limit, true);
+        struct counter *counter = limits_find(limits, &claim->limit, true);
         int64_t amount = claim->amount > 0 ? claim->amount : 0, max = claim->limit.max > 0 ? claim->limit.max : 0, wait;
 
         counter_roll(counter, now);
@@ -257,7 +212,7 @@ static bool note_changes(struct limits *limits, const struct hold *holds, size_t
     bool changed = false;
 
     for (size_t i = 0; i < count; i++)
-        changed |= note_change(limits, holds[i].counter);
+        changed |= limits_note_change(limits, holds[i].counter);
     return changed;
 }
 
@@ -267,7 +222,7 @@ static bool touch(struct limits *limits, const struct hold *hold)
     if (!limits->is_handed_over)
         return false;
     counter_touch(hold->counter, hold->place);
-    return note_change(limits, hold->counter);
+    return limits_note_change(limits, hold->counter);
 }
 
 static void give_back(const struct hold *holds, size_t count)
@@ -332,7 +287,7 @@ static bool settle(struct limits *limits, struct reservation *reservation, const
         counter_roll(hold->counter, now);
         counter_settle(hold->counter, hold->place, hold->amount, actual > 0 ? actual : 0);
         hold->counter->holders--;
-        changed |= note_change(limits, hold->counter) | touch(limits, hold);
+        changed |= limits_note_change(limits, hold->counter) | touch(limits, hold);
         all_back = all_back && actual <= 0;
     }
     for (size_t i = 0; all_back && i < reservation->draw_count; i++) {
@@ -365,10 +320,10 @@ int64_t limits_used(struct limits *limits, const struct store_limit *limit, int6
     int64_t used;
 
     lock_at(limits, now);
-    counter = find(limits, limit, false);
+    counter = limits_find(limits, limit, false);
     if (counter) {
         counter_roll(counter, now);
-        note_change(limits, counter);
+        limits_note_change(limits, counter);
     } else if (window_end) {
         counter = spare = counter_new("", 0, limit);
         counter_roll(counter, now);
@@ -415,142 +370,4 @@ void limits_each_learnt(struct limits *limits, const char *provider,
     pthread_mutex_lock(&limits->lock);
     learnt_each(&limits->learnt, provider, each, arg);
     pthread_mutex_unlock(&limits->lock);
-}
-
-/* ---- to the disk and back ---- */
-
-void limits_load_counter(struct limits *limits, const struct counter_state *state)
-{
-    struct store_limit limit = {
-        .key = state->key, .window = state->window, .sliding = state->sliding, .zone = state->zone
-    };
-
-    counter_load(find(limits, &limit, true), state->at, state->ends, state->settled);
-}
-
-void limits_load_learnt(struct limits *limits, const struct store_learnt *word)
-{
-    learnt_load(&limits->learnt, word);
-}
-
-static void tell_slot(const struct counter *counter, int slot, int64_t amount,
-                      void (*on_counter)(void *arg, const struct counter_state *), void *arg)
-{
-    struct counter_state state = { NULL, counter->window, counter->sliding, counter->zone, slot, 0, 0, amount };
-
-    state.key = mem_copy(counter->name, counter->key_length);
-    state.at = counter_slot_at(counter, slot);
-    state.ends = counter_slot_ends(counter, slot);
-    on_counter(arg, &state);
-}
-
-static int64_t total_of(const struct counter_slot *slot)
-{
-    return slot->settled > INT64_MAX - slot->reserved ? INT64_MAX : slot->settled + slot->reserved;
-}
-
-/* What is to be told of a changed slot. False: nothing. */
-static bool news_of(const struct limits *limits, struct counter_slot *slot, int64_t *amount)
-{
-    int64_t total = total_of(slot);
-
-    *amount = slot->settled;
-    if (!limits->is_handed_over)
-        return true;
-    *amount = total - slot->told;
-    slot->told = total;
-    return *amount != 0;
-}
-
-static struct counter *take_dirty(struct limits *limits)
-{
-    struct counter *counter = limits->dirty;
-
-    if (counter == &last_dirty)
-        return NULL;
-    limits->dirty = counter->next_dirty;
-    counter->next_dirty = NULL;
-    return counter;
-}
-
-bool limits_each_changed(struct limits *limits, bool all_words,
-                         void (*on_counter)(void *arg, const struct counter_state *),
-                         void (*on_learnt)(void *arg, const struct store_learnt *), void *arg)
-{
-    struct counter *counter;
-    int64_t amount;
-    bool some_wait;
-
-    pthread_mutex_lock(&limits->lock);
-    while ((counter = take_dirty(limits))) {
-        for (int slot = 0; counter->dirty >> slot; slot++)
-            if ((counter->dirty >> slot & 1) && news_of(limits, &counter->slots[slot], &amount))
-                tell_slot(counter, slot, amount, on_counter, arg);
-        counter->dirty = 0;
-    }
-    some_wait = learnt_each_dirty(&limits->learnt, all_words, on_learnt, arg);
-    pthread_mutex_unlock(&limits->lock);
-    return some_wait;
-}
-
-void limits_hand_over(struct limits *limits, void (*on_counter)(void *arg, const struct counter_state *), void *arg)
-{
-    struct counter *counter;
-    size_t at = 0;
-
-    pthread_mutex_lock(&limits->lock);
-    limits->is_handed_over = true;
-    while ((counter = hash_next(&limits->counters, &at))) {
-        for (int slot = 0; slot < (counter->sliding ? COUNTER_SLOTS : 1); slot++) {
-            struct counter_slot *here = &counter->slots[slot];
-
-            here->told = total_of(here);
-            if (here->told || (counter->dirty >> slot & 1))
-                tell_slot(counter, slot, here->told, on_counter, arg);
-        }
-        counter->dirty = 0;
-    }
-    while (take_dirty(limits))
-        ;
-    pthread_mutex_unlock(&limits->lock);
-}
-
-void limits_take_back(struct limits *limits)
-{
-    struct counter *counter;
-    size_t at = 0;
-
-    pthread_mutex_lock(&limits->lock);
-    limits->is_handed_over = false;
-    while ((counter = hash_next(&limits->counters, &at))) {
-        counter->dirty = counter->sliding ? (UINT64_C(1) << COUNTER_SLOTS) - 1 : 1;
-        note_change(limits, counter);
-    }
-    pthread_mutex_unlock(&limits->lock);
-}
-
-bool limits_add(struct limits *limits, const struct counter_state *difference)
-{
-    struct store_limit limit = {
-        .key = difference->key, .window = difference->window, .sliding = difference->sliding, .zone = difference->zone
-    };
-    struct counter *counter;
-    bool changed;
-
-    pthread_mutex_lock(&limits->lock);
-    counter = find(limits, &limit, true);
-    changed =
-        counter_add(counter, difference->at, difference->ends, difference->settled) && note_change(limits, counter);
-    pthread_mutex_unlock(&limits->lock);
-    return changed;
-}
-
-int64_t limits_now(struct limits *limits)
-{
-    int64_t now;
-
-    pthread_mutex_lock(&limits->lock);
-    now = limits->now;
-    pthread_mutex_unlock(&limits->lock);
-    return now;
 }

@@ -48,6 +48,11 @@ bool limits_each_changed(struct limits *limits, bool all_words,
                          void (*on_counter)(void *arg, const struct counter_state *),
                          void (*on_learnt)(void *arg, const struct store_learnt *), void *arg);
 /*
+ * on_moved hears of every counter as it moves, as it then stands (the key is gone afterwards): under the lock, in the
+ * order in which it happens. NULL: nobody does.
+ */
+void limits_watch(struct limits *limits, void (*on_moved)(void *arg, const struct counter_state *state), void *arg);
+/*
  * Another process takes the store over: hands over every amount as it stands, what is reserved included. From then on
  * limits_each_changed tells differences to what was told, as `settled`.
  */
