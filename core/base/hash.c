@@ -34,16 +34,13 @@ static inline uint64_t half_word(const char *bytes)
     return half;
 }
 
-uint64_t hash_code(const void *name, size_t length)
+static inline uint64_t mix(const char *bytes, size_t length, const uint64_t factors[static 3])
 {
-    const char *bytes = name;
-    uint64_t state, first = 0, last = 0;
+    uint64_t state = factors[0], first = 0, last = 0;
     size_t left = length;
 
-    pthread_once(&seeded, make_seed);
-    state = seed[0];
     for (; left > 16; left -= 16, bytes += 16)
-        state = fold(bytes_word(bytes) ^ seed[1], bytes_word(bytes + 8) ^ state);
+        state = fold(bytes_word(bytes) ^ factors[1], bytes_word(bytes + 8) ^ state);
     /* The two may have bytes in common: the length tells which. */
     if (left >= 8) {
         first = bytes_word(bytes);
@@ -55,7 +52,22 @@ uint64_t hash_code(const void *name, size_t length)
         first = (unsigned char)bytes[0];
         last = (uint64_t)(unsigned char)bytes[left / 2] << 8 | (unsigned char)bytes[left - 1];
     }
-    return fold(seed[2] ^ length, fold(first ^ seed[1], last ^ state));
+    return fold(factors[2] ^ length, fold(first ^ factors[1], last ^ state));
+}
+
+uint64_t hash_code(const void *bytes, size_t length)
+{
+    pthread_once(&seeded, make_seed);
+    return mix(bytes, length, seed);
+}
+
+uint64_t hash_sum(const void *bytes, size_t length, uint64_t begin)
+{
+    /* wyhash's own. */
+    const uint64_t factors[] = { UINT64_C(0xa0761d6478bd642f) ^ begin, UINT64_C(0xe7037ed1a0b428db),
+                                 UINT64_C(0x8ebc6af09c88c6e3) };
+
+    return mix(bytes, length, factors);
 }
 
 /* The slot that holds the name, or the free one where it would be. */

@@ -26,6 +26,8 @@ struct hash {
 /* 64 bits of the bytes, as good as random, and others in every process: what hash_get works out of a name first. Any
  * thread. */
 uint64_t hash_code(const void *bytes, size_t length);
+/* 64 bits of the bytes and of where they begin, the same in every process: tells whether all of them were written. */
+uint64_t hash_sum(const void *bytes, size_t length, uint64_t begin);
 /* The value under that name, or NULL. */
 void *hash_get(const struct hash *hash, const void *name, size_t length);
 /* Puts value (not NULL) under a name that is not in the table yet; name must live as long as it is there. */

@@ -141,7 +141,8 @@ static int ledger_refuses_rows(lua_State *L)
 /* A wait for the store. It may outlive its task: then the answer is thrown away. */
 struct waiting {
     struct task *task; /* NULL: nobody waits any more */
-    bool committed;
+    bool is_asking;    /* close has not returned */
+    bool is_answered, committed;
     const struct ledger_row *row;
 };
 
@@ -161,6 +162,9 @@ static void on_committed(void *arg, bool committed)
     struct waiting *waiting = arg;
 
     waiting->committed = committed;
+    waiting->is_answered = true;
+    if (waiting->is_asking)
+        return;
     if (waiting->task)
         task_wake(waiting->task, push_committed, waiting);
     mem_free(waiting);
@@ -179,8 +183,14 @@ static int ledger_close(lua_State *L)
 
     row.row_id = lua_tostring(L, 1);
     waiting->task = task;
+    waiting->is_asking = true;
     store_row_close(store_of(L), &row, &home, on_committed, waiting);
-    return task_wait(L, on_cancel, waiting);
+    waiting->is_asking = false;
+    if (!waiting->is_answered)
+        return task_wait(L, on_cancel, waiting);
+    lua_pushboolean(L, waiting->committed);
+    mem_free(waiting);
+    return 1;
 }
 
 static int push_found(lua_State *L, void *arg)

@@ -48,6 +48,12 @@ void answer_give(struct answer *answer, bool kept)
     told.home.post(told.home.loop, on_kept_home, news);
 }
 
+void answer_give_here(struct answer *answer, bool kept)
+{
+    answer->home = (struct store_home){ 0 };
+    answer_give(answer, kept);
+}
+
 static void on_row_home(void *arg)
 {
     struct row_news *news = arg;

@@ -23,6 +23,8 @@ struct row_answer {
 struct answer answer_of(const struct store_home *home, void (*on_done)(void *arg, bool kept), void *arg);
 /* Tells it; nobody waits after that. */
 void answer_give(struct answer *answer, bool kept);
+/* The same before this returns, on the asker's own thread. */
+void answer_give_here(struct answer *answer, bool kept);
 /* row (NULL: there is none) is dropped when it has been seen. */
 void answer_give_row(const struct row_answer *answer, struct row *row);
 

@@ -25,6 +25,7 @@ struct change {
     char row_id[ID_LENGTH + 1]; /* forget */
     struct store_import *import;
     size_t size;
+    bool is_entered; /* in the daybook: nobody waits for it */
     struct answer answer;
 };
 

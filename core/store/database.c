@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -20,6 +21,7 @@
 #include "store/wal_file.h"
 
 enum { LOG_PAGES = 1000 }; /* SQLite's own measure */
+enum { LOCK_TRIES = 10 };
 enum { SCHEMA = 2, APPLICATION = 0x6d6f6f6e /* "moon" */ };
 
 /*
@@ -121,13 +123,18 @@ static bool find_place(const char *path, char *error, size_t error_size)
 static int take_lock(const char *path, char *error, size_t error_size)
 {
     char *name = mem_format("%s.lock", path), holder[24] = "";
-    int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+    int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600), failed = lock < 0;
     ssize_t length;
+
+    /* Who only looks whether it is taken has it for a moment. */
+    for (int tries = 0; lock >= 0 && (failed = flock(lock, LOCK_EX | LOCK_NB)) != 0 && tries < LOCK_TRIES; tries++)
+        nanosleep(&pause, NULL);
 
     if (lock < 0) {
         snprintf(error, error_size, "%.200s cannot be written (%m): give the gateway the right to write in that folder",
                  name);
-    } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    } else if (failed) {
         length = pread(lock, holder, sizeof holder - 1, 0);
         holder[length > 0 ? strspn(holder, "0123456789") : 0] = '\0';
         snprintf(error, error_size,
@@ -142,6 +149,18 @@ static int take_lock(const char *path, char *error, size_t error_size)
     }
     mem_free(name);
     return lock;
+}
+
+bool database_is_taken(const struct database *database)
+{
+    char *name = mem_format("%s.lock", database->path);
+    int lock = open(name, O_RDONLY | O_CLOEXEC);
+    bool is_taken = lock < 0 ? errno != ENOENT : flock(lock, LOCK_SH | LOCK_NB) != 0;
+
+    if (lock >= 0)
+        close(lock);
+    mem_free(name);
+    return is_taken;
 }
 
 static bool make_file(const char *path, char *error, size_t error_size)

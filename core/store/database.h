@@ -24,6 +24,8 @@ struct database {
 struct database *database_open(const char *place, char *error, size_t error_size);
 /* Only to be read, beside whoever writes it: takes no lock. NULL with a sentence in error. */
 struct database *database_open_beside(const char *place, char *error, size_t error_size);
+/* Whether a process has it to write, as far as can be told. */
+bool database_is_taken(const struct database *database);
 /* Closes it, so that another process may have it; its readers go on. */
 void database_release(struct database *database);
 /* Opens a released one again. False with a sentence in error. */

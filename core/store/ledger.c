@@ -14,8 +14,10 @@
 #include "store/batch.h"
 #include "store/bell.h"
 #include "store/database.h"
+#include "store/daybook.h"
 #include "store/imports.h"
 #include "store/journal.h"
+#include "store/limits.h"
 #include "store/lost.h"
 #include "store/row.h"
 #include "store/rows.h"
@@ -31,6 +33,20 @@ static struct entry *entry_of(struct ledger *ledger, const struct change *change
     return rows_get(&ledger->under_way, row_fields(change->row)->row_id);
 }
 
+int64_t ledger_linger(const struct ledger *ledger)
+{
+    return ledger->is_entering ? LEDGER_ENTERED_US : LEDGER_LINGER_US;
+}
+
+/* Under the lock: the thread has to look for what merely changed, but for what it looks for anyway. */
+static void be_looked_for(struct ledger *ledger)
+{
+    if (ledger->look_at)
+        return;
+    ledger->look_at = clock_monotonic_us() + ledger_linger(ledger);
+    pthread_cond_signal(&ledger->wake);
+}
+
 static void enqueue(struct ledger *ledger, struct change *change)
 {
     change->size = sizeof *change + (change->row ? row_size(change->row) : 0);
@@ -38,7 +54,12 @@ static void enqueue(struct ledger *ledger, struct change *change)
     ledger->last = &change->next;
     ledger->bytes += change->size;
     ledger->unanswered += change->answer.on_done != NULL;
-    ledger->queued++;
+    ledger->asked++;
+    ledger->urgent += !change->is_entered;
+    if (change->is_entered && !atomic_exchange(&ledger->is_changed, true))
+        be_looked_for(ledger);
+    if (change->is_entered)
+        return;
     if (change->answer.home.loop)
         bell_ask(ledger->bell, &change->answer.home);
     else
@@ -64,10 +85,25 @@ void ledger_open_row(struct ledger *ledger, const struct ledger_row *fields)
     row_drop(row);
 }
 
-static void land(struct ledger *ledger, struct change *change)
+/* True: it is safe, though not written. */
+static bool enter(struct ledger *ledger, struct change *change, struct entry *entry)
+{
+    if (!ledger->is_entering || !daybook_enter_row(ledger->daybook, row_fields(change->row)))
+        return false;
+    if (entry)
+        journal_remove(ledger->journal, entry->slot);
+    if (entry)
+        entry->slot = 0;
+    return true;
+}
+
+static void land(struct ledger *ledger, struct change *change, struct answer answer)
 {
     struct entry *entry = entry_of(ledger, change);
 
+    change->is_entered = enter(ledger, change, entry);
+    if (!change->is_entered)
+        change->answer = answer;
     if (!entry)
         entry = rows_add(&ledger->under_way, change->row, true);
     else if (!entry->is_closed)
@@ -89,22 +125,24 @@ static void refuse(struct ledger *ledger, const struct change *change)
 void ledger_close_row(struct ledger *ledger, const struct ledger_row *fields, struct answer answer)
 {
     struct change *change = mem_zero(sizeof *change);
-    bool has_room;
+    bool has_room, is_entered;
 
     change->kind = CHANGE_CLOSE;
     change->row = row_copy(fields);
-    change->answer = answer;
     pthread_mutex_lock(&ledger->lock);
     has_room = ledger->bytes < QUEUE_BYTES;
     if (has_room)
-        land(ledger, change);
+        land(ledger, change, answer);
     else
         refuse(ledger, change);
+    is_entered = change->is_entered;
     pthread_mutex_unlock(&ledger->lock);
-    if (has_room)
-        return;
-    change_free(change);
-    answer_give(&answer, false);
+    if (!has_room)
+        change_free(change);
+    if (!has_room)
+        answer_give(&answer, false);
+    else if (is_entered)
+        answer_give_here(&answer, true);
 }
 
 void ledger_forget_row(struct ledger *ledger, const char *row_id)
@@ -156,9 +194,20 @@ void ledger_changed(struct ledger *ledger)
     if (atomic_exchange(&ledger->is_changed, true))
         return;
     pthread_mutex_lock(&ledger->lock);
-    if (!ledger->look_at) {
-        ledger->look_at = clock_monotonic_us() + LEDGER_LINGER_US;
+    be_looked_for(ledger);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_write_all(struct ledger *ledger)
+{
+    uint64_t asked;
+
+    pthread_mutex_lock(&ledger->lock);
+    asked = ledger->asked;
+    while (ledger->written < asked && !ledger->refused_since && !ledger->is_stopping) {
+        ledger->look_at = clock_monotonic_us();
         pthread_cond_signal(&ledger->wake);
+        pthread_cond_wait(&ledger->heeded, &ledger->lock);
     }
     pthread_mutex_unlock(&ledger->lock);
 }
@@ -220,12 +269,55 @@ bool ledger_refuses(struct ledger *ledger, char *text, size_t size)
     return is_there;
 }
 
+/* ---- its daybook ---- */
+
+/* Under the lock of the limits. */
+static void on_moved(void *arg, const struct counter_state *state)
+{
+    daybook_enter_counter(arg, state);
+}
+
+bool ledger_begin_daybook(struct ledger *ledger, char *error, size_t error_size)
+{
+    char *path = mem_format("%s-daybook", ledger->database->path);
+    struct daybook *daybook = ledger->database->is_synced_later ? daybook_open(path, error, error_size) : NULL;
+
+    mem_free(path);
+    if (!daybook)
+        return !ledger->database->is_synced_later;
+    limits_watch(ledger->store->limits, on_moved, daybook);
+    pthread_mutex_lock(&ledger->lock);
+    ledger->daybook = daybook;
+    ledger->is_entering = true;
+    pthread_mutex_unlock(&ledger->lock);
+    return true;
+}
+
+void ledger_end_daybook(struct ledger *ledger, bool is_written)
+{
+    struct daybook *daybook = ledger->daybook;
+
+    if (!daybook)
+        return;
+    limits_watch(ledger->store->limits, NULL, NULL);
+    pthread_mutex_lock(&ledger->lock);
+    ledger->daybook = NULL;
+    ledger->is_entering = false;
+    pthread_mutex_unlock(&ledger->lock);
+    if (is_written) {
+        daybook_turn(daybook);
+        daybook_wipe(daybook);
+    }
+    daybook_close(daybook);
+}
+
 /* ---- its life ---- */
 
 static void free_ledger(struct ledger *ledger)
 {
     struct change *change;
 
+    ledger_end_daybook(ledger, !ledger->first && !ledger->is_given_up);
     bell_take_down(ledger->bell);
     rows_free(&ledger->under_way);
     while ((change = ledger->first)) {
@@ -250,12 +342,12 @@ static bool open_files(struct ledger *ledger, bool inherits, char *error, size_t
     if (!ledger->journal)
         return false;
     ledger->sink = sink_new(ledger->database, ledger->journal);
-    if (ledger->sink && inherits)
-        return ledger_inherit(ledger);
-    if (ledger->sink && lost_close(ledger->journal, ledger->database, sink_statements(ledger->sink)))
-        return true;
-    database_explain(ledger->database, error, error_size);
-    return false;
+    if (!ledger->sink || !(inherits ? ledger_inherit(ledger)
+                                    : lost_close(ledger->journal, ledger->database, sink_statements(ledger->sink)))) {
+        database_explain(ledger->database, error, error_size);
+        return false;
+    }
+    return ledger_begin_daybook(ledger, error, error_size);
 }
 
 struct ledger *ledger_start(struct store *store, struct database *database, bool inherits, char *error,

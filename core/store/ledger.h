@@ -7,6 +7,9 @@
  * but at once what lets no calls through any more, or lets them through again. A row under way is
  * noted in the journal (DATABASE-open) until its closed row is committed.
  *
+ * Where commits are not synced, rows that end are entered into the daybook (DATABASE-daybook), and counters as they
+ * move: a kill costs none of them, nobody waits for the commit, and it is made for all of 20 ms.
+ *
  * When the disk refuses, everything stays queued and is tried again twice a
  * second. Who waits is told false once it has refused for three seconds. The
  * queue holds up to 64 MB; beyond it a row is refused, and if it had been
@@ -39,6 +42,8 @@ void ledger_keep_import(struct ledger *ledger, const struct store_import *import
 void ledger_changed(struct ledger *ledger);
 /* What takes the sums of hours; see usage_hours.h. */
 struct usage_hours *ledger_hours(struct ledger *ledger);
+/* Waits until all that was told before is written, unless the disk refuses it. Not for a loop's thread. */
+void ledger_write_all(struct ledger *ledger);
 /* The newest row of that request id that is open or not yet written (to be dropped), else NULL. */
 struct row *ledger_row_under_way(struct ledger *ledger, const char *request_id);
 bool ledger_problem(struct ledger *ledger, char *text, size_t size);

@@ -18,12 +18,13 @@
 struct batch;
 struct bell;
 struct change;
+struct daybook;
 struct journal;
 struct sink;
 struct usage_hours;
 
-/* What merely changed is written so much later at the latest. */
-enum { LEDGER_LINGER_US = 5 * 1000 };
+/* What merely changed is written so much later at the latest; where it is entered first, what was entered too. */
+enum { LEDGER_LINGER_US = 5 * 1000, LEDGER_ENTERED_US = 20 * 1000 };
 
 /* What the thread is asked to do between two batches. */
 enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
@@ -41,10 +42,14 @@ struct ledger {
     pthread_cond_t wake;
     struct rows under_way; /* open, or closed and not yet written */
     struct change *first, **last;
-    size_t bytes;      /* queued, and in the batch */
-    size_t queued;     /* changes */
-    size_t unanswered; /* queued changes that somebody waits for */
-    int64_t look_at;   /* when the thread looks by itself what changed; 0: it has to be woken */
+    size_t bytes;            /* queued, and in the batch */
+    size_t unanswered;       /* queued changes that somebody waits for */
+    size_t urgent;           /* queued changes that are not entered */
+    uint64_t asked, written; /* changes since the start */
+    struct daybook *daybook; /* NULL: rows wait for their commit */
+    bool is_entering;        /* else they do for now */
+    bool is_given_up;        /* it ended with something unwritten */
+    int64_t look_at;         /* when the thread looks by itself what changed; 0: it has to be woken */
     bool is_stopping;
     enum wish wish;
     int heir;              /* HAND_OVER: the socket */
@@ -67,6 +72,12 @@ struct ledger {
 
 /* The thread: writes until the ledger is stopping and all is written. */
 void *ledger_writer_run(void *ledger);
+/* How long what merely changed may wait. */
+int64_t ledger_linger(const struct ledger *ledger);
+/* Rows and counters are entered from now on, where commits are not synced. False with a sentence: they cannot be. */
+bool ledger_begin_daybook(struct ledger *ledger, char *error, size_t error_size);
+/* No more are. is_written: so is what was entered, else it is to be posted. On the ledger's thread, or without it. */
+void ledger_end_daybook(struct ledger *ledger, bool is_written);
 /* Takes what the journal holds for rows that the process before has open. */
 bool ledger_inherit(struct ledger *ledger);
 

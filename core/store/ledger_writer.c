@@ -11,6 +11,7 @@
 #include "store/backend.h"
 #include "store/batch.h"
 #include "store/database.h"
+#include "store/daybook.h"
 #include "store/journal.h"
 #include "store/limits.h"
 #include "store/row.h"
@@ -60,13 +61,30 @@ static bool is_time_to_look(struct ledger *ledger)
 /* Waits for work. False: there is none, and there will be none. */
 static bool wait_for_work(struct ledger *ledger)
 {
-    while (!ledger->queued && !ledger->is_stopping && !ledger->wish && !is_time_to_look(ledger)) {
+    while (!ledger->urgent && !ledger->is_stopping && !ledger->wish && !is_time_to_look(ledger)) {
         if (usage_hours_are_waiting(ledger->hours) || is_over(ledger->retention.due) || is_over(ledger->sync_at))
             return true;
         wait_until(ledger, sooner(sooner(ledger->look_at, ledger->retention.due),
                                   sooner(ledger->sync_at, ledger->words_wait ? ledger->words_at : 0)));
     }
     return ledger->first || ledger->wish || ledger->words_wait || atomic_load(&ledger->is_changed);
+}
+
+/* Only beside a database that is ours. */
+static void begin_daybook_again(struct ledger *ledger)
+{
+    char reason[320];
+
+    if (!ledger->daybook && sink_database(ledger->sink) && !ledger_begin_daybook(ledger, reason, sizeof reason))
+        log_line(LOG_ERROR, "answers wait for their commits", "reason", reason, NULL);
+}
+
+/* All that was entered is written: take_changes saw to that. */
+static void hand_over(struct ledger *ledger, int heir, char *refusal, size_t size)
+{
+    ledger_end_daybook(ledger, true);
+    if (!sink_hand_over(ledger->sink, ledger->batch, ledger->store, heir, refusal, size))
+        begin_daybook_again(ledger);
 }
 
 static void heed(struct ledger *ledger)
@@ -81,34 +99,42 @@ static void heed(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
     if (!wish)
         return;
-    if (wish == TAKE_BACK)
+    if (wish == TAKE_BACK) {
         sink_take_back(ledger->sink, ledger->batch, ledger->store);
-    else if (!batch_is_empty(ledger->batch))
+        begin_daybook_again(ledger);
+    } else if (!batch_is_empty(ledger->batch)) {
         sink_explain(ledger->sink, refusal, sizeof refusal);
-    else
-        sink_hand_over(ledger->sink, ledger->batch, ledger->store, heir, refusal, sizeof refusal);
+    } else {
+        hand_over(ledger, heir, refusal, sizeof refusal);
+    }
     pthread_mutex_lock(&ledger->lock);
+    ledger->is_entering = ledger->daybook != NULL;
     ledger->wish = NO_WISH;
     memcpy(ledger->refusal, refusal, sizeof refusal);
-    pthread_cond_signal(&ledger->heeded);
+    pthread_cond_broadcast(&ledger->heeded);
     pthread_mutex_unlock(&ledger->lock);
 }
 
+/* With a daybook, all: its pages are wiped when what is taken here is written. */
 static struct change *take_changes(struct ledger *ledger)
 {
     struct change *taken = ledger->first, *change = taken, *last = NULL;
 
-    for (int i = 0; change && i < BATCH_CHANGES; i++, last = change, change = change->next) {
-        ledger->queued--;
+    for (int i = 0; change && (ledger->daybook || i < BATCH_CHANGES); i++, last = change, change = change->next) {
         ledger->unanswered -= change->answer.on_done != NULL;
+        ledger->urgent -= !change->is_entered;
     }
+    if (ledger->daybook)
+        daybook_turn(ledger->daybook);
+    if (ledger->wish == HAND_OVER)
+        ledger->is_entering = false;
     if (last)
         last->next = NULL;
     ledger->first = change;
     if (!change)
         ledger->last = &ledger->first;
     /* Where something was written, more will be: whoever changes it need not wake the thread. */
-    ledger->look_at = clock_monotonic_us() + LEDGER_LINGER_US;
+    ledger->look_at = clock_monotonic_us() + ledger_linger(ledger);
     return taken;
 }
 
@@ -180,11 +206,13 @@ static void note_success(struct ledger *ledger)
             change->kind == CHANGE_CLOSE ? rows_get(&ledger->under_way, row_fields(change->row)->row_id) : NULL;
 
         ledger->bytes -= change->size;
+        ledger->written++;
         if (!entry || !entry->is_closed || --entry->unwritten > 0)
             continue;
         journal_remove(ledger->journal, entry->slot);
         rows_remove(&ledger->under_way, entry);
     }
+    pthread_cond_broadcast(&ledger->heeded);
     pthread_mutex_unlock(&ledger->lock);
     if (was_bad)
         log_line(LOG_INFO, "the store writes again", NULL);
@@ -267,11 +295,12 @@ static void give_up(struct ledger *ledger)
     char bytes[24];
 
     pthread_mutex_lock(&ledger->lock);
+    ledger->is_given_up = true;
     answer_queued(ledger);
     snprintf(bytes, sizeof bytes, "%zu", ledger->bytes);
     pthread_mutex_unlock(&ledger->lock);
-    log_line(LOG_ERROR, "the store was closed before all could be written", "reason", ledger->problem, "bytes_lost",
-             bytes, NULL);
+    log_line(LOG_ERROR, "the store was closed before all could be written", "reason", ledger->problem,
+             ledger->daybook ? "bytes_for_the_next_start" : "bytes_lost", bytes, NULL);
 }
 
 void *ledger_writer_run(void *arg)
@@ -296,6 +325,8 @@ void *ledger_writer_run(void *arg)
             give_up(ledger);
             return NULL;
         }
+        if (ledger->daybook)
+            daybook_wipe(ledger->daybook);
         sync_in_time(ledger);
         heed(ledger);
         if (sink_database(ledger->sink)) {

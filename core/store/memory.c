@@ -100,7 +100,7 @@ static void memory_close_row(struct store *store, const struct ledger_row *field
     }
     pthread_mutex_unlock(&memory->lock);
     row_drop(row);
-    answer_give(&answer, true);
+    answer_give_here(&answer, true);
 }
 
 static void memory_find_row(struct store *store, const char *request_id, const struct row_answer *answer)

@@ -16,6 +16,7 @@
 #include "store/ledger.h"
 #include "store/limits.h"
 #include "store/marks.h"
+#include "store/posting.h"
 #include "store/reader.h"
 #include "store/row.h"
 #include "store/statements.h"
@@ -135,6 +136,8 @@ static bool sqlite_open(struct store *store, const char *place, char *error, siz
     sqlite->database = database_open(place, error, error_size);
     if (!sqlite->database)
         goto failed;
+    if (!posting_run(sqlite->database, error, error_size))
+        goto failed;
     if (!load_all(store, sqlite->database)) {
         database_explain(sqlite->database, error, error_size);
         goto failed;
@@ -163,12 +166,13 @@ static bool sqlite_open_reader(struct store *store, const char *place, char *err
 
     *error = '\0';
     sqlite->database = database_open_beside(place, error, error_size);
-    sqlite->page = sqlite->database ? statements_page(sqlite->database->connection) : NULL;
+    if (sqlite->database && posting_await(sqlite->database, error, error_size))
+        sqlite->page = statements_page(sqlite->database->connection);
     if (sqlite->page) {
         store->own = sqlite;
         return true;
     }
-    if (sqlite->database)
+    if (sqlite->database && !*error)
         database_explain(sqlite->database, error, error_size);
     close_all(sqlite);
     return false;
@@ -296,6 +300,7 @@ static int sqlite_read_rows(struct store *store, struct store_place *place, int6
 
     if (sqlite->page)
         return statements_read_page(sqlite->page, place, until, count, rows);
+    ledger_write_all(sqlite->ledger);
     connection = database_open_reader(sqlite->database);
     page = connection ? statements_page(connection) : NULL;
     if (page)
@@ -314,6 +319,7 @@ static bool sqlite_usage(struct store *store, struct usage *usage)
 
     if (sqlite->page)
         return usage_sql_read(sqlite->database->connection, usage, NULL);
+    ledger_write_all(sqlite->ledger);
     connection = database_open_reader(sqlite->database);
     is_read = connection && usage_sql_read(connection, usage, ledger_hours(sqlite->ledger));
     database_close_reader(connection);

@@ -265,8 +265,8 @@ struct ledger_row {
 void store_row_open(struct store *store, const struct ledger_row *row, char row_id[static ID_LENGTH + 1]);
 /*
  * Closes the row of that row_id, once; without a row_id it is a row of its own. on_committed comes when it is as safe
- * as the backend makes it (sqlite: synced). False: it is not on the disk, but waits in memory until it can be, if there
- * is room.
+ * as the backend makes it (sqlite: synced; with ?sync=second, entered where a kill leaves it), which may be before this
+ * returns. False: it is not on the disk, but waits in memory until it can be, if there is room.
  */
 void store_row_close(struct store *store, const struct ledger_row *row, const struct store_home *home,
                      void (*on_committed)(void *arg, bool committed), void *arg);

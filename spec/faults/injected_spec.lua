@@ -13,6 +13,7 @@ local rows = {
   { "accepting", { accept = 300 } }, { "receiving", { receive = 60 } }, { "sending", { send = 60 } },
   { "connecting", { connect = 300 } }, { "opening sockets", { socket = 300 } },
   { "writing to disk", { write = 40 } }, { "syncing the disk", { sync = 200 } },
+  { "writing to disk, with sync=second,", { write = 400 }, store = "sqlite:moongate.db?sync=second" },
   { "everything", { accept = 40, receive = 20, send = 20, connect = 100, socket = 100, write = 10, sync = 30 } },
 }
 
@@ -26,7 +27,8 @@ describe("a gateway with faults in", function()
         return { protocol = "openai", base_url = upstream.base_url, api_key = "sk", retries = 1,
           breaker = { failures = 1000, open = 0.1 } }
       end
-      local moongate = gateway.prepare { config = { store = "sqlite:moongate.db", providers = { acme = acme() },
+      local store = row.store or "sqlite:moongate.db"
+      local moongate = gateway.prepare { config = { store = store, providers = { acme = acme() },
         models = { { id = "small", provider = "acme", cost = { input = 1, output = 1 } } } } }
       local injected = faults.new(moongate)
       moongate:open()

@@ -27,13 +27,41 @@ describe("a gateway whose disk does not sync", function()
     injected:set { sync = 1000 }
     local answer = moongate:chat { model = "small" }
     assert.equal(200, answer.status)
-    assert.same({ "ok" }, bench.sql(moongate.folder .. "/moongate.db", "SELECT outcome FROM ledger"))
+    local function rows() return bench.sql(moongate.folder .. "/moongate.db", "SELECT outcome FROM ledger") end
+    wait.until_(function() return rows()[1] end, "the row")
+    assert.same({ "ok" }, rows())
     wait.until_(function() return problem(moongate) end, "the gateway to tell of it")
     assert.matches("moongate.db cannot be synced (Input/output error): a power cut would lose rows", problem(moongate),
       1, true)
     assert.equal(200, moongate:chat({ model = "small" }).status)
     injected:set {}
     wait.until_(function() return not problem(moongate) end, "it to be well again")
+  end)
+
+  it("keeps with sync=second what it answered and could not write, for who asks once it is killed", function()
+    local moongate, injected = open "sqlite:moongate.db?sync=second"
+    local function usage()
+      local status, text, errors = moongate:command("usage", "--by", "request", "--format", "jsonl")
+      assert.equal(0, status, errors)
+      return select(2, text:gsub('"outcome":"ok"', ""))
+    end
+    assert.equal(200, moongate:chat({ model = "small" }).status)
+    wait.until_(function() return usage() == 1 end, "the first row")
+    injected:set { write = 1000 }
+    assert.equal(200, moongate:chat({ model = "small" }).status)
+    wait.until_(function() return problem(moongate) end, "the disk to refuse")
+    assert.equal(503, moongate:chat({ model = "small" }).status)
+    assert.equal(1, usage())
+    moongate:kill()
+    assert.is_true(bench.exists(moongate.folder .. "/moongate.db-daybook"))
+    injected:set {}
+    assert.equal(2, usage())
+    assert.is_false(bench.exists(moongate.folder .. "/moongate.db-daybook"))
+    moongate:open()
+    assert.equal(200, moongate:chat({ model = "small" }).status)
+    moongate:stop()
+    assert.equal(3, usage())
+    assert.is_false(bench.exists(moongate.folder .. "/moongate.db-daybook"))
   end)
 
   it("ends no answer as if all were well with sync=always", function()

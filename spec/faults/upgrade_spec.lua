@@ -44,8 +44,9 @@ describe("an upgrade", function()
   after_each(gateway.stop_all)
 
   for _, over in ipairs { "plain TCP", "TLS" } do
-    it("under load over " .. over .. " costs no request and no stream, and every row is there once", function()
-      local gate = gateway.prepare { config = config(over == "TLS" and {
+    local synced = over == "TLS" and ", with sync=second," or ""
+    it("under load over " .. over .. synced .. " costs no request and no stream; every row is there once", function()
+      local gate = gateway.prepare { config = config(over == "TLS" and { store = "sqlite:moongate.db?sync=second",
         listen = { addr = "127.0.0.1:0", cert = "one.pem", key = "one.key" } }) }
       tls.certificate(gate.folder, "one")
       gate:open()

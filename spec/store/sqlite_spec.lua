@@ -230,8 +230,9 @@ describe("a store in sqlite", function()
 
   describe("whose process is killed", function()
     -- Lets a writer commit so many rows, kills it, and returns what it had printed.
-    local function kill_after(count)
-      local pipe = assert(io.popen("exec luajit spec/store/writer.lua sqlite:" .. path .. " " .. NOON))
+    local function kill_after(count, sync)
+      local command = "exec luajit spec/store/writer.lua 'sqlite:%s?sync=%s' %d"
+      local pipe = assert(io.popen(command:format(path, sync, NOON)))
       local pid, labels = assert(pipe:read("*l")), {}
       for _ = 1, count do labels[#labels + 1] = assert(pipe:read("*l")) end
       assert(os.execute("kill -9 " .. pid) == 0)
@@ -241,11 +242,12 @@ describe("a store in sqlite", function()
     end
 
     local seed = 20260301
-    for trial = 1, 5 do
+    for trial = 1, 10 do
       seed = (seed * 16807) % 2147483647
-      local count = 1 + seed % 1500
-      it("has every row that it acknowledged, and counters in step with them (" .. trial .. ")", function()
-        local labels = kill_after(count)
+      local count, sync = 1 + seed % 1500, trial % 2 == 0 and "second" or "always"
+      local how = ("(%d, sync=%s)"):format(trial, sync)
+      it("has every row that it acknowledged, and counters in step with them " .. how, function()
+        local labels = kill_after(count, sync)
         reopen()
         local used = bench.used(store, { key = "spent", window = "month" }, NOON)
         close()

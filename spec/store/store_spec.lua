@@ -10,6 +10,7 @@ local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 local backends = {
   memory = function() return "memory:" end,
   sqlite = function() return "sqlite:" .. bench.folder() .. "/moongate.db" end,
+  ["sqlite, synced later"] = function() return "sqlite:" .. bench.folder() .. "/moongate.db?sync=second" end,
   redis = function() return (select(2, bench.patient())) end,
 }
 

@@ -22,6 +22,8 @@ if not pcall(ffi.typeof, "struct store_verdict") then
   if not pcall(ffi.typeof, "enum window") then declare("core/base/zone.h") end
   declare("core/store/store.h")
   declare("core/store/journal.h")
+  declare("core/store/limits.h")
+  declare("core/store/daybook.h")
   declare("core/store/usage.h")
   ffi.cdef [[
 struct inbox;
@@ -403,6 +405,49 @@ end
 function journal:problem()
   local text = ffi.new("char[512]")
   return bench.library.journal_problem(self.handle, text, 512) and ffi.string(text) or nil
+end
+
+local daybook = {}
+daybook.__index = daybook
+
+-- A daybook; its methods are the functions of daybook.h.
+---@return table|nil daybook, string? error
+function bench.daybook(path)
+  local message = ffi.new("char[512]")
+  local opened = bench.library.daybook_open(path, message, 512)
+  if opened == nil then return nil, ffi.string(message) end
+  return setmetatable({ handle = opened, path = path }, daybook)
+end
+
+function daybook:close() bench.library.daybook_close(self.handle) end
+function daybook:row(fields) return bench.library.daybook_enter_row(self.handle, bench.row(fields)) end
+function daybook:turn() bench.library.daybook_turn(self.handle) end
+function daybook:wipe() bench.library.daybook_wipe(self.handle) end
+
+-- A counter of a minute as it stands at its first millisecond.
+function daybook:counter(key, at, settled)
+  local state = ffi.new("struct counter_state", { key = ffi.cast("char *", key), window = windows.minute, at = at,
+    ends = at + 60000, settled = settled })
+  return bench.library.daybook_enter_counter(self.handle, state)
+end
+
+-- What a daybook holds: rows as tables, counters as "key settled", in the order in which they were entered.
+---@return table[]|nil entries, string? error
+function bench.entries(path)
+  local entries, message = {}, ffi.new("char[512]")
+  local on_row = ffi.cast("void (*)(void *, const struct ledger_row *)", function(_, row)
+    entries[#entries + 1] = read_row(row)
+    entries[#entries].row_id = ffi.string(row.row_id)
+  end)
+  local on_counter = ffi.cast("void (*)(void *, const struct counter_state *)", function(_, state)
+    entries[#entries + 1] = ffi.string(state.key) .. " " .. tonumber(state.settled)
+  end)
+  local reader = ffi.new("struct daybook_reader", { on_row, on_counter })
+  local is_read = bench.library.daybook_read(path, reader, message, 512)
+  on_row:free()
+  on_counter:free()
+  if is_read then return entries end
+  return nil, ffi.string(message)
 end
 
 -- How many rows the journal of a database holds that no store has open.
