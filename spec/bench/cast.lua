@@ -54,7 +54,8 @@ local function counted_by_gateway(self)
   return http.request("127.0.0.1:" .. self.port, { path = "/counted" }):json()
 end
 
--- moongate; `options` may change its name, workers, ports of the three providers, and put TLS before them.
+-- moongate; `options` may change its name, workers, when its ledger is synced, ports of the three providers, and put TLS
+-- before them.
 function cast.moongate(places, mock, options)
   options = options or {}
   local ports = options.ports or mock.ports
@@ -63,7 +64,7 @@ function cast.moongate(places, mock, options)
     command = { gateway.binary, "serve", "-c", "moongate.lua" },
     names = { WORKERS = tostring(options.workers or 1), SCHEME = options.authority and "https" or "http",
       ONE = ports[1] .. "", TWO = ports[2] .. "", THREE = ports[3] .. "", KEYS = keys(),
-      SYNC = os.getenv "BENCH_SYNC" or "always",
+      SYNC = options.sync or os.getenv "BENCH_SYNC" or "always",
       TLS = options.authority and ('ca_file = "%s"'):format(options.authority) or "" } }
 end
 

@@ -33,9 +33,11 @@ describe("the benchmark's figures", function()
     end
     local text = report.text { head = "Here.", notes = { "A note." }, scenarios = {
       { name = "1k-64", kind = "closed", text = "1 KB" } }, records = { ["1k-64"] = {
-      moongate = { record(30, 0.5), record(40, 0) }, ["nginx-lua"] = { record(60, 0), record(50, 0) } } } }
+      moongate = { record(30, 0.5), record(40, 0) }, ["nginx-lua"] = { record(60, 0), record(50, 0) },
+      ["moongate-second"] = { record(15, 0), record(15, 0) } } } }
     assert.matches("| 1 KB | **0.65** (0.50–0.80) | – | – | 35.0 | 55.0 | – | – |", text, 1, true)
-    assert.matches("Warning: in 1 of 4 measurements", text, 1, true)
+    assert.matches("| 1 KB; sync=second | **0.28** (0.25–0.30) | – | – | 15.0 | 55.0 | – | – |", text, 1, true)
+    assert.matches("Warning: in 1 of 6 measurements", text, 1, true)
     assert.matches("A note.", text, 1, true)
   end)
 end)

@@ -4,8 +4,10 @@ local figures = require "spec.bench.figures"
 local report = {}
 
 local LABELS = { direct = "no gateway", nginx = "nginx", haproxy = "HAProxy", ["nginx-lua"] = "nginx + Lua",
-  moongate = "moongate", ["nginx-tls"] = "nginx", ["moongate-tls"] = "moongate", ["moongate-2"] = "two workers" }
+  moongate = "moongate", ["moongate-second"] = "moongate, sync=second", ["nginx-tls"] = "nginx", ["moongate-tls"] = "moongate", ["moongate-2"] = "two workers" }
 local PEERS = { "nginx-lua", "haproxy", "nginx" }
+-- With its ledger synced with each answer, as it comes, and within a second.
+local OURS = { "moongate", "moongate-second" }
 
 local function row(cells) return "| " .. table.concat(cells, " | ") .. " |" end
 
@@ -32,20 +34,27 @@ local function of_kind(run, ...)
   return list
 end
 
--- Ratios of moongate to each peer, then the figures of all.
+-- Ratios of one to each peer, then the figures of all.
+local function compared_row(scenario, records, who, field)
+  local cells = { scenario.text .. (who == "moongate" and "" or "; sync=second") }
+  for _, peer in ipairs(PEERS) do
+    cells[#cells + 1] = figures.spread(figures.ratios(records[who], records[peer], field))
+  end
+  cells[2] = "**" .. cells[2]:gsub("^[^ ]+", "%0**", 1)
+  for _, name in ipairs { who, unpack(PEERS) } do
+    local median = figures.median(figures.values(records[name], field))
+    cells[#cells + 1] = median and figures.number(median) or "–"
+  end
+  return cells
+end
+
 local function compared(run, scenarios, field)
   local rows = {}
   for _, scenario in ipairs(scenarios) do
-    local records, cells = run.records[scenario.name], { scenario.text }
-    for _, peer in ipairs(PEERS) do
-      cells[#cells + 1] = figures.spread(figures.ratios(records.moongate, records[peer], field))
+    local records = run.records[scenario.name]
+    for _, who in ipairs(OURS) do
+      if records[who] then rows[#rows + 1] = compared_row(scenario, records, who, field) end
     end
-    cells[2] = "**" .. cells[2]:gsub("^[^ ]+", "%0**", 1)
-    for _, name in ipairs { "moongate", unpack(PEERS) } do
-      local median = figures.median(figures.values(records[name], field))
-      cells[#cells + 1] = median and figures.number(median) or "–"
-    end
-    rows[#rows + 1] = cells
   end
   return rows
 end
@@ -57,7 +66,7 @@ end
 local function added(run, scenario, fields)
   local rows = {}
   local records = run.records[scenario.name]
-  for _, name in ipairs { "moongate", unpack(PEERS) } do
+  for _, name in ipairs { "moongate", "moongate-second", unpack(PEERS) } do
     local cells = { scenario.text, LABELS[name] }
     for _, field in ipairs(fields) do
       cells[#cells + 1] = figures.spread(figures.differences(records[name], records.direct, field))

@@ -59,6 +59,9 @@ local makers = {
   haproxy = function() return cast.haproxy(places, found, mock) end,
   ["nginx-lua"] = function() return cast.nginx_lua(places, found, mock) end,
   moongate = function() return cast.moongate(places, mock) end,
+  ["moongate-second"] = function()
+    return cast.moongate(places, mock, { name = "moongate-second", sync = "second" })
+  end,
   ["moongate-2"] = function()
     return cast.moongate(places, mock, { name = "moongate-2", workers = 2,
       processors = places.two or places.one .. "," .. places.provider })
@@ -103,7 +106,8 @@ if needed["nginx-tls"] or needed["moongate-tls"] then
     notes[#notes + 1] = "Not measured: TLS: " .. tostring(provider)
   end
 end
-for _, name in ipairs { "nginx", "haproxy", "nginx-lua", "moongate", "moongate-2", "nginx-tls", "moongate-tls" } do
+for _, name in ipairs { "nginx", "haproxy", "nginx-lua", "moongate", "moongate-second", "moongate-2", "nginx-tls",
+  "moongate-tls" } do
   if needed[name] and (stage.tls or not name:match("tls$")) then
     local well, who = pcall(ready, name)
     if well then
@@ -138,14 +142,14 @@ for _, scenario in ipairs(chosen) do
         local record = one(scenario, name)
         of_all[name] = of_all[name] or {}
         of_all[name][round] = record
-        say(("        %-13s %8.2f us CPU  %7.0f/s  p50 %6.0f us  p99 %7.0f us  others %3.0f%%%s"):format(name,
+        say(("        %-15s %8.2f us CPU  %7.0f/s  p50 %6.0f us  p99 %7.0f us  others %3.0f%%%s"):format(name,
           record.cpu, record.per_second, record.p50, record.p99, record.foreign * 100,
           record.errors > 0 and "  ERRORS " .. record.errors or ""))
       end
     end
   end
 end
-for _, name in ipairs { "nginx-lua", "moongate", "moongate-2", "moongate-tls" } do
+for _, name in ipairs { "nginx-lua", "moongate", "moongate-second", "moongate-2", "moongate-tls" } do
   if live[name] then notes[#notes + 1] = check_books(live[name]) end
 end
 if records["workers-2"] and not places.two then

@@ -14,7 +14,7 @@
 ---@field rounds integer|nil fewer than the usual
 ---@field who string[]
 
-local ALL = { "direct", "nginx", "haproxy", "nginx-lua", "moongate" }
+local ALL = { "direct", "nginx", "haproxy", "nginx-lua", "moongate", "moongate-second" }
 
 return {
   { name = "1k-1", kind = "closed", body = "1k", connections = 1, who = ALL, text = "1 KB body, 1 connection" },
