@@ -48,6 +48,7 @@ struct request_reader {
     struct span url, name, value;
     size_t awaited;                                /* of a body whose length is known */
     size_t extension_bytes, chunks, framing_bytes; /* of a chunked body */
+    bool in_data;                                  /* not within the lines around a chunk */
     bool wants_continue;
 };
 
@@ -311,12 +312,21 @@ static int on_chunk(llhttp_t *parser)
         refuse_body(reader);
         return -1;
     }
-    if (parser->content_length > 0)
+    reader->in_data = parser->content_length > 0;
+    if (reader->in_data)
         return 0;
     reader->part = PART_TRAILERS;
     reader->lines = 1;
     reader->scanned = reader->line_length = 0;
     return HPE_PAUSED;
+}
+
+static int on_chunk_end(llhttp_t *parser)
+{
+    struct request_reader *reader = parser->data;
+
+    reader->in_data = false;
+    return 0;
 }
 
 static int on_extension(llhttp_t *parser, const char *at, size_t length)
@@ -346,6 +356,7 @@ static const llhttp_settings_t settings = {
     .on_header_value_complete = on_field,
     .on_headers_complete = on_head,
     .on_chunk_header = on_chunk,
+    .on_chunk_complete = on_chunk_end,
     .on_chunk_extension_name = on_extension,
     .on_chunk_extension_value = on_extension,
     .on_body = on_body,
@@ -370,13 +381,31 @@ static size_t parse(struct request_reader *reader, const char *data, size_t leng
     return length;
 }
 
-/* Parses on in a body. A size may begin with zeros, but not without end. */
+/* What the lines around chunks may be long. A size may begin with zeros, but not without end. */
+static size_t framing_limit(const struct request_reader *reader)
+{
+    return 3 * reader->extension_bytes + CHUNK_FRAME * (reader->chunks + 1);
+}
+
+/* How much can be parsed in one go and reach the limit at its end at the earliest: in whatever pieces a body comes,
+ * the same is refused, and by the same byte. */
+static size_t within_limit(const struct request_reader *reader, size_t length)
+{
+    size_t left = framing_limit(reader) - reader->framing_bytes;
+    size_t data = reader->in_data ? (size_t)reader->parser.content_length : 0, most = data + (left ? left : 1);
+
+    return length < most ? length : most;
+}
+
 static size_t parse_body(struct request_reader *reader, const char *data, size_t length)
 {
-    size_t before = reader->request.body.length, used = parse(reader, data, length);
+    size_t before = reader->request.body.length, used;
 
+    if (reader->awaited > 0)
+        return parse(reader, data, length);
+    used = parse(reader, data, within_limit(reader, length));
     reader->framing_bytes += used - (reader->request.body.length - before);
-    if (reader->framing_bytes > 3 * reader->extension_bytes + CHUNK_FRAME * (reader->chunks + 1))
+    if (reader->framing_bytes > framing_limit(reader))
         refuse(reader, 400, "a chunk size is too long");
     return used;
 }
