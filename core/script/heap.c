@@ -103,14 +103,20 @@ static __attribute__((noinline)) void *move(struct heap *heap, void *block, size
 }
 
 /* Nearly all of it is small, and made or dropped. */
-void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size)
+void *heap_resize(void *data, void *block, size_t old_size, size_t size)
 {
-    if (block && size > 0)
-        return move(heap, block, old_size, size);
-    if (size > 0)
+    struct heap *heap = data;
+
+    if (!block) {
+        heap->bytes += size;
+        if (size == 0)
+            return NULL;
         return is_small(size) ? take(heap, size) : mem_alloc(size);
-    if (block)
-        drop(heap, block, old_size);
+    }
+    heap->bytes += size - old_size;
+    if (size > 0)
+        return move(heap, block, old_size, size);
+    drop(heap, block, old_size);
     return NULL;
 }
 

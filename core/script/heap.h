@@ -18,10 +18,11 @@ struct heap {
     struct heap_cell *free[HEAP_LARGEST / HEAP_CELL + 1]; /* by size in cells */
     struct heap_chunk *chunks;
     char *next, *end; /* what no list has had yet of the last chunk */
+    size_t bytes;     /* of all blocks, as they were asked for */
 };
 
-/* As realloc, but that size 0 frees; old_size is what was asked for before. */
-void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size);
+/* As realloc, but that size 0 frees; old_size is what was asked for before. What Lua calls, with its heap as data. */
+void *heap_resize(void *data, void *block, size_t old_size, size_t size);
 
 /* The small blocks all at once; the large ones must have been freed. */
 void heap_free(struct heap *heap);

@@ -24,11 +24,11 @@
 #include "script/heap.h"
 #include "script/strings.h"
 
+/* Running out of memory ends the program in mem.c; the ceiling of a guarded call lies around the heap, in budget.c. */
 struct vm {
+    struct heap heap; /* first: whose it is */
     lua_State *L;
     void *owner;
-    struct heap heap;
-    size_t bytes;
 };
 
 static const char vm_key;
@@ -38,17 +38,6 @@ static _Thread_local struct {
     const void *registry;
     struct vm *vm;
 } last;
-
-/* Out of memory ends the program in mem.c; the ceiling of a guarded call lies around this, in budget.c. */
-static void *count_and_allocate(void *data, void *block, size_t old_size, size_t size)
-{
-    struct vm *vm = data;
-
-    if (!block)
-        old_size = 0;
-    vm->bytes += size - old_size;
-    return heap_resize(&vm->heap, block, old_size, size);
-}
 
 static int on_panic(lua_State *L)
 {
@@ -122,7 +111,7 @@ static void spread_collection(lua_State *L)
 struct vm *vm_new(void *owner)
 {
     struct vm *vm = mem_zero(sizeof *vm);
-    lua_State *L = lua_newstate(count_and_allocate, vm);
+    lua_State *L = lua_newstate(heap_resize, &vm->heap);
 
     if (!L) {
         fputs("moongate: no Lua state\n", stderr);
@@ -162,12 +151,12 @@ lua_State *vm_state(struct vm *vm)
 
 struct vm *vm_of(lua_State *L)
 {
-    void *allocates;
+    void *heap;
     const void *registry;
 
     /* Within a guarded call, and in a state that is none of ours, somebody else allocates. */
-    if (lua_getallocf(L, &allocates) == count_and_allocate)
-        return allocates;
+    if (lua_getallocf(L, &heap) == heap_resize)
+        return heap;
     registry = lua_topointer(L, LUA_REGISTRYINDEX);
     if (last.registry == registry)
         return last.vm;
@@ -226,5 +215,5 @@ bool vm_compile(struct vm *vm, bool wanted)
 
 size_t vm_bytes(const struct vm *vm)
 {
-    return vm->bytes;
+    return vm->heap.bytes;
 }

@@ -3,8 +3,8 @@ local ffi = require "ffi"
 local library = require "spec.support.library"
 
 ffi.cdef [[
-struct heap { void *free[65]; void *chunks; char *next, *end; };
-void *heap_resize(struct heap *heap, void *block, size_t old_size, size_t size);
+struct heap { void *free[65]; void *chunks; char *next, *end; size_t bytes; };
+void *heap_resize(void *heap, void *block, size_t old_size, size_t size);
 void heap_free(struct heap *heap);
 ]]
 
@@ -37,7 +37,11 @@ describe("a heap", function()
         blocks[i] = { at = at, size = size, mark = step % 251 }
       end
     end
+    local bytes = 0
+    for _, held in pairs(blocks) do bytes = bytes + held.size end
+    assert.equal(bytes, tonumber(heap.bytes))
     for _, held in pairs(blocks) do resize(held.at, held.size, 0) end
+    assert.equal(0, tonumber(heap.bytes))
   end)
 
   it("gives a cell that came back to whoever asks next for one as large", function()
