@@ -2,6 +2,7 @@
 #include "net/request_head.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/headers.h"
 #include "base/mem.h"
@@ -107,4 +108,34 @@ bool request_head_is_host(const char *host)
     if (*at == ':')
         at += 1 + strspn(at + 1, "0123456789");
     return *at == '\0';
+}
+
+int request_head_check_host(const struct headers *headers, bool old, const char **message)
+{
+    size_t hosts = headers_count(headers, "host");
+
+    if (hosts > 1 || (hosts == 0 && !old))
+        return refuse(message, 400, "there must be exactly one host field");
+    if (hosts && !request_head_is_host(headers_get(headers, "host")))
+        return refuse(message, 400, "the host field is not a host");
+    return 0;
+}
+
+int request_head_check_framing(const struct headers *headers, bool old, bool is_chunked, bool is_sized,
+                               const char **message)
+{
+    const char *length = headers_get(headers, "content-length");
+    const char *coding = headers_get(headers, "transfer-encoding");
+
+    if (coding && length)
+        return refuse(message, 400, "content-length and transfer-encoding exclude each other");
+    if (headers_count(headers, "content-length") > 1 || headers_count(headers, "transfer-encoding") > 1)
+        return refuse(message, 400, "the length of the body is given more than once");
+    if (coding && (old || strcasecmp(coding, "chunked") != 0))
+        return refuse(message, old ? 400 : 501, "the only transfer-encoding served is chunked, in HTTP/1.1");
+    if (length && (!*length || length[strspn(length, "0123456789")]))
+        return refuse(message, 400, "content-length is not a number");
+    if ((coding != NULL) != is_chunked || (length != NULL) != is_sized)
+        return refuse(message, 400, "the length of the body is not clear");
+    return 0;
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct headers;
+
 /*
  * "METHOD target HTTP/1.x" with single spaces and a target that is a path. Returns 0, or the status to refuse it with
  * and a sentence in message.
@@ -20,5 +22,10 @@ int request_head_check(const char *line, size_t length, size_t target_bytes, con
 char *request_head_split(const char *text, size_t length, const char **path, const char **query);
 /* A name, an IPv4 or a bracketed IPv6 address, with a port or without. */
 bool request_head_is_host(const char *host);
+/* There is one host, and it is one; of HTTP/1.0 (old) there may be none. As request_head_check. */
+int request_head_check_host(const struct headers *headers, bool old, const char **message);
+/* The fields tell where the body ends, and so as the parser understood them. As request_head_check. */
+int request_head_check_framing(const struct headers *headers, bool old, bool is_chunked, bool is_sized,
+                               const char **message);
 
 #endif

@@ -28,6 +28,10 @@ local cases = {
     keeps = true },
   { "no body of a HEAD", OK .. "Content-Length: 3\r\n\r\n", head = true, status = 200, body = "", keeps = true },
   { "no chunks of a HEAD", CHUNKED, head = true, status = 200, body = "", keeps = true },
+  { "a connection that is kept, as told", OK .. "Connection: keep-alive\r\nContent-Length: 1\r\n\r\na", status = 200,
+    body = "a", keeps = true },
+  { "a length that is told last, and a proxy's word", OK .. "Proxy-Connection: close\r\nX: 1\r\n" ..
+    "content-length: 1\r\n\r\na", status = 200, body = "a" },
   { "what comes behind", OK .. "Content-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\n", status = 200, body = "a", keeps = true,
     rest = "HTTP/1.1 200 OK\r\n" },
   -- heads
@@ -56,6 +60,7 @@ local cases = {
   { "two lengths", OK .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", fault = NOT_HTTP },
   { "the same length twice", OK .. "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", fault = NOT_HTTP },
   { "a list of lengths", OK .. "Content-Length: 1, 1\r\n\r\na", fault = NOT_HTTP },
+  { "a length with a tab behind it", OK .. "Content-Length: 1\t\r\n\r\na", fault = NOT_HTTP },
   { "a negative length", OK .. "Content-Length: -1\r\n\r\na", fault = NOT_HTTP },
   { "a length beyond all", OK .. "Content-Length: 99999999999999999999999\r\n\r\na", fault = NOT_HTTP },
   { "a length that is none", OK .. "Content-Length: many\r\n\r\na", fault = NOT_HTTP },
