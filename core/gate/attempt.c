@@ -428,8 +428,8 @@ bool attempt_await_body(struct attempt *attempt, void (*on_ready)(void *arg), vo
 {
     if (attempt->mode == MODE_HEAD) {
         attempt->mode = MODE_BODY;
-        buf_add(&attempt->body, attempt->pending.data, attempt->pending.length);
-        buf_free(&attempt->pending);
+        attempt->body = attempt->pending;
+        attempt->pending = (struct buf){ 0 };
         resume(attempt);
     }
     return await(attempt, on_ready, arg);
