@@ -36,21 +36,25 @@ struct exchange *bind_exchange(lua_State *L, int index)
     return handle->exchange;
 }
 
-static const struct client_request *request_of(lua_State *L)
+static const struct client_request *request_of(lua_State *L, const struct exchange *exchange)
 {
-    const struct client_request *request = bind_exchange(L, 1)->request;
-
-    if (!request)
+    if (!exchange->request)
         luaL_error(L, "this request has been answered: read what is needed of it before");
-    return request;
+    return exchange->request;
+}
+
+static const struct client_request *request_at(lua_State *L, int index)
+{
+    return request_of(L, bind_exchange(L, index));
 }
 
 /* Of a caller that left: none. */
-static const struct headers *headers_of(lua_State *L)
+static const struct headers *headers_at(lua_State *L, int index)
 {
     static const struct headers none;
+    const struct exchange *exchange = bind_exchange(L, index);
 
-    return bind_exchange(L, 1)->gone ? &none : &request_of(L)->headers;
+    return exchange->gone ? &none : &request_of(L, exchange)->headers;
 }
 
 static int exchange_id(lua_State *L)
@@ -61,32 +65,32 @@ static int exchange_id(lua_State *L)
 
 static int exchange_method(lua_State *L)
 {
-    lua_pushstring(L, request_of(L)->method);
+    lua_pushstring(L, request_at(L, 1)->method);
     return 1;
 }
 
 static int exchange_path(lua_State *L)
 {
-    lua_pushstring(L, request_of(L)->path);
+    lua_pushstring(L, request_at(L, 1)->path);
     return 1;
 }
 
 static int exchange_query(lua_State *L)
 {
-    lua_pushstring(L, request_of(L)->query);
+    lua_pushstring(L, request_at(L, 1)->query);
     return 1;
 }
 
 static int exchange_peer(lua_State *L)
 {
-    lua_pushstring(L, request_of(L)->peer);
+    lua_pushstring(L, request_at(L, 1)->peer);
     return 1;
 }
 
 /* body(): what the caller sent; "" once it has been taken, or a streamed answer is under way */
 static int exchange_body(lua_State *L)
 {
-    const struct client_request *request = request_of(L);
+    const struct client_request *request = request_at(L, 1);
 
     lua_pushlstring(L, request->body.data, request->body.length);
     return 1;
@@ -95,10 +99,11 @@ static int exchange_body(lua_State *L)
 /* take_body(): the same for json.scan, without a copy */
 static int exchange_lua_take_body(lua_State *L)
 {
+    struct exchange *exchange = bind_exchange(L, 1);
     struct buf body;
 
-    (void)request_of(L);
-    body = exchange_take_body(bind_exchange(L, 1));
+    (void)request_of(L, exchange);
+    body = exchange_take_body(exchange);
     json_push_bytes(L, &body);
     return 1;
 }
@@ -106,7 +111,7 @@ static int exchange_lua_take_body(lua_State *L)
 /* header(name, joined): its first value, or all of them with ", " between; nil: there is none, or nobody any more */
 static int exchange_header(lua_State *L)
 {
-    const struct headers *headers = headers_of(L);
+    const struct headers *headers = headers_at(L, 1);
     const char *name = luaL_checkstring(L, 2), *value = headers_get(headers, name);
 
     if (!value)
@@ -129,7 +134,7 @@ static int exchange_header(lua_State *L)
 /* has_header(start): whether there is one whose name begins so */
 static int exchange_has_header(lua_State *L)
 {
-    const struct headers *headers = headers_of(L);
+    const struct headers *headers = headers_at(L, 1);
     size_t length;
     const char *start = luaL_checklstring(L, 2, &length);
     bool found = false;
@@ -142,7 +147,7 @@ static int exchange_has_header(lua_State *L)
 
 static int exchange_headers(lua_State *L)
 {
-    bind_push_headers(L, headers_of(L));
+    bind_push_headers(L, headers_at(L, 1));
     return 1;
 }
 
