@@ -54,8 +54,8 @@ local function counted_by_gateway(self)
   return http.request("127.0.0.1:" .. self.port, { path = "/counted" }):json()
 end
 
--- moongate; `options` may change its name, workers, when its ledger is synced, ports of the three providers, and put TLS
--- before them.
+-- moongate; `options` may change its name, workers, when its ledger is synced and the ports of the three providers, and
+-- put TLS before them.
 function cast.moongate(places, mock, options)
   options = options or {}
   local ports = options.ports or mock.ports

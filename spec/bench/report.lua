@@ -4,7 +4,8 @@ local figures = require "spec.bench.figures"
 local report = {}
 
 local LABELS = { direct = "no gateway", nginx = "nginx", haproxy = "HAProxy", ["nginx-lua"] = "nginx + Lua",
-  moongate = "moongate", ["moongate-second"] = "moongate, sync=second", ["nginx-tls"] = "nginx", ["moongate-tls"] = "moongate", ["moongate-2"] = "two workers" }
+  moongate = "moongate", ["moongate-second"] = "moongate, sync=second", ["moongate-2"] = "two workers",
+  ["nginx-tls"] = "nginx", ["moongate-tls"] = "moongate" }
 local PEERS = { "nginx-lua", "haproxy", "nginx" }
 -- With its ledger synced with each answer, as it comes, and within a second.
 local OURS = { "moongate", "moongate-second" }
