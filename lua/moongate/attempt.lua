@@ -152,7 +152,7 @@ local function is_stream(wire, protocol)
 end
 
 -- Reads on to the first event that is content. Answers { event, read, held, usage }, or nil and a failure.
-local function first_content(wire, protocol)
+local function first_content(wire, protocol, is_direct)
   local held, bytes, usage = {}, 0, nil
   while true do
     local event, reason, message = wire:event()
@@ -160,7 +160,7 @@ local function first_content(wire, protocol)
       if reason == "end" then reason, message = "cut", "the stream ended before its first content" end
       return nil, { stage = "body", end_name = reason, message = message }
     end
-    local read = event.data and protocol.read_event(event, usage) or { kind = "lifecycle" }
+    local read = event.data and protocol.read_event(event, usage, is_direct) or { kind = "lifecycle" }
     usage, event.read = read.usage or usage, read
     if read.kind == "error" then
       return nil, { stage = "body", error = read.error, body = read.body, usage = usage }
@@ -186,8 +186,9 @@ local function read(call, wire, protocol)
   local status, reason, message = wire:head()
   if not status then return nil, { stage = "head", end_name = reason, message = message } end
   local succeeded = status >= 200 and status < 300
+  local is_direct = not call.hooks and translation.is_direct(call, protocol)
   if call.request.stream and succeeded and is_stream(wire, protocol) then
-    local begun, failure = first_content(wire, protocol)
+    local begun, failure = first_content(wire, protocol, is_direct)
     if not begun then
       failure.status = status
       return nil, failure
@@ -199,7 +200,6 @@ local function read(call, wire, protocol)
   text, reason, message = wire:body()
   if not text then return nil, { stage = "body", status = status, end_name = reason, message = message } end
   local headers = protocol.reads_reply_headers and wire:headers() or nil
-  local is_direct = not call.hooks and translation.is_direct(call, protocol)
   local reply = protocol.read_reply(status, headers, text, is_direct)
   if reply.error or not succeeded then
     return nil, { stage = "body", status = status, error = reply.error, body = reply.body or text,

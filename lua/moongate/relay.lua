@@ -75,6 +75,12 @@ local function has_room(call, bound, read, told, bytes, is_finished)
   return bound:extend(usage)
 end
 
+-- What the provider has told by now of a stream that is piped.
+local function told_in(answer, seen)
+  if not seen.usage then return answer.usage end
+  return answer.protocol.read_event({ data = seen.usage }, answer.usage, true).usage or answer.usage
+end
+
 -- Pipes a stream to its end, or as far as it is paid for. Answers what was seen, nil and a reason, or what was seen and
 -- "spent".
 local function pipe_on(call, answer, bound, first_bytes)
@@ -83,9 +89,10 @@ local function pipe_on(call, answer, bound, first_bytes)
   local seen, reason = wire:pipe(handle, marks, bound and bound:bytes() - first_bytes, bound and bound.tokens)
   while seen and seen.ended == "spent" do
     local event = { data = seen.held, name = "" }
-    local told = seen.usage and protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
+    local told = told_in(answer, seen)
     local bytes = first_bytes + seen.text_bytes + seen.held_bytes
-    local room, cancelled = has_room(call, bound, protocol.read_event(event, told), told, bytes, seen.finished)
+    local read = protocol.read_event(event, told, true)
+    local room, cancelled = has_room(call, bound, read, told, bytes, seen.finished)
     if cancelled then return nil, cancelled end
     if not room then return seen, "spent" end
     seen, reason = wire:pipe_on(handle, bound:bytes() - first_bytes, bound.tokens)
@@ -97,7 +104,7 @@ end
 local function cut_short(call, answer, bound, seen, bytes)
   answer.wire:close(false)
   attempt.finished(call, answer, "ok", bound:told())
-  local told = seen.usage and answer.protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
+  local told = told_in(answer, seen)
   local usage = usage_so_far(call, told, bytes)
   record.settle(call, answer, "ok", usage, bytes)
   call.handle:write(cut_off.ending(call, answer, seen, usage))
@@ -152,7 +159,7 @@ local function pipe(call, answer)
   seen = seen or answer.wire:piped() or { text_bytes = 0 }
   answer.wire:close(outcome.kind == "ok")
   attempt.finished(call, answer, outcome.kind, outcome.message)
-  local usage = seen.usage and protocol.read_event({ data = seen.usage }, answer.usage).usage or answer.usage
+  local usage = told_in(answer, seen)
   local is_whole = outcome.kind == "ok" or seen.finished or is_finish
   local bytes = first_bytes + seen.text_bytes
   usage = usage_of.final(usage, is_whole, call.request.text_length, bytes)

@@ -62,7 +62,10 @@ function usage.nothing_but(cost_usd)
 end
 
 -- Two words of one answer: the later one holds, but what it is silent of stands as it was.
-local function over(before, found)
+---@param before moongate.usage|nil
+---@param found moongate.usage|nil
+---@return moongate.usage|nil
+function usage.over(before, found)
   if not (before and found) then return found or before end
   local whole = {}
   for name, value in pairs(found.total > 0 and found or before) do whole[name] = value end
@@ -142,8 +145,8 @@ end
 ---@return moongate.usage|nil
 function usage.of(document, before)
   local found = usage.read(document.usage) or usage.read(object(document.x_groq).usage)
-  found = over(usage.nothing_but(usage.charged(document)), found)
-  return found and over(before, found)
+  found = usage.over(usage.nothing_but(usage.charged(document)), found)
+  return found and usage.over(before, found)
 end
 
 -- What a call has used if nobody tells: about four bytes a token.

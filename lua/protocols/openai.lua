@@ -111,8 +111,9 @@ local function is_answer(document) return document.choices end
 
 -- The reading of an answer that looks as usual, without its body; nil where it has to be looked at closely.
 local function read_usual(text)
-  local is_usual, length, finish, prompt, completion, total, cached, cache_write, reasoning = json.fits(text, outline)
-  if not is_usual or FAILED_ENDS[finish] then return nil end
+  local is_usual, length, finish, prompt, completion, total, cached, cache_write, reasoning =
+    json.fits(text, outline.whole)
+  if not is_usual or not prompt or FAILED_ENDS[finish] then return nil end
   local figures = usage.of_counts(prompt, completion, total, cached or 0, cache_write or 0, reasoning or 0)
   return {
     usage = figures, text_length = length, finish = finish,
@@ -147,14 +148,29 @@ function openai.read_reply(status, _, text, is_direct)
   }
 end
 
+-- The same of an event.
+local function read_usual_event(text, before)
+  local is_usual, length, finish, prompt, completion, total, cached, cache_write, reasoning, index =
+    json.fits(text, outline.event)
+  if not is_usual or FAILED_ENDS[finish] then return nil end
+  local figures = prompt
+    and usage.over(before, usage.of_counts(prompt, completion, total, cached or 0, cache_write or 0, reasoning or 0))
+  if finish then return { kind = "finish", finish = finish, usage = figures, text_length = length } end
+  if length > 0 then return { kind = "content", usage = figures, text_length = length } end
+  return { kind = figures and not index and "usage" or "lifecycle", usage = figures }
+end
+
 -- Reads one stream event. `usage` may come with any kind, `finish` (the reason) and `text_length` with content that
 -- ends the answer; `body` is there with errors, for moongate.limits.
 ---@param event { name: string|nil, data: string }
 ---@param before moongate.usage|nil
+---@param is_direct boolean|nil the event goes on as it came: its document is not needed
 ---@return table
-function openai.read_event(event, before)
+function openai.read_event(event, before, is_direct)
   local data = event.data
   if data == "[DONE]" or (#data < 16 and string.find(data, "^%s*%[DONE%]%s*$")) then return { kind = "end" } end
+  local usual = is_direct and event.name ~= "error" and read_usual_event(data, before)
+  if usual then return usual end
   local document, reading = http.event(event)
   if not document then return reading end
   if not document.choices and type(document[1]) == "table" then

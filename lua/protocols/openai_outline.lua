@@ -1,6 +1,6 @@
--- What nearly all whole answers of OpenAI-shaped providers look like, for `json.fits`: what is read of one that does is
--- taken from where it stands, and nothing of it is built. Others are read by protocols.openai. Tallied is what the
--- model wrote; what would count otherwise, or mean a failure, does not fit.
+-- What nearly all whole answers of OpenAI-shaped providers look like, and nearly all events of a stream, for
+-- `json.fits`: what is read of one that does is taken from where it stands, and nothing of it is built. Others are read
+-- by protocols.openai. Tallied is what the model wrote; what would count otherwise, or mean a failure, does not fit.
 local json = require "moongate.core.json"
 
 local LARGEST = 2 ^ 53 - 1
@@ -11,34 +11,52 @@ local function count(place, may_be_null)
   return { kind = "number", least = 0, most = LARGEST, whole = true, null = may_be_null, take = place }
 end
 
-local CALL = {
-  kind = "object",
-  needs = { ["function"] = { kind = "object", needs = { name = TEXT, arguments = TEXT }, may = { input = "null" } } },
-  may = { custom = "null" },
-}
+local function call(name)
+  return {
+    kind = "object",
+    needs = { ["function"] = { kind = "object", needs = { name = name, arguments = TEXT }, may = { input = "null" } } },
+    may = { custom = "null" },
+  }
+end
 
 -- Thoughts come under two names, and where both are there they are the same.
-local function message(reasoning, reasoning_content)
+local function message(name, reasoning, reasoning_content)
   return {
     kind = "object",
     may = {
       content = TEXT, refusal = TEXT, reasoning = reasoning, reasoning_content = reasoning_content,
       reasoning_details = "null", audio = "null", function_call = "null",
-      tool_calls = { kind = "array", items = CALL, null = true },
+      tool_calls = { kind = "array", items = call(name), null = true },
     },
   }
 end
 
+local function either_message(name) return { either = { message(name, "null", TEXT), message(name, TEXT, "null") } } end
+
+local FINISH = { kind = "string", least = 1, null = true, take = 1 }
+
 local CHOICES = {
   kind = "array", least = 1, most = 1,
   items = {
-    kind = "object", needs = { message = { either = { message("null", TEXT), message(TEXT, "null") } } },
-    may = { delta = "null", text = "null", finish_reason = { kind = "string", least = 1, null = true, take = 1 } },
+    kind = "object", needs = { message = either_message(TEXT) },
+    may = { delta = "null", text = "null", finish_reason = FINISH },
+  },
+}
+
+-- A call says something, so its name does. There is an index where there is a choice.
+local DELTAS = {
+  kind = "array", most = 1,
+  items = {
+    kind = "object",
+    needs = {
+      index = { kind = "number", take = 8 }, delta = either_message { kind = "string", least = 1, tally = true },
+    },
+    may = { message = "null", text = "null", finish_reason = FINISH },
   },
 }
 
 local USAGE = {
-  kind = "object", needs = { prompt_tokens = count(2, false) },
+  kind = "object", null = true, needs = { prompt_tokens = count(2, false) },
   may = {
     completion_tokens = count(3, true), total_tokens = count(4, true),
     prompt_tokens_details = {
@@ -55,12 +73,20 @@ for _, name in ipairs {
   "output_tokens",
 } do USAGE.may[name] = "null" end
 
--- finish_reason, and of the usage: prompt, completion, total, cached, written to the cache, reasoning.
-return json.outline {
-  kind = "object", needs = { choices = CHOICES, usage = USAGE },
-  may = {
-    object = { kind = "string", values = { "chat.completion" } }, error = "null", base_resp = "null", type = "null",
-    x_groq = { kind = "object", null = true, may = { error = "null", usage = "null" } },
-    data = "null", cost = "null", cost_in_usd_ticks = "null", is_byok = "null",
-  },
+local function outline(object, needs, usage)
+  return json.outline {
+    kind = "object", needs = needs,
+    may = {
+      object = { kind = "string", values = { object } }, usage = usage, error = "null", base_resp = "null",
+      type = "null", x_groq = { kind = "object", null = true, may = { error = "null", usage = "null" } },
+      data = "null", cost = "null", cost_in_usd_ticks = "null", is_byok = "null",
+    },
+  }
+end
+
+-- They take finish_reason, and of the usage: prompt, completion, total, cached, written to the cache, reasoning; of an
+-- event the choice's index besides.
+return {
+  whole = outline("chat.completion", { choices = CHOICES, usage = USAGE }),
+  event = outline("chat.completion.chunk", { choices = DELTAS }, USAGE),
 }

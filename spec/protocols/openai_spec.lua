@@ -437,6 +437,81 @@ describe("a whole reply that goes on as it came", function()
   end)
 end)
 
+describe("a stream event that goes on as it came", function()
+  local USAGE = '{"prompt_tokens":4,"completion_tokens":2}'
+
+  local function choice(delta, more) return string.format('[{"index":0,"delta":%s%s}]', delta, more or "") end
+
+  local function text_of(choices, more)
+    return string.format('{"object":"chat.completion.chunk","choices":%s%s}', choices, more or "")
+  end
+
+  local TEXT = choice '{"content":"h\\u00e9"}'
+
+  local USUAL = {
+    text_of(TEXT), text_of(choice '{"role":"assistant","content":"","refusal":null}', ',"usage":null'),
+    text_of(choice '{}'), text_of(choice('{}', ',"finish_reason":"stop"')), text_of "[]",
+    text_of(choice('{"content":"a"}', ',"finish_reason":"length","logprobs":{"content":[{"token":"a"}]}')),
+    text_of("[]", ',"usage":' .. USAGE), text_of(TEXT, ',"usage":' .. USAGE),
+    text_of(choice "{}", ',"usage":' .. USAGE),
+    text_of(choice('{}', ',"finish_reason":"stop"'), ',"usage":' .. USAGE), text_of(choice '{"reasoning":"hm"}'),
+    text_of(choice '{"content":null,"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}'),
+    text_of(choice '{"tool_calls":[]}'), text_of(TEXT, ',"x_groq":{"id":"r"},"error":null'),
+    text_of("[]", ',"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":20,"prompt_tokens_details":'
+      .. '{"cached_tokens":5,"cache_write_tokens":1},"completion_tokens_details":{"reasoning_tokens":2}}'),
+    text_of("[]", ',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'),
+  }
+  local ODD = {
+    text_of(choice '{"content":[{"type":"text","text":"ab"}]}'), text_of(choice('{}', ',"finish_reason":""')),
+    text_of(choice '{"tool_calls":[{"function":{"name":"","arguments":""}}]}'),
+    text_of(choice '{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}'),
+    text_of(choice('{}', ',"finish_reason":"error"')), text_of '[{"delta":{"content":"a"}}]',
+    text_of('[{"index":0,"delta":{}},{"index":1,"delta":{}}]'), text_of '[{"index":0}]', text_of "null",
+    text_of(choice('{}', ',"message":{"content":"a"}')), text_of(choice('{}', ',"text":"abc"')),
+    text_of(TEXT, ',"error":{"message":"m"}'), text_of(TEXT, ',"type":"error"'), text_of(TEXT, ',"cost":0.1'),
+    text_of("[]", ',"usage":{"input_tokens":4}'), text_of("[]", ',"usage":{"prompt_tokens":9,"cost":0.1}'),
+    text_of("[]", ',"x_groq":{"usage":' .. USAGE .. "}"), text_of(TEXT):gsub("chat.completion.chunk", "error"), "[]",
+    "[" .. text_of(TEXT) .. "]", text_of(TEXT):sub(1, -2), "", "null", "ping", '{"error":"m"}',
+  }
+  local BEFORE = { input = 3, cached = 1, cache_write = 0, output = 5, reasoning = 0, total = 9, cost_usd = 0.5 }
+
+  -- But for the document there is no difference. Answers whether that was made.
+  local function has_document(data, name, before)
+    local own = { name = name, data = data }
+    assert.same(openai.read_event({ name = name, data = data }, before), openai.read_event(own, before, true), data)
+    return own.document ~= nil
+  end
+
+  it("is not built where it looks as usual", function()
+    for _, data in ipairs(USUAL) do
+      assert.is_false(has_document(data, ""), data)
+      assert.is_false(has_document(data, "", BEFORE), data)
+    end
+  end)
+
+  it("reads the same where it does not", function()
+    for _, data in ipairs(ODD) do
+      has_document(data, "")
+      has_document(data, "", BEFORE)
+    end
+    for _, data in ipairs(USUAL) do assert.is_true(has_document(data, "error"), data) end
+  end)
+
+  it("reads the same whatever stands in its place", function()
+    local pieces = { "null", "5", '"x"', '""', "[]", "{}", "true", '[{"x":1}]', '{"text":5}', USAGE, '"stop"' }
+    local usual = 0
+    for _, data in ipairs(USUAL) do
+      for place, value in data:gmatch '":()("?[%w_]+"?)' do
+        for _, piece in ipairs(pieces) do
+          local changed = data:sub(1, place - 1) .. piece .. data:sub(place + #value)
+          if not has_document(changed, "") then usual = usual + 1 end
+        end
+      end
+    end
+    assert.is_true(usual > 100, usual)
+  end)
+end)
+
 describe("the marks for the relay", function()
   it("stand in the events they are for", function()
     local scan = openai.scan
