@@ -288,8 +288,19 @@ static void set_buf(lua_State *L, const char *name, const struct buf *buf)
     lua_setfield(L, -2, name);
 }
 
+/* Of the event that is beyond the bound, and of what went out before it. */
+static void set_spent(lua_State *L, const struct attempt_piped *seen)
+{
+    set_buf(L, "held", &seen->held);
+    lua_pushnumber(L, (lua_Number)seen->held_bytes);
+    lua_setfield(L, -2, "held_bytes");
+    set_buf(L, "kept", &seen->kept);
+    lua_pushboolean(L, seen->overfull);
+    lua_setfield(L, -2, "overfull");
+}
+
 /* { ended = "terminal" | "finished" | "error" | "spent" | "cut", finished, failure, message, usage, error,
- * terminal_raw, text_bytes, events, held, held_bytes, kept } */
+ * terminal_raw, text_bytes }; of a spent one held, held_bytes, kept and overfull besides */
 static int push_seen(lua_State *L, const struct attempt *attempt)
 {
     const struct attempt_piped *seen = attempt_piped(attempt);
@@ -299,7 +310,7 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
                         : seen->finished && !attempt_failure(attempt) && attempt_is_over(attempt) ? "finished"
                                                                                                   : "cut";
 
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 8);
     lua_pushstring(L, ended);
     lua_setfield(L, -2, "ended");
     lua_pushboolean(L, seen->finished);
@@ -315,15 +326,8 @@ static int push_seen(lua_State *L, const struct attempt *attempt)
     set_buf(L, "terminal_raw", &seen->terminal_raw);
     lua_pushnumber(L, (lua_Number)seen->text_bytes);
     lua_setfield(L, -2, "text_bytes");
-    lua_pushnumber(L, (lua_Number)seen->events);
-    lua_setfield(L, -2, "events");
-    set_buf(L, "held", &seen->held);
     if (seen->spent)
-        set_buf(L, "kept", &seen->kept);
-    lua_pushboolean(L, seen->overfull);
-    lua_setfield(L, -2, "overfull");
-    lua_pushnumber(L, (lua_Number)seen->held_bytes);
-    lua_setfield(L, -2, "held_bytes");
+        set_spent(L, seen);
     return 1;
 }
 
