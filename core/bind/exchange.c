@@ -229,7 +229,7 @@ struct form {
     } names[FORM_MAX];
 };
 
-/* form(names): for answer */
+/* form(names): for answer and start */
 static int exchange_form(lua_State *L)
 {
     struct form *form;
@@ -285,6 +285,26 @@ static int exchange_lua_begin(lua_State *L)
     return 0;
 }
 
+/* start(form, ...): the same with status 200 and a value for each name of the form; nil: without it */
+static int exchange_lua_start(lua_State *L)
+{
+    struct exchange *exchange = bind_exchange(L, 1);
+    const struct form *form = bind_handle(L, 2, FORM, sizeof *form);
+    struct headers headers = { 0 };
+    int given = lua_gettop(L) - 2;
+
+    for (int i = 0; i < form->count && i < given; i++) {
+        size_t length;
+        const char *value = lua_tolstring(L, i + 3, &length);
+
+        if (value && form->names[i].text)
+            headers_add_bytes(&headers, form->names[i].text, form->names[i].length, value, length);
+    }
+    exchange_begin(exchange, 200, &headers);
+    headers_free(&headers);
+    return 0;
+}
+
 static int push_true(lua_State *L, void *arg)
 {
     (void)arg;
@@ -334,18 +354,31 @@ static int exchange_lua_finish(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    { "always", exchange_always },   { "answer", exchange_lua_answer },
-    { "begin", exchange_lua_begin }, { "begun", exchange_begun },
-    { "body", exchange_body },       { "calm", exchange_calm },
-    { "elapsed", exchange_elapsed }, { "finish", exchange_lua_finish },
-    { "gone", exchange_gone },       { "has_header", exchange_has_header },
-    { "header", exchange_header },   { "headers", exchange_headers },
-    { "id", exchange_id },           { "keep_private", exchange_keep_private },
-    { "method", exchange_method },   { "offer", exchange_lua_offer },
-    { "path", exchange_path },       { "peer", exchange_peer },
-    { "query", exchange_query },     { "reply", exchange_lua_reply },
-    { "status", exchange_status },   { "take_body", exchange_lua_take_body },
-    { "write", exchange_lua_write }, { NULL, NULL },
+    { "always", exchange_always },
+    { "answer", exchange_lua_answer },
+    { "begin", exchange_lua_begin },
+    { "begun", exchange_begun },
+    { "body", exchange_body },
+    { "calm", exchange_calm },
+    { "elapsed", exchange_elapsed },
+    { "finish", exchange_lua_finish },
+    { "gone", exchange_gone },
+    { "has_header", exchange_has_header },
+    { "header", exchange_header },
+    { "headers", exchange_headers },
+    { "id", exchange_id },
+    { "keep_private", exchange_keep_private },
+    { "method", exchange_method },
+    { "offer", exchange_lua_offer },
+    { "path", exchange_path },
+    { "peer", exchange_peer },
+    { "query", exchange_query },
+    { "reply", exchange_lua_reply },
+    { "start", exchange_lua_start },
+    { "status", exchange_status },
+    { "take_body", exchange_lua_take_body },
+    { "write", exchange_lua_write },
+    { NULL, NULL },
 };
 
 /* The exchange must not reach back to a handle that is no more. */

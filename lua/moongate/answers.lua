@@ -33,39 +33,51 @@ local function values(call, answer, settled)
     digits.dollars(settled.cost_microusd), digits.whole(settled.billed_tokens)
 end
 
+local function under(names, ...)
+  local headers = {}
+  for i, name in ipairs(names) do headers[name] = select(i, ...) end
+  return headers
+end
+
 -- The headers of a whole answer.
 ---@param call moongate.call
 ---@param answer table
 ---@param settled { cost_microusd: integer, billed_tokens: integer }
 ---@return table<string, string>
 function answers.headers(call, answer, settled)
-  local headers, told = {}, { values(call, answer, settled) }
-  for i, name in ipairs(NAMES) do headers[name] = told[i] end
-  return add_rest(call, headers)
+  return add_rest(call, under(NAMES, values(call, answer, settled)))
 end
 
-local form -- of the names, and those of own_limits
+local forms = {} -- by the names that they begin with; those of own_limits follow
 
-local function new_form()
-  local names = {}
-  for _, list in ipairs { NAMES, own_limits.names } do
-    for _, name in ipairs(list) do names[#names + 1] = name end
+local function form_of(first)
+  local form = forms[first]
+  if not form then
+    local names = {}
+    for _, list in ipairs { first, own_limits.names } do
+      for _, name in ipairs(list) do names[#names + 1] = name end
+    end
+    form = exchange.form(names)
+    forms[first] = form
   end
-  return exchange.form(names)
+  return form
 end
 
--- Replies with a whole answer. Nearly all have nothing but what the form has: no table is made for them.
+-- Whether an answer has nothing but what the form has, as nearly all do: no table is made for it.
+local function fits_form(call)
+  return not (call.plan.replaced or call.extra_headers or call.surface.speaks == "anthropic")
+end
+
+-- Replies with a whole answer.
 ---@param call moongate.call
 ---@param answer table
 ---@param settled { cost_microusd: integer, billed_tokens: integer }
 ---@param body string
 function answers.reply(call, answer, settled, body)
-  if call.plan.replaced or call.extra_headers or call.surface.speaks == "anthropic" then
-    return call.handle:reply(200, answers.headers(call, answer, settled), body)
-  end
-  form = form or new_form()
+  if not fits_form(call) then return call.handle:reply(200, answers.headers(call, answer, settled), body) end
   local kind, provider, model, policy, attempts, cost, billed = values(call, answer, settled)
-  call.handle:answer(form, body, kind, provider, model, policy, attempts, cost, billed, own_limits.values(call.caller))
+  call.handle:answer(form_of(NAMES), body, kind, provider, model, policy, attempts, cost, billed,
+    own_limits.values(call.caller))
 end
 
 -- The headers of a count that nobody but the gateway made.
@@ -81,17 +93,33 @@ function answers.estimated_headers(call)
   return headers
 end
 
+local STREAM_NAMES = {
+  "content-type", "cache-control", "x-accel-buffering", "x-moongate-provider", "x-moongate-model",
+  "x-moongate-policy", "x-moongate-attempts",
+}
+
+-- In the order of those names. A buffering proxy in between would hold the stream back.
+local function stream_values(call, answer)
+  local kind, target = call.surface.stream_type or "text/event-stream; charset=utf-8", answer.target
+  return type(kind) == "function" and kind(call) or kind, "no-cache", "no", target.provider, target.model,
+    call.plan.policy, digits.whole(call.calls)
+end
+
 ---@param call moongate.call
 ---@param answer table
 ---@return table<string, string>
 function answers.stream_headers(call, answer)
-  local kind = call.surface.stream_type or "text/event-stream; charset=utf-8"
-  return add_rest(call, {
-    ["content-type"] = type(kind) == "function" and kind(call) or kind, ["cache-control"] = "no-cache",
-    ["x-accel-buffering"] = "no", -- a buffering proxy in between would hold the stream back
-    ["x-moongate-provider"] = answer.target.provider, ["x-moongate-model"] = answer.target.model,
-    ["x-moongate-policy"] = call.plan.policy, ["x-moongate-attempts"] = digits.whole(call.calls),
-  })
+  return add_rest(call, under(STREAM_NAMES, stream_values(call, answer)))
+end
+
+-- Begins the answer as a stream.
+---@param call moongate.call
+---@param answer table
+function answers.begin(call, answer)
+  if not fits_form(call) then return call.handle:begin(200, answers.stream_headers(call, answer)) end
+  local kind, caching, buffering, provider, model, policy, attempts = stream_values(call, answer)
+  call.handle:start(form_of(STREAM_NAMES), kind, caching, buffering, provider, model, policy, attempts,
+    own_limits.values(call.caller))
 end
 
 -- The headers of a refusal; what was decided before it is told too.

@@ -137,7 +137,7 @@ local function pipe(call, answer)
   local handle, protocol, bound = call.handle, answer.protocol, allowance.of(call, answer)
   local first_bytes, is_last, is_finish = answer.read.text_length or 0, answer.read.last, answer.read.kind == "finish"
   local room, reason = has_room(call, bound, answer.read, answer.usage, first_bytes, false)
-  handle:begin(200, answers.stream_headers(call, answer))
+  answers.begin(call, answer)
   local seen
   if reason then
     seen = nil
@@ -186,7 +186,7 @@ end
 local function send(call, answer, own, text)
   if text == "" then return true end
   if not own.begun then
-    call.handle:begin(200, answers.stream_headers(call, answer))
+    answers.begin(call, answer)
     own.begun, call.handle_begun = true, true
   end
   local sent, reason = call.handle:write(text)
@@ -285,7 +285,7 @@ local function end_spent(call, answer, own)
   attempt.finished(call, answer, kind, own.bound:told())
   local usage = usage_so_far(call, own.seen.usage, own.seen.text_bytes)
   record.settle(call, answer, kind, usage, own.seen.text_bytes)
-  if not own.begun then call.handle:begin(200, answers.stream_headers(call, answer)) end
+  if not own.begun then answers.begin(call, answer) end
   if kind == "ok" then call.handle:write(own.editor:terminal({ cut = true }, usage)) end
   call.handle:finish()
 end
@@ -333,7 +333,7 @@ local function step_by_step(call, answer, editor)
   local _, unkept = record.settle(call, answer, outcome.kind, used(call, own.seen), own.seen.text_bytes)
   if outcome.kind == "ok" and unkept then return fail(call, own, unkept) end
   if outcome.kind ~= "ok" and outcome.kind ~= "cancelled" then return failed(call, own, outcome) end
-  if not own.begun then handle:begin(200, answers.stream_headers(call, answer)) end
+  if not own.begun then answers.begin(call, answer) end
   if outcome.kind == "ok" then handle:write(editor:terminal(own.seen, used(call, own.seen))) end
   handle:finish()
 end
@@ -372,7 +372,7 @@ function relay.own(call, act)
   if unkept then return unkept end
   if call.request.stream then
     local writer = call.surface.writer(call)
-    handle:begin(200, answers.stream_headers(call, answer))
+    answers.begin(call, answer)
     local said = writer:event { kind = "text", text = act.text } .. writer:event { kind = "finish", finish = "stop" }
     handle:write(said .. writer:finish(NOTHING_USED))
     return handle:finish()

@@ -30,6 +30,19 @@ describe("the headers of an answer", function()
     assert.equal("no-cache", headers["cache-control"])
   end)
 
+  it("of a stream are the same with a form and without one", function()
+    local begun, handle = call(), fakes.handle()
+    begun.handle = handle
+    answers.begin(begun, { target = target })
+    assert.same({ status = 200, headers = answers.stream_headers(begun, { target = target }) }, handle.begun)
+    local with_form = handle.begun.headers
+    begun.extra_headers = { ["x-more"] = "m" }
+    answers.begin(begun, { target = target })
+    assert.equal("m", handle.begun.headers["x-more"])
+    handle.begun.headers["x-more"] = nil
+    assert.same(with_form, handle.begun.headers)
+  end)
+
   it("of a refusal round the wait up, and tell who was tried last", function()
     local refused = call()
     refused.attempts = { { provider = "acme", model = "small" }, { provider = "other", model = "large" } }

@@ -316,12 +316,14 @@ function fakes.handle(given)
   function handle.reply(_, status, headers, body)
     handle.replies[#handle.replies + 1] = { status = status, headers = headers, body = body }
   end
-  function handle.answer(_, form, body, ...)
+  local function filled(form, ...)
     local headers = {}
     for i, name in ipairs(form) do headers[name] = (select(i, ...)) end
-    handle:reply(200, headers, body)
+    return headers
   end
+  function handle.answer(_, form, body, ...) handle:reply(200, filled(form, ...), body) end
   function handle.begin(_, status, headers) handle.begun = { status = status, headers = headers } end
+  function handle.start(_, form, ...) handle:begin(200, filled(form, ...)) end
   function handle.write(_, text)
     handle.written[#handle.written + 1] = text
     return true
