@@ -121,6 +121,8 @@ end
 
 local NONE = {}
 
+local function keep_data_alone(event) event.name, event.raw, event.read, event.document = nil, nil, nil, nil end
+
 -- What has gone out before the pipe goes on. An ending of our own looks at its data alone.
 local function let_go_of_first(answer, bound)
   answer.read = nil
@@ -128,8 +130,8 @@ local function let_go_of_first(answer, bound)
     answer.held, answer.event = NONE, nil
     return
   end
-  answer.event = { data = answer.event.data }
-  for i, event in ipairs(answer.held) do answer.held[i] = { data = event.data } end
+  keep_data_alone(answer.event)
+  for _, event in ipairs(answer.held) do keep_data_alone(event) end
 end
 
 -- The answer as a stream. What came before the first content goes out with it; the terminal event waits for the ledger.
