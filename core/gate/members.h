@@ -9,63 +9,46 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* MEMBERS_NAME_BYTES is a name's most, its quotes included: a member whose name is longer is passed over. */
-enum { MEMBERS_WINDOW = 64, MEMBERS_NAME_BYTES = 31 };
+enum { MEMBERS_WINDOW = 64 };
 
 struct members {
     const char *data, *end;
-    const char *window;      /* what is looked at */
-    uint64_t quotes, colons; /* a bit for each of its bytes; of the colons, those that are left */
-    uint64_t earlier;        /* quotes of the window before it */
+    const char *window; /* what is looked at */
+    uint64_t colons;    /* a bit for each of its bytes; those that are left */
 };
 
 struct member {
-    const char *name; /* at its first quote; length with both */
-    size_t length;
-    const char *value; /* its first byte */
+    const char *behind; /* its name and the quote that ends it: there are three bytes before it at least */
+    const char *colon;
 };
 
-struct members members_of(const char *data, size_t length);
-/* Goes on to the next window. */
-void members_look_on(struct members *members);
-/* members_quote_before for a place before the window. */
-const char *members_look_back(const struct members *members, const char *place);
+/* The colons of the window that begins there, with a bit for each. */
+uint64_t members_colons(const char *data, const char *end, const char *window);
+
+static inline struct members members_of(const char *data, size_t length)
+{
+    return (struct members){ data, data + length, data, length > 0 ? members_colons(data, data + length, data) : 0 };
+}
 
 static inline bool members_is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* The last quote before a place; NULL if it is too far for a name. */
-static inline const char *members_quote_before(const struct members *members, const char *place)
-{
-    uint64_t before;
-
-    if (place < members->window) /* there are blanks between a name and its colon */
-        return members_look_back(members, place);
-    before = members->quotes & ((UINT64_C(1) << (place - members->window)) - 1);
-    if (before)
-        return members->window + (MEMBERS_WINDOW - 1 - __builtin_clzll(before));
-    return members->earlier ? members->window - 1 - __builtin_clzll(members->earlier) : NULL;
-}
-
 /* Whether the colon is a member's. */
 static inline bool members_read(const struct members *members, const char *colon, struct member *member)
 {
-    const char *last = colon, *first, *value = colon + 1;
+    const char *behind = colon;
 
-    while (last > members->data && members_is_blank(last[-1]))
-        last--;
-    if (last == members->data || *--last != '"')
-        return false;
-    first = members_quote_before(members, last);
-    if (!first || last - first >= MEMBERS_NAME_BYTES || (first > members->data && first[-1] == '\\'))
-        return false;
-    while (value < members->end && members_is_blank(*value))
-        value++;
-    *member = (struct member){ first, (size_t)(last - first) + 1, value };
-    return value < members->end;
+    while (behind - members->data > 2 && behind[-1] != '"') {
+        if (!members_is_blank(behind[-1]))
+            return false;
+        behind--;
+    }
+    *member = (struct member){ behind, colon };
+    return behind - members->data > 2;
 }
 
 /* False: there are no more. Here, since it is called for each of them. */
@@ -81,8 +64,31 @@ static inline __attribute__((always_inline)) bool members_next(struct members *m
         }
         if (members->end - members->window <= MEMBERS_WINDOW)
             return false;
-        members_look_on(members);
+        members->window += MEMBERS_WINDOW;
+        members->colons = members_colons(members->data, members->end, members->window);
     }
+}
+
+/* Whether it has that name, which stands in its quotes. */
+static inline bool members_is(const struct members *members, const struct member *member, const char *name,
+                              size_t length)
+{
+    const char *first;
+
+    if ((size_t)(member->behind - members->data) < length)
+        return false;
+    first = member->behind - length;
+    return *first == '"' && memcmp(first, name, length) == 0 && (first == members->data || first[-1] != '\\');
+}
+
+/* The first byte of its value; NULL: there is none. */
+static inline const char *members_value(const struct members *members, const struct member *member)
+{
+    const char *value = member->colon + 1;
+
+    while (value < members->end && members_is_blank(*value))
+        value++;
+    return value < members->end ? value : NULL;
 }
 
 #endif

@@ -12,19 +12,20 @@ static const int64_t COUNT_MAX = INT64_C(1000000000000);
 
 enum kind { KIND_USAGE, KIND_ERROR, KIND_FINISH, KIND_HOLLOW, KIND_LAST, KIND_TYPE, KIND_TEXT, KIND_COUNT };
 
-/* Where marks of such a name are: nearly every other name leads to a place where there is none. */
-static size_t place_of(const char *name, size_t length)
+/* Where marks are whose names end so, with the quote behind them: nearly every other name leads to a place where there
+ * is none. */
+static size_t place_of(const char *behind)
 {
-    return (length + 8u * (unsigned char)name[1] + (unsigned char)name[length - 2]) % SIGNS_PLACES;
+    return (8u * (unsigned char)behind[-3] + (unsigned char)behind[-2]) % SIGNS_PLACES;
 }
 
 static void add_mark(struct signs_marks *prepared, const char *name, enum kind kind)
 {
     size_t length = strlen(name);
 
-    if (length < 2)
+    if (length < 3) /* a name has its quotes */
         return;
-    prepared->places[place_of(name, length)] |= (uint16_t)(1 << prepared->count);
+    prepared->places[place_of(name + length)] |= (uint16_t)(1 << prepared->count);
     prepared->list[prepared->count++] = (struct signs_mark){ name, length, kind };
 }
 
@@ -71,12 +72,12 @@ static const char *past_blanks(const char *at, const char *end)
 /* The marks that a member may be, by a bit for each. */
 static unsigned marks_near(const struct signs_marks *marks, const struct member *member)
 {
-    return marks->places[place_of(member->name, member->length)];
+    return marks->places[place_of(member->behind)];
 }
 
-static bool is_mark(const struct member *member, const struct signs_mark *mark)
+static bool is_mark(const struct members *members, const struct member *member, const struct signs_mark *mark)
 {
-    return member->length == mark->length && memcmp(member->name, mark->name, mark->length) == 0;
+    return members_is(members, member, mark->name, mark->length);
 }
 
 /* Bytes of the string that begins at its quote. */
@@ -161,13 +162,14 @@ struct signs signs_read(const struct signs_marks *marks, const char *data, size_
     struct signs signs = { 0 };
     uint32_t read_once = 0;
     struct member member;
+    const char *value;
 
     while (members_next(&members, &member))
         for (unsigned left = marks_near(marks, &member); left; left &= left - 1) {
             size_t mark = (size_t)__builtin_ctz(left);
 
-            if (is_mark(&member, &marks->list[mark]))
-                read_member(marks, mark, member.value, members.end, &read_once, &signs);
+            if (is_mark(&members, &member, &marks->list[mark]) && (value = members_value(&members, &member)))
+                read_member(marks, mark, value, members.end, &read_once, &signs);
         }
     return signs;
 }
@@ -176,12 +178,14 @@ void signs_add_text(const struct signs_marks *marks, const char *data, size_t le
 {
     struct members members = members_of(data, length);
     struct member member;
+    const char *value;
 
     while (members_next(&members, &member))
-        for (unsigned left = *member.value == '"' ? marks_near(marks, &member) : 0; left; left &= left - 1) {
+        for (unsigned left = marks_near(marks, &member); left; left &= left - 1) {
             const struct signs_mark *mark = &marks->list[__builtin_ctz(left)];
 
-            if (mark->kind == KIND_TEXT && is_mark(&member, mark))
-                buf_add(out, member.value + 1, string_bytes(member.value, members.end));
+            if (mark->kind == KIND_TEXT && is_mark(&members, &member, mark) &&
+                (value = members_value(&members, &member)) && *value == '"')
+                buf_add(out, value + 1, string_bytes(value, members.end));
         }
 }
