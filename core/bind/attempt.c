@@ -268,16 +268,13 @@ static int push_event(lua_State *L, void *arg)
 
     if (!attempt_event(((struct handle *)arg)->attempt, &name, &name_length, &data, &data_length, &raw, &raw_length))
         return push_failure(L, attempt, "end");
-    lua_createtable(L, 0, 3);
-    lua_pushlstring(L, name, name_length);
-    lua_setfield(L, -2, "name");
-    if (data) {
-        lua_pushlstring(L, data, data_length);
-        lua_setfield(L, -2, "data");
-    }
     lua_pushlstring(L, raw, raw_length);
-    lua_setfield(L, -2, "raw");
-    return 1;
+    if (data)
+        lua_pushlstring(L, data, data_length);
+    else
+        lua_pushnil(L);
+    lua_pushlstring(L, name, name_length);
+    return 3;
 }
 
 static void set_buf(lua_State *L, const char *name, const struct buf *buf)
@@ -446,7 +443,8 @@ static int attempt_lua_body(lua_State *L)
     return task_wait(L, on_cancel, handle);
 }
 
-/* event(): the next { name, data, raw } of a stream; nil, "end" behind the last; nil, reason, message */
+/* event(): the next of a stream: its bytes, its data (nil: it has none), its name; nil, "end" behind the last; nil,
+ * reason, message */
 static int attempt_lua_event(lua_State *L)
 {
     struct handle *handle = handle_of(L);

@@ -151,11 +151,29 @@ local function is_stream(wire, protocol)
   return kind ~= nil and string.find(string.lower(kind), protocol.stream_type or "text/event-stream", 1, true) ~= nil
 end
 
+---@class moongate.event of a stream
+---@field raw string as it came
+---@field data string|nil
+---@field name string "": it has none
+---@field read table|nil how the protocol reads it
+---@field document table|nil what the protocol decoded of it
+
+-- The next event of a stream; or nil, a reason and a message.
+---@param wire table
+---@return moongate.event|nil
+---@return string|nil
+---@return string|nil
+function attempt.event(wire)
+  local raw, data, name = wire:event()
+  if not raw then return nil, data, name end
+  return { raw = raw, data = data, name = name, read = LATER }
+end
+
 -- Reads on to the first event that is content. Answers { event, read, held, usage }, or nil and a failure.
 local function first_content(wire, protocol, is_direct)
   local held, bytes, usage = {}, 0, nil
   while true do
-    local event, reason, message = wire:event()
+    local event, reason, message = attempt.event(wire)
     if not event then
       if reason == "end" then reason, message = "cut", "the stream ended before its first content" end
       return nil, { stage = "body", end_name = reason, message = message }

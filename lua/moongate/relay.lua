@@ -211,7 +211,7 @@ end
 
 -- The next event and how it reads; nil at the end, which is then noted.
 local function next_event(answer, own)
-  local event, reason, message = answer.wire:event()
+  local event, reason, message = attempt.event(answer.wire)
   local seen = own.seen
   if event then return event, event.data and answer.protocol.read_event(event, seen.usage) or UNREADABLE end
   if attempt.is_cancelled(reason) then

@@ -249,7 +249,7 @@ function fakes.wire(given)
     local event = given.events and given.events[at]
     if not event then return nil, failure or "end", message end
     if type(event) == "string" then event = { data = event } end
-    return { name = event.name or "", data = event.data, raw = event.raw or "data: " .. event.data .. "\n\n" }
+    return event.raw or "data: " .. event.data .. "\n\n", event.data, event.name or ""
   end
   function wire.pipe(_, _, marks, bytes, tokens)
     wire.marks, wire.bounds = marks, { { bytes, tokens } }
