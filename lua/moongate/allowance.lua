@@ -41,6 +41,11 @@ function own:bytes() return self.tokens * usage_of.bytes_per_token end
 ---@return boolean
 function own:covers(usage) return usage.output + usage.reasoning <= self.tokens end
 
+-- The same where nothing is told but the text.
+---@param bytes integer
+---@return boolean
+function own:covers_text(bytes) return math.ceil(bytes / usage_of.bytes_per_token) <= self.tokens end
+
 local function longer(usage, tokens)
   local more = {}
   for name, value in pairs(usage) do more[name] = value end

@@ -70,7 +70,9 @@ local LAST = { ["end"] = true, finish = true, error = true }
 -- answer's end are not held against it: it has been made by then. The second result is why nobody waits any more.
 local function has_room(call, bound, read, told, bytes, is_finished)
   if not bound then return true end
-  local usage = usage_so_far(call, not (is_finished or LAST[read.kind]) and (read.usage or told) or nil, bytes)
+  local figures = not (is_finished or LAST[read.kind]) and (read.usage or told) or nil
+  if not figures and bound:covers_text(bytes) then return true end
+  local usage = usage_so_far(call, figures, bytes)
   if bound:covers(usage) then return true end
   return bound:extend(usage)
 end

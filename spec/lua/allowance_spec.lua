@@ -39,6 +39,10 @@ describe("an allowance", function()
     local one = begin(budget)
     assert.equal(400, one:bytes())
     assert.same({ true, false }, { one:covers(used(100)), one:covers(used(101)) })
+    for bytes = 396, 404 do
+      local estimated = require "moongate.usage".estimate(40, bytes)
+      assert.equal(one:covers(estimated), one:covers_text(bytes), bytes)
+    end
     assert.equal(70, begin(budget, used(0, 40)).tokens)
     assert.equal(0, begin(budget, used(0, 400)).tokens)
     assert.equal(100, begin(budget, used(0, 1)).tokens)
