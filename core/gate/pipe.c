@@ -166,10 +166,12 @@ static bool note(struct pipe *pipe, const struct sse_event *event, const struct 
 
 static bool is_terminal(const struct pipe *pipe, const struct sse_event *event)
 {
-    size_t length = strlen(pipe->signs->marks.terminal);
+    const char *terminal = pipe->signs->marks.terminal;
+    size_t length = event->data_length;
 
-    return length && event->data && event->data_length == length &&
-           memcmp(event->data, pipe->signs->marks.terminal, length) == 0;
+    if (length == 0 || length >= sizeof pipe->signs->marks.terminal)
+        return false;
+    return length == strlen(terminal) && memcmp(event->data, terminal, length) == 0;
 }
 
 /* What comes behind it must not be glued to it. */
@@ -230,12 +232,20 @@ static void hold(struct pipe *pipe, const struct sse_event *event, const struct 
     buf_add(&pipe->seen.held, event->data, event->data_length);
 }
 
+/* Whether it can be an error or the last: nearly none can. */
+static bool may_end(const struct sse_event *event, const struct signs *signs)
+{
+    return event->name_length || signs->maybe_error || signs->maybe_failed || signs->maybe_last || signs->maybe_ends;
+}
+
 static bool take(struct pipe *pipe, const struct sse_event *event, const struct signs *signs)
 {
     if (!is_terminal(pipe, event)) {
+        bool is_suspect = may_end(event, signs);
+
         if (event->data)
             pipe->seen.events++;
-        if (is_error(pipe, event, signs)) {
+        if (is_suspect && is_error(pipe, event, signs)) {
             pipe->seen.failed = true;
             if (event->data)
                 buf_add(&pipe->seen.error, event->data, event->data_length);
@@ -243,7 +253,7 @@ static bool take(struct pipe *pipe, const struct sse_event *event, const struct 
         }
         if (event->data && !note(pipe, event, signs))
             return true;
-        if (!is_last(pipe, event, signs)) {
+        if (!is_suspect || !is_last(pipe, event, signs)) {
             pass_on(pipe, event);
             return true;
         }
