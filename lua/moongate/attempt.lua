@@ -171,7 +171,7 @@ end
 
 -- Reads on to the first event that is content. Answers { event, read, held, usage }, or nil and a failure.
 local function first_content(wire, protocol, is_direct)
-  local held, bytes, usage = {}, 0, nil
+  local held, bytes, usage = { LATER }, 0, nil
   while true do
     local event, reason, message = attempt.event(wire)
     if not event then

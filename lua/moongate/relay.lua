@@ -17,6 +17,7 @@ local usage_of = require "moongate.usage"
 local relay = {}
 
 local NOTHING_USED = { input = 0, cached = 0, cache_write = 0, output = 0, reasoning = 0, total = 0 }
+local LATER = nil -- an item that is to come: room is kept for it; a nil that is written out keeps none
 local UNREADABLE = { kind = "lifecycle" }
 
 local function own_reply(text)
@@ -52,12 +53,14 @@ function relay.counted(call, answer)
   return record.settle(call, answer, "ok", NOTHING_USED, 0)
 end
 
-local function held_bytes(call, answer)
-  local parts = {}
+-- What came before the first content, and that, if it goes out too.
+local function opening(call, answer, content)
+  local parts = { LATER, LATER }
   for _, event in ipairs(answer.held) do
     -- The usage of a caller who did not ask for it is not handed on.
     if event.read.kind ~= "usage" or call.request.include_usage then parts[#parts + 1] = event.raw end
   end
+  parts[#parts + 1] = content and content.raw
   return table.concat(parts)
 end
 
@@ -146,13 +149,13 @@ local function pipe(call, answer)
   if reason then
     seen = nil
   elseif not room then
-    handle:write(held_bytes(call, answer))
+    handle:write(opening(call, answer))
     return cut_short(call, answer, bound, { held = answer.event.data, is_first = true }, 0)
   elseif is_last then
-    handle:write(held_bytes(call, answer))
+    handle:write(opening(call, answer))
     seen = { ended = "terminal", terminal_raw = answer.event.raw, text_bytes = 0 }
   else
-    handle:write(held_bytes(call, answer) .. answer.event.raw)
+    handle:write(opening(call, answer, answer.event))
     let_go(call, bound)
     let_go_of_first(answer, bound)
     seen, reason = pipe_on(call, answer, bound, first_bytes)
