@@ -126,7 +126,10 @@ end
 
 local NONE = {}
 
-local function keep_data_alone(event) event.name, event.raw, event.read, event.document = nil, nil, nil, nil end
+local function keep_data_alone(event)
+  event.name, event.raw, event.read = nil, nil, nil
+  if event.document then event.document = nil end -- where there was none, a nil would make room for one
+end
 
 -- What has gone out before the pipe goes on. An ending of our own looks at its data alone.
 local function let_go_of_first(answer, bound)
