@@ -180,9 +180,9 @@ end
 
 -- What a view has read of the targets (see moongate.seen): of one that is whole, only what is unusual.
 local function add_facts(offered, view)
-  local whole, seen_of = view.is_whole, view.seen
+  local whole = view.is_whole
   for i = 1, #offered do
-    local seen = seen_of[offered[i].index]
+    local seen = view[offered[i].index]
     if seen then json.add_seen(seen, whole) end
   end
 end

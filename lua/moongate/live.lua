@@ -87,7 +87,7 @@ function live.yields(target, limit)
 end
 
 ---@class moongate.view see router.plan
----@field seen (userdata|false)[] by a target's index, as far as read: see core/bind/gauge.c
+---@field [integer] userdata|false by a target's index what has been read of it: see core/bind/gauge.c
 ---@field is_fine boolean all that has been read may be called: neither exhausted, nor with an open breaker
 ---@field is_whole boolean all of it has been read, of every target that was offered
 local view = { random = math.random }
@@ -95,21 +95,21 @@ local meta = { __index = view }
 
 ---@return moongate.view
 function live.view()
-  local room = { false, false, false, false, false, false, false, false }
-  return setmetatable({ seen = room, is_fine = true, is_whole = false }, meta)
+  local empty = { false, false, false, false, false, false, false, false, is_fine = true, is_whole = false }
+  return setmetatable(empty, meta)
 end
 
 -- One of which nothing has been read.
 local function begin(self, target)
   local own = gauge.begin(gauge_of(target))
-  self.seen[target.index], self.is_fine = own, false
+  self[target.index], self.is_fine = own, false
   return own
 end
 
 -- One of which all has been read that is its own.
 local function read(self, target)
   local own, is_fine = gauge.read(gauge_of(target))
-  self.seen[target.index] = own
+  self[target.index] = own
   if not is_fine then self.is_fine = false end
 end
 
@@ -120,19 +120,19 @@ function view:begin(targets)
 end
 
 function view:exhausted(target)
-  local own = self.seen[target.index]
+  local own = self[target.index]
   if own and self.is_fine then return 0, "" end
   return gauge.exhausted(own or begin(self, target))
 end
 
 function view:open(target)
-  local own = self.seen[target.index]
+  local own = self[target.index]
   if own and self.is_fine then return false end
   return (gauge.health(own or begin(self, target)))
 end
 
 -- Open, latency in ms, error rate, seconds until an open breaker lets one through.
-local function health(self, target) return gauge.health(self.seen[target.index] or begin(self, target)) end
+local function health(self, target) return gauge.health(self[target.index] or begin(self, target)) end
 
 function view:latency_ms(target) return (select(2, health(self, target))) end
 function view:error_rate(target) return (select(3, health(self, target))) end
@@ -140,19 +140,19 @@ function view:open_s(target) return (select(4, health(self, target))) end
 
 -- A fresh table each time, the asker's own.
 function view:left(target)
-  local left, own = gauge.left(self.seen[target.index] or begin(self, target))
-  self.seen[target.index] = own
+  local left, own = gauge.left(self[target.index] or begin(self, target))
+  self[target.index] = own
   return quota.left(left)
 end
 
 function view:used(target)
-  return quota.used(decision.used(target, gauge.counts(self.seen[target.index] or begin(self, target))))
+  return quota.used(decision.used(target, gauge.counts(self[target.index] or begin(self, target))))
 end
 
 -- Of a target's provider; the target, if it is told, remembers it.
 function view:balance(provider, target)
   if not target then return readings.balance(provider) end
-  local own = self.seen[target.index] or begin(self, target)
+  local own = self[target.index] or begin(self, target)
   local is_known, balance = gauge.balance(own)
   if is_known then return balance end
   balance = readings.balance(provider)
@@ -165,11 +165,11 @@ function view:complete(targets)
   local are_readings = readings.are_there()
   for i = 1, #targets do
     local target = targets[i]
-    local own = self.seen[target.index]
+    local own = self[target.index]
     if not own then
       read(self, target)
     elseif not self.is_fine then
-      self.seen[target.index] = gauge.complete(own)
+      self[target.index] = gauge.complete(own)
     end
     if are_readings then view.balance(self, target.provider, target) end
   end

@@ -287,7 +287,7 @@ describe("a recorded decision", function()
     assert.equal(6, #core.of "health.state")
     assert.equal(2 * 2, #core.of "store.used") -- two models have two limits each
     assert.equal(6, #core.of "store.learnt")
-    for _, target in ipairs(registry.targets) do assert.is_table(view.seen[target.index].told) end
+    for _, target in ipairs(registry.targets) do assert.is_table(view[target.index].told) end
   end)
 
   describe("names its configuration by a text", function()

@@ -164,7 +164,7 @@ describe("the view of live facts", function()
     told = nil
     assert.same({ 4.5, nil, nil }, { view:balance("one", target), view:balance "one" })
     view:complete { target, other }
-    assert.same({ 4.5, false }, { view.seen[target.index].balance, view.seen[other.index].balance })
+    assert.same({ 4.5, false }, { view[target.index].balance, view[other.index].balance })
   end)
 
   it("knows no latency before the first answer, and no balance", function()
