@@ -274,7 +274,7 @@ end
 ---@field policies table
 ---@field view moongate.view
 ---@field privacy boolean
----@field caller table
+---@field caller table|nil where the request has none
 local asked = {}
 local asked_meta = { __index = asked }
 
@@ -353,9 +353,9 @@ function router.plan(request, caller, registry, policies, view, entry)
   if refusal then return nil, refusal end
   local asked_of = setmetatable({
     request = request, policies = policies, view = view, privacy = request.privacy or caller.privacy or false,
-    caller = request.caller or { name = caller.name, org = caller.org, tier = caller.tier },
     known_task = false, dice = false, __index = false, __metatable = "request",
   }, asked_meta)
+  if not request.caller then asked_of.caller = { name = caller.name, org = caller.org, tier = caller.tier } end
   local plan = setmetatable({
     request = request, runs = NONE, faults = NONE, ladder = NONE, policy = policy and full_name(policy) or policy_name,
     name = name, targets = targets, view = view, asked = asked_of, offered = NONE, refused = NONE,
