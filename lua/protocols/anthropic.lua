@@ -81,6 +81,7 @@ local function frame_of(order)
   local other = others.frames[said]
   if not other then
     other = new_frame(order, path, own)
+    other.__index = other -- as http.frame has it
     if others.count == MOST_KEPT then others.count, others.frames = 0, {} end
     others.count, others.frames[said] = others.count + 1, other
   end

@@ -79,6 +79,7 @@ end
 ---@field url string
 ---@field headers table<string, string>
 ---@field lines true|nil a streamed answer is one of lines
+---@field __index moongate.frame itself: the metatable of the calls that go out in it
 
 local function new_frame(order, path, defaults)
   local facts = http.known(order.provider)
@@ -102,7 +103,7 @@ function http.frame(order, path, defaults, make)
   local frame = frames[kind]
   if not frame then
     frame = (make or new_frame)(order, path, defaults)
-    frames[kind] = frame
+    frame.__index, frames[kind] = frame, frame
   end
   return frame
 end
@@ -111,12 +112,11 @@ end
 ---@param frame moongate.frame
 ---@param body string
 ---@param dropped string[]|nil the names of what was left out
----@return table wire { frame, method, url, headers, body, lines, dropped }
+---@return table wire { frame, body, dropped }, and what the frame has
 function http.framed(frame, body, dropped)
-  return {
-    frame = frame, method = frame.method, url = frame.url, headers = frame.headers, lines = frame.lines, body = body,
-    dropped = dropped and #dropped > 0 and dropped or nil,
-  }
+  local wire = setmetatable({ frame = frame, body = body }, frame)
+  if dropped and #dropped > 0 then wire.dropped = dropped end
+  return wire
 end
 
 -- A text that says something, or a number as text; else nil.
