@@ -88,6 +88,24 @@ local function document_of(order, quirks, dropped)
   return assert(json.scan(text, 1000))
 end
 
+local NONE = {}
+
+-- By the name of a model at its provider: the changes that put it into a body. Nobody adds to them.
+local changes_of = setmetatable({}, { __mode = "v" })
+
+local function renamed(upstream_id)
+  local changes = changes_of[upstream_id]
+  if not changes then
+    changes = { model = json.encode(upstream_id) }
+    changes_of[upstream_id] = changes
+  end
+  return changes
+end
+
+local function sent(order, document, changes)
+  return order.outgoing and document:outgoing(changes) or document:patch(changes)
+end
+
 -- The body to send: with the model's name at the provider, usage asked for, and the provider's quirks.
 ---@param order table
 ---@param facts moongate.provider_table|table what is known of the provider: its quirks
@@ -98,6 +116,9 @@ function body.write(order, facts)
   local quirks = dialect.of(facts.quirks, order.operation, upstream_id)
   local wrong = order.chat and unfit_of(order.chat)
   if wrong then return nil, wrong end
+  -- The caller's own body for a provider without quirks, whole: nothing is dropped, and the name alone is changed.
+  local is_plain = order.document and not order.stream and next(quirks) == nil
+  if is_plain then return sent(order, order.document, renamed(upstream_id)), NONE end
   local dropped, changes = {}, { model = json.encode(upstream_id) }
   local document = document_of(order, quirks, dropped)
   if next(quirks) then
@@ -113,7 +134,7 @@ function body.write(order, facts)
       changes.stream_options = dialect.stream_options(document)
     end
   end
-  return order.outgoing and document:outgoing(changes) or document:patch(changes), dropped
+  return sent(order, document, changes), dropped
 end
 
 return body
