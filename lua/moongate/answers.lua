@@ -137,7 +137,7 @@ function answers.refusal_headers(refusal, call)
     headers["x-moongate-attempts"] = digits.whole(call.calls)
     local last = call.attempts[#call.attempts]
     if last then
-      headers["x-moongate-provider"], headers["x-moongate-model"] = last.provider, last.model
+      headers["x-moongate-provider"], headers["x-moongate-model"] = last.target.provider, last.target.model
     end
   end
   return headers

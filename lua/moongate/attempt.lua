@@ -242,11 +242,17 @@ local function count(outcome)
   metrics.add(series, 1)
 end
 
+---@class moongate.attempt what became of a call
+---@field target table
+---@field status integer|nil
+---@field error string|nil
+---@field message string|nil
+---@field ms integer
+
 local function note(call, target, status, kind, message, seconds)
-  call.attempts[#call.attempts + 1] = {
-    provider = target.provider, model = target.model, status = status, error = kind, message = message,
-    ms = math.floor(seconds * 1000 + 0.5),
-  }
+  local noted = { target = target, status = status, error = kind, ms = math.floor(seconds * 1000 + 0.5) }
+  if message then noted.message = message end
+  call.attempts[#call.attempts + 1] = noted
   call.upstream_seconds = call.upstream_seconds + seconds
 end
 

@@ -54,7 +54,7 @@ local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["appli
 ---@field request table
 ---@field caller moongate.caller
 ---@field plan table
----@field attempts table[]
+---@field attempts moongate.attempt[]
 ---@field calls integer upstream calls begun
 ---@field upstream_seconds number
 

@@ -186,7 +186,8 @@ local function add_detail(call)
   json.begin '{"attempts":['
   for i = 1, #attempts do
     local attempt = attempts[i]
-    add_attempt(attempt.provider, attempt.model, attempt.status, attempt.error, attempt.message, attempt.ms)
+    local target = attempt.target
+    add_attempt(target.provider, target.model, attempt.status, attempt.error, attempt.message, attempt.ms)
   end
   if not call.plan then
     json.add "]}"

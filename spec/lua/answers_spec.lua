@@ -45,7 +45,9 @@ describe("the headers of an answer", function()
 
   it("of a refusal round the wait up, and tell who was tried last", function()
     local refused = call()
-    refused.attempts = { { provider = "acme", model = "small" }, { provider = "other", model = "large" } }
+    refused.attempts = {
+      { target = { provider = "acme", model = "small" } }, { target = { provider = "other", model = "large" } },
+    }
     local headers = answers.refusal_headers({ retry_after = 40.2 }, refused)
     assert.equal("41", headers["retry-after"])
     assert.equal("other", headers["x-moongate-provider"])

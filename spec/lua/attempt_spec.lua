@@ -265,8 +265,9 @@ describe("an attempt", function()
       assert.equal("failed", told_health())
       local told = core.of("health.failed")[1]
       assert.same({ "one/small", 5, 15 }, { told[1], told[2], told[3] })
-      assert.same({ { provider = "one", model = "small", status = 500, error = "server_error",
-        message = verdict.message, ms = 100 } }, call.attempts)
+      local noted = call.attempts[1]
+      assert.same({ "one/small", 500, "server_error", verdict.message, 100 },
+        { noted.target.id, noted.status, noted.error, noted.message, noted.ms })
       assert.equal(0.1, math.floor(call.upstream_seconds * 1000 + 0.5) / 1000)
       assert.equal(1, core.counted['moongate_attempts_total{outcome="server_error"}'])
       assert.same({ false }, wire.closed)
@@ -509,7 +510,7 @@ describe("an attempt", function()
 
     it("is noted as well where it ended well", function()
       local noted = finish "ok"
-      assert.same({ "one", "small", 200 }, { noted.provider, noted.model, noted.status })
+      assert.same({ "one/small", 200 }, { noted.target.id, noted.status })
       assert.is_nil(noted.error)
       assert.equal(400, noted.ms)
       assert.equal(1, core.counted['moongate_attempts_total{outcome="ok"}'])

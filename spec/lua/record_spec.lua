@@ -103,11 +103,11 @@ describe("the record of a request", function()
 
     it("keeps its attempts and the explanation with the row", function()
       local call = new_call()
-      call.attempts = { { provider = "one", model = "small", status = 200, ms = 5 } }
+      call.attempts = { { target = { provider = "one", model = "small" }, status = 200, ms = 5 } }
       record.open(call)
       record.settle(call, answer_of(call), "ok", usage, 0)
       local detail = json.decode(closed().detail)
-      assert.same(call.attempts, detail.attempts)
+      assert.same({ { provider = "one", model = "small", status = 200, ms = 5 } }, detail.attempts)
       for _, name in ipairs(explained) do assert.is_not_nil(detail.explanation[name], name) end
       assert.same({ "one/small" }, detail.explanation.ladder)
     end)
