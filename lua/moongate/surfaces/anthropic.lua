@@ -153,6 +153,9 @@ local function asked_of(document)
   return has_results and { role = "tool" } or nil
 end
 
+local READERS = { neutral = read_neutral }
+local USUAL = { neutral = read_neutral, asked = asked_of }
+
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
 ---@param document table
 ---@param headers table<string, string>
@@ -164,7 +167,7 @@ function surface.parse(document, headers, operation)
   local request, refusal = requests.begin(headers, wrong)
   if not request then return nil, refusal end
   read(document, request, operation, text)
-  return requests.with_neutral(request, document, read_neutral, text and asked_of)
+  return requests.with_messages(request, document, text and USUAL or READERS)
 end
 
 -- The neutral chat; or nil and a refusal.

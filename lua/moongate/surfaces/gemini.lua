@@ -97,6 +97,8 @@ end
 
 local function read_neutral(document) return gemini_chat.read(document:value(0)) end
 
+local READERS = { neutral = read_neutral }
+
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names; path is what the address
 -- says.
 ---@param document table
@@ -116,7 +118,7 @@ function surface.parse(document, headers, operation, path)
   if operation == "embeddings" then return read_embeddings(document, request, is_batch) end
   read_chat(document, request, path)
   if operation == "count" then request.stream, request.framing = false, nil end
-  return requests.with_neutral(request, document, read_neutral)
+  return requests.with_messages(request, document, READERS)
 end
 
 -- The neutral chat; or nil and a refusal.

@@ -75,6 +75,8 @@ end
 local function neutral(document) return ollama_chat.read(document:value(0)) end
 local function generated(document) return ollama_chat.generate(document:value(0)) end
 
+local CHAT, GENERATE = { neutral = neutral }, { neutral = generated }
+
 -- Reads a call of /api/chat, of /api/generate (path.verb says so), or of /api/embed and /api/embeddings. The document
 -- is the scanned body (`json.scan`), headers have lower-case names. `request.at_once`: a function of the call whose
 -- text is the answer, for a call that asks for none of a model.
@@ -91,7 +93,7 @@ function surface.parse(document, headers, operation, path)
   request.model, request.include_usage = value_of(document, "model"), true
   if operation == "embeddings" then return read_embeddings(document, request) end
   read_chat(document, request, is_generate)
-  return requests.with_neutral(request, document, is_generate and generated or neutral)
+  return requests.with_messages(request, document, is_generate and GENERATE or CHAT)
 end
 
 -- The neutral chat; or nil and a refusal.

@@ -115,6 +115,8 @@ local function asked_of(document)
   }
 end
 
+local READERS = { messages = messages_of, asked = asked_of }
+
 -- Token lists are counted, texts are estimated.
 local function read_embeddings(document, headers)
   local request, refusal = requests.begin(headers, check.embeddings(document))
@@ -143,7 +145,7 @@ function surface.parse(document, headers, operation)
   if operation == "embeddings" then return read_embeddings(document, headers) end
   local request, refusal = read_chat(document, headers)
   if not request then return nil, refusal end
-  return requests.with_messages(request, document, messages_of, asked_of)
+  return requests.with_messages(request, document, READERS)
 end
 
 -- The neutral chat, for providers that speak another format.

@@ -29,26 +29,36 @@ function requests.bytes(document, name, node)
   return member and document:string_bytes(member) or 0
 end
 
--- What is dear to make and rarely read: it is made of request.source when somebody reads it, and then kept.
+---@class moongate.readers what a surface makes of a scanned body when somebody asks for it
+---@field messages nil|fun(document: table): table[] the messages in the shape of OpenAI's chat completions
+---@field neutral nil|fun(document: table): moongate.chat|nil where the body is in another one: they are made of this
+---@field asked nil|fun(document: table): table|nil what tells the kind of a task: { role = who spoke last, content =
+---  what the user said last }; nil where that takes the messages
+
+-- What is dear to make and rarely read: it is made of what was sent when somebody reads it, and then kept.
 local late = {}
 
-function late.messages(source)
-  if source.messages then return source.messages(source.document) end
-  local neutral = source.neutral and source.neutral(source.document)
+-- None where what was sent exists in its own format alone.
+function late.messages(request)
+  local readers, document = request.readers, request.sent
+  if not readers then return {} end
+  if readers.messages then return readers.messages(document) end
+  local neutral = readers.neutral and readers.neutral(document)
   return neutral and openai_chat.document(neutral).messages or {}
 end
 
--- Of the conversation, what tells the kind of a task: { role = who spoke last, content = what the user said last }; nil
--- where that takes the messages.
-function late.asked(source) return source.asked and source.asked(source.document) end
+function late.asked(request)
+  local readers = request.readers
+  return readers and readers.asked and readers.asked(request.sent)
+end
 
-function late.headers(source) return wishes.shown(source.headers) end
+function late.headers(request) return wishes.shown(request.sent_headers) end
 
 local request_meta = {
   __index = function(request, name)
     local make = late[name]
     if not make then return nil end
-    local value = make(request.source)
+    local value = make(request)
     request[name] = value
     return value
   end,
@@ -68,7 +78,7 @@ function requests.begin(headers, wrong)
   end
   -- With a place for what readers of a body and the exchange put there, it need not grow.
   local request = {
-    privacy = false, source = { headers = headers, document = LATER, messages = LATER, asked = LATER },
+    privacy = false, sent_headers = headers, sent = LATER, readers = LATER,
     surface = false, stream = false, include_usage = false, text_length = 0, estimated_tokens = 0, images = false,
     tools = false, json_schema = false, model = LATER, old_functions = LATER, max_tokens = LATER, asked = LATER,
     now = LATER, seed = LATER, caller = LATER, operation = LATER, affinity = LATER,
@@ -87,11 +97,11 @@ end
 ---@return table<string, string>|nil
 function requests.headers(request, names)
   if not names then return nil end
-  local source = request.source
-  if names == true or not source or rawget(request, "headers") then return request.headers end
+  local sent = request.sent_headers
+  if names == true or not sent or rawget(request, "headers") then return request.headers end
   local found = {}
   for _, name in ipairs(names) do
-    local value = source.headers[name]
+    local value = sent[name]
     found[name] = type(value) == "table" and table.concat(value, ", ") or value
   end
   return found
@@ -122,40 +132,25 @@ end
 -- Gives a request its `messages`, always in the shape of OpenAI's chat completions, and what is `asked`.
 ---@param request table
 ---@param document table
----@param messages fun(document: table): table[]
----@param asked nil|fun(document: table): table
+---@param readers moongate.readers
 ---@return table request
-function requests.with_messages(request, document, messages, asked)
-  local source = request.source
-  source.document, source.messages, source.asked = document, messages, asked
-  return request
-end
-
--- The same for another format than OpenAI's; empty where what was sent exists in that format alone.
----@param request table
----@param document table
----@param neutral fun(document: table): moongate.chat|nil
----@param asked nil|fun(document: table): table|nil
----@return table request
-function requests.with_neutral(request, document, neutral, asked)
-  local source = request.source
-  source.document, source.neutral, source.asked = document, neutral, asked
+function requests.with_messages(request, document, readers)
+  request.sent, request.readers = document, readers
   return request
 end
 
 -- Lets go of the body that a request was read from, and of what was made of it: there are no messages from here on.
 ---@param request table
 function requests.forget_body(request)
-  local source = request.source
-  request.messages, request.asked = nil, nil
-  if source then request.source = { headers = source.headers } end
+  request.messages, request.asked, request.sent, request.readers = nil, nil, nil, nil
 end
 
 -- Gives a request the conversation of another. What was made of its own source stays, but the messages.
 ---@param request table
 ---@param other table
 function requests.take_messages(request, other)
-  request.messages, request.asked, request.source = nil, nil, other.source
+  request.messages, request.asked = nil, nil
+  request.sent, request.readers, request.sent_headers = other.sent, other.readers, other.sent_headers
   setmetatable(request, request_meta)
 end
 

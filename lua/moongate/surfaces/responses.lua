@@ -77,6 +77,8 @@ end
 
 local function read_neutral(document) return responses_chat.read(document:value(0)) end
 
+local READERS = { neutral = read_neutral }
+
 -- Reads a call. The document is the scanned body (`json.scan`), headers have lower-case names.
 ---@param document table
 ---@param headers table<string, string>
@@ -97,7 +99,7 @@ function surface.parse(document, headers)
   request.json_schema = format ~= nil and format.type == "json_schema"
   request.max_tokens = value_of(document, "max_output_tokens")
   request.needs_native, request.original = native_field(document, weight), document
-  return requests.with_neutral(request, document, read_neutral)
+  return requests.with_messages(request, document, READERS)
 end
 
 -- The neutral chat, for providers that speak another format.
