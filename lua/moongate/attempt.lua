@@ -370,7 +370,7 @@ end
 ---@return table|nil
 function attempt.try(call, target)
   local provider = call.state.config.providers[target.provider]
-  local protocol = protocols.of(provider, call.format, call.state.policies)
+  local protocol = protocols.of(provider, translation.format(call), call.state.policies)
   if not protocol then
     return nil, { skipped = string.format('its protocol "%s" is not in policies/protocols/', provider.protocol) }
   end

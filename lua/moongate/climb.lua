@@ -6,6 +6,7 @@ local failures = require "moongate.failures"
 local passing = require "moongate.passing"
 local protocols = require "moongate.protocols"
 local standing = require "moongate.standing"
+local translation = require "moongate.translation"
 
 local climb = {}
 
@@ -148,7 +149,8 @@ end
 ---@return table|nil
 function climb.count(call)
   for _, target in ipairs(call.plan.ladder) do
-    local protocol = protocols.of(call.state.config.providers[target.provider], call.format, call.state.policies)
+    local provider = call.state.config.providers[target.provider]
+    local protocol = protocols.of(provider, translation.format(call), call.state.policies)
     if protocol and protocol.counts and not standing.exhausted(target) then
       call.calls = call.calls + 1
       local answer, outcome = attempt.try(call, target)

@@ -9,7 +9,7 @@ local cut_off = {}
 -- How many choices the caller asked for. Of OpenAI's format without reading all of the request.
 local function choices_of(call)
   if call.choices then return call.choices end
-  if call.format == "openai" then return requests.value(call.document, "n") or 1 end
+  if translation.format(call) == "openai" then return requests.value(call.document, "n") or 1 end
   local neutral = translation.neutral(call)
   return neutral and neutral.n or 1
 end
@@ -18,7 +18,7 @@ end
 ---@param call moongate.call
 ---@return boolean
 function cut_off.prepare(call)
-  if call.format ~= "openai" then return false end
+  if translation.format(call) ~= "openai" then return false end
   call.choices = choices_of(call)
   return true
 end

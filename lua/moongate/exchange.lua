@@ -50,10 +50,11 @@ local JSON_KINDS = { ["application/json"] = true, ["text/plain"] = true, ["appli
 ---@field operation "chat"|"embeddings"|"count" what the provider is asked for
 ---@field document table what goes to a provider that speaks the same
 ---@field body table|nil the document of what the caller sent, which often is the same
----@field format string what the document is written in
+---@field reader moongate.surface|nil what the document is read by, where that is not the surface
 ---@field request table
 ---@field caller moongate.caller
 ---@field plan table
+---@field served table|nil the target whose answer is handed on
 ---@field attempts moongate.attempt[]
 ---@field calls integer upstream calls begun
 ---@field upstream_seconds number
@@ -102,8 +103,8 @@ function exchange.admit(handle, state, surface, operation, caller, path)
   request.now, request.seed = clock.now(), request.seed or math.random(1, LARGEST_SEED)
   local call = exchange.new_call(handle, state, surface, operation, caller, request, request.document or document)
   call.body = document
-  call.conversation = conversation.of(call.document, caller)
-  request.affinity = conversation.target(call.conversation)
+  request.conversation = conversation.of(call.document, caller)
+  request.affinity = conversation.target(request.conversation)
   if request.privacy then handle:keep_private() end
   return call
 end
@@ -122,9 +123,8 @@ function exchange.new_call(handle, state, surface, operation, caller, request, d
   request.operation = operation
   return {
     handle = handle, state = state, surface = surface, operation = operation, request = request, caller = caller,
-    document = document, format = surface.reads or surface.speaks, read = surface, id = handle:id(),
-    attempts = { LATER }, calls = 0, upstream_seconds = 0, body = LATER, conversation = LATER, plan = LATER,
-    row = LATER, answer = LATER, served = LATER, target = LATER,
+    document = document, id = handle:id(), attempts = { LATER }, calls = 0, upstream_seconds = 0, body = LATER,
+    plan = LATER, row = LATER, answer = LATER, served = LATER,
   }
 end
 
@@ -170,10 +170,12 @@ local function serve(call)
   record.open(call)
   local answer, ended = climb.ladder(call)
   if not answer then return give_up(call, ended) end
-  call.answer, call.served, call.target = answer, answer.target, answer.target
+  call.answer, call.served = answer, answer.target
   local hand_on = call.request.stream and relay.stream or relay.whole
-  call.refused = hand_on(call, answer)
-  if call.refused then exchange.refuse(call.handle, call.refused, call) end
+  refusal = hand_on(call, answer)
+  if not refusal then return end
+  call.refused = refusal
+  exchange.refuse(call.handle, refusal, call)
 end
 
 -- How many tokens the request has: a provider that counts is asked, and costs nothing; else it is estimated.
@@ -237,8 +239,11 @@ local function answer(call)
   end
   local work = operation == "count" and count or serve
   -- What is only counted is sent all the same.
-  call.hooks = hooks.begin(call)
-  if call.hooks then return exchange.guarded(call, serve_with_hooks, work) end
+  local installed = hooks.begin(call)
+  if installed then
+    call.hooks = installed
+    return exchange.guarded(call, serve_with_hooks, work)
+  end
   return exchange.guarded(call, work)
 end
 

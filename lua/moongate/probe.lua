@@ -108,7 +108,7 @@ local function failed(call, target, outcome, began)
 end
 
 local function succeeded(call, target, opened, began)
-  call.answer, call.served, call.target = opened, target, target
+  call.answer, call.served = opened, target
   opened.wire:close(true)
   attempt.finished(call, opened, "ok")
   local usage = usage_of.final(opened.usage, true, call.request.text_length, opened.text_length)

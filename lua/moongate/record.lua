@@ -313,7 +313,7 @@ function record.settle(call, answer, kind, usage, delivered_bytes, refusal)
   fill(row, call, answer.target, usage)
   spend_alarm.look(call.state.config.zero_spend, answer.target, usage, call.id)
   row.outcome = OUTCOMES[kind] or "error"
-  if kind == "ok" then conversation.served(call.conversation, answer.target) end
+  if kind == "ok" then conversation.served(call.request.conversation, answer.target) end
   give_amounts(answer, row, usage)
   if close(call, row, refusal and refusal.status or 200, refusal, answer.target) then return row end
   return row, record.barred "the disk did not take the row"

@@ -378,7 +378,6 @@ function relay.own(call, act)
   local row, unkept = record.settle(call, answer, "ok", NOTHING_USED, 0)
   call.served, call.plan = answer.target, { policy = hooks.name(act.by), task = call.request.task }
   local handle = call.handle
-  call.target = answer.target
   if unkept then return unkept end
   if call.request.stream then
     local writer = call.surface.writer(call)

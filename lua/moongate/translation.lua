@@ -8,11 +8,22 @@ local openai_chat = require "moongate.openai_chat"
 
 local translation = {}
 
+local function reader_of(call) return call.reader or call.surface end
+
+-- What the document that goes to a provider is written in.
+---@param call moongate.call
+---@return string
+function translation.format(call)
+  local reader = reader_of(call)
+  return reader.reads or reader.speaks
+end
+
 -- Whether the caller's own body can go to the protocol: nothing in it was sealed for somebody else.
 local function goes_as_it_is(call, protocol)
-  if protocol.speaks ~= call.format then return false end
-  if call.is_sealed == nil then call.is_sealed = chat.has_seal(call.document) end
-  return not call.is_sealed
+  if protocol.speaks ~= translation.format(call) then return false end
+  local request = call.request
+  if request.is_sealed == nil then request.is_sealed = chat.has_seal(call.document) end
+  return not request.is_sealed
 end
 
 local READERS = { chat = "chat", count = "chat", embeddings = "embedding" }
@@ -23,7 +34,7 @@ local READERS = { chat = "chat", count = "chat", embeddings = "embedding" }
 ---@return table|nil refusal
 function translation.neutral(call)
   if call.neutral == nil then
-    local read = call.read[READERS[call.operation]]
+    local read = reader_of(call)[READERS[call.operation]]
     if read then
       call.neutral, call.unread = read(call.document, call.request)
     else
@@ -85,15 +96,16 @@ end
 -- What of the request can be shown: all of it, or, where it leans on what its own provider keeps, what came with it.
 local function visible(call)
   local neutral, refusal = translation.neutral(call)
-  if neutral or not call.read.visible then return neutral, refusal end
-  return call.read.visible(call.document)
+  local reader = reader_of(call)
+  if neutral or not reader.visible then return neutral, refusal end
+  return reader.visible(call.document)
 end
 
 -- The request as hooks see it, in OpenAI's shape, as call.shown. Answers a refusal where it cannot be read.
 ---@param call moongate.call
 ---@return table|nil refusal
 function translation.show(call)
-  if call.format == "openai" then
+  if translation.format(call) == "openai" then
     call.shown = call.document
     return nil
   end
@@ -115,7 +127,7 @@ end
 ---@param call moongate.call
 ---@return table|nil refusal
 function translation.unread(call)
-  if call.format == "openai" then return nil end
+  if translation.format(call) == "openai" then return nil end
   local _, refusal = translation.neutral(call)
   return refusal
 end
@@ -125,11 +137,12 @@ end
 ---@param document table
 function translation.replace(call, document)
   call.document, call.shown = document, document
-  if call.operation == "embeddings" and call.format ~= "openai" then -- what OpenAI's shape has no place for
+  local is_openai = translation.format(call) == "openai"
+  if call.operation == "embeddings" and not is_openai then -- what OpenAI's shape has no place for
     call.kept = { task = call.neutral.task, title = call.neutral.title }
   end
-  if call.format ~= "openai" then call.format, call.read = "openai", openai end
-  call.neutral, call.is_sealed = nil, nil
+  if not is_openai then call.reader = openai end
+  call.neutral, call.request.is_sealed = nil, nil
 end
 
 return translation

@@ -179,7 +179,7 @@ describe("an exchange", function()
           return request
         end,
         reply = function(call, reply, closed)
-          return call.target.id .. " " .. closed.outcome .. " " .. reply.choices[1].blocks[1].text
+          return call.served.id .. " " .. closed.outcome .. " " .. reply.choices[1].blocks[1].text
         end,
         speaks = false, reads = "openai",
       }, { __index = surface })

@@ -47,7 +47,7 @@ describe("probabilities of tokens", function()
   end)
 
   it("are told to Gemini's callers", function()
-    local call = { id = "r", request = { now = 0 }, target = { model = "m" } }
+    local call = { id = "r", request = { now = 0 }, served = { model = "m" } }
     local told = json.decode(surface.reply(call, protocol.reply(body)))
     assert.same(GEMINI, told.candidates[1].logprobsResult)
     local text = surface.writer(call):event { kind = "text", text = "Hié", logprobs = logprobs.from_gemini(GEMINI) }

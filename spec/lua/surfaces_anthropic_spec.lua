@@ -36,7 +36,7 @@ local function tool(name) return { name = name, input_schema = { type = "object"
 local function neutral(value) return surface.chat(assert(json.scan(json.encode(value)))) end
 
 local function call(more)
-  local own = { id = "r-1", request = { estimated_tokens = 9, model = "asked" }, target = { model = "served" } }
+  local own = { id = "r-1", request = { estimated_tokens = 9, model = "asked" }, served = { model = "served" } }
   for name, value in pairs(more or {}) do own[name] = value end
   return own
 end

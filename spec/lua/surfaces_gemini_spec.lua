@@ -23,7 +23,7 @@ local function neutral(text) return surface.chat(scan(text), { stream = false })
 
 local function call_of(request)
   request = request or {}
-  return { id = "r-1", request = request, target = { model = "served" } }
+  return { id = "r-1", request = request, served = { model = "served" } }
 end
 
 -- The objects of a stream.

@@ -29,7 +29,7 @@ end
 local function call(more)
   local own = {
     id = "r-1", request = { estimated_tokens = 9, model = "asked", now = 1767323045.5, stream = true },
-    target = { model = "served" },
+    served = { model = "served" },
   }
   for name, value in pairs(more or {}) do own[name] = value end
   return own

@@ -9,7 +9,7 @@ local USAGE = { input = 10, cached = 4, cache_write = 2, output = 5, reasoning =
 local function call(request)
   request = request or {}
   request.now, request.model = 1000, "asked"
-  return { id = "r1", request = request, target = { model = "served" }, operation = "chat" }
+  return { id = "r1", request = request, served = { model = "served" }, operation = "chat" }
 end
 
 local function reply(blocks, finish, request)

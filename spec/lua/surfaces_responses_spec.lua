@@ -172,7 +172,7 @@ local USAGE = { input = 10, cached = 4, cache_write = 2, output = 5, reasoning =
 local function call(body)
   local request = assert(parse(body or { model = "asked", input = "hi", metadata = { a = "b" }, temperature = 0.5 }))
   request.now = 1000
-  return { id = "r-1", request = request, target = { model = "served" }, operation = "chat" }
+  return { id = "r-1", request = request, served = { model = "served" }, operation = "chat" }
 end
 
 local BLOCKS = {

@@ -380,7 +380,7 @@ function fakes.call(targets, more)
   return {
     handle = more.handle or fakes.handle(), operation = "chat", id = "request-1", request = request, caller = caller,
     document = assert(json.scan(more.body or '{"model":"m","messages":[]}', 100)), attempts = {}, calls = 0,
-    surface = require "moongate.surfaces.openai", read = require "moongate.surfaces.openai", format = "openai",
+    surface = require "moongate.surfaces.openai",
     upstream_seconds = 0, plan = { policy = "mine@12345678", task = "chat", ladder = targets },
     state = {
       config = config,

@@ -20,7 +20,7 @@ local function message_id(call, id)
 end
 
 local function model_of(call, named)
-  return (call.target and call.target.model) or named or call.request.model or "auto"
+  return (call.served and call.served.model) or named or call.request.model or "auto"
 end
 
 -- The id of a call of a tool. Other formats allow more in it.

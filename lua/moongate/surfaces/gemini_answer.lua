@@ -29,7 +29,7 @@ function gemini_answer.usage(usage)
 end
 
 local function model_of(call, named)
-  local target = call.target or call.served
+  local target = call.served
   return target and target.model or named or call.request.model or "auto"
 end
 

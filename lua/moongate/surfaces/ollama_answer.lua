@@ -19,7 +19,7 @@ end
 
 -- The name of the model that served.
 local function model_of(call)
-  local target = call.target or call.served
+  local target = call.served
   return target and target.model or call.request.model or "auto"
 end
 

@@ -30,7 +30,7 @@ end
 ---@param call moongate.call
 ---@return string
 function answer.model(call)
-  local target = call.target or call.served
+  local target = call.served
   return target and target.model or call.request.model or "auto"
 end
 

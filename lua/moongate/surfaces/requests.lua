@@ -82,6 +82,7 @@ function requests.begin(headers, wrong)
     surface = false, stream = false, include_usage = false, text_length = 0, estimated_tokens = 0, images = false,
     tools = false, json_schema = false, model = LATER, old_functions = LATER, max_tokens = LATER, asked = LATER,
     now = LATER, seed = LATER, caller = LATER, operation = LATER, affinity = LATER,
+    conversation = LATER, is_sealed = LATER,
     -- What most requests lack, and every one is asked for.
     timeout_s = false, document = false,
   }

@@ -31,7 +31,7 @@ local function new_call(asked, request)
   return {
     id = "request-1", operation = "chat", request = request, caller = request.caller, calls = 0, handle_begun = false,
     document = assert(json.scan(body_of(request), 100)), state = { policies = asked, config = { on_fault = "refuse" } },
-    plan = { task = request.task }, surface = surface, read = surface, format = surface.speaks,
+    plan = { task = request.task }, surface = surface,
   }
 end
 
