@@ -17,17 +17,24 @@
 /* Results beyond the most are dropped: all that hand them on would need room for thousands. */
 enum { RESULTS_MOST = 16, PIECE_BYTES = 256 };
 
-/* call(milliseconds, bytes, fn, ...): true and the first results; or false, the kind ("time", "memory", "depth",
- * "error"), text. */
+/*
+ * call(milliseconds, bytes, fn, ...): true and the first results; or false, the kind ("time", "memory", "depth",
+ * "error"), text. Arguments at the end that are nil are left out.
+ */
 static int guard_call(lua_State *L)
 {
     lua_Number milliseconds = luaL_checknumber(L, 1), bytes = luaL_checknumber(L, 2);
     enum budget_end end;
+    int arguments;
 
     luaL_argcheck(L, milliseconds > 0 && milliseconds <= 1e6, 1, "a time of up to 1000 s was expected");
     luaL_argcheck(L, bytes > 0 && bytes <= 1e12, 2, "a number of bytes was expected");
     luaL_checktype(L, 3, LUA_TFUNCTION);
-    end = budget_call(L, lua_gettop(L) - 3, LUA_MULTRET, milliseconds, (size_t)bytes);
+    arguments = lua_gettop(L) - 3;
+    while (arguments > 0 && lua_isnil(L, arguments + 3))
+        arguments--;
+    lua_settop(L, arguments + 3);
+    end = budget_call(L, arguments, LUA_MULTRET, milliseconds, (size_t)bytes);
     if (end == BUDGET_FINE) {
         if (lua_gettop(L) > 2 + RESULTS_MOST)
             lua_settop(L, 2 + RESULTS_MOST);

@@ -4,6 +4,7 @@ local gate = require "moongate.core.gate"
 local json = require "moongate.core.json"
 local log = require "moongate.core.log"
 local meter = require "moongate.meter"
+local metrics = require "moongate.core.metrics"
 local notice = require "moongate.notice"
 local policies = require "moongate.policies"
 
@@ -123,31 +124,36 @@ function methods:count(fault) -- luacheck: no unused args
   }, 2, -2))
 end
 
-local function report(label, started, fine, first, ...)
+local series_of = {} -- by label: what its seconds are counted under
+
+local function report(label, started, fine, first, second, third, fourth, fifth)
   if fine or first.kind ~= "off" then
-    meter.observe("moongate_policy_seconds", clock.monotonic() - started, "policy", label)
+    local series = series_of[label] or meter.series("moongate_policy_seconds", "policy", label)
+    series_of[label] = series
+    metrics.observe(series, clock.monotonic() - started)
   end
   if not fine then methods:count(first) end
-  return fine, first, ...
+  return fine, first, second, third, fourth, fifth
 end
 
 -- Calls a policy or one of its functions: true and its results, or false and the fault.
 ---@param policy moongate.policy|function
 ---@return boolean
 ---@return any
-function methods:call(policy, ...)
+---@return any
+function methods:call(policy, first, second, third)
   local label = type(policy) == "table" and policy.label or self.set.origins[policy].label
-  return report(label, clock.monotonic(), self.set:call(policy, ...))
+  return report(label, clock.monotonic(), self.set:call(policy, first, second, third))
 end
 
--- As call; a result that problem_of finds a fault with is one. See set:ask in moongate.policies.
+-- As call, for one result; one that problem_of finds a fault with is one. See set:ask in moongate.policies.
 ---@param policy moongate.policy
 ---@param fn function
----@param problem_of fun(...): string|nil
+---@param problem_of fun(result: any): string|nil
 ---@return boolean
 ---@return any
-function methods:ask(policy, fn, problem_of, ...)
-  return report(policy.label, clock.monotonic(), self.set:ask(policy, fn, problem_of, ...))
+function methods:ask(policy, fn, problem_of, first, second, third)
+  return report(policy.label, clock.monotonic(), self.set:ask(policy, fn, problem_of, first, second, third))
 end
 
 -- Runs a function of the host's in a policy's name and budget. See set:within in moongate.policies.
@@ -155,8 +161,9 @@ end
 ---@param work function
 ---@return boolean
 ---@return any
-function methods:within(policy, work, ...)
-  return report(policy.label, clock.monotonic(), self.set:within(policy, work, ...))
+---@return any
+function methods:within(policy, work, subject, b, c, d, e, f)
+  return report(policy.label, clock.monotonic(), self.set:within(policy, work, subject, b, c, d, e, f))
 end
 
 return decider

@@ -452,22 +452,20 @@ function set:weigh(origin, before)
   return nil
 end
 
-local function ended(self, origin, subject, fn, before, fine, ...)
-  if #self.host.lines > 0 then hand_on(self, origin.label) end
-  local fault = not fine and fault_of(origin, fn, ...) or nil
-  fault = self:weigh(origin, before) or fault
-  self.strikes:tally(origin, subject, fault)
-  if fault then return false, fault end
-  return true, ...
-end
-
--- subject: whose call it is, of the functions of a policy.
-function set:bounded(origin, subject, fn, ...)
+-- Calls within the budget; subject: whose call it is, of the functions of a policy. What is handed on has names, up to
+-- six arguments and five results: LuaJIT compiles nothing that has dots.
+local function bounded(self, origin, subject, fn, a, b, c, d, e, f)
   local fault = self.strikes:bars(origin)
   if fault then return false, fault end
   self.host.nesting = 0
-  return ended(self, origin, subject, fn, kilobytes(),
-    guard.call(self.milliseconds, self.bytes, fn, ...))
+  local before = kilobytes()
+  local fine, first, second, third, fourth, fifth = guard.call(self.milliseconds, self.bytes, fn, a, b, c, d, e, f)
+  if #self.host.lines > 0 then hand_on(self, origin.label) end
+  if not fine then fault = fault_of(origin, fn, first, second) end
+  fault = self:weigh(origin, before) or fault
+  self.strikes:tally(origin, subject, fault)
+  if fault then return false, fault end
+  return true, first, second, third, fourth, fifth
 end
 
 -- What a call is about, its clock and its dice: those of its first argument. Access and billing throw the same dice
@@ -495,28 +493,28 @@ end
 ---@param policy moongate.policy|function
 ---@return boolean
 ---@return any
-function set:call(policy, ...)
+---@return any
+function set:call(policy, first, second, third)
   local fn = type(policy) == "table" and policy.run or policy
   local origin = self.origins[fn]
   if not origin then error("set:call takes a policy or a function of one", 2) end
-  begin(self.host, origin, (...))
-  if COPIED[origin.place] then
-    local first, second, third = ...
-    return self:bounded(origin, fn, fn, own(first), own(second), own(third))
-  end
-  return self:bounded(origin, fn, fn, ...)
+  begin(self.host, origin, first)
+  if COPIED[origin.place] then first, second, third = own(first), own(second), own(third) end
+  return bounded(self, origin, fn, fn, first, second, third)
 end
 
 -- Runs a function of the host's in a policy's name and budget: one that calls the policy, and has work on its results
--- that must be bounded with it. The first argument is whose call it is: a function of the policy, or the policy.
+-- that must be bounded with it. The first argument is whose call it is: a function of the policy, or the policy; there
+-- may be five more.
 ---@param policy moongate.policy
 ---@param work function
 ---@return boolean
 ---@return any
-function set:within(policy, work, ...)
+---@return any
+function set:within(policy, work, subject, b, c, d, e, f)
   local origin = self.origins[policy]
   begin(self.host, origin, nil)
-  return self:bounded(origin, (...), work, ...)
+  return bounded(self, origin, subject, work, subject, b, c, d, e, f)
 end
 
 -- The faults of what is switched off, of the versions in force, by name.
@@ -535,23 +533,19 @@ end
 function set:count(fault) -- luacheck: no unused args
 end
 
-local function judged(policy, problem_of, fine, ...)
-  if not fine then return false, ... end
-  local message = problem_of(...)
-  if not message then return true, ... end
+-- As set:call, for one result; one that problem_of finds a fault with is one.
+---@param policy moongate.policy
+---@param fn function
+---@param problem_of fun(result: any): string|nil
+---@return boolean
+---@return any
+function set:ask(policy, fn, problem_of, first, second, third)
+  local fine, result = self:call(fn, first, second, third)
+  local message = fine and problem_of(result)
+  if not message then return fine, result end
   return false, {
     kind = "result", policy = policy.label, file = FOLDER .. policy.label .. ".lua", message = message,
   }
-end
-
--- As set:call; a result that problem_of finds a fault with is one.
----@param policy moongate.policy
----@param fn function
----@param problem_of fun(...): string|nil
----@return boolean
----@return any
-function set:ask(policy, fn, problem_of, ...)
-  return judged(policy, problem_of, self:call(fn, ...))
 end
 
 return policies

@@ -24,6 +24,7 @@ describe("a guarded call", function()
   it("hands on arguments and results", function()
     assert.same({ true, 1, nil, "x" }, { guard.call(1000, BYTES, function(...) return ... end, 1, nil, "x") })
     assert.same({ true }, { guard.call(1000, BYTES, function() end) })
+    assert.same({ true, 2 }, { guard.call(1000, BYTES, function(...) return select("#", ...) end, nil, 1, nil, nil) })
   end)
 
   for _, each in ipairs(hostile) do
