@@ -4,7 +4,6 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "gate/affinity.h"
 #include "gate/gate.h"
 #include "gate/worker.h"
@@ -16,18 +15,6 @@ static const char *check_digest(lua_State *L)
 
     luaL_argcheck(L, length >= sizeof(uint64_t), 1, "a digest has at least 8 bytes");
     return digest;
-}
-
-/* digest(owner, text): what names a conversation of theirs that begins with it; another in every process */
-static int affinity_lua_digest(lua_State *L)
-{
-    size_t owner_length, length;
-    const char *owner = luaL_checklstring(L, 1, &owner_length), *text = luaL_checklstring(L, 2, &length);
-    uint64_t both[2] = { hash_code(owner, owner_length), hash_code(text, length) };
-    uint64_t digest = hash_code(both, sizeof both);
-
-    lua_pushlstring(L, (const char *)&digest, sizeof digest);
-    return 1;
 }
 
 /* remember(digest, target) */
@@ -51,7 +38,6 @@ static int affinity_lua_recall(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    { "digest", affinity_lua_digest },
     { "recall", affinity_lua_recall },
     { "remember", affinity_lua_remember },
     { NULL, NULL },

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/json_opening.h"
 #include "base/json_search.h"
 #include "base/mem.h"
 #include "script/spent.h"
@@ -316,30 +317,27 @@ static int document_string_bytes(lua_State *L)
     return 1;
 }
 
-/*
- * doc:opening(node, name, text, most_items, most_bytes): the items of an array up to the first whose member of that
- * name is that string, at most so many, and of each so many bytes, each with a NUL behind it.
- */
-static int document_opening(lua_State *L)
+/* doc:digest(owner, name, text, most_items, most_bytes, lists...): 8 bytes, see json_opening.h; of the first there is
+ * of these members of the root, and nil where that is no array. */
+static int document_digest(lua_State *L)
 {
-    const struct document *document = check_document(L, 1);
-    const struct json_node *nodes = document->index.nodes;
-    size_t node = check_node(L, document, 2), name_length, length;
-    const char *name = luaL_checklstring(L, 3, &name_length), *text = luaL_checklstring(L, 4, &length);
-    lua_Integer items = luaL_checkinteger(L, 5);
-    size_t bytes = (size_t)luaL_checkinteger(L, 6);
-    struct buf *out = &json_kept(L)->out;
-    bool found = nodes[node].type != JSON_ARRAY;
+    struct document *document = check_document(L, 1);
+    struct json_opening start = { .items = (size_t)luaL_checkinteger(L, 5), .bytes = (size_t)luaL_checkinteger(L, 6) };
+    size_t length, root = opened(document, 0), list = 0;
+    uint64_t digest;
 
-    for (size_t item = node + 1; item < nodes[node].next && items-- > 0 && !found; item = nodes[item].next) {
-        size_t size = nodes[item].end - nodes[item].start;
-        size_t member = json_member(document->text, &document->index, item, name, name_length);
+    start.owner = luaL_checklstring(L, 2, &start.owner_length);
+    start.name = luaL_checklstring(L, 3, &start.name_length);
+    start.value = luaL_checklstring(L, 4, &start.value_length);
+    for (int i = 7; i <= lua_gettop(L) && !list; i++) {
+        const char *name = luaL_checklstring(L, i, &length);
 
-        buf_add(out, document->text + nodes[item].start, size < bytes ? size : bytes);
-        buf_add_char(out, '\0');
-        found = member && json_equals(document->text, &document->index, member, text, length);
+        list = json_member(document->text, &document->index, root, name, length);
     }
-    lua_pushlstring(L, out->data, out->length);
+    if (!list || document->index.nodes[list].type != JSON_ARRAY)
+        return 0;
+    digest = json_opening(&json_kept(L)->out, document->text, &document->index, list, &start);
+    lua_pushlstring(L, (const char *)&digest, sizeof digest);
     return 1;
 }
 
@@ -592,7 +590,7 @@ const luaL_Reg json_document_methods[] = {
     { "kind", document_kind },         { "find", document_find },
     { "size", document_size },         { "item", document_item },
     { "last", document_last },         { "begins", document_begins },
-    { "opening", document_opening },   { "fits", document_fits },
+    { "digest", document_digest },     { "fits", document_fits },
     { "items", document_items },       { "value", document_value },
     { "text", document_text },         { "string_bytes", document_string_bytes },
     { "close", document_close },       { "patch", document_patch },

@@ -13,11 +13,7 @@ local MOST_BYTES, MOST_MESSAGES = 2048, 8
 ---@param caller moongate.caller
 ---@return string|nil
 function conversation.of(document, caller)
-  local messages, contents, input = document:find(0, "messages", "contents", "input")
-  local turns = messages or contents or input
-  if not turns or document:kind(turns) ~= "array" then return nil end
-  local opening = document:opening(turns, "role", "user", MOST_MESSAGES, MOST_BYTES)
-  return affinity.digest(caller.key_id, opening)
+  return document:digest(caller.key_id, "role", "user", MOST_MESSAGES, MOST_BYTES, "messages", "contents", "input")
 end
 
 -- The target that served it last, by id; nil when there was none lately.

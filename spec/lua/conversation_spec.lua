@@ -7,7 +7,6 @@ describe("a conversation", function()
 
   before_each(function()
     core, kept = fakes.install(), {}
-    core.set("affinity.digest", function(owner, text) return "digest of " .. owner .. " " .. text end)
     core.set("affinity.remember", function(digest, target) kept[digest] = target end)
     core.set("affinity.recall", function(digest) return kept[digest] end)
     conversation = require "moongate.conversation"
@@ -34,15 +33,28 @@ describe("a conversation", function()
   end)
 
   it("is looked at near its beginning only", function()
-    local long = { role = "user", content = string.rep("x", 100000) }
-    assert.is_true(#digest { long } < 4000)
+    local long = string.rep("x", 100000)
+    assert.equal(digest { { role = "user", content = long } }, digest { { role = "user", content = long .. "y" } })
     local lines = {}
     for i = 1, 50 do lines[i] = { role = "assistant", content = "line " .. i } end
     assert.equal(digest(lines), digest { unpack(lines, 1, 20) })
   end)
 
+  it("begins with what its API calls the messages", function()
+    local function of(text) return conversation.of(json.scan(text, 10), ana) end
+    local one = of '{"messages":[{"role":"user","content":"a"}]}'
+    assert.equal(8, #one)
+    assert.equal(one, of '{"input":"b","messages":[{"role":"user","content":"a"},{"role":"user"}]}')
+    assert.equal(one, of '{"contents":[{"role":"user","content":"a"}]}')
+    assert.equal(one, of '{"input":[{"role":"user","content":"a"}]}')
+    assert.not_equal(one, of '{"input":[{"role":"user","content":"b"}]}')
+    assert.equal(of '{"input":[]}', of '{"messages":[]}')
+  end)
+
   it("is none without messages", function()
-    assert.is_nil(conversation.of(json.scan('{"input":"x"}', 10), ana))
+    for _, text in ipairs { "{}", "5", "[]", '{"input":"x"}', '{"messages":5,"input":[]}' } do
+      assert.is_nil(conversation.of(json.scan(text, 10), ana))
+    end
     assert.is_nil(conversation.target(nil))
     conversation.served(nil, { id = "a/b" })
     assert.same({}, kept)

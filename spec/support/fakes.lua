@@ -55,9 +55,7 @@ local function behaviours(self)
     return next_one
   end
   return {
-      affinity = {
-        digest = function(owner, text) return owner .. " " .. text end, recall = nothing, remember = nothing,
-      },
+      affinity = { recall = nothing, remember = nothing },
       attempt = { send = wire, play = wire, route = copy },
     bulletin = {
       watch = function() return true end, leave = nothing, watchers = function() return self.watchers end,

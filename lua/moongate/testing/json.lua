@@ -358,17 +358,6 @@ function document:last(node, name, text)
   return found
 end
 
-function document:opening(node, name, text, most_items, most_bytes)
-  local parts = {}
-  for index, item in self:items(node) do
-    if index > most_items then break end
-    parts[#parts + 1] = self:text(item, most_bytes) .. "\0"
-    local member = self:find(item, name)
-    if member and self.values[member] == text then break end
-  end
-  return table.concat(parts)
-end
-
 local function begins(value, starts)
   for _, start in ipairs(starts) do
     if type(value) == "string" and string.sub(value, 1, #start) == start then return true end
