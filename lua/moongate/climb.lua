@@ -110,11 +110,13 @@ end
 ---@return table|nil
 function climb.ladder(call)
   local ladder, told, retry_after, needs_larger, timed_out = call.plan.ladder, nil, nil, nil, false
+  local noted = call.plan.standing -- a moment ago: of the rung that was found free, it is not asked again
+  local free = noted and noted.first == ladder[1]
   local callers_fault
   local barred = 0 -- by the firewall: no wait will help
   local unfit, first_unfit = 0, nil -- what their formats cannot carry
   for i, target in ipairs(ladder) do
-    local outcome = standing.exhausted(target)
+    local outcome = not (free and i == 1) and standing.exhausted(target) or nil
     if not outcome and needs_larger and (target.context_length or 0) <= needs_larger then
       outcome = { skipped = "its context is no larger" }
     end

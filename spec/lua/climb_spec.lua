@@ -57,6 +57,18 @@ describe("climbing the ladder", function()
     assert.same({ "one/a", { "one/a" }, 1 }, { answer, tried, call.calls })
   end)
 
+  it("asks of the first rung only where it was not found free with the plan", function()
+    local first = fakes.target "one/a"
+    local call = fakes.call { first, fakes.target "two/b" }
+    outcomes["one/a"] = { failed { retry = false } }
+    call.plan.standing = { first = first }
+    assert.equal("two/b", climb.ladder(call).answer)
+    assert.same({ "two/b", "two" }, { core.of("store.exhausted")[1][1], core.of("store.exhausted")[2][1] })
+    call.plan.standing = { first = call.plan.ladder[2] }
+    climb.ladder(call)
+    assert.equal("one/a", core.of("store.exhausted")[3][1])
+  end)
+
   it("goes on to the next rung after a failure", function()
     outcomes = { ["one/a"] = { failed() }, ["two/b"] = { limited } }
     local answer, _, call = ladder()
