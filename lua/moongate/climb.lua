@@ -39,20 +39,29 @@ local function again(call, target, verdict, tries, is_last)
   return verdict.retry and wait or nil
 end
 
--- One rung, with its retries.
+-- The answer; or nil and the outcome, and the wait after which the same is tried again, where it is.
+local function try_once(call, target, tries, is_last)
+  call.calls = call.calls + 1
+  local answer, outcome = attempt.try(call, target)
+  if answer then return answer end
+  if outcome.skipped or outcome.refusal then call.calls = call.calls - 1 end -- nobody was called
+  if outcome.skipped or outcome.refusal or outcome.cancelled then return nil, outcome end
+  local wait = again(call, target, outcome, tries, is_last)
+  if not wait or time_is_up(call, target, wait) then return nil, outcome end
+  return nil, outcome, wait
+end
+
+-- One rung, with its retries. Most need none, and meet no loop: LuaJIT would not compile the way into one.
 local function try_rung(call, target, is_last)
-  local tries = 0
-  while true do
-    tries, call.calls = tries + 1, call.calls + 1
-    local answer, outcome = attempt.try(call, target)
-    if answer then return answer end
-    if outcome.skipped or outcome.refusal then call.calls = call.calls - 1 end -- nobody was called
-    if outcome.skipped or outcome.refusal or outcome.cancelled then return nil, outcome end
-    local wait = again(call, target, outcome, tries, is_last)
-    if not wait or time_is_up(call, target, wait) then return nil, outcome end
+  local answer, outcome, wait = try_once(call, target, 1, is_last)
+  local tries = 1
+  while wait do
     local _, reason = clock.sleep(wait)
     if reason then return nil, { cancelled = reason } end
+    tries = tries + 1
+    answer, outcome, wait = try_once(call, target, tries, is_last)
   end
+  return answer, outcome
 end
 
 local function describe(target, outcome)
@@ -115,7 +124,8 @@ function climb.ladder(call)
   local callers_fault
   local barred = 0 -- by the firewall: no wait will help
   local unfit, first_unfit = 0, nil -- what their formats cannot carry
-  for i, target in ipairs(ladder) do
+  for i = 1, #ladder do
+    local target = ladder[i]
     local outcome = not (free and i == 1) and standing.exhausted(target) or nil
     if not outcome and needs_larger and (target.context_length or 0) <= needs_larger then
       outcome = { skipped = "its context is no larger" }

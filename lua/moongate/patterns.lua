@@ -56,8 +56,8 @@ end
 ---@return boolean
 function patterns.everything(list)
   if not list then return true end
-  for _, pattern in ipairs(list) do
-    if pattern == "*" then return true end
+  for i = 1, #list do
+    if list[i] == "*" then return true end
   end
   return false
 end

@@ -26,8 +26,8 @@ function protocols.get(name)
 end
 
 local function lists(formats, wanted)
-  for _, format in ipairs(formats or {}) do
-    if format == wanted then return true end
+  for i = 1, formats and #formats or 0 do
+    if formats[i] == wanted then return true end
   end
   return false
 end

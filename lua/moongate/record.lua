@@ -95,8 +95,9 @@ local function named(call, row)
 end
 
 local function view_of(plan)
-  for _, run in ipairs(plan.runs) do
-    if run.view then return run.view end
+  local runs = plan.runs
+  for i = 1, #runs do
+    if runs[i].view then return runs[i].view end
   end
   return nil
 end
@@ -122,7 +123,9 @@ end
 -- Counts and tells of policies that answered nonsense; those that failed outright were counted when they did.
 ---@param plan table|nil
 function record.faults(plan)
-  for _, fault in ipairs(plan and plan.faults or {}) do
+  local faults = plan and plan.faults
+  for i = 1, faults and #faults or 0 do
+    local fault = faults[i]
     if fault.kind == "result" or fault.kind == "missing" then
       local label = "routing/" .. string.match(fault.policy, "^[^@]*")
       meter.add("moongate_policy_faults_total", 1, "policy", label, "kind", fault.kind)
