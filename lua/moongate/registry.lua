@@ -13,6 +13,7 @@ local table_rows = require "moongate.table_rows"
 ---@field targets table[] in the order of the config
 ---@field by_id table<string, table>
 ---@field by_model table<string, table[]>
+---@field alone table<string, table[]> by id the list of that target alone, where somebody has asked for it
 ---@field also table<string, table[]> by what a model is called elsewhere, where nothing else is called so here
 ---@field aliases table<string, table> { order, balanced, targets = { target... }, weights, places }
 ---@field policy string the default routing policy
@@ -233,9 +234,17 @@ local function add(self, target)
   if target.priority ~= self.targets[1].priority then self.varied = true end
 end
 
-local function find(self, name)
-  return self.by_model[name] or (self.by_id[name] and { self.by_id[name] }) or self.also[name]
+-- The list of one target, by its id.
+local function alone(self, id)
+  local list = self.alone[id]
+  if not list and self.by_id[id] then
+    list = { self.by_id[id] }
+    self.alone[id] = list
+  end
+  return list
 end
+
+local function find(self, name) return self.by_model[name] or alone(self, name) or self.also[name] end
 
 local function new_alias(self, alias)
   local result = { order = alias.order, balanced = false, targets = {}, weights = {}, places = {} }
@@ -277,7 +286,7 @@ end
 function registry.new(config, builtin, on_row)
   local large = config.models_table or config.imported
   local self = setmetatable({
-    targets = {}, by_id = {}, by_model = {}, also = {}, aliases = {}, varied = false, kinds = {},
+    targets = {}, by_id = {}, by_model = {}, alone = {}, also = {}, aliases = {}, varied = false, kinds = {},
     costs = {}, table_digest = large and large.digest,
     policy = config.policy, on_fault = config.on_fault, zero_spend = config.zero_spend,
   }, registry)
@@ -386,8 +395,9 @@ end
 ---@param name string
 ---@return table|nil
 function registry:cost(name)
-  for _, target in ipairs(find(self, name) or nothing) do
-    if target.cost then return target.cost end
+  local targets = find(self, name) or nothing
+  for i = 1, #targets do
+    if targets[i].cost then return targets[i].cost end
   end
   return providers.cost(name)
 end

@@ -168,6 +168,7 @@ describe("registry:resolve", function()
     assert.same({ "a/x", "b/x", "b/org/y" }, ids(all:resolve "auto"))
     assert.same({ "a/x", "b/x" }, ids(all:resolve "x"))
     assert.same({ "b/x" }, ids(all:resolve "b/x"))
+    assert.equal(all:resolve "b/x", all:resolve "b/x") -- one list, whoever asks
     assert.same({ "b/org/y" }, ids(all:resolve "b/org/y"))
   end)
 
