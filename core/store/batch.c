@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/backend.h"
 #include "store/database.h"
 #include "store/imports_sql.h"
@@ -125,8 +126,10 @@ static bool write_all(struct batch *batch)
     size_t count;
     bool is_good = true;
 
-    for (const struct change *change = batch->changes; is_good && change; change = change->next)
+    for (const struct change *change = batch->changes; is_good && change; change = change->next) {
         is_good = write_change(batch, change);
+        thread_pass();
+    }
     counters = batch_counters(batch, &count);
     is_good = is_good && statements_keep_counters(batch->statements, counters, count);
     marks = batch_marks(batch, &count);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "store/backend.h"
 #include "store/batch.h"
 #include "store/database.h"
@@ -115,15 +116,20 @@ static void heed(struct ledger *ledger)
     pthread_mutex_unlock(&ledger->lock);
 }
 
+/* Nobody waits for what is entered: who shares the processor comes first, for a while. */
+enum { PATIENT_US = 20 * 1000 };
+
 /* With a daybook, all: its pages are wiped when what is taken here is written. */
 static struct change *take_changes(struct ledger *ledger)
 {
     struct change *taken = ledger->first, *change = taken, *last = NULL;
+    bool is_awaited = !ledger->is_entering || ledger->urgent > 0;
 
     for (int i = 0; change && (ledger->daybook || i < BATCH_CHANGES); i++, last = change, change = change->next) {
         ledger->unanswered -= change->answer.on_done != NULL;
         ledger->urgent -= !change->is_entered;
     }
+    thread_be_patient(is_awaited ? 0 : PATIENT_US);
     if (ledger->daybook)
         daybook_turn(ledger->daybook);
     if (ledger->wish == HAND_OVER)
@@ -330,6 +336,7 @@ void *ledger_writer_run(void *arg)
         sync_in_time(ledger);
         heed(ledger);
         if (sink_database(ledger->sink)) {
+            thread_be_patient(ledger->daybook ? PATIENT_US : 0);
             database_shorten_log(ledger->database);
             retention_sweep(&ledger->retention, ledger->database, ledger->store->keep_days);
         }

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 /* What a group of some ten rows writes; of more, so much at a time. SQLite's files take less than 128 KB in one go. */
 enum { HELD_MAX = 96 * 1024 };
@@ -50,10 +51,12 @@ static int log_close(sqlite3_file *file)
     return lost ? lost : failed;
 }
 
+/* What a checkpoint copies, page after page, is read here. */
 static int log_read(sqlite3_file *file, void *data, int length, sqlite3_int64 at)
 {
     int lost = let_go(file);
 
+    thread_pass();
     return lost ? lost : inner(file)->pMethods->xRead(inner(file), data, length, at);
 }
 
