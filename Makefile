@@ -37,7 +37,9 @@ INCLUDES := -Icore -I/usr/include/cjson -I/usr/share/include/llhttp $(shell pkg-
 LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 # One short line a file; `make V=1` shows the commands.
 QUIET = $(if $(V),,@echo "  $@";)
-COMPILE = $(CC) $(DEFS) $(CFLAGS) $(SANITIZE) $(WARN) $(INCLUDES) -fPIC -MMD -MP
+# For the library's sake, but nobody takes the place of a function of ours.
+POSITION := -fPIC -fno-semantic-interposition -fno-plt
+COMPILE = $(CC) $(DEFS) $(CFLAGS) $(SANITIZE) $(WARN) $(INCLUDES) $(POSITION) -MMD -MP
 
 SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
 LUA := $(sort $(shell find lua policies -name '*.lua' -not -path 'lua/moongate/meta/*' -not -path 'lua/moongate/testing*' 2>/dev/null))
