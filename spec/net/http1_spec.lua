@@ -92,6 +92,45 @@ describe("a call over HTTP/1.1", function()
     net:run_until(function() server:poll() return server.open[number].closed end, "a close")
   end
 
+  describe("that is told once of what comes", function()
+    local ROOM = 16 * 1024 -- what is read in one go
+
+    it("reads on where a read took as much as it could, and leaves nothing to be told of later", function()
+      for _, length in ipairs { ROOM - 1, ROOM, ROOM + 1, 2 * ROOM, 5 * ROOM } do
+        local head = ("HTTP/1.1 200 OK\r\nContent-Length: %06d\r\n\r\n"):format(length)
+        local body = ("x"):rep(length - #head) -- so that both together are as long
+        head = ("HTTP/1.1 200 OK\r\nContent-Length: %06d\r\n\r\n"):format(#body)
+        local request, one = exchange({}, head .. body)
+        assert.same({ "done", #body, 1 }, { one.ended, #one.body, request.over.number })
+      end
+    end)
+
+    it("hears of the end that came together with what is before it", function()
+      for _, length in ipairs { 2, ROOM - 19, 3 * ROOM - 19, 100000 } do
+        local one = send {}
+        local request = server:request()
+        request.answer("HTTP/1.1 200 OK\r\n\r\n" .. ("x"):rep(length))
+        request.close()
+        ended(one)
+        assert.same({ "done", length }, { one.ended, #one.body })
+      end
+    end)
+
+    it("hears of it behind a pause, too", function()
+      local one = send { on_data = function(self)
+        if not self.has_paused then self:pause() end
+        self.has_paused = true
+      end }
+      local request = server:request()
+      request.answer("HTTP/1.1 200 OK\r\n\r\n" .. ("x"):rep(3 * ROOM))
+      request.close()
+      net:run_until(function() return one.has_paused end, "a pause")
+      one:resume()
+      ended(one)
+      assert.same({ "done", 3 * ROOM }, { one.ended, #one.body })
+    end)
+  end)
+
   describe("and its connection", function()
     it("keeps it, whether there was a body or not", function()
       for _, method in ipairs { "POST", "GET", "HEAD", "GET" } do
