@@ -336,10 +336,12 @@ describe("a store in sqlite", function()
     end)
   end)
 
-  it("has small pages, and in a file that has larger ones goes on with these", function()
+  it("has small pages, larger ones for many rows a commit, and goes on with those that a file has", function()
     open()
     close()
     assert.same({ "2048" }, bench.sql(path, "PRAGMA page_size"))
+    bench.close(assert(bench.open("sqlite:" .. folder .. "/many.db?sync=second")))
+    assert.same({ "4096" }, bench.sql(folder .. "/many.db", "PRAGMA page_size"))
     path = folder .. "/larger.db"
     for _, sql in ipairs { "CREATE TABLE one (id)", "DROP TABLE one" } do bench.sql(path, sql) end
     for i = 1, 100 do
