@@ -20,7 +20,8 @@
 #include "store/usage_sql.h"
 #include "store/wal_file.h"
 
-enum { LOG_PAGES = 1000 }; /* SQLite's own measure */
+/* SQLite's own measure; where nobody waits meanwhile, a longer log brings fewer pages into the database twice. */
+enum { LOG_PAGES = 1000, LOG_PAGES_UNAWAITED = 5000 };
 enum { LOCK_TRIES = 10 };
 enum { SCHEMA = 2, APPLICATION = 0x6d6f6f6e /* "moon" */ };
 
@@ -246,7 +247,7 @@ static int on_commit(void *arg, sqlite3 *connection, const char *name, int pages
 
 void database_shorten_log(struct database *database)
 {
-    if (database->log_pages < LOG_PAGES)
+    if (database->log_pages < (database->is_synced_later ? LOG_PAGES_UNAWAITED : LOG_PAGES))
         return;
     database->log_pages = 0;
     sqlite3_wal_checkpoint_v2(database->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
