@@ -8,7 +8,7 @@
  * noted in the journal (DATABASE-open) until its closed row is committed.
  *
  * Where commits are not synced, rows that end are entered into the daybook (DATABASE-daybook), and counters as they
- * move: a kill costs none of them, nobody waits for the commit, and it is made for all of 20 ms.
+ * move: a kill costs none of them, nobody waits for the commit, and it is made for all of 50 ms.
  *
  * When the disk refuses, everything stays queued and is tried again twice a
  * second. Who waits is told false once it has refused for three seconds. The

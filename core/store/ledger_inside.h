@@ -24,7 +24,7 @@ struct sink;
 struct usage_hours;
 
 /* What merely changed is written so much later at the latest; where it is entered first, what was entered too. */
-enum { LEDGER_LINGER_US = 5 * 1000, LEDGER_ENTERED_US = 20 * 1000 };
+enum { LEDGER_LINGER_US = 5 * 1000, LEDGER_ENTERED_US = 50 * 1000 };
 
 /* What the thread is asked to do between two batches. */
 enum wish { NO_WISH, HAND_OVER, TAKE_BACK };
