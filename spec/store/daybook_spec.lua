@@ -39,13 +39,7 @@ describe("a daybook", function()
     return list
   end
 
-  -- Writes over the file at a place, as a power cut would leave it.
-  local function write(at, bytes)
-    local file = assert(io.open(path, "r+b"))
-    file:seek("set", at)
-    file:write(bytes)
-    file:close()
-  end
+  local function write(at, bytes) bench.scribble(path, at, bytes) end
 
   local function find(text)
     local file = assert(io.open(path, "rb"))

@@ -35,13 +35,7 @@ describe("a journal of open rows", function()
     file:close()
     return bytes
   end
-  -- Writes over the file at a place, as a bad disk would.
-  local function write(at, bytes)
-    local file = assert(io.open(path, "r+b"))
-    file:seek("set", at)
-    file:write(bytes)
-    file:close()
-  end
+  local function write(at, bytes) bench.scribble(path, at, bytes) end
   local function run(command)
     assert(os.execute(command) == 0, command)
   end

@@ -458,6 +458,14 @@ function bench.open_rows(path)
   return count
 end
 
+-- Writes over a file at a place, as a bad disk or a power cut would.
+function bench.scribble(path, at, bytes)
+  local file = assert(io.open(path, "r+b"))
+  file:seek("set", at)
+  file:write(bytes)
+  file:close()
+end
+
 function bench.exists(path) return lfs.attributes(path) ~= nil end
 
 return bench
