@@ -78,23 +78,25 @@ static void on_policies_changed(void *arg)
     serving->policies = policies;
 }
 
-static void start_watch(struct serving *serving)
+/* Before the policies are read: so what is saved meanwhile is seen. Leaves error alone if they are watched. */
+static void start_watch(struct serving *serving, char *error, size_t error_size)
 {
-    char error[512];
-
     watch_stop(serving->watch);
     serving->watch = NULL;
-    if (!serving->settings->policies)
-        return;
-    serving->watch =
-        watch_start(serving->loop, serving->settings->policies, on_policies_changed, serving, error, sizeof error);
-    if (!serving->watch)
+    if (serving->settings->policies)
+        serving->watch =
+            watch_start(serving->loop, serving->settings->policies, on_policies_changed, serving, error, error_size);
+}
+
+static void tell_unwatched(const char *error)
+{
+    if (*error)
         log_line(LOG_WARN, "policies are not watched: send SIGHUP after a change", "error", error, NULL);
 }
 
 static void reload(struct serving *serving)
 {
-    char *error;
+    char unwatched[512] = "", *error;
     struct settings *settings = control_load(serving->control, serving->options.config, serving->options.listen,
                                              serving->options.listen_count, &error);
 
@@ -109,8 +111,9 @@ static void reload(struct serving *serving)
     serving->settings = settings;
     gate_configure(serving->gate, settings);
     log_line(LOG_INFO, "configuration reloaded", NULL);
+    start_watch(serving, unwatched, sizeof unwatched);
     on_policies_changed(serving);
-    start_watch(serving);
+    tell_unwatched(unwatched);
 }
 
 static char *on_order(void *arg, const char *name, const char *text, size_t length)
@@ -249,7 +252,7 @@ static bool may_take_over(struct serving *serving)
 
 static bool start(struct serving *serving)
 {
-    char error[1024] = "", *problem = NULL;
+    char error[1024] = "", unwatched[512] = "", *problem = NULL;
 
     serving->settings = control_load(serving->control, serving->options.config, serving->options.listen,
                                      serving->options.listen_count, &problem);
@@ -265,9 +268,11 @@ static bool start(struct serving *serving)
                  serving->settings->log_file, strerrordesc_np(errno));
         return give_up(serving, "moongate: ", error);
     }
+    start_watch(serving, unwatched, sizeof unwatched);
     serving->policies = read_policies(serving->settings, error, sizeof error);
     if (!serving->policies)
         return give_up(serving, "moongate: ", error);
+    tell_unwatched(unwatched);
     control_install(serving->control, serving->policies);
     if (heritage_has_predecessor(serving->heritage) && !may_take_over(serving))
         return false;
@@ -297,9 +302,6 @@ static void tell_serving(struct serving *serving)
 
 static void run(struct serving *serving)
 {
-    start_watch(serving);
-    /* What was saved between the first read and the watch is seen now. */
-    on_policies_changed(serving);
     on_look(serving);
     greet(doors_is_tls(serving->gate->doors, 0) ? "https" : "http", doors_address(serving->gate->doors, 0),
           serving->settings->keyless);
@@ -308,7 +310,6 @@ static void run(struct serving *serving)
     loop_forget(serving->look);
     loop_forget(serving->drain);
     upgrade_abandon(serving);
-    watch_stop(serving->watch);
 }
 
 int verb_serve(int count, char **words)
@@ -345,6 +346,7 @@ int verb_serve(int count, char **words)
         code = 0;
     }
     serving.is_over = true;
+    watch_stop(serving.watch);
     orders_stop(serving.orders);
     if (serving.gate)
         gate_close(serving.gate);

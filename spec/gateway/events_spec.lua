@@ -64,7 +64,7 @@ describe("the events", function()
 
   it("say nothing while nothing happens", function()
     local stream = follow()
-    await(stream, "overview")
+    assert.equal(1, await(stream, "overview").policies_generation)
     stream.connection:settimeout(2.5)
     local data, problem, part = stream.connection:receive "*l"
     assert.same({ "nil", "timeout", "" }, { tostring(data), problem, part })
