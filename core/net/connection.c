@@ -1,8 +1,4 @@
-/*
- * connection.c - see connection.h. The event stays added from one call to the next: no system call changes it. Where a
- * plain one is only read from, what comes is told once (EV_ET), and the kernel need not look again each time; so a read
- * that may have left something sees to it that it is told anew.
- */
+/* connection.c - see connection.h. The event stays added from one call to the next: no system call changes it. */
 #include "net/connection.h"
 
 #include <errno.h>
@@ -23,7 +19,6 @@ static void on_event(evutil_socket_t descriptor, short what, void *arg)
     struct connection *connection = arg;
 
     (void)descriptor;
-    connection->is_ending |= (what & EV_CLOSED) != 0;
     connection->on_ready(connection->arg, what);
 }
 
@@ -55,11 +50,6 @@ void connection_hand(struct connection *connection, void (*on_ready)(void *arg, 
     connection->arg = arg;
 }
 
-static bool is_told_once(const struct connection *connection)
-{
-    return !connection->ssl && connection->added == EV_READ;
-}
-
 static void update(struct connection *connection)
 {
     short wanted =
@@ -67,20 +57,12 @@ static void update(struct connection *connection)
 
     if (wanted == connection->added)
         return;
-    connection->added = wanted;
     event_del(&connection->event);
     event_assign(&connection->event, event_get_base(&connection->event), connection->descriptor,
-                 (short)(wanted | EV_PERSIST | (is_told_once(connection) ? EV_ET | EV_CLOSED : 0)), on_event,
-                 connection);
+                 (short)(wanted | EV_PERSIST), on_event, connection);
     if (wanted)
         event_add(&connection->event, NULL);
-}
-
-/* What was left is told at once. */
-static void tell_again(struct connection *connection)
-{
-    event_del(&connection->event);
-    event_add(&connection->event, NULL);
+    connection->added = wanted;
 }
 
 void connection_want(struct connection *connection, bool reads, bool writes)
@@ -128,8 +110,6 @@ static ssize_t read_plain(struct connection *connection, void *data, size_t size
     do
         n = recv(connection->descriptor, data, size, 0);
     while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)size && is_told_once(connection))
-        tell_again(connection);
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EWOULDBLOCK ? CONNECTION_LATER : CONNECTION_BROKEN;
@@ -148,7 +128,7 @@ ssize_t connection_read(struct connection *connection, void *data, size_t size)
 
 bool connection_has_more(const struct connection *connection)
 {
-    return connection->ssl ? tls_client_has_more(connection->ssl) : connection->is_ending;
+    return connection->ssl && tls_client_has_more(connection->ssl);
 }
 
 static ssize_t send_plain(struct connection *connection, const char *head, size_t head_length, const char *body,

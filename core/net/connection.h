@@ -22,7 +22,6 @@ struct connection {
     struct ssl_st *ssl; /* NULL: plain */
     struct event event;
     bool reads, writes, needs_output; /* what the event waits for; the last for a read of TLS */
-    bool is_ending;                   /* nothing comes behind what can be read now */
     short added;
     void (*on_ready)(void *arg, short what);
     void *arg;
