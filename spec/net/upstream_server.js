@@ -14,6 +14,7 @@ const lines = [];
 let control = null;
 let connections = 0;
 let written = 0;
+let held = null;
 
 function tell(line) {
   if (control) control.write(line + "\n");
@@ -46,6 +47,8 @@ const answers = {
   "/quiet-body": (socket) => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
   "/short": (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes."),
   "/reset": (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc", () => socket.resetAndDestroy()),
+  "/held": (socket) => { held = socket; socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"); },
+  "/let-go": () => held.write("abc", () => held.resetAndDestroy()),
   "/no-last-chunk": (socket) => socket.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
   "/until-close": (socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nall of it"),
   "/interim": (socket) => socket.write("HTTP/1.1 100 Continue\r\nX-Early: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" +

@@ -252,6 +252,19 @@ describe("an upstream call", function()
       end
     end)
 
+    it("tells a reset that has come together with the last bytes", function()
+      local function let_go()
+        local id = told "^request (%d+) POST /held"
+        local other = assert(socket.connect("127.0.0.1", tonumber(base:match "%d+$")))
+        other:send "GET /let-go HTTP/1.1\r\nHost: x\r\n\r\n"
+        told("^close " .. id)
+        other:close()
+      end
+      local one = ends("cut", "the reply broke off before its end",
+        { url = base .. "/held", sent = "x", on_head = let_go })
+      assert.same({ 200, "abc" }, { one.status, one.body })
+    end)
+
     it("tells a connection that closes without a reply", function()
       ends("cut", "the connection was closed before the reply's head", { url = base .. "/die", sent = "x" })
       ends("cut", "the connection was closed before the reply's head", { url = base .. "/only-interim" })
