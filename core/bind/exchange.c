@@ -251,23 +251,33 @@ static int exchange_form(lua_State *L)
     return 1;
 }
 
+/* The fields of the form, whose values begin at that index; nil: without it. */
+static struct buf read_ready(lua_State *L, const struct form *form, int first)
+{
+    int given = lua_gettop(L) - first + 1;
+    struct buf ready = { 0 };
+
+    buf_reserve(&ready, READY_BYTES);
+    for (int i = 0; i < form->count && i < given; i++) {
+        size_t length;
+        const char *value = lua_tolstring(L, first + i, &length);
+
+        if (value && form->names[i].text)
+            reply_add_field(&ready, form->names[i].text, form->names[i].length, value, length);
+    }
+    return ready;
+}
+
 /* answer(form, body, ...): the whole answer, with status 200 and a value for each name of the form; nil: without it */
 static int exchange_lua_answer(lua_State *L)
 {
     struct exchange *exchange = bind_exchange(L, 1);
     const struct form *form = bind_handle(L, 2, FORM, sizeof *form);
-    size_t body_length, length;
-    const char *body = luaL_checklstring(L, 3, &body_length), *value;
-    struct buf ready = { 0 };
-    int given = lua_gettop(L) - 3;
+    size_t length;
+    const char *body = luaL_checklstring(L, 3, &length);
+    struct buf ready = read_ready(L, form, 4);
 
-    buf_reserve(&ready, READY_BYTES);
-    for (int i = 0; i < form->count && i < given; i++) {
-        value = lua_tolstring(L, i + 4, &length);
-        if (value && form->names[i].text)
-            reply_add_field(&ready, form->names[i].text, form->names[i].length, value, length);
-    }
-    exchange_answer(exchange, &ready, body, body_length);
+    exchange_answer(exchange, &ready, body, length);
     buf_free(&ready);
     return 0;
 }
@@ -290,18 +300,10 @@ static int exchange_lua_start(lua_State *L)
 {
     struct exchange *exchange = bind_exchange(L, 1);
     const struct form *form = bind_handle(L, 2, FORM, sizeof *form);
-    struct headers headers = { 0 };
-    int given = lua_gettop(L) - 2;
+    struct buf ready = read_ready(L, form, 3);
 
-    for (int i = 0; i < form->count && i < given; i++) {
-        size_t length;
-        const char *value = lua_tolstring(L, i + 3, &length);
-
-        if (value && form->names[i].text)
-            headers_add_bytes(&headers, form->names[i].text, form->names[i].length, value, length);
-    }
-    exchange_begin(exchange, 200, &headers);
-    headers_free(&headers);
+    exchange_start(exchange, &ready);
+    buf_free(&ready);
     return 0;
 }
 

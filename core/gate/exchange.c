@@ -276,12 +276,8 @@ void exchange_reply(struct exchange *exchange, int status, struct headers *heade
     client_reply(session->client, status, headers, body, length);
 }
 
-void exchange_answer(struct exchange *exchange, struct buf *ready, const char *body, size_t length)
+static void make_own_ready(const struct exchange *exchange, struct buf *ready)
 {
-    struct session *session = exchange->session;
-
-    if (!session || exchange->begun)
-        return;
     reply_add_field(ready, "x-request-id", strlen("x-request-id"), exchange->id, strlen(exchange->id));
     for (size_t i = 0; i < exchange->always.count; i++) {
         const struct header *field = &exchange->always.fields[i];
@@ -289,6 +285,15 @@ void exchange_answer(struct exchange *exchange, struct buf *ready, const char *b
         if (reply_may_name(field->name, strlen(field->name)))
             reply_add_field(ready, field->name, strlen(field->name), field->value, strlen(field->value));
     }
+}
+
+void exchange_answer(struct exchange *exchange, struct buf *ready, const char *body, size_t length)
+{
+    struct session *session = exchange->session;
+
+    if (!session || exchange->begun)
+        return;
+    make_own_ready(exchange, ready);
     exchange->answered = true;
     exchange->status = 200;
     detach(exchange);
@@ -303,6 +308,16 @@ void exchange_begin(struct exchange *exchange, int status, struct headers *heade
     exchange->begun = true;
     exchange->status = status;
     client_begin(exchange->session->client, status, headers);
+}
+
+void exchange_start(struct exchange *exchange, struct buf *ready)
+{
+    if (!exchange->session || exchange->begun)
+        return;
+    make_own_ready(exchange, ready);
+    exchange->begun = true;
+    exchange->status = 200;
+    client_start(exchange->session->client, 200, ready);
 }
 
 bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg),

@@ -77,7 +77,7 @@ struct buf client_take_body(struct client *client)
     return client->phase == PHASE_SERVING ? request_reader_take_body(client->reader) : (struct buf){ 0 };
 }
 
-void client_begin(struct client *client, int status, const struct headers *headers)
+static void begin(struct client *client, int status, const struct buf *ready, const struct headers *headers)
 {
     bool old;
 
@@ -90,9 +90,19 @@ void client_begin(struct client *client, int status, const struct headers *heade
     client->chunked = !old;
     request_reader_drop_body(client->reader);
     client->bodiless = client->bodiless || status == 204 || status == 304;
-    reply_add_head(&client->wire.output, status, NULL, headers, old ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED, 0,
+    reply_add_head(&client->wire.output, status, ready, headers, old ? REPLY_UNTIL_CLOSE : REPLY_CHUNKED, 0,
                    connection_of(client, old));
     client_step_ask(client, EV_WRITE);
+}
+
+void client_begin(struct client *client, int status, const struct headers *headers)
+{
+    begin(client, status, NULL, headers);
+}
+
+void client_start(struct client *client, int status, const struct buf *ready)
+{
+    begin(client, status, ready, NULL);
 }
 
 bool client_write(struct client *client, const void *data, size_t length)

@@ -69,10 +69,12 @@ void *client_data(const struct client *client);
 void client_reply(struct client *client, int status, const struct headers *headers, const void *body, size_t length);
 /* The same, of fields that stand ready (see reply.h). */
 void client_answer(struct client *client, int status, const struct buf *ready, const void *body, size_t length);
-/* A reply whose length is not known: chunked, or until close for HTTP/1.0. */
 /* The body of the request, for buf_free; the request has none from then on. */
 struct buf client_take_body(struct client *client);
+/* A reply whose length is not known: chunked, or until close for HTTP/1.0. */
 void client_begin(struct client *client, int status, const struct headers *headers);
+/* The same, of fields that stand ready. */
+void client_start(struct client *client, int status, const struct buf *ready);
 /* False: taken, but wait for on_drained before the next. */
 bool client_write(struct client *client, const void *data, size_t length);
 void client_finish(struct client *client);
