@@ -9,20 +9,43 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t context_of_thread;
 static EVP_MD *sha256;
 
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
 /* OpenSSL looks an algorithm up by name each time that it is not told which one, which costs more than a short text. */
-static void fetch(void)
+static void prepare(void)
 {
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    pthread_key_create(&context_of_thread, free_context);
+}
+
+/* One a thread: to make and free it costs as much again. */
+static EVP_MD_CTX *context_here(void)
+{
+    EVP_MD_CTX *context;
+
+    pthread_once(&once, prepare);
+    context = pthread_getspecific(context_of_thread);
+    if (!context) {
+        context = EVP_MD_CTX_new();
+        pthread_setspecific(context_of_thread, context);
+    }
+    return context;
 }
 
 void digest_sha256(const void *data, size_t length, unsigned char out[static DIGEST_SIZE])
 {
-    pthread_once(&fetched, fetch);
+    EVP_MD_CTX *context = context_here();
+
     /* Fails only if OpenSSL is broken; a key must never match by accident then. */
-    if (!sha256 || !EVP_Digest(data, length, out, NULL, sha256, NULL)) {
+    if (!sha256 || !context || !EVP_DigestInit_ex2(context, sha256, NULL) || !EVP_DigestUpdate(context, data, length) ||
+        !EVP_DigestFinal_ex(context, out, NULL)) {
         fputs("moongate: OpenSSL has no SHA-256\n", stderr);
         abort();
     }
