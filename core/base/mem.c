@@ -23,6 +23,11 @@ void *mem_alloc(size_t size)
     return checked(malloc(size ? size : 1));
 }
 
+void *mem_aligned(size_t size)
+{
+    return checked(aligned_alloc(size, size));
+}
+
 /* calloc takes nothing of what the thread has freed and keeps at hand, as malloc does of small blocks. */
 void *mem_zero(size_t size)
 {

@@ -9,6 +9,7 @@
 
 void *mem_alloc(size_t size);
 void *mem_zero(size_t size);
+void *mem_aligned(size_t size); /* on a multiple of size, which is a power of two */
 void *mem_resize(void *block, size_t size);
 /* A copy of length bytes with a NUL after them. */
 char *mem_copy(const void *data, size_t length);

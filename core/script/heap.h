@@ -1,7 +1,9 @@
 /*
  * heap.h - the memory of one Lua state. A request makes thousands of small
- * objects and drops them all; Lua tells the size of what it gives back, so they
- * come from lists of free cells and need neither header nor search. Larger
+ * objects and drops them all, which the collector finds long afterwards, when
+ * they are in no cache: so those that are made one after the other lie one
+ * behind the other, and the processor fetches the next while one is looked at.
+ * Lua tells the size of what it gives back: no block has a header. Larger
  * blocks are malloc's. What small objects once took stays for those to come.
  *
  * Of one thread. Out of memory ends the program, in mem.c.
@@ -14,11 +16,12 @@
 /* The largest is that of a table of up to 32 members, of which every request has some. */
 enum { HEAP_CELL = 16, HEAP_LARGEST = 1024 };
 
+/* All zeros: an empty one. */
 struct heap {
-    struct heap_cell *free[HEAP_LARGEST / HEAP_CELL + 1]; /* by size in cells */
-    struct heap_chunk *chunks;
-    char *next, *end; /* what no list has had yet of the last chunk */
-    size_t bytes;     /* of all blocks, as they were asked for */
+    char *next, *end; /* what is left of the free cells that blocks are taken from */
+    struct heap_slab *slabs, *slab;
+    size_t chunk; /* of this slab: where these cells are */
+    size_t bytes; /* of all blocks, as they were asked for */
 };
 
 /* As realloc, but that size 0 frees; old_size is what was asked for before. What Lua calls, with its heap as data. */

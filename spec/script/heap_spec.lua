@@ -3,7 +3,8 @@ local ffi = require "ffi"
 local library = require "spec.support.library"
 
 ffi.cdef [[
-struct heap { void *free[65]; void *chunks; char *next, *end; size_t bytes; };
+struct heap_slab { struct heap_slab *next; };
+struct heap { char *next, *end; struct heap_slab *slabs, *slab; size_t chunk, bytes; };
 void *heap_resize(void *heap, void *block, size_t old_size, size_t size);
 void heap_free(struct heap *heap);
 ]]
@@ -44,11 +45,50 @@ describe("a heap", function()
     assert.equal(0, tonumber(heap.bytes))
   end)
 
-  it("gives a cell that came back to whoever asks next for one as large", function()
-    if os.getenv "MOONGATE_PRELOAD" then return pending "with a sanitizer all memory is malloc's" end
-    local first = resize(nil, 0, 40)
-    resize(first, 40, 0)
-    assert.equal(first, resize(nil, 0, 48))
+  describe("of small blocks", function()
+    if os.getenv "MOONGATE_PRELOAD" then return end -- with a sanitizer all memory is malloc's
+
+    local SIZE, COUNT = 48, 100000
+
+    local function slabs()
+      local count, slab = 0, heap.slabs
+      while slab ~= nil do count, slab = count + 1, slab.next end
+      return count
+    end
+
+    it("lays those that are made one after the other one behind the other", function()
+      local first = resize(nil, 0, 40)
+      assert.equal(first + 48, resize(nil, 0, 16))
+      assert.equal(first + 64, resize(nil, 0, 1))
+    end)
+
+    it("uses what came back before it grows", function()
+      local blocks = {}
+      for i = 1, COUNT do blocks[i] = resize(nil, 0, SIZE) end
+      local before = slabs()
+      for _ = 1, 5 do
+        for i = COUNT, 1, -1 do resize(blocks[i], SIZE, 0) end
+        for i = 1, COUNT do blocks[i] = resize(nil, 0, SIZE) end
+      end
+      assert.equal(before, slabs())
+      assert.equal(COUNT * SIZE, tonumber(heap.bytes))
+    end)
+
+    it("fills the gaps between those that stay, and writes over none of them", function()
+      local staying, others = {}, {}
+      for i = 1, COUNT do
+        local block = resize(nil, 0, SIZE)
+        ffi.fill(block, SIZE, i % 251)
+        if i % 20 == 0 then staying[i] = block else others[#others + 1] = block end
+      end
+      local before = slabs()
+      for _, block in ipairs(others) do resize(block, SIZE, 0) end
+      for _ = 1, #others * 0.9 do ffi.fill(resize(nil, 0, SIZE), SIZE, 252) end
+      assert.equal(before, slabs())
+      for i, block in pairs(staying) do
+        for at = 0, SIZE - 1 do assert(block[at] == i % 251) end
+      end
+    end)
   end)
 
   it("aligns every block for whatever it holds", function()
