@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/spare.h"
+
 enum { KEPT_BYTES = 1032 }; /* the largest block that a thread keeps */
 
 static void *checked(void *block)
@@ -20,7 +22,9 @@ static void *checked(void *block)
 
 void *mem_alloc(size_t size)
 {
-    return checked(malloc(size ? size : 1));
+    void *block = spare_take(size);
+
+    return block ? block : checked(malloc(size ? size : 1));
 }
 
 void *mem_aligned(size_t size)
@@ -38,7 +42,7 @@ void *mem_zero(size_t size)
 
 void *mem_resize(void *block, size_t size)
 {
-    return checked(realloc(block, size ? size : 1));
+    return block ? checked(realloc(block, size ? size : 1)) : mem_alloc(size);
 }
 
 char *mem_copy(const void *data, size_t length)
@@ -75,5 +79,6 @@ void mem_trim(void)
 
 void mem_free(void *block)
 {
-    free(block);
+    if (block && !spare_give(block))
+        free(block);
 }
