@@ -101,11 +101,43 @@ static void seed_random(lua_State *L)
     lua_pop(L, 1);
 }
 
+/*
+ * A round of the collector looks at all that is alive, however little is not: it begins when there is as much garbage,
+ * or GARBAGE_KB, whichever is more, but no more than three times as much.
+ */
+enum { GARBAGE_KB = 16 * 1024, SHARE_LEAST = 100, SHARE_MOST = 300 };
+
+/* Makes something that nobody holds, with the metatable on top, which it takes: the next round ends with it. */
+static void watch_round(lua_State *L)
+{
+    lua_newuserdata(L, 1);
+    lua_insert(L, -2);
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+}
+
+/* The collector's last step of a round: what there is now is alive, and the next round is arranged by that. */
+static int on_round(lua_State *L)
+{
+    int share = GARBAGE_KB / (lua_gc(L, LUA_GCCOUNT, 0) / 100 + 1);
+
+    if (share < SHARE_LEAST)
+        share = SHARE_LEAST;
+    lua_gc(L, LUA_GCSETPAUSE, 100 + (share > SHARE_MOST ? SHARE_MOST : share));
+    lua_getmetatable(L, 1);
+    watch_round(L);
+    return 0;
+}
+
 /* The collector goes at half its usual pace: as much work in all, but the requests that meet it pay half as much each.
  */
 static void spread_collection(lua_State *L)
 {
     lua_gc(L, LUA_GCSETSTEPMUL, 100);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, on_round);
+    lua_setfield(L, -2, "__gc");
+    watch_round(L);
 }
 
 struct vm *vm_new(void *owner)

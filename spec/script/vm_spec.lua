@@ -36,6 +36,24 @@ describe("a worker's Lua state", function()
     assert.error_matches(function() state:run [[return ("x").dump()]] end, "nil")
   end)
 
+  -- By a round each: what one finds alive says when the next begins.
+  it("lets garbage grow to as much as is alive, or to three times that where it is little", function()
+    local pause = [[
+      collectgarbage()
+      local found = collectgarbage("setpause", 200)
+      collectgarbage("setpause", found)
+      return found]]
+    assert.equal("400", (state:run(pause)))
+    local keep = [[kept = {} for i = 1, %d do kept[i] = ("x"):rep(1000) .. i end]]
+    state:run(keep:format(10000))
+    local share = tonumber((state:run(pause)))
+    assert.is_true(share > 220 and share < 280, share)
+    state:run(keep:format(40000))
+    assert.equal("200", (state:run(pause)))
+    state:run [[kept = nil]]
+    assert.equal("400", (state:run(pause)))
+  end)
+
   it("counts the bytes it holds", function()
     local before = state:bytes()
     state:run [[kept = ("x"):rep(1e6)]]
