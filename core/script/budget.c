@@ -20,7 +20,15 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { TICK_MS = 4, LINGER_TICKS = 25, STACK_BYTES = 256 * 1024, MESSAGE_BYTES = 1000, WHERE_BYTES = 100 };
+enum {
+    TICK_MS = 4,
+    LINGER_TICKS = 25,
+    STACK_BYTES = 256 * 1024,
+    MESSAGE_BYTES = 1000,
+    WHERE_BYTES = 100,
+    HASTE = 1000,
+    SHARES = 8
+};
 
 #define DEEP "too deep in callbacks or coroutines"
 
@@ -40,7 +48,9 @@ struct slot {
     char where[WHERE_BYTES]; /* "file:line: " that ran when the time was up */
     lua_Alloc allocate;
     void *allocate_data;
-    size_t used, ceiling;
+    int64_t used, ceiling; /* bytes; below 0: more was freed than taken */
+    int64_t share, collects_at;
+    int pace; /* of the collector before it was hastened; 0: it was not */
     bool refused;
 };
 
@@ -247,17 +257,35 @@ void budget_stop(void)
 
 /* The guarded call. */
 
+/*
+ * What a script has dropped is not to count: with every share of its budget that it takes, a round of the collector
+ * begins, and is quick. This sets its pace, and no more.
+ */
+static __attribute__((noinline)) void hasten_collector(struct slot *slot, int64_t used)
+{
+    int pace = lua_gc(slot->L, LUA_GCSETSTEPMUL, HASTE);
+
+    lua_gc(slot->L, LUA_GCRESTART, 0);
+    if (!slot->pace)
+        slot->pace = pace;
+    slot->collects_at = used + slot->share;
+}
+
 static void *allocate_below(void *data, void *block, size_t old_size, size_t size)
 {
     struct slot *slot = data;
-    size_t before = block ? old_size : 0, used = slot->used + size - before;
+    size_t before = block ? old_size : 0;
+    int64_t used = slot->used + (int64_t)size - (int64_t)before;
     void *fresh;
 
-    /* The counter wraps when more is freed than taken: seen as a signed number it is right. */
-    if (size > before && (int64_t)used > (int64_t)slot->ceiling) {
+    if (size > before && used > slot->ceiling) {
         slot->refused = true;
         return NULL;
     }
+    if (used > slot->collects_at)
+        hasten_collector(slot, used);
+    else if (used < slot->share)
+        slot->collects_at = slot->share;
     fresh = slot->allocate(slot->allocate_data, block, old_size, size);
     if (fresh || size == 0)
         slot->used = used;
@@ -271,7 +299,9 @@ static void enter(struct slot *slot, lua_State *L, double milliseconds, size_t b
     slot->where[0] = '\0';
     slot->refused = false;
     slot->used = 0;
-    slot->ceiling = bytes < INT64_MAX ? bytes : INT64_MAX;
+    slot->pace = 0;
+    slot->ceiling = bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
+    slot->share = slot->collects_at = slot->ceiling / SHARES;
     slot->allocate = lua_getallocf(L, &slot->allocate_data);
     lua_setallocf(L, allocate_below, slot);
     atomic_store(&slot->allowed_us, (int64_t)(milliseconds * 1000));
@@ -291,6 +321,8 @@ static bool leave(struct slot *slot)
 
     atomic_fetch_add(&slot->sequence, 1);
     lua_setallocf(slot->L, slot->allocate, slot->allocate_data);
+    if (slot->pace)
+        lua_gc(slot->L, LUA_GCSETSTEPMUL, slot->pace);
     over = slot->over;
     slot->over = 0;
     if (over)

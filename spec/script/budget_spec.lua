@@ -41,6 +41,18 @@ describe("a guarded call", function()
     end
   end
 
+  it("counts what a script holds, not what it has dropped", function()
+    local held = {}
+    for i = 1, 2e5 do held[i] = { i } end
+    collectgarbage()
+    assert.same({ true, 1e6 }, { guard.call(60000, BYTES, function()
+      local sum = 0
+      for i = 1, 1e6 do sum = sum + #{ i } end
+      return sum
+    end) })
+    assert.equal(2e5, #held)
+  end)
+
   it("says where it was when the time was up, and what was raised", function()
     local function message_of(source, milliseconds)
       return (select(3, guard.call(milliseconds or 60000, BYTES, assert(loadstring(source, "@hostile.lua")))))
