@@ -102,7 +102,7 @@ static struct exchange *new_exchange(struct session *session, const struct clien
     exchange->worker = worker;
     exchange->session = session;
     exchange->request = request;
-    exchange->started_us = clock_monotonic_us();
+    exchange->started_us = clock_recent_monotonic_us();
     exchange->next = worker->exchanges;
     if (worker->exchanges)
         worker->exchanges->previous = exchange;

@@ -96,7 +96,7 @@ static void end_exchange(struct client *client)
     client->reader = NULL;
     client->data = NULL;
     client->phase = client->keep_alive && !client->retired ? PHASE_READING : PHASE_CLOSING;
-    client->since = clock_monotonic_us();
+    client->since = clock_recent_monotonic_us();
     client->begun = client->refused = client->stopped = client->in_body = false;
     if (client->phase == PHASE_CLOSING) {
         buf_free(&client->pending);
@@ -155,7 +155,7 @@ static size_t feed(struct client *client, const char *data, size_t length)
 
         if (!client->reader) {
             client->reader = request_reader_new(client->limits, client->peer);
-            client->since = clock_monotonic_us();
+            client->since = clock_recent_monotonic_us();
         }
         outcome = request_reader_read(client->reader, data + taken, length - taken, &used);
         taken += used;
@@ -166,7 +166,7 @@ static size_t feed(struct client *client, const char *data, size_t length)
             refuse(client, status, message);
         } else if (!client->in_body && request_reader_in_body(client->reader)) {
             client->in_body = true;
-            client->since = clock_monotonic_us();
+            client->since = clock_recent_monotonic_us();
             if (request_reader_wants_continue(client->reader)) {
                 buf_add_text(&client->wire.output, "HTTP/1.1 100 Continue\r\n\r\n");
                 client_step_ask(client, EV_WRITE);
@@ -240,7 +240,7 @@ static bool start_lingering(struct client *client)
     request_reader_free(client->reader);
     client->reader = NULL;
     client->phase = PHASE_LINGERING;
-    client->since = client->heard = clock_monotonic_us();
+    client->since = client->heard = clock_recent_monotonic_us();
     client->wire.readable = true;
     return true;
 }
@@ -255,7 +255,7 @@ static bool linger(struct client *client)
 
         if (n > 0) {
             client->discarded += (size_t)n;
-            client->heard = clock_monotonic_us();
+            client->heard = clock_recent_monotonic_us();
         }
         if (n == 0 || client->discarded > LINGER_BYTES) {
             destroy(client);
