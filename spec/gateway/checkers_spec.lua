@@ -196,7 +196,7 @@ describe("a quota checker", function()
       until_limits(function(l) return l.limits[2].remaining == 8 and l.status == "critical" end, "the new version")
       moongate:write("policies/checkers/mine.lua", "return 7")
       wait.until_(function() return #moongate:admin("/ready").problems > 0 end, "the broken one to be told")
-      assert.is_false(limits().stale)
+      checked() -- as before, on whichever worker: each reads what is known twice a second
       moongate:write("policies/checkers/mine.lua", "return function(http, options)\n  error 'no luck'\nend")
       -- What is known is stale as soon as another version is to be asked; why, it is once that has failed.
       found = until_limits(function(l) return l.checker.reason end, "one that fails")
