@@ -9,7 +9,7 @@
 
 #include "base/spare.h"
 
-enum { KEPT_BYTES = 1032 }; /* the largest block that a thread keeps */
+enum { KEPT_BYTES = 1032 }; /* the largest block that malloc keeps for a thread */
 
 static void *checked(void *block)
 {
@@ -32,7 +32,7 @@ void *mem_aligned(size_t size)
     return checked(aligned_alloc(size, size));
 }
 
-/* calloc takes nothing of what the thread has freed and keeps at hand, as malloc does of small blocks. */
+/* calloc takes nothing of what the thread has freed and is kept for it. */
 void *mem_zero(size_t size)
 {
     if (size <= KEPT_BYTES)

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { STEP = 16, LARGEST = 4096, SIZES = LARGEST / STEP + 2, KEPT_BYTES = 16 * 1024 /* of each size */ };
+enum { STEP = 16, LARGEST = 4096, SIZES = LARGEST / STEP + 1, KEPT_BYTES = 16 * 1024 /* of each size */ };
 
 struct spare {
     struct spare *next;

@@ -63,6 +63,7 @@ void exchange_reply(struct exchange *exchange, int status, struct headers *heade
 void exchange_answer(struct exchange *exchange, struct buf *ready, const char *body, size_t length);
 /* A reply that is written piece by piece. */
 void exchange_begin(struct exchange *exchange, int status, struct headers *headers);
+/* The same with status 200, and fields that stand ready. */
 void exchange_start(struct exchange *exchange, struct buf *ready);
 /* False: on_drained will be called when the caller has read enough; wait for it. */
 bool exchange_write(struct exchange *exchange, const char *data, size_t length, void (*on_drained)(void *arg),

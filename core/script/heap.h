@@ -2,7 +2,7 @@
  * heap.h - the memory of one Lua state. A request makes thousands of small
  * objects and drops them all, which the collector finds long afterwards, when
  * they are in no cache: so those that are made one after the other lie one
- * behind the other, and the processor fetches the next while one is looked at.
+ * behind the other, and the next is fetched while one is looked at.
  * Lua tells the size of what it gives back: no block has a header. Larger
  * blocks are malloc's. What small objects once took stays for those to come.
  *
