@@ -25,7 +25,7 @@
 #include "net/resolver.h"
 #include "net/upstream.h"
 
-enum { MESSAGE_BYTES = 320 };
+enum { MESSAGE_BYTES = 320, WAIT_MOST_US = 1000 };
 
 static void arm(struct http1_call *call, int64_t now_us)
 {
@@ -70,6 +70,8 @@ static void detach(struct http1_call *call)
     disconnect(call);
     pool_release(call->origin);
     event_del(&call->clock);
+    if (call->is_waiting)
+        TAILQ_REMOVE(&call->http1->waiting, call, next);
     TAILQ_REMOVE(&call->http1->calls, call, entry);
 }
 
@@ -238,6 +240,43 @@ void http1_start_anew(struct http1_call *call)
     begin(call);
 }
 
+static void begin_all(struct http1 *http1)
+{
+    struct http1_call *call;
+
+    while ((call = TAILQ_FIRST(&http1->waiting))) {
+        TAILQ_REMOVE(&http1->waiting, call, next);
+        call->is_waiting = false;
+        begin(call);
+    }
+}
+
+static void on_turn(evutil_socket_t descriptor, short what, void *arg)
+{
+    (void)descriptor;
+    (void)what;
+    begin_all(arg);
+}
+
+/*
+ * To write to somebody who sleeps is to wake him, which costs more than the writing: what a turn of the loop sends goes
+ * out together at its end, or once the first has waited long enough.
+ */
+static void await_turn(struct http1_call *call)
+{
+    struct http1 *http1 = call->http1;
+    int64_t now_us = clock_monotonic_us();
+
+    if (TAILQ_EMPTY(&http1->waiting)) {
+        http1->waiting_since_us = now_us;
+        event_active(&http1->turn, EV_TIMEOUT, 0);
+    }
+    TAILQ_INSERT_TAIL(&http1->waiting, call, next);
+    call->is_waiting = true;
+    if (now_us - http1->waiting_since_us >= WAIT_MOST_US)
+        begin_all(http1);
+}
+
 static void pause_call(struct transfer *transfer)
 {
     struct http1_call *call = (struct http1_call *)transfer;
@@ -316,7 +355,7 @@ struct transfer *http1_send(struct http1 *http1, const struct upstream_request *
     if (fault)
         refuse(call, TRANSFER_IMPOSSIBLE, fault);
     else
-        begin(call);
+        await_turn(call);
     return &call->transfer;
 }
 
@@ -330,6 +369,8 @@ struct http1 *http1_new(struct loop *loop, struct resolver *resolver)
     http1->pool = pool_new(http1->base);
     http1->trust = trust_new();
     TAILQ_INIT(&http1->calls);
+    TAILQ_INIT(&http1->waiting);
+    event_assign(&http1->turn, http1->base, -1, 0, on_turn, http1);
     return http1;
 }
 
@@ -341,6 +382,7 @@ void http1_free(struct http1 *http1)
         return;
     while ((call = TAILQ_FIRST(&http1->calls)))
         cancel_call(&call->transfer);
+    event_del(&http1->turn);
     pool_free(http1->pool);
     trust_free(http1->trust);
     destination_forget_all(&http1->destinations);

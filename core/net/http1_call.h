@@ -40,6 +40,9 @@ struct http1 {
     struct trust *trust;
     struct destinations destinations;
     struct calls calls;
+    struct calls waiting; /* of those, who begin at the end of this turn of the loop */
+    int64_t waiting_since_us;
+    struct event turn;
     char room[HTTP1_READ_BYTES]; /* into which all calls read: none keeps a buffer */
 };
 
@@ -80,6 +83,8 @@ struct http1_call {
     char *refusal; /* the end is known, and told by the clock */
     enum transfer_end end;
     TAILQ_ENTRY(http1_call) entry;
+    bool is_waiting;
+    TAILQ_ENTRY(http1_call) next; /* of those that wait */
 };
 
 /* The connection stands: the request goes out. */

@@ -92,6 +92,41 @@ describe("a call over HTTP/1.1", function()
     net:run_until(function() server:poll() return server.open[number].closed end, "a close")
   end
 
+  it("begins when the turn of the loop is over, with all that the turn began", function()
+    local begun, early = {}, nil
+    exchange()
+    exchange({ on_end = function()
+      begun[1], begun[2] = send(), send()
+      server:poll()
+      early = #server.requests
+    end })
+    assert.equal(0, early)
+    server:request().answer(OK)
+    server:request().answer(OK)
+    for i = 1, 2 do assert.equal("ok", ended(begun[i]).body) end
+  end)
+
+  it("that is cancelled before it has begun calls nobody", function()
+    local left
+    exchange({ on_end = function()
+      left = send()
+      left:cancel()
+    end })
+    local request = exchange {}
+    assert.equal(0, #server.requests)
+    assert.equal(1, request.over.number)
+    assert.is_nil(left.ended)
+  end)
+
+  it("that has not begun ends with all others of its loop", function()
+    send()
+    send()
+    net:close()
+    server:poll()
+    assert.equal(0, #server.requests)
+    net = calls.open()
+  end)
+
   describe("that is told once of what comes", function()
     local ROOM = 16 * 1024 -- what is read in one go
 
