@@ -35,9 +35,9 @@ void *mem_aligned(size_t size)
 /* calloc takes nothing of what the thread has freed and is kept for it. */
 void *mem_zero(size_t size)
 {
-    if (size <= KEPT_BYTES)
-        return memset(mem_alloc(size), 0, size);
-    return checked(calloc(1, size));
+    void *block = size <= KEPT_BYTES ? mem_alloc(size) : spare_take(size);
+
+    return block ? memset(block, 0, size) : checked(calloc(1, size));
 }
 
 void *mem_resize(void *block, size_t size)

@@ -7,7 +7,10 @@
 
 #include "base/clock.h"
 
-static _Thread_local int64_t patient_until;
+/* To give way is a system call, even where nobody wants to go first. */
+enum { PASS_EVERY_US = 50 };
+
+static _Thread_local int64_t patient_until, passed_at;
 
 int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
@@ -29,6 +32,10 @@ void thread_be_patient(int64_t microseconds)
 
 void thread_pass(void)
 {
-    if (patient_until && clock_monotonic_us() < patient_until)
-        sched_yield();
+    int64_t now = patient_until ? clock_monotonic_us() : 0;
+
+    if (now >= patient_until || now - passed_at < PASS_EVERY_US)
+        return;
+    sched_yield();
+    passed_at = clock_monotonic_us();
 }
