@@ -40,6 +40,9 @@ QUIET = $(if $(V),,@echo "  $@";)
 # For the library's sake, but nobody takes the place of a function of ours.
 POSITION := -fPIC -fno-semantic-interposition -fno-plt
 COMPILE = $(CC) $(DEFS) $(CFLAGS) $(SANITIZE) $(WARN) $(INCLUDES) $(POSITION) -MMD -MP
+# The program is optimised as a whole; what else is made of its objects takes each as it is by itself.
+WHOLE := $(if $(SANITIZE)$(findstring clang,$(CC)),,-flto=auto)
+COMPILE_PART = $(COMPILE) $(WHOLE:%=% -ffat-lto-objects)
 
 SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
 LUA := $(sort $(shell find lua policies -name '*.lua' -not -path 'lua/moongate/meta/*' -not -path 'lua/moongate/testing*' 2>/dev/null))
@@ -55,21 +58,21 @@ LIBRARY_OBJECTS := $(filter-out $(OUT)/core/main.o $(OUT)/core/verbs/%.o,$(OBJEC
 all: $(OUT)/moongate
 
 $(OUT)/moongate: $(OBJECTS)
-	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -rdynamic -o $@ $(OBJECTS) $(LIBS)
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) $(WHOLE) -o $@ $(OBJECTS) $(LIBS)
 
 # The same objects as a library: specs call C modules in it through FFI. LuaJIT comes from the program that loads it.
 test-library: $(OUT)/libmoongate-test.so
 $(OUT)/libmoongate-test.so: $(LIBRARY_OBJECTS)
-	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -shared -Wl,-z,nodelete -o $@ $(LIBRARY_OBJECTS) $(filter-out -lluajit-5.1,$(LIBS))
+	$(QUIET)$(CC) $(CFLAGS) $(SANITIZE) -fno-lto -shared -Wl,-z,nodelete -o $@ $(LIBRARY_OBJECTS) $(filter-out -lluajit-5.1,$(LIBS))
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(QUIET)$(COMPILE) -c -o $@ $<
+	$(QUIET)$(COMPILE_PART) -c -o $@ $<
 
 # Not our code: its warnings are its own.
 $(OUT)/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $(@D)
-	$(QUIET)$(COMPILE) -w -c -o $@ $<
+	$(QUIET)$(COMPILE_PART) -w -c -o $@ $<
 
 $(OUT)/embedded.c: core/embed.lua $(LUA) $(PAGES)
 	@mkdir -p $(@D)
@@ -78,7 +81,7 @@ $(OUT)/redis_scripts.c: core/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
 	$(QUIET)luajit core/embed.lua redis $@ $(SCRIPTS)
 $(OUT)/embedded.o $(OUT)/redis_scripts.o: %.o: %.c
-	$(QUIET)$(COMPILE) -c -o $@ $<
+	$(QUIET)$(COMPILE_PART) -c -o $@ $<
 
 -include $(OBJECTS:.o=.d) $(wildcard $(OUT)/spec/fuzz/*.d)
 
