@@ -50,13 +50,6 @@ static const char tables_of_ours[] =
     "CREATE TABLE keys (hash BLOB PRIMARY KEY NOT NULL, prefix TEXT NOT NULL UNIQUE, settings TEXT NOT NULL,"
     " created INTEGER NOT NULL, revoked INTEGER NOT NULL) WITHOUT ROWID;";
 
-/*
- * The log takes a page whole, and sums up all its bytes; what a request changes lies on some eight pages. A smaller one
- * would not hold a row with its detail; where many rows share a commit, one that holds two of them costs less. A
- * database that is there keeps the page it has.
- */
-static const char page_of_one[] = "PRAGMA page_size = 2048", page_of_many[] = "PRAGMA page_size = 4096";
-
 /* Schema 1 kept the rows under way in a table with the columns of the ledger: they were lost. */
 static const char from_1[] = "UPDATE open_rows SET outcome = 'lost', estimated = 1;"
                              "INSERT OR IGNORE INTO ledger SELECT * FROM open_rows ORDER BY row_id;"
@@ -226,8 +219,7 @@ static bool check_schema(struct database *database, char *error, size_t error_si
     if (tables > 0 && version == SCHEMA)
         return true;
     snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION, SCHEMA);
-    if (database_run(database, database->is_synced_later ? page_of_many : page_of_one) &&
-        database_run(database, "BEGIN IMMEDIATE") && database_run(database, tables > 0 ? from_1 : tables_of_ours) &&
+    if (database_run(database, "BEGIN IMMEDIATE") && database_run(database, tables > 0 ? from_1 : tables_of_ours) &&
         database_run(database, mark))
         return true;
     database_explain(database, error, error_size);

@@ -336,14 +336,9 @@ describe("a store in sqlite", function()
     end)
   end)
 
-  it("has small pages, larger ones for many rows a commit, and goes on with those that a file has", function()
-    open()
-    close()
-    assert.same({ "2048" }, bench.sql(path, "PRAGMA page_size"))
-    bench.close(assert(bench.open("sqlite:" .. folder .. "/many.db?sync=second")))
-    assert.same({ "4096" }, bench.sql(folder .. "/many.db", "PRAGMA page_size"))
-    path = folder .. "/larger.db"
-    for _, sql in ipairs { "CREATE TABLE one (id)", "DROP TABLE one" } do bench.sql(path, sql) end
+  it("goes on with the pages that a file has", function()
+    path = folder .. "/smaller.db"
+    bench.sql(path, "PRAGMA page_size = 2048; VACUUM")
     for i = 1, 100 do
       if i % 40 == 1 then reopen() end
       local row = { request_id = "r" .. i, time = NOON + i, outcome = "ok", detail = ("x"):rep(3000) }
@@ -351,7 +346,7 @@ describe("a store in sqlite", function()
     end
     assert.equal(3000, #desk:find_row(store, "r39").detail)
     close()
-    assert.same({ "4096" }, bench.sql(path, "PRAGMA page_size"))
+    assert.same({ "2048" }, bench.sql(path, "PRAGMA page_size"))
     assert.same({ "100" }, bench.sql(path, "SELECT count(*) FROM ledger"))
     assert.same({ "ok" }, bench.sql(path, "PRAGMA integrity_check"))
   end)
@@ -370,7 +365,7 @@ describe("a store in sqlite", function()
       assert.is_true(desk:close_row(store, row))
       written, most = written + 60000, math.max(most, bytes(path .. "-wal"))
     end
-    assert.is_true(most < 4e6, most)
+    assert.is_true(most < 5e6, most)
   end)
 
   describe("that cannot be opened", function()

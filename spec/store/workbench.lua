@@ -358,17 +358,20 @@ function desk:free() bench.inbox.inbox_free(self.inbox) end
 
 local sqlite = ffi.load("sqlite3")
 
--- Runs one SQL statement on a database file that no store has open; the first column of each row, as texts.
+-- Runs SQL on a database file that no store has open, statement by statement; the first column of each row, as texts.
 function bench.sql(path, sql)
   local connection, statement, values = ffi.new("sqlite3 *[1]"), ffi.new("sqlite3_stmt *[1]"), {}
+  local rest = ffi.new("const char *[1]", { sql })
   assert(sqlite.sqlite3_open(path, connection) == 0)
-  local prepared = sqlite.sqlite3_prepare_v2(connection[0], sql, -1, statement, nil)
-  assert(prepared == 0, ffi.string(sqlite.sqlite3_errmsg(connection[0])))
-  while sqlite.sqlite3_step(statement[0]) == 100 do
-    local text = sqlite.sqlite3_column_text(statement[0], 0)
-    values[#values + 1] = text ~= nil and ffi.string(text) or ""
+  while rest[0][0] ~= 0 do
+    local prepared = sqlite.sqlite3_prepare_v2(connection[0], rest[0], -1, statement, rest)
+    assert(prepared == 0, ffi.string(sqlite.sqlite3_errmsg(connection[0])))
+    while sqlite.sqlite3_step(statement[0]) == 100 do
+      local text = sqlite.sqlite3_column_text(statement[0], 0)
+      values[#values + 1] = text ~= nil and ffi.string(text) or ""
+    end
+    sqlite.sqlite3_finalize(statement[0])
   end
-  sqlite.sqlite3_finalize(statement[0])
   sqlite.sqlite3_close(connection[0])
   return values
 end
