@@ -16,9 +16,9 @@
 
 #include "base/mem.h"
 #include "store/imports_sql.h"
+#include "store/sqlite_files.h"
 #include "store/usage_hours.h"
 #include "store/usage_sql.h"
-#include "store/wal_file.h"
 
 /* SQLite's own measure; where nobody waits meanwhile, a longer log brings fewer pages into the database twice. */
 enum { LOG_PAGES = 1000, LOG_PAGES_UNAWAITED = 5000 };
@@ -278,7 +278,7 @@ bool database_regain(struct database *database, char *error, size_t error_size)
     if (database->lock < 0 || !make_file(database->path, error, error_size))
         goto failed;
     if (sqlite3_open_v2(database->path, &database->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                        wal_file_vfs()) != SQLITE_OK) {
+                        sqlite_files_vfs()) != SQLITE_OK) {
         database_explain(database, error, error_size);
         goto failed;
     }
@@ -355,7 +355,7 @@ failed:
 void database_release(struct database *database)
 {
     if (database->is_synced_later && database->connection)
-        wal_file_sync(database->connection);
+        sqlite_files_sync_log(database->connection);
     sqlite3_close(database->connection);
     database->connection = NULL;
     if (database->lock >= 0)

@@ -17,8 +17,8 @@
 #include "store/limits.h"
 #include "store/row.h"
 #include "store/sink.h"
+#include "store/sqlite_files.h"
 #include "store/usage_hours.h"
-#include "store/wal_file.h"
 
 enum { RETRY_US = 500 * 1000, PATIENCE_US = 3 * 1000 * 1000, LAST_TRIES = 3, BATCH_CHANGES = 1000 };
 /* What a provider tells of its limits comes with each answer, and the next one makes it void: not each is written. */
@@ -283,7 +283,7 @@ static void sync_in_time(struct ledger *ledger)
         return;
     ledger->sync_at = 0;
     /* Whoever gives the database away has synced it. */
-    if (sink_database(ledger->sink) && !wal_file_sync(ledger->database->connection)) {
+    if (sink_database(ledger->sink) && !sqlite_files_sync_log(ledger->database->connection)) {
         snprintf(reason, sizeof reason, "the database %.80s cannot be synced (%m): a power cut would lose rows",
                  ledger->database->path);
         ledger->sync_at = clock_monotonic_us() + SYNC_AFTER_US;

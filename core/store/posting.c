@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "store/database.h"
 #include "store/daybook.h"
+#include "store/sqlite_files.h"
 #include "store/statements.h"
-#include "store/wal_file.h"
 
 enum { PATIENCE_US = 2 * 1000 * 1000, PAUSE_NS = 2 * 1000 * 1000 };
 
@@ -51,7 +51,7 @@ static bool post(struct database *database, const char *path, size_t *rows, char
     *error = '\0';
     is_good = is_good && daybook_read(path, &reader, error, error_size) && posting.is_good &&
               statements_commit(posting.statements) &&
-              (!database->is_synced_later || wal_file_sync(database->connection));
+              (!database->is_synced_later || sqlite_files_sync_log(database->connection));
     if (!is_good && !*error)
         database_explain(database, error, error_size);
     if (!is_good)

@@ -1,12 +1,12 @@
--- What is held back of SQLite's log on its way to the disk: whatever a commit has promised can be read by somebody who
--- knows nothing of it, from the files as they are at that moment.
+-- What is held back of SQLite's files on their way to the disk, and read beforehand: whatever a commit has promised can
+-- be read by somebody who knows nothing of it, from the files as they are at that moment.
 local ffi = require "ffi"
 local bench = require "spec.store.workbench"
 
-if not pcall(ffi.typeof, "struct spec_wal_file") then
+if not pcall(ffi.typeof, "struct spec_sqlite_files") then
   ffi.cdef [[
-  struct spec_wal_file { int here; };
-  const char *wal_file_vfs(void);
+  struct spec_sqlite_files { int here; };
+  const char *sqlite_files_vfs(void);
   int sqlite3_open_v2(const char *path, sqlite3 **connection, int flags, const char *vfs);
   int sqlite3_exec(sqlite3 *connection, const char *sql, void *on_row, void *arg, char **error);
   ]]
@@ -23,7 +23,7 @@ for _, mode in ipairs { "FULL", "NORMAL" } do
       folder = bench.folder()
       path = folder .. "/one.db"
       local opened = ffi.new("sqlite3 *[1]")
-      assert(sqlite.sqlite3_open_v2(path, opened, READ_WRITE + CREATE, bench.library.wal_file_vfs()) == 0)
+      assert(sqlite.sqlite3_open_v2(path, opened, READ_WRITE + CREATE, bench.library.sqlite_files_vfs()) == 0)
       connection = opened[0]
     end)
 
@@ -75,6 +75,31 @@ for _, mode in ipairs { "FULL", "NORMAL" } do
       assert.same({ "50" }, copied "SELECT count(*) FROM rows")
       run "INSERT INTO rows VALUES (51, 'x')"
       assert.same({ "51" }, copied "SELECT count(*) FROM rows")
+    end)
+
+    it("copies at a checkpoint what each page was last, in whatever order they were written", function()
+      begin "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 20"
+      for id = 1, 200 do run(("INSERT INTO rows VALUES (%d, zeroblob(3000))"):format(id)) end
+      local dice, last = 7, {}
+      for round = 1, 8 do
+        for _ = 1, 60 do
+          dice = dice * 16807 % 2147483647
+          local id = dice % 200 + 1
+          last[id] = round * 1000 + id
+          run(("UPDATE rows SET text = '%d' || substr(hex(zeroblob(2000)), 1, %d) WHERE id = %d"):format(last[id],
+            dice % 3500, id))
+        end
+        run "PRAGMA wal_checkpoint(PASSIVE)"
+        local told = {}
+        for _, text in ipairs(copied "SELECT id || ' ' || CAST(text AS TEXT) FROM rows WHERE typeof(text) = 'text'") do
+          local id, text_of = text:match "^(%d+) (.*)$"
+          told[tonumber(id)] = text_of
+        end
+        for id, text in pairs(last) do assert.equal(tostring(text), (told[id] or ""):sub(1, #tostring(text))) end
+        assert.same({ "200" }, bench.sql(path, "SELECT count(*) FROM rows"))
+      end
+      run "PRAGMA wal_checkpoint(TRUNCATE)"
+      assert.same({ "200" }, copied "SELECT count(*) FROM rows")
     end)
 
     it("shows other connections what was committed, at once", function()
