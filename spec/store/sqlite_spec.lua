@@ -550,6 +550,8 @@ describe("a store in sqlite", function()
 
   it("writes the rows that were closed in one turn of a loop in one transaction", function()
     open()
+    -- The thread that writes is up, and waits to be woken.
+    assert.is_true(desk:close_row(store, { request_id = "first", time = NOON, outcome = "ok" }))
     local before, answers = commits(), {}
     for i = 1, 20 do
       answers[i] = bench.answer()
