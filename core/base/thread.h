@@ -10,8 +10,8 @@
 int thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
 
 /*
- * For so many microseconds from now on, this thread lets others that want the processor go first wherever it calls
- * thread_pass: after that not, however busy they are. 0, as at first: never.
+ * For so many microseconds from now on, this thread lets others that want the processor go first where it calls
+ * thread_pass, every 50 us at most: after that not, however busy they are. 0, as at first: never.
  */
 void thread_be_patient(int64_t microseconds);
 void thread_pass(void);

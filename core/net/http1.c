@@ -25,7 +25,7 @@
 #include "net/resolver.h"
 #include "net/upstream.h"
 
-enum { MESSAGE_BYTES = 320, WAIT_MOST_US = 1000 };
+enum { MESSAGE_BYTES = 320, DUE_MOST_US = 1000 };
 
 static void arm(struct http1_call *call, int64_t now_us)
 {
@@ -65,14 +65,14 @@ static void disconnect(struct http1_call *call)
 /* From here on nothing calls back for it. */
 static void detach(struct http1_call *call)
 {
+    struct calls *calls = call->phase == DUE ? &call->http1->due : &call->http1->calls;
+
     resolver_forget(call->lookup);
     dial_cancel(call->dial);
     disconnect(call);
     pool_release(call->origin);
     event_del(&call->clock);
-    if (call->is_waiting)
-        TAILQ_REMOVE(&call->http1->waiting, call, next);
-    TAILQ_REMOVE(&call->http1->calls, call, entry);
+    TAILQ_REMOVE(calls, call, entry);
 }
 
 void http1_finish(struct http1_call *call, enum transfer_end end, const char *message)
@@ -127,6 +127,8 @@ static void on_clock(evutil_socket_t descriptor, short what, void *arg)
     case STREAMING:
         snprintf(message, sizeof message, "no data within %g s", call->idle_s);
         http1_finish(call, TRANSFER_IDLE_TIMEOUT, message);
+        break;
+    case DUE:
         break;
     }
 }
@@ -244,9 +246,9 @@ static void begin_all(struct http1 *http1)
 {
     struct http1_call *call;
 
-    while ((call = TAILQ_FIRST(&http1->waiting))) {
-        TAILQ_REMOVE(&http1->waiting, call, next);
-        call->is_waiting = false;
+    while ((call = TAILQ_FIRST(&http1->due))) {
+        TAILQ_REMOVE(&http1->due, call, entry);
+        TAILQ_INSERT_TAIL(&http1->calls, call, entry);
         begin(call);
     }
 }
@@ -259,21 +261,21 @@ static void on_turn(evutil_socket_t descriptor, short what, void *arg)
 }
 
 /*
- * To write to somebody who sleeps is to wake him, which costs more than the writing: what a turn of the loop sends goes
- * out together at its end, or once the first has waited long enough.
+ * To write to somebody who sleeps is to wake him: what a turn of the loop sends goes out together at its end, or once
+ * the first is due for long enough.
  */
 static void await_turn(struct http1_call *call)
 {
     struct http1 *http1 = call->http1;
     int64_t now_us = clock_monotonic_us();
 
-    if (TAILQ_EMPTY(&http1->waiting)) {
-        http1->waiting_since_us = now_us;
+    if (TAILQ_EMPTY(&http1->due)) {
+        http1->due_since_us = now_us;
         event_active(&http1->turn, EV_TIMEOUT, 0);
     }
-    TAILQ_INSERT_TAIL(&http1->waiting, call, next);
-    call->is_waiting = true;
-    if (now_us - http1->waiting_since_us >= WAIT_MOST_US)
+    TAILQ_INSERT_TAIL(&http1->due, call, entry);
+    call->phase = DUE;
+    if (now_us - http1->due_since_us >= DUE_MOST_US)
         begin_all(http1);
 }
 
@@ -350,12 +352,13 @@ struct transfer *http1_send(struct http1 *http1, const struct upstream_request *
     call->idle_s = request->idle_s;
     call->deadline_us = call->armed_us = INT64_MAX;
     evtimer_assign(&call->clock, http1->base, on_clock, call);
-    TAILQ_INSERT_TAIL(&http1->calls, call, entry);
     fault = prepare(call, request);
-    if (fault)
-        refuse(call, TRANSFER_IMPOSSIBLE, fault);
-    else
+    if (!fault) {
         await_turn(call);
+        return &call->transfer;
+    }
+    TAILQ_INSERT_TAIL(&http1->calls, call, entry);
+    refuse(call, TRANSFER_IMPOSSIBLE, fault);
     return &call->transfer;
 }
 
@@ -369,7 +372,7 @@ struct http1 *http1_new(struct loop *loop, struct resolver *resolver)
     http1->pool = pool_new(http1->base);
     http1->trust = trust_new();
     TAILQ_INIT(&http1->calls);
-    TAILQ_INIT(&http1->waiting);
+    TAILQ_INIT(&http1->due);
     event_assign(&http1->turn, http1->base, -1, 0, on_turn, http1);
     return http1;
 }
@@ -380,7 +383,7 @@ void http1_free(struct http1 *http1)
 
     if (!http1)
         return;
-    while ((call = TAILQ_FIRST(&http1->calls)))
+    while ((call = TAILQ_FIRST(&http1->due)) || (call = TAILQ_FIRST(&http1->calls)))
         cancel_call(&call->transfer);
     event_del(&http1->turn);
     pool_free(http1->pool);

@@ -28,7 +28,8 @@ struct trust;
 
 enum { HTTP1_READ_BYTES = 16 * 1024 };
 
-enum phase { CONNECTING, WAITING, STREAMING };
+/* DUE: it begins at the end of this turn of the loop. */
+enum phase { CONNECTING, WAITING, STREAMING, DUE };
 
 TAILQ_HEAD(calls, http1_call);
 
@@ -40,8 +41,8 @@ struct http1 {
     struct trust *trust;
     struct destinations destinations;
     struct calls calls;
-    struct calls waiting; /* of those, who begin at the end of this turn of the loop */
-    int64_t waiting_since_us;
+    struct calls due; /* those that are in this phase, and in no other list */
+    int64_t due_since_us;
     struct event turn;
     char room[HTTP1_READ_BYTES]; /* into which all calls read: none keeps a buffer */
 };
@@ -83,8 +84,6 @@ struct http1_call {
     char *refusal; /* the end is known, and told by the clock */
     enum transfer_end end;
     TAILQ_ENTRY(http1_call) entry;
-    bool is_waiting;
-    TAILQ_ENTRY(http1_call) next; /* of those that wait */
 };
 
 /* The connection stands: the request goes out. */

@@ -1,6 +1,6 @@
 /*
  * sqlite_files.h - the files of SQLite, read and written in large pieces where
- * SQLite takes small ones: a commit of one row hands over some sixteen, and a
+ * SQLite takes small ones: a commit of one row hands over some twelve, and a
  * checkpoint reads a page of the log and writes it, one after the other, while
  * no row is committed.
  */
